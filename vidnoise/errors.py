@@ -1,0 +1,27 @@
+"""Errors meant for the people who use vidnoise: what was asked, what was found, what to do."""
+
+from __future__ import annotations
+
+
+class VidnoiseError(Exception):
+    """Base of every error that vidnoise raises on purpose; its text is a message for the user."""
+
+
+class UsageError(VidnoiseError):
+    """The request itself cannot be met as written: a wrong option, value, filter or path."""
+
+
+class InputError(VidnoiseError):
+    """The input cannot be opened or holds nothing that can be cleaned."""
+
+
+class OutputError(VidnoiseError):
+    """The output cannot be written: encoder, container, permissions or space."""
+
+
+class DeviceError(VidnoiseError):
+    """The requested device or precision is not available on this machine."""
+
+
+class FilterError(VidnoiseError):
+    """A filter failed while processing, or was used after a failure without `reset()`."""
