@@ -1,0 +1,128 @@
+"""A small coarse-to-fine flow network for noisy pictures.
+
+A pyramid of features, warped by the flow found so far and compared by local correlation, as in PWC-Net (Sun et
+al., CVPR 2018), a hundred times smaller. Each picture comes with its noise level, so that a noisy frame can be
+matched with a clean one.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .tiers import FlowSpec
+from .warp import warp
+
+FINEST = 4  # the finest level's cell, in pixels
+
+
+def convolution(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+    """A 3x3 convolution with bias, then a leaky rectifier."""
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride, 1), nn.LeakyReLU(0.1, inplace=True))
+
+
+def correlate(a: Tensor, b: Tensor, radius: int) -> Tensor:
+    """The products of (B,C,H,W) `a` with `b` shifted by up to `radius`, averaged over channels."""
+    side = 2 * radius + 1
+    height, width = a.shape[-2:]
+    shifted = F.pad(b, (radius,) * 4)
+    products = [
+        (a * shifted[..., y : y + height, x : x + width]).mean(1, keepdim=True)
+        for y in range(side)
+        for x in range(side)
+    ]
+    return torch.cat(products, 1)
+
+
+class Level(nn.Module):
+    """One level: looks at the features of both pictures and corrects the flow."""
+
+    def __init__(self, channels: int, radius: int) -> None:
+        super().__init__()
+        self.radius = radius
+        seen = (2 * radius + 1) ** 2 if radius else channels
+        self.body = nn.Sequential(convolution(seen + channels + 2, channels), convolution(channels, channels))
+        self.out = nn.Conv2d(channels, 2, 3, 1, 1)
+        nn.init.normal_(self.out.weight, std=1e-2)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, here: Tensor, there: Tensor, flow: Tensor) -> Tensor:
+        """Features (B,C,h,w) of both pictures and the flow (B,2,h,w) so far -> a better flow, float32."""
+        moved = warp(there, flow).to(here.dtype)
+        seen = correlate(here, moved, self.radius) if self.radius else moved
+        x = torch.cat([seen, here, flow.to(here.dtype) * 0.1], 1)
+        return flow + self.out(self.body(x)).float()
+
+
+class Refinement(nn.Module):
+    """A last correction at half size, on the pictures themselves."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            convolution(3 + 3 + 1 + 2, channels),
+            convolution(channels, channels),
+            convolution(channels, channels),
+        )
+        self.out = nn.Conv2d(channels, 2, 3, 1, 1)
+        nn.init.normal_(self.out.weight, std=1e-2)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, here: Tensor, there: Tensor, sigma: Tensor, flow: Tensor) -> Tensor:
+        """Half-size pictures (B,3,h,w), noise level (B,1,h,w), flow (B,2,h,w) -> a better flow, float32."""
+        x = torch.cat([here, warp(there, flow), sigma, flow * 0.1], 1)
+        return flow + self.out(self.body(x.to(self.out.weight.dtype))).float()
+
+
+class FlowNet(nn.Module):
+    """Where each pixel of one picture is found in another."""
+
+    def __init__(self, spec: FlowSpec) -> None:
+        super().__init__()
+        widths = spec.channels
+        self.head = convolution(3 * FINEST**2 + 1, widths[0])
+        self.downs = nn.ModuleList(
+            convolution(a, b, 2) for a, b in zip(widths, widths[1:], strict=False)
+        )
+        self.levels = nn.ModuleList(Level(c, r) for c, r in zip(widths, spec.radius, strict=True))
+        self.refine = Refinement(spec.refine) if spec.refine else None
+
+    def features(self, picture: Tensor, sigma: Tensor) -> list[Tensor]:
+        """Features of a picture (B,3,H,W) with noise level (B,3,H,W), finest first; H, W multiples of 4."""
+        level = F.avg_pool2d(sigma.mean(1, keepdim=True), FINEST) * 4
+        x = torch.cat([F.pixel_unshuffle(picture - 0.5, FINEST), level], 1)
+        pyramid = [self.head(x.to(self.head[0].weight.dtype))]
+        for down in self.downs:
+            pyramid.append(down(pyramid[-1]))
+        return pyramid
+
+    def flows(self, here: list[Tensor], there: list[Tensor]) -> list[Tensor]:
+        """Features of two pictures -> the flow of each level (B,2,h,w) in that level's cells, coarsest first."""
+        coarsest = here[-1]
+        flow = torch.zeros(
+            coarsest.shape[0], 2, *coarsest.shape[-2:], device=coarsest.device, dtype=torch.float32
+        )
+        found = []
+        for a, b, level in zip(reversed(here), reversed(there), reversed(self.levels), strict=True):
+            if found:
+                flow = _upsample(flow, 2, a.shape[-2], a.shape[-1])
+            flow = level(a, b, flow)
+            found.append(flow)
+        return found
+
+    def finish(self, flow: Tensor, here: Tensor, there: Tensor, sigma: Tensor) -> Tensor:
+        """The finest level's flow and the pictures (B,3,H,W) -> the flow of every pixel, in pixels."""
+        height, width = here.shape[-2:]
+        if self.refine is None:
+            return _upsample(flow, FINEST, height, width)
+        half = _upsample(flow, 2, height // 2, width // 2)
+        a, b, level = (F.avg_pool2d(v, 2) for v in (here, there, sigma.mean(1, keepdim=True)))
+        return _upsample(self.refine(a, b, level, half), 2, height, width)
+
+    def forward(self, here: Tensor, there: Tensor, sigma_here: Tensor, sigma_there: Tensor) -> list[Tensor]:
+        """Two pictures (B,3,H,W) with noise levels -> flows, coarsest level first, the last one of full size."""
+        found = self.flows(self.features(here, sigma_here), self.features(there, sigma_there))
+        return [*found, self.finish(found[-1], here, there, sigma_here)]
+
+
+def _upsample(flow: Tensor, factor: int, height: int, width: int) -> Tensor:
+    return F.interpolate(flow, (height, width), mode="bilinear", align_corners=False) * factor

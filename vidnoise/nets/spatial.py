@@ -1,0 +1,68 @@
+"""One frame and a map of its noise level in, the clean frame out."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .padding import crop, pad
+from .tiers import Tier
+from .unet import UNet, conv3
+
+
+class Present(nn.Module):
+    """The first convolution: the unshuffled frame and its noise level become features."""
+
+    def __init__(self, unshuffle: int, channels: int) -> None:
+        super().__init__()
+        self.unshuffle = unshuffle
+        self.conv = conv3(3 * unshuffle**2 + 3, channels)
+
+    def forward(self, noisy: Tensor, sigma: Tensor) -> Tensor:
+        """Frame and noise level (B,3,H,W) -> (B,C,H/u,W/u)."""
+        level = F.avg_pool2d(sigma, self.unshuffle)
+        x = torch.cat([F.pixel_unshuffle(noisy, self.unshuffle), level], 1).to(self.conv.weight.dtype)
+        return self.conv(x.contiguous(memory_format=torch.channels_last))  # type: ignore[no-any-return]
+
+
+class Picture(nn.Module):
+    """The last convolution: features become what is added to the noisy frame."""
+
+    def __init__(self, unshuffle: int, channels: int) -> None:
+        super().__init__()
+        self.unshuffle = unshuffle
+        self.conv = conv3(channels, 3 * unshuffle**2)
+        with torch.no_grad():
+            self.conv.weight.mul_(0.1)  # an untrained network returns about what it was given
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B,C,H/u,W/u) -> (B,3,H,W), float32."""
+        return F.pixel_shuffle(self.conv(x).float(), self.unshuffle)
+
+
+class SpatialDenoiser(nn.Module):
+    """Removes noise of a known level from single pictures."""
+
+    def __init__(self, tier: Tier) -> None:
+        super().__init__()
+        self.tier = tier
+        first = tier.unet.channels[0]
+        self.present = Present(tier.unet.unshuffle, first)
+        self.body = UNet(tier.unet)
+        self.picture = Picture(tier.unet.unshuffle, first)
+
+    def forward(self, noisy: Tensor, sigma: Tensor) -> Tensor:
+        """Clean a batch of pictures.
+
+        Args:
+            noisy: (B,3,H,W), any size, nominal [0,1], not clipped.
+            sigma: (B,3,H,W) or broadcastable to it: the noise's standard deviation, on the scale of `noisy`.
+
+        Returns:
+            (B,3,H,W), float32.
+        """
+        height, width = noisy.shape[-2:]
+        multiple = self.tier.unet.multiple
+        frame = pad(noisy.float(), multiple)
+        level = pad(sigma.float().expand_as(noisy), multiple)
+        x = self.present(frame, level)
+        return crop(frame + self.picture(self.body(x)), height, width)

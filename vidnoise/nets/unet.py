@@ -1,0 +1,90 @@
+"""The denoiser's body: bias-free residual blocks in a U-Net.
+
+Without biases and normalisation a network maps zero to zero and scales with its input, so it carries over to
+noise levels it was not trained on (Mohan et al., ICLR 2020), and an absent input (all zero) adds nothing.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .tiers import UNetSpec
+
+
+def conv3(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
+    """A 3x3 convolution without bias that keeps the size (or divides it by the stride, rounding up)."""
+    return nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+
+
+class Block(nn.Module):
+    """x + conv(relu(conv(x)))."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = conv3(channels, channels)
+        self.second = conv3(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B,C,H,W) -> (B,C,H,W)."""
+        return x + self.second(F.relu(self.first(x), inplace=True))
+
+
+class Down(nn.Conv2d):
+    """Halves the size."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, 2, 2, bias=False)
+
+
+class Up(nn.Module):
+    """Doubles the size: a 1x1 convolution, then channels become pixels."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.mix = nn.Conv2d(inputs, 4 * outputs, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B,C,H,W) -> (B,outputs,2H,2W)."""
+        return F.pixel_shuffle(self.mix(x), 2)
+
+
+def blocks(count: int, channels: int) -> nn.Sequential:
+    """`count` residual blocks in a row."""
+    return nn.Sequential(*(Block(channels) for _ in range(count)))
+
+
+class UNet(nn.Module):
+    """Features in, features out, at the first level's size."""
+
+    def __init__(self, spec: UNetSpec) -> None:
+        super().__init__()
+        widths = spec.channels
+        pairs = list(zip(widths, widths[1:], strict=False))
+        self.encoder = nn.ModuleList(blocks(n, c) for n, c in zip(spec.encoder, widths, strict=True))
+        self.downs = nn.ModuleList(Down(a, b) for a, b in pairs)
+        self.ups = nn.ModuleList(Up(b, a) for a, b in pairs)
+        self.decoder = nn.ModuleList(blocks(n, c) for n, c in zip(spec.decoder, widths[:-1], strict=True))
+        self.apply(_initialise)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B,C,H,W) -> (B,C,H,W); H and W multiples of 2 ** (levels - 1)."""
+        skips = []
+        for level, down in zip(self.encoder, self.downs, strict=False):
+            x = level(x)
+            skips.append(x)
+            x = down(x)
+        x = self.encoder[-1](x)
+        for up, level, skip in zip(reversed(self.ups), reversed(self.decoder), reversed(skips), strict=True):
+            x = level(up(x) + skip)
+        return x
+
+
+def _initialise(module: nn.Module) -> None:
+    # A residual branch that starts small keeps a deep stack without normalisation stable.
+    if isinstance(module, Block):
+        nn.init.kaiming_normal_(module.first.weight, nonlinearity="relu")
+        nn.init.kaiming_normal_(module.second.weight, nonlinearity="linear")
+        with torch.no_grad():
+            module.second.weight.mul_(0.2)
+    elif isinstance(module, Down) or (isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1)):
+        nn.init.kaiming_normal_(module.weight, nonlinearity="linear")

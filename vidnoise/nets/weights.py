@@ -1,0 +1,119 @@
+"""Trained weights: float16 safetensors with a model card beside each, checked when loaded."""
+
+import functools
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors.torch import load as parse
+from safetensors.torch import save as serialise
+from torch import nn
+
+from ..errors import VidnoiseError
+from .spatial import SpatialDenoiser
+from .temporal import TemporalDenoiser
+from .tiers import tier
+
+FOLDER = Path(__file__).parent / "weights"
+
+
+@dataclass(frozen=True)
+class Card:
+    """What is known about a set of weights; kept as JSON beside it.
+
+    Attributes:
+        kind: "spatial" or "temporal".
+        tier: "fast", "balanced" or "best".
+        sha256: of the safetensors file.
+        parameters: how many learned values.
+        kflop: thousands of operations a pixel and frame.
+        data: the sets it was trained on, with their licences.
+        recipe, minutes, steps, hardware: how it was trained.
+        figures: what it reached, by name of the measurement.
+        licence: of the weights.
+    """
+
+    kind: str
+    tier: str
+    sha256: str
+    parameters: int
+    kflop: float
+    data: str
+    recipe: str
+    minutes: float
+    steps: int
+    hardware: str
+    licence: str = "Apache-2.0"
+    figures: dict[str, float] = field(default_factory=dict)
+
+
+def build(kind: str, name: str) -> nn.Module:
+    """An untrained network of a kind ("spatial", "temporal") and tier."""
+    makers: dict[str, type[SpatialDenoiser] | type[TemporalDenoiser]] = {
+        "spatial": SpatialDenoiser,
+        "temporal": TemporalDenoiser,
+    }
+    if kind not in makers:
+        raise VidnoiseError(f"no network is called {kind!r}: choose one of {', '.join(makers)}")
+    return makers[kind](tier(name))
+
+
+def save(module: nn.Module, path: Path) -> str:
+    """Write a network's weights as float16 safetensors and return the file's sha256."""
+    state = {k: v.detach().to("cpu", torch.float16).contiguous() for k, v in module.state_dict().items()}
+    content = serialise(state)
+    path.write_bytes(content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def read_card(path: Path) -> Card:
+    """The card at `path`; VidnoiseError if it is missing or not a card."""
+    try:
+        return Card(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise VidnoiseError(f"{path} is no model card ({error}); reinstall vidnoise, or name other weights") from error
+
+
+def write_card(card: Card, path: Path) -> None:
+    """Write the card as JSON."""
+    path.write_text(json.dumps(asdict(card), indent=2) + "\n", encoding="utf-8")
+
+
+def read(path: Path) -> tuple[nn.Module, Card]:
+    """The network and the card of the safetensors file at `path`, checked against each other.
+
+    Raises:
+        VidnoiseError: a file is missing, was changed, or does not fit the network that its card names.
+    """
+    card = read_card(path.with_suffix(".json"))
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise VidnoiseError(f"the weights {path} cannot be read ({error}); reinstall vidnoise") from error
+    if hashlib.sha256(content).hexdigest() != card.sha256:
+        raise VidnoiseError(f"{path} is not the file its model card names (sha256 differs); reinstall vidnoise")
+    network = build(card.kind, card.tier)
+    try:
+        network.load_state_dict({k: v.float() for k, v in parse(content).items()})
+    except RuntimeError as error:
+        raise VidnoiseError(f"{path} does not fit a {card.kind} network of tier {card.tier}: {error}") from error
+    return network, card
+
+
+@functools.lru_cache(maxsize=8)
+def load(name: str, device: torch.device, dtype: torch.dtype) -> nn.Module:
+    """The shipped network `name` ("spatial-fast", "temporal-best", ...), ready to use, one copy shared by all.
+
+    Args:
+        name: kind and tier.
+        device: where it shall be.
+        dtype: of the convolutions; pictures stay float32 outside.
+
+    Raises:
+        VidnoiseError: see `read`.
+    """
+    network, _ = read(FOLDER / f"{name}.safetensors")
+    network.requires_grad_(False).eval()  # noqa: FBT003
+    return network.to(device=device, dtype=dtype, memory_format=torch.channels_last)

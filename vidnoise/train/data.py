@@ -1,0 +1,249 @@
+"""Pictures and clips for training, kept as bytes on the training device, and random windows of them.
+
+A folder may hold pictures, video files, and sub-folders of numbered frames; each sub-folder of at least three
+pictures with numeric names is one clip, every other picture is a still. Everything random is drawn from a
+generator that is seeded by the run's seed and the step, so each batch is a function of the two.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Generator, Tensor
+
+from ..errors import InputError
+
+Image = NDArray[np.uint8]
+
+STILLS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+VIDEOS = frozenset({".mp4", ".mkv", ".mov", ".avi", ".webm"})
+FRAMES_OF_A_VIDEO = 48
+
+
+@dataclass(frozen=True)
+class Media:
+    """What a folder holds: stills and clips (H,W,3), RGB, 8 bit; the frames of a clip have one size."""
+
+    stills: list[Image]
+    clips: list[list[Image]]
+
+
+def read_picture(path: Path) -> Image:
+    """A picture file as RGB bytes (H,W,3); InputError if it is none."""
+    import cv2
+
+    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if picture is None:
+        raise InputError(f"{path} is no picture that OpenCV can read; take it out of the training data")
+    return np.ascontiguousarray(picture[..., ::-1]).astype(np.uint8, copy=False)
+
+
+def read_video(path: Path, limit: int = FRAMES_OF_A_VIDEO) -> list[Image]:
+    """The first `limit` frames of a video, shrunk by 2 so that what its compression lost is not learned."""
+    import av
+    import cv2
+
+    frames: list[Image] = []
+    try:
+        with av.open(str(path)) as container:
+            for frame in container.decode(video=0):
+                picture = frame.to_ndarray(format="rgb24")
+                height, width = picture.shape[0] // 2, picture.shape[1] // 2
+                small = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+                frames.append(np.asarray(small, np.uint8))
+                if len(frames) == limit:
+                    break
+    except av.error.FFmpegError as error:
+        raise InputError(f"{path} cannot be decoded ({error}); take it out of the training data") from error
+    return frames
+
+
+def read_folder(folder: Path) -> Media:
+    """Everything in a folder and its sub-folders.
+
+    Raises:
+        InputError: there is no such folder, nothing in it, or a file that cannot be read.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder: --data takes a folder of pictures, clips and videos")
+    paths = sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.startswith("."))
+    pictures = [p for p in paths if p.suffix.lower() in STILLS]
+    numbered: dict[Path, list[Path]] = {}
+    for path in pictures:
+        if path.parent != folder and path.stem.isdecimal():
+            numbered.setdefault(path.parent, []).append(path)
+    sequences = [sorted(ps, key=lambda p: int(p.stem)) for ps in numbered.values() if len(ps) >= 3]
+    in_clips = {p for ps in sequences for p in ps}
+    with ThreadPoolExecutor() as pool:
+        # A folder of numbered pictures of several sizes holds stills, not a clip.
+        runs = [list(pool.map(read_picture, ps)) for ps in sequences]
+        stills = list(pool.map(read_picture, [p for p in pictures if p not in in_clips]))
+        clips = list(pool.map(read_video, [p for p in paths if p.suffix.lower() in VIDEOS]))
+    stills += [s for run in runs if len({f.shape for f in run}) > 1 for s in run]
+    clips += [run for run in runs if len({f.shape for f in run}) == 1]
+    clips = [clip for clip in clips if len(clip) >= 3]
+    if not stills and not clips:
+        raise InputError(f"{folder} holds no picture and no video; put training data there")
+    return Media(stills, clips)
+
+
+def shrink(picture: Image, factor: float) -> Image:
+    """A picture shrunk by area averages."""
+    import cv2
+
+    height, width = round(picture.shape[0] * factor), round(picture.shape[1] * factor)
+    return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def generator(seed: int, step: int, device: torch.device) -> Generator:
+    """The source of all randomness of one step of a run."""
+    # Odd multipliers spread neighbouring seeds and steps over 63 bits.
+    state = (seed * 0x9E3779B97F4A7C15 + step * 0xBF58476D1CE4E5B9 + 0x94D049BB133111EB) % 2**63
+    made = Generator(device)
+    made.manual_seed(state ^ (state >> 31))
+    return made
+
+
+class Store:
+    """Pictures of many sizes as one flat run of bytes on a device, from which windows are gathered."""
+
+    def __init__(self, pictures: Sequence[Image], device: torch.device) -> None:
+        sizes = [p.size for p in pictures]
+        flat = np.concatenate([p.reshape(-1) for p in pictures]) if pictures else np.zeros(0, np.uint8)
+        self.bytes = torch.from_numpy(flat).to(device)
+        starts = np.cumsum([0, *sizes[:-1]]) if pictures else np.zeros(0)
+        shapes = np.array([p.shape[:2] for p in pictures], np.int64).reshape(-1, 2)
+        self.start = torch.from_numpy(np.asarray(starts, np.int64)).to(device)
+        self.height = torch.from_numpy(shapes[:, 0].copy()).to(device)
+        self.width = torch.from_numpy(shapes[:, 1].copy()).to(device)
+        self.count = len(pictures)
+
+    def windows(
+        self, index: Tensor, top: Tensor, left: Tensor, height: int, width: int, turn: Tensor
+    ) -> Tensor:
+        """Windows of pictures.
+
+        Args:
+            index: (B,) which picture.
+            top, left: (B,) the corner in it.
+            height, width: the size in the picture, equal where a picture is transposed.
+            turn: (B,) 0 to 7: bit 0 mirrors left and right, bit 1 top and bottom, bit 2 swaps rows and columns.
+
+        Returns:
+            (B,3,height,width), [0,1], float32.
+        """
+        rows = torch.arange(height, device=index.device).view(1, height, 1)
+        columns = torch.arange(width, device=index.device).view(1, 1, width)
+        turn = turn.view(-1, 1, 1)
+        flipped_columns = torch.where(turn & 1 > 0, width - 1 - columns, columns)
+        flipped_rows = torch.where(turn & 2 > 0, height - 1 - rows, rows)
+        stride = self.width[index].view(-1, 1, 1)
+        if height == width:
+            swapped = turn & 4 > 0
+            y, x = (
+                torch.where(swapped, flipped_columns, flipped_rows),
+                torch.where(swapped, flipped_rows, flipped_columns),
+            )
+        else:
+            y, x = flipped_rows, flipped_columns
+        y, x = y + top.view(-1, 1, 1), x + left.view(-1, 1, 1)
+        place = (self.start[index].view(-1, 1, 1) + (y * stride + x) * 3).unsqueeze(1)
+        place = place + torch.arange(3, device=index.device).view(1, 3, 1, 1)
+        return self.bytes[place].float() / 255
+
+
+def integers(count: int, high: Tensor | int, source: Generator) -> Tensor:
+    """(count,) whole numbers, evenly from 0 to below `high` (a number, or one for each)."""
+    return (torch.rand(count, generator=source, device=source.device, dtype=torch.float64) * high).long()
+
+
+class Stills:
+    """Random square windows of stills and of single frames, each pixel as likely as any other.
+
+    Stills are also taken shrunk to 3/4 and 1/2, which makes fine texture of coarse.
+    """
+
+    def __init__(self, media: Media, size: int, device: torch.device, every: int = 6, video: float = 0.25) -> None:
+        groups = [
+            (0.6 * (1 - video), media.stills),
+            (0.25 * (1 - video), [shrink(p, 0.75) for p in media.stills]),
+            (0.15 * (1 - video), [shrink(p, 0.5) for p in media.stills]),
+            (video, [frame for clip in media.clips for frame in clip[::every]]),
+        ]
+        kept = [(share, [p for p in ps if min(p.shape[:2]) >= size]) for share, ps in groups]
+        pictures = [p for _, ps in kept for p in ps]
+        if not pictures:
+            raise InputError(f"no picture has {size} pixels a side: use larger ones, or a smaller size in the recipe")
+        weights = [share * p.size / sum(q.size for q in ps) for share, ps in kept for p in ps]
+        self.size = size
+        self.store = Store(pictures, device)
+        self.chances = torch.tensor(np.cumsum(weights) / sum(weights), device=device)
+
+    def __call__(self, count: int, source: Generator) -> Tensor:
+        """(count,3,size,size), [0,1]."""
+        chance = torch.rand(count, generator=source, device=source.device, dtype=torch.float64)
+        index = torch.searchsorted(self.chances, chance).clamp(max=self.store.count - 1)
+        top = integers(count, self.store.height[index] - self.size + 1, source)
+        left = integers(count, self.store.width[index] - self.size + 1, source)
+        return self.store.windows(index, top, left, self.size, self.size, integers(count, 8, source))
+
+
+class Backdrops:
+    """Large windows of stills, lying on their longer side, to be set in motion."""
+
+    def __init__(self, media: Media, height: int, width: int, device: torch.device) -> None:
+        wide = [p if p.shape[1] >= p.shape[0] else np.ascontiguousarray(p.transpose(1, 0, 2)) for p in media.stills]
+        wide += [shrink(p, 0.6) for p in wide]
+        wide += [frame for clip in media.clips for frame in clip[::12]]
+        wide = [p for p in wide if p.shape[0] >= height and p.shape[1] >= width]
+        if not wide:
+            raise InputError(f"no still has {width}x{height} pixels, which setting stills in motion needs")
+        self.height, self.width = height, width
+        self.store = Store(wide, device)
+
+    def __call__(self, count: int, source: Generator) -> Tensor:
+        """(count,3,height,width), [0,1]."""
+        index = integers(count, self.store.count, source)
+        top = integers(count, self.store.height[index] - self.height + 1, source)
+        left = integers(count, self.store.width[index] - self.width + 1, source)
+        return self.store.windows(index, top, left, self.height, self.width, integers(count, 4, source))
+
+
+class Clips:
+    """Random square windows of runs of consecutive frames, forwards or backwards, every frame or every other."""
+
+    def __init__(self, media: Media, size: int, frames: int, device: torch.device) -> None:
+        clips = [c for c in media.clips if len(c) >= frames and min(c[0].shape[:2]) >= size]
+        self.size, self.frames = size, frames
+        self.store = Store([frame for clip in clips for frame in clip], device)
+        lengths = np.array([len(c) for c in clips], np.int64)
+        self.count = len(clips)
+        self.first = torch.from_numpy(np.cumsum(lengths) - lengths).to(device)
+        self.length = torch.from_numpy(lengths).to(device)
+        # A long or large clip is seen more often, but not in proportion: its frames resemble one another.
+        weights = np.array([(len(c) * c[0].size) ** 0.5 for c in clips])
+        self.chances = torch.from_numpy(np.cumsum(weights) / max(weights.sum(), 1)).to(device)
+
+    def __call__(self, count: int, source: Generator) -> Tensor:
+        """(count,T,3,size,size), [0,1]."""
+        chance = torch.rand(count, generator=source, device=source.device, dtype=torch.float64)
+        clip = torch.searchsorted(self.chances / self.chances[-1], chance).clamp(max=self.count - 1)
+        steps = self.frames - 1
+        hop = torch.where(
+            (self.length[clip] > 2 * steps) & (integers(count, 5, source) == 0), 2, 1
+        )
+        begin = self.first[clip] + integers(count, self.length[clip] - steps * hop, source)
+        time = torch.arange(self.frames, device=source.device).view(1, -1) * hop.view(-1, 1)
+        backwards = integers(count, 2, source).view(-1, 1) == 1
+        index = begin.view(-1, 1) + torch.where(backwards, steps * hop.view(-1, 1) - time, time)
+        first = index[:, 0]
+        top = integers(count, self.store.height[first] - self.size + 1, source)
+        left = integers(count, self.store.width[first] - self.size + 1, source)
+        turn = integers(count, 8, source)
+        each = [v.repeat_interleave(self.frames) for v in (top, left, turn)]
+        windows = self.store.windows(index.reshape(-1), each[0], each[1], self.size, self.size, each[2])
+        return windows.view(count, self.frames, 3, self.size, self.size)

@@ -1,0 +1,390 @@
+"""The training loop, on Lightning Fabric.
+
+Fabric picks the device and the precision, saves and loads; the loop is our own, because it needs three things
+that Lightning's Trainer hides: every batch is a function of seed and step and so a run resumes exactly after a
+kill at any moment, a whole step is recorded as one CUDA graph, and the learning rate can follow the clock.
+"""
+
+import contextlib
+import copy
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from ..errors import InputError, UsageError
+from ..nets.flops import count_parameters, kflop_per_pixel
+from ..nets.weights import Card, save, write_card
+from .data import Media, generator, read_folder
+from .recipe import Recipe
+from .tasks import Batch, Task, make_task
+
+CHECKPOINT = "checkpoint.pt"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run ended with: steps done, seconds of training, the last validation and where the weights are."""
+
+    steps: int
+    seconds: float
+    figures: dict[str, float]
+    weights: Path
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a run is carried out; none of it changes what a run by steps learns.
+
+    Attributes:
+        device: "cpu", "cuda", or "auto".
+        resume: go on from the folder's checkpoint, if there is one.
+        every: seconds between validations and checkpoints.
+        graph: record the step as a CUDA graph.
+        duty: share of the time that the device is kept busy, where others use it too.
+        tensorboard: write TensorBoard events beside log.jsonl.
+        data: how the weights' card names the training data.
+    """
+
+    device: str = "auto"
+    resume: bool = False
+    every: float = 60
+    graph: bool = True
+    duty: float = 1.0
+    tensorboard: bool = False
+    data: str = "not stated"
+
+
+class Average:
+    """An exponential moving average of a network's weights, quick at first."""
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.model = copy.deepcopy(model).requires_grad_(False)  # noqa: FBT003
+        self.decay = decay
+
+    def update(self, model: nn.Module, step: int) -> None:
+        """Take in the weights after `step` steps."""
+        share = 1 - min(self.decay, (1 + step) / (10 + step))
+        torch._foreach_lerp_(list(self.model.parameters()), [p.detach() for p in model.parameters()], share)
+
+
+class Clock:
+    """How far a run is, from 0 to 1: by steps, or by the time spent training."""
+
+    def __init__(self, recipe: Recipe, seconds: float) -> None:
+        self.recipe = recipe
+        self.before = seconds
+        self.begun = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training, those before a resume included."""
+        return self.before + time.monotonic() - self.begun
+
+    def progress(self, step: int) -> float:
+        """The share of the run that is over after `step` steps."""
+        whole = self.recipe.minutes * 60
+        return step / self.recipe.steps if self.recipe.steps else min(self.seconds / whole, 1.0)
+
+
+def rate(recipe: Recipe, step: int, progress: float) -> float:
+    """The learning rate: a linear warm-up, then half a cosine down to a hundredth."""
+    warm = min((step + 1) / max(recipe.warmup, 1), 1.0)
+    return recipe.rate * warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0))))
+
+
+def train(
+    recipe: Recipe,
+    data: Path | Media,
+    out: Path,
+    *,
+    valid: Path | Media | None = None,
+    inherit: Sequence[Path] = (),
+    options: Options | None = None,
+    report: Callable[[str], None] = print,
+) -> Result:
+    """Train what a recipe says.
+
+    Args:
+        recipe: see `Recipe`.
+        data: a folder (see `data.read_folder`), or media already read.
+        out: folder for checkpoint.pt, log.jsonl, and the averaged weights with their card.
+        valid: pictures and clips to validate on.
+        inherit: safetensors to start from; names that the network lacks are ignored.
+        options: see `Options`.
+        report: gets a line of text now and then.
+
+    Returns:
+        The result of the run.
+
+    Raises:
+        InputError: the data do not suffice.
+        UsageError: the recipe or the checkpoint do not fit.
+    """
+    return Run(recipe, data, out, valid, inherit, options or Options(), report).go()
+
+
+class Run:
+    """One training run and its state."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        data: Path | Media,
+        out: Path,
+        valid: Path | Media | None,
+        inherit: Sequence[Path],
+        options: Options,
+        report: Callable[[str], None],
+    ) -> None:
+        from lightning.fabric import Fabric
+
+        self.recipe, self.out, self.options, self.report = recipe, out, options, report
+        out.mkdir(parents=True, exist_ok=True)
+        loggers = self._loggers()
+        self.fabric = Fabric(accelerator=options.device, devices=1, precision="bf16-mixed", loggers=loggers)
+        self.fabric.launch()
+        self.device = self.fabric.device
+        torch.manual_seed(recipe.seed)
+        torch.set_float32_matmul_precision("high")
+        torch.backends.cudnn.benchmark = True
+        media = read_folder(data) if isinstance(data, Path) else data
+        kept = read_folder(valid) if isinstance(valid, Path) else valid
+        self.task: Task = make_task(recipe, media, kept, self.device)
+        inherited = load_into(self.task.model, inherit)
+        self.model = self.task.model.to(device=self.device, memory_format=torch.channels_last)
+        self.average = Average(self.model, recipe.ema)
+        self.optimizer = self._optimizer(inherited)
+        self.step, self.best, self.stale, self.skipped = 0, -math.inf, 0, 0
+        self.clock = Clock(recipe, 0.0)
+        self.figures: dict[str, float] = {}
+        if options.resume:
+            self._resume()
+
+    def go(self) -> Result:
+        """Train to the end."""
+        forward = Graphed(self) if self.options.graph and self.device.type == "cuda" else Eager(self)
+        self.clock = Clock(self.recipe, self.clock.before)
+        last, losses = time.monotonic(), torch.zeros((), device=self.device)
+        since, batch = self.step, self._batch(self.step)
+        while (progress := self.clock.progress(self.step)) < 1:
+            begun = time.monotonic()
+            losses += forward(batch).detach()
+            norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
+            # The next batch is queued before the norm is waited for, so that a GPU never runs dry.
+            batch = self._batch(self.step + 1)
+            self._apply(norm, progress)
+            self.step += 1
+            if self.options.duty < 1:
+                time.sleep((time.monotonic() - begun) * (1 / self.options.duty - 1))
+            if time.monotonic() - last >= self.options.every:
+                self._pause(float(losses) / (self.step - since))
+                losses.zero_()
+                last, since = time.monotonic(), self.step
+                if self.recipe.patience and self.stale >= self.recipe.patience:
+                    self.report(f"stopped after {self.step} steps: no better for {self.stale} validations")
+                    break
+        self._pause(float(losses) / max(self.step - since, 1))
+        return Result(self.step, self.clock.seconds, self.figures, self.weights)
+
+    @property
+    def name(self) -> str:
+        """Kind and tier, as the weights are called."""
+        return f"{self.recipe.task}-{self.recipe.tier}"
+
+    @property
+    def weights(self) -> Path:
+        """Where the averaged weights go."""
+        return self.out / f"{self.name}.safetensors"
+
+    def _loggers(self) -> list[Any]:
+        if not self.options.tensorboard:
+            return []
+        from lightning.fabric.loggers import TensorBoardLogger
+
+        return [TensorBoardLogger(self.out, name="events", version="")]
+
+    def _optimizer(self, inherited: set[str]) -> torch.optim.AdamW:
+        old = [p for n, p in self.model.named_parameters() if n in inherited]
+        new = [p for n, p in self.model.named_parameters() if n not in inherited]
+        groups = [{"params": new, "share": 1.0}, {"params": old, "share": self.recipe.inherited}]
+        return torch.optim.AdamW(
+            [g for g in groups if g["params"]],
+            lr=self.recipe.rate,
+            betas=(0.9, 0.98),
+            weight_decay=self.recipe.decay,
+            fused=True,
+        )
+
+    def _batch(self, step: int) -> Batch:
+        return self.task.batch(generator(self.recipe.seed, step, self.device))
+
+    def _apply(self, norm: Tensor, progress: float) -> None:
+        if not torch.isfinite(norm):
+            self.skipped += 1
+            return
+        now = rate(self.recipe, self.step, progress)
+        for group in self.optimizer.param_groups:
+            group["lr"] = now * group["share"]
+        self.optimizer.step()
+        self.average.update(self.model, self.step)
+
+    def _pause(self, loss: float) -> None:
+        # Validate, keep everything, say how it goes.
+        with torch.no_grad(), self.fabric.autocast():
+            self.figures = self.task.validate(self.average.model)
+        if self.figures.get("score", -math.inf) > self.best:
+            self.best, self.stale = self.figures["score"], 0
+        else:
+            self.stale += 1
+        self._save()
+        line = {
+            "step": self.step,
+            "seconds": round(self.clock.seconds, 1),
+            "loss": round(loss, 6),
+            "rate": rate(self.recipe, self.step, self.clock.progress(self.step)),
+            "skipped": self.skipped,
+        } | {k: round(v, 3) for k, v in self.figures.items()}
+        with (self.out / "log.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        if self.options.tensorboard:
+            self.fabric.log_dict({k: v for k, v in line.items() if k != "step"}, self.step)
+        self.report(f"{self.name} " + " ".join(f"{k} {v:.6g}" for k, v in line.items()))
+
+    def _save(self) -> None:
+        state = {
+            "recipe": json.dumps(asdict(self.recipe)),
+            "model": self.model.state_dict(),
+            "average": self.average.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "seconds": self.clock.seconds,
+            "best": self.best,
+            "stale": self.stale,
+            "skipped": self.skipped,
+        }
+        fresh = self.out / (CHECKPOINT + ".new")
+        self.fabric.save(fresh, state)
+        os.replace(fresh, self.out / CHECKPOINT)
+        self._export()
+
+    def _export(self) -> None:
+        fresh = self.weights.with_suffix(".new")
+        if self.recipe.task == "flow":
+            save(nn.ModuleDict({"flow": self.average.model}), fresh)
+            os.replace(fresh, self.weights)
+            return
+        sha256 = save(self.average.model, fresh)
+        card = Card(
+            kind=self.recipe.task,
+            tier=self.recipe.tier,
+            sha256=sha256,
+            parameters=count_parameters(self.model),
+            kflop=round(kflop_per_pixel(self.model), 1),
+            data=self.options.data,
+            recipe=json.dumps(asdict(self.recipe)),
+            minutes=round(self.clock.seconds / 60, 2),
+            steps=self.step,
+            hardware=_hardware(self.device),
+            figures={f"validation {k}": round(v, 3) for k, v in self.figures.items()},
+        )
+        os.replace(fresh, self.weights)
+        write_card(card, self.weights.with_suffix(".json"))
+
+    def _resume(self) -> None:
+        path = self.out / CHECKPOINT
+        if not path.is_file():
+            return
+        state = torch.load(path, map_location=self.device, weights_only=True)
+        if Recipe(**_flat(state["recipe"])) != Recipe(**_flat(json.dumps(asdict(self.recipe)))):
+            raise UsageError(f"{path} was made by another recipe; train into another folder, or without --resume")
+        self.model.load_state_dict(state["model"])
+        self.average.model.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.best, self.stale = state["step"], state["best"], state["stale"]
+        self.skipped = state["skipped"]
+        self.clock = Clock(self.recipe, state["seconds"])
+        self.report(f"{self.name} goes on from step {self.step}")
+
+
+class Eager:
+    """Loss and gradients, operation by operation."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+
+    def __call__(self, batch: Batch) -> Tensor:
+        """The loss of a batch; the gradients are left on the parameters."""
+        self.run.optimizer.zero_grad(set_to_none=True)
+        with self.run.fabric.autocast():
+            loss = self.run.task.loss(self.run.model, batch)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+
+class Graphed:
+    """Loss and gradients as one CUDA graph, recorded at the first batch and replayed: no time between kernels."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.eager = Eager(run)
+        self.graph: torch.cuda.CUDAGraph | None = None
+        self.inputs: Batch = {}
+        self.loss = torch.zeros(())
+
+    def __call__(self, batch: Batch) -> Tensor:
+        """The loss of a batch; the gradients are left on the parameters."""
+        if self.graph is None:
+            self._record(batch)
+        for name, value in batch.items():
+            self.inputs[name].copy_(value)
+        assert self.graph is not None
+        self.graph.replay()
+        return self.loss
+
+    def _record(self, batch: Batch) -> None:
+        self.inputs = {name: value.clone() for name, value in batch.items()}
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):  # type: ignore[no-untyped-call]
+            for _ in range(3):
+                self.eager(self.inputs)
+        torch.cuda.current_stream().wait_stream(side)
+        self.run.optimizer.zero_grad(set_to_none=True)
+        self.graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self.graph):
+            with self.run.fabric.autocast():
+                self.loss = self.run.task.loss(self.run.model, self.inputs)
+            self.loss.backward()  # type: ignore[no-untyped-call]
+
+
+def load_into(model: nn.Module, paths: Sequence[Path]) -> set[str]:
+    """Copy what fits from safetensors files into a network; the names of the parameters that were found."""
+    own = model.state_dict()
+    found: dict[str, Tensor] = {}
+    for path in paths:
+        try:
+            state = load_file(path)
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path} cannot be inherited from: {error}") from error
+        found |= {k: v.float() for k, v in state.items() if k in own and own[k].shape == v.shape}
+    model.load_state_dict(own | found)
+    return set(found)
+
+
+def _flat(recipe: str) -> dict[str, Any]:
+    # Two runs are of one recipe if all but how long they last is the same.
+    values = json.loads(recipe)
+    return {k: v for k, v in values.items() if k not in {"minutes", "patience"}}
+
+
+def _hardware(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
