@@ -19,7 +19,7 @@ def kflop_per_pixel(module: nn.Module, size: int = 256, *, ahead: bool = True) -
     Counted by running one frame of `size` x `size` on the meta device, for the temporal network a frame in the
     middle of a stream, flow included, with the next frame if `ahead`.
     """
-    module = type(module)(module.tier).to("meta")  # type: ignore[call-arg, arg-type]
+    module = type(module)(module.tier).to("meta")
     frame = torch.zeros(1, 3, size, size, device="meta")
     with FlopCounterMode(display=False) as counter:
         if isinstance(module, TemporalDenoiser):

@@ -1,9 +1,11 @@
 """A small coarse-to-fine flow network for noisy pictures.
 
-A pyramid of features, warped by the flow found so far and compared by local correlation, as in PWC-Net (Sun et
-al., CVPR 2018), a hundred times smaller. Each picture comes with its noise level, so that a noisy frame can be
-matched with a clean one.
+A pyramid of features, warped by the flow found so far and compared by local correlation, as in PWC-Net (Sun
+et al., CVPR 2018), a hundred times smaller. Each picture comes with its noise level, so that a noisy frame can
+be matched with a clean one.
 """
+
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -15,9 +17,26 @@ from .warp import warp
 FINEST = 4  # the finest level's cell, in pixels
 
 
-def convolution(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+class Convolution(nn.Module):
     """A 3x3 convolution with bias, then a leaky rectifier."""
-    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride, 1), nn.LeakyReLU(0.1, inplace=True))
+
+    def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, 3, stride, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B,inputs,H,W) -> (B,outputs,H,W), each side divided by the stride and rounded up."""
+        return F.leaky_relu(self.conv(x), 0.1, inplace=True)
+
+
+class Correction(nn.Conv2d):
+    """The last convolution: what is added to the flow; next to nothing before training."""
+
+    def __init__(self, inputs: int) -> None:
+        super().__init__(inputs, 2, 3, 1, 1)
+        nn.init.normal_(self.weight, std=1e-2)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
 
 
 def correlate(a: Tensor, b: Tensor, radius: int) -> Tensor:
@@ -40,17 +59,16 @@ class Level(nn.Module):
         super().__init__()
         self.radius = radius
         seen = (2 * radius + 1) ** 2 if radius else channels
-        self.body = nn.Sequential(convolution(seen + channels + 2, channels), convolution(channels, channels))
-        self.out = nn.Conv2d(channels, 2, 3, 1, 1)
-        nn.init.normal_(self.out.weight, std=1e-2)
-        nn.init.zeros_(self.out.bias)
+        self.body = nn.Sequential(Convolution(seen + channels + 2, channels), Convolution(channels, channels))
+        self.out = Correction(channels)
 
     def forward(self, here: Tensor, there: Tensor, flow: Tensor) -> Tensor:
         """Features (B,C,h,w) of both pictures and the flow (B,2,h,w) so far -> a better flow, float32."""
         moved = warp(there, flow).to(here.dtype)
         seen = correlate(here, moved, self.radius) if self.radius else moved
         x = torch.cat([seen, here, flow.to(here.dtype) * 0.1], 1)
-        return flow + self.out(self.body(x)).float()
+        change: Tensor = self.out(self.body(x))
+        return flow + change.float()
 
 
 class Refinement(nn.Module):
@@ -59,18 +77,17 @@ class Refinement(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            convolution(3 + 3 + 1 + 2, channels),
-            convolution(channels, channels),
-            convolution(channels, channels),
+            Convolution(3 + 3 + 1 + 2, channels),
+            Convolution(channels, channels),
+            Convolution(channels, channels),
         )
-        self.out = nn.Conv2d(channels, 2, 3, 1, 1)
-        nn.init.normal_(self.out.weight, std=1e-2)
-        nn.init.zeros_(self.out.bias)
+        self.out = Correction(channels)
 
     def forward(self, here: Tensor, there: Tensor, sigma: Tensor, flow: Tensor) -> Tensor:
         """Half-size pictures (B,3,h,w), noise level (B,1,h,w), flow (B,2,h,w) -> a better flow, float32."""
         x = torch.cat([here, warp(there, flow), sigma, flow * 0.1], 1)
-        return flow + self.out(self.body(x.to(self.out.weight.dtype))).float()
+        change: Tensor = self.out(self.body(x.to(self.out.weight.dtype)))
+        return flow + change.float()
 
 
 class FlowNet(nn.Module):
@@ -79,10 +96,8 @@ class FlowNet(nn.Module):
     def __init__(self, spec: FlowSpec) -> None:
         super().__init__()
         widths = spec.channels
-        self.head = convolution(3 * FINEST**2 + 1, widths[0])
-        self.downs = nn.ModuleList(
-            convolution(a, b, 2) for a, b in zip(widths, widths[1:], strict=False)
-        )
+        self.head = Convolution(3 * FINEST**2 + 1, widths[0])
+        self.downs = nn.ModuleList(Convolution(a, b, 2) for a, b in pairwise(widths))
         self.levels = nn.ModuleList(Level(c, r) for c, r in zip(widths, spec.radius, strict=True))
         self.refine = Refinement(spec.refine) if spec.refine else None
 
@@ -90,7 +105,7 @@ class FlowNet(nn.Module):
         """Features of a picture (B,3,H,W) with noise level (B,3,H,W), finest first; H, W multiples of 4."""
         level = F.avg_pool2d(sigma.mean(1, keepdim=True), FINEST) * 4
         x = torch.cat([F.pixel_unshuffle(picture - 0.5, FINEST), level], 1)
-        pyramid = [self.head(x.to(self.head[0].weight.dtype))]
+        pyramid = [self.head(x.to(self.head.conv.weight.dtype))]
         for down in self.downs:
             pyramid.append(down(pyramid[-1]))
         return pyramid
@@ -101,7 +116,7 @@ class FlowNet(nn.Module):
         flow = torch.zeros(
             coarsest.shape[0], 2, *coarsest.shape[-2:], device=coarsest.device, dtype=torch.float32
         )
-        found = []
+        found: list[Tensor] = []
         for a, b, level in zip(reversed(here), reversed(there), reversed(self.levels), strict=True):
             if found:
                 flow = _upsample(flow, 2, a.shape[-2], a.shape[-1])

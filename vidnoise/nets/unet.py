@@ -4,6 +4,8 @@ Without biases and normalisation a network maps zero to zero and scales with its
 noise levels it was not trained on (Mohan et al., ICLR 2020), and an absent input (all zero) adds nothing.
 """
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -26,7 +28,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B,C,H,W) -> (B,C,H,W)."""
-        return x + self.second(F.relu(self.first(x), inplace=True))
+        change: Tensor = self.second(F.relu(self.first(x), inplace=True))
+        return x + change
 
 
 class Down(nn.Conv2d):
@@ -45,7 +48,8 @@ class Up(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B,C,H,W) -> (B,outputs,2H,2W)."""
-        return F.pixel_shuffle(self.mix(x), 2)
+        mixed: Tensor = self.mix(x)
+        return F.pixel_shuffle(mixed, 2)
 
 
 def blocks(count: int, channels: int) -> nn.Sequential:
@@ -59,7 +63,7 @@ class UNet(nn.Module):
     def __init__(self, spec: UNetSpec) -> None:
         super().__init__()
         widths = spec.channels
-        pairs = list(zip(widths, widths[1:], strict=False))
+        pairs = list(pairwise(widths))
         self.encoder = nn.ModuleList(blocks(n, c) for n, c in zip(spec.encoder, widths, strict=True))
         self.downs = nn.ModuleList(Down(a, b) for a, b in pairs)
         self.ups = nn.ModuleList(Up(b, a) for a, b in pairs)

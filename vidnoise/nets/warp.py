@@ -39,7 +39,9 @@ def _warp_opencv(x: Tensor, flow: Tensor) -> Tensor:
     for picture, place in zip(x.float(), where, strict=True):
         columns, rows = place[0].contiguous().numpy(), place[1].contiguous().numpy()
         planes += [
-            torch.from_numpy(cv2.remap(p.contiguous().numpy(), columns, rows, cv2.INTER_LINEAR, None, cv2.BORDER_REPLICATE))
+            torch.from_numpy(
+                cv2.remap(p.contiguous().numpy(), columns, rows, cv2.INTER_LINEAR, None, cv2.BORDER_REPLICATE)
+            )
             for p in picture
         ]
     return torch.stack(planes).view(x.shape)

@@ -49,6 +49,14 @@ class Card:
     figures: dict[str, float] = field(default_factory=dict)
 
 
+def channels_last(network: nn.Module) -> nn.Module:
+    """The network with its convolutions in the memory format that is fastest; changes it in place."""
+    for parameter in network.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return network
+
+
 def build(kind: str, name: str) -> nn.Module:
     """An untrained network of a kind ("spatial", "temporal") and tier."""
     makers: dict[str, type[SpatialDenoiser] | type[TemporalDenoiser]] = {
@@ -73,7 +81,9 @@ def read_card(path: Path) -> Card:
     try:
         return Card(**json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
-        raise VidnoiseError(f"{path} is no model card ({error}); reinstall vidnoise, or name other weights") from error
+        raise VidnoiseError(
+            f"{path} is no model card ({error}); reinstall vidnoise, or name other weights"
+        ) from error
 
 
 def write_card(card: Card, path: Path) -> None:
@@ -93,12 +103,16 @@ def read(path: Path) -> tuple[nn.Module, Card]:
     except OSError as error:
         raise VidnoiseError(f"the weights {path} cannot be read ({error}); reinstall vidnoise") from error
     if hashlib.sha256(content).hexdigest() != card.sha256:
-        raise VidnoiseError(f"{path} is not the file its model card names (sha256 differs); reinstall vidnoise")
+        raise VidnoiseError(
+            f"{path} is not the file its model card names (sha256 differs); reinstall vidnoise"
+        )
     network = build(card.kind, card.tier)
     try:
         network.load_state_dict({k: v.float() for k, v in parse(content).items()})
     except RuntimeError as error:
-        raise VidnoiseError(f"{path} does not fit a {card.kind} network of tier {card.tier}: {error}") from error
+        raise VidnoiseError(
+            f"{path} does not fit a {card.kind} network of tier {card.tier}: {error}"
+        ) from error
     return network, card
 
 
@@ -115,5 +129,6 @@ def load(name: str, device: torch.device, dtype: torch.dtype) -> nn.Module:
         VidnoiseError: see `read`.
     """
     network, _ = read(FOLDER / f"{name}.safetensors")
-    network.requires_grad_(False).eval()  # noqa: FBT003
-    return network.to(device=device, dtype=dtype, memory_format=torch.channels_last)
+    for parameter in network.parameters():
+        parameter.requires_grad = False
+    return channels_last(network.eval().to(device=device, dtype=dtype))

@@ -167,7 +167,9 @@ class Stills:
     Stills are also taken shrunk to 3/4 and 1/2, which makes fine texture of coarse.
     """
 
-    def __init__(self, media: Media, size: int, device: torch.device, every: int = 6, video: float = 0.25) -> None:
+    def __init__(
+        self, media: Media, size: int, device: torch.device, every: int = 6, video: float = 0.25
+    ) -> None:
         groups = [
             (0.6 * (1 - video), media.stills),
             (0.25 * (1 - video), [shrink(p, 0.75) for p in media.stills]),
@@ -177,7 +179,9 @@ class Stills:
         kept = [(share, [p for p in ps if min(p.shape[:2]) >= size]) for share, ps in groups]
         pictures = [p for _, ps in kept for p in ps]
         if not pictures:
-            raise InputError(f"no picture has {size} pixels a side: use larger ones, or a smaller size in the recipe")
+            raise InputError(
+                f"no picture has {size} pixels a side: use larger ones, or a smaller size in the recipe"
+            )
         weights = [share * p.size / sum(q.size for q in ps) for share, ps in kept for p in ps]
         self.size = size
         self.store = Store(pictures, device)
@@ -196,7 +200,10 @@ class Backdrops:
     """Large windows of stills, lying on their longer side, to be set in motion."""
 
     def __init__(self, media: Media, height: int, width: int, device: torch.device) -> None:
-        wide = [p if p.shape[1] >= p.shape[0] else np.ascontiguousarray(p.transpose(1, 0, 2)) for p in media.stills]
+        wide = [
+            p if p.shape[1] >= p.shape[0] else np.ascontiguousarray(p.transpose(1, 0, 2))
+            for p in media.stills
+        ]
         wide += [shrink(p, 0.6) for p in wide]
         wide += [frame for clip in media.clips for frame in clip[::12]]
         wide = [p for p in wide if p.shape[0] >= height and p.shape[1] >= width]
@@ -233,9 +240,7 @@ class Clips:
         chance = torch.rand(count, generator=source, device=source.device, dtype=torch.float64)
         clip = torch.searchsorted(self.chances / self.chances[-1], chance).clamp(max=self.count - 1)
         steps = self.frames - 1
-        hop = torch.where(
-            (self.length[clip] > 2 * steps) & (integers(count, 5, source) == 0), 2, 1
-        )
+        hop = torch.where((self.length[clip] > 2 * steps) & (integers(count, 5, source) == 0), 2, 1)
         begin = self.first[clip] + integers(count, self.length[clip] - steps * hop, source)
         time = torch.arange(self.frames, device=source.device).view(1, -1) * hop.view(-1, 1)
         backwards = integers(count, 2, source).view(-1, 1) == 1

@@ -181,8 +181,16 @@ class Mixture:
         counts = [int(share * clips + _dither(generator)) for share in shares]
         while sum(counts) > clips:
             counts[counts.index(max(counts))] -= 1
-        parts = (clean.split([n * frames for n in (*counts, clips - sum(counts))]))
-        kinds = (self._sensor, self._blotchy, self._gray, self._channels, self._dark, self._impulse, self._white)
+        parts = torch.split(clean, [n * frames for n in (*counts, clips - sum(counts))])
+        kinds = (
+            self._sensor,
+            self._blotchy,
+            self._gray,
+            self._channels,
+            self._dark,
+            self._impulse,
+            self._white,
+        )
         made = [
             kind(part, _Draw(generator, frames, part.shape[0] // frames, top))
             for kind, part in zip(kinds, parts, strict=True)
@@ -230,7 +238,9 @@ class Mixture:
         noisy = torch.where(draw(0, 1) < self.rounded, eight_bit(noisy), noisy)
         measured = (noisy - clean).square().mean((1, 2, 3), keepdim=True).sqrt()
         assumed = shape.square().mean((1, 2, 3), keepdim=True).sqrt().clamp(min=1e-4)
-        return noisy, F.avg_pool2d(shape, 5, 1, 2, count_include_pad=False) * measured / assumed * draw(0.9, 1.1)
+        return noisy, F.avg_pool2d(shape, 5, 1, 2, count_include_pad=False) * measured / assumed * draw(
+            0.9, 1.1
+        )
 
 
 def _dither(generator: Generator) -> float:

@@ -5,14 +5,13 @@ that Lightning's Trainer hides: every batch is a function of seed and step and s
 kill at any moment, a whole step is recorded as one CUDA graph, and the learning rate can follow the clock.
 """
 
-import contextlib
 import copy
 import json
 import math
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from torch import Tensor, nn
 
 from ..errors import InputError, UsageError
 from ..nets.flops import count_parameters, kflop_per_pixel
-from ..nets.weights import Card, save, write_card
+from ..nets.weights import Card, channels_last, save, write_card
 from .data import Media, generator, read_folder
 from .recipe import Recipe
 from .tasks import Batch, Task, make_task
@@ -67,7 +66,9 @@ class Average:
     """An exponential moving average of a network's weights, quick at first."""
 
     def __init__(self, model: nn.Module, decay: float) -> None:
-        self.model = copy.deepcopy(model).requires_grad_(False)  # noqa: FBT003
+        self.model = copy.deepcopy(model)
+        for parameter in self.model.parameters():
+            parameter.requires_grad = False
         self.decay = decay
 
     def update(self, model: nn.Module, step: int) -> None:
@@ -160,7 +161,7 @@ class Run:
         kept = read_folder(valid) if isinstance(valid, Path) else valid
         self.task: Task = make_task(recipe, media, kept, self.device)
         inherited = load_into(self.task.model, inherit)
-        self.model = self.task.model.to(device=self.device, memory_format=torch.channels_last)
+        self.model = channels_last(self.task.model.to(self.device))
         self.average = Average(self.model, recipe.ema)
         self.optimizer = self._optimizer(inherited)
         self.step, self.best, self.stale, self.skipped = 0, -math.inf, 0, 0
@@ -208,7 +209,7 @@ class Run:
     def _loggers(self) -> list[Any]:
         if not self.options.tensorboard:
             return []
-        from lightning.fabric.loggers import TensorBoardLogger
+        from lightning.fabric.loggers.tensorboard import TensorBoardLogger
 
         return [TensorBoardLogger(self.out, name="events", version="")]
 
@@ -305,7 +306,9 @@ class Run:
             return
         state = torch.load(path, map_location=self.device, weights_only=True)
         if Recipe(**_flat(state["recipe"])) != Recipe(**_flat(json.dumps(asdict(self.recipe)))):
-            raise UsageError(f"{path} was made by another recipe; train into another folder, or without --resume")
+            raise UsageError(
+                f"{path} was made by another recipe; train into another folder, or without --resume"
+            )
         self.model.load_state_dict(state["model"])
         self.average.model.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -352,9 +355,9 @@ class Graphed:
 
     def _record(self, batch: Batch) -> None:
         self.inputs = {name: value.clone() for name, value in batch.items()}
-        side = torch.cuda.Stream()
+        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):  # type: ignore[no-untyped-call]
+        with torch.cuda.stream(side):
             for _ in range(3):
                 self.eager(self.inputs)
         torch.cuda.current_stream().wait_stream(side)
@@ -387,4 +390,8 @@ def _flat(recipe: str) -> dict[str, Any]:
 
 
 def _hardware(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+    return (
+        torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else f"CPU, {torch.get_num_threads()} threads"
+    )

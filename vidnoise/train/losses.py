@@ -1,5 +1,7 @@
 """What a network is trained to make small."""
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -40,7 +42,12 @@ def steadiness(outputs: Tensor, targets: Tensor) -> Tensor:
     return (error[:, 1:] - error[:, :-1]).abs().mean()
 
 
-LOSSES = {"charbonnier": charbonnier, "l1": F.l1_loss, "squared": squared, "mixed": mixed}
+LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "charbonnier": charbonnier,
+    "l1": F.l1_loss,
+    "squared": squared,
+    "mixed": mixed,
+}
 
 
 def psnr(output: Tensor, target: Tensor) -> Tensor:

@@ -46,7 +46,11 @@ def paths(count: int, frames: int, moves: Moves, spread: float, generator: Gener
     speed = 0.2 * (moves.speed / 0.2) ** draw(1).abs()
     heading = draw(1) * math.pi
     swerve = 1 + draw(1) * 0.5 * (time / max(frames - 1, 1))
-    jitter = torch.randn(count, frames, 2, generator=generator, device=generator.device) * moves.shake * draw(1, 1).abs()
+    jitter = (
+        torch.randn(count, frames, 2, generator=generator, device=generator.device)
+        * moves.shake
+        * draw(1, 1).abs()
+    )
     direction = torch.stack([heading.cos(), heading.sin()], -1)
     place = draw(1, 2) * spread + direction * (speed * time * swerve).unsqueeze(-1) + jitter
     angle = (draw(1) * moves.tilt + draw(1) ** 3 * moves.turn * time) * (math.pi / 180)
@@ -115,7 +119,9 @@ def animate(
     back = paths(count, frames, moves, spread, generator)
     front = paths(count, frames, moves, spread, generator)
     bend = _smooth(count, 2, (6, 9), generator)
-    bend = bend * (moves.elastic / 2.5 * torch.rand(count, 1, 1, 1, generator=generator, device=stills.device) ** 3)
+    bend = bend * (
+        moves.elastic / 2.5 * torch.rand(count, 1, 1, 1, generator=generator, device=stills.device) ** 3
+    )
     shape = _smooth(count, 1, (5, 7), generator)
     present = torch.rand(count, 1, 1, 1, generator=generator, device=stills.device) < moves.layers
     shape = torch.where(present, (shape - 0.4) * 60, -30.0)
@@ -125,15 +131,19 @@ def animate(
         behind, before = follow(back[:, t], points), follow(front[:, t], points)
         cover = torch.sigmoid(_look(shape, before, size, extent, None, "bilinear"))
         picture = torch.lerp(
-            _look(stills, behind, size, extent, bend, "bicubic"), _look(others, before, size, extent, None, "bicubic"), cover
+            _look(stills, behind, size, extent, bend, "bicubic"),
+            _look(others, before, size, extent, None, "bicubic"),
+            cover,
         )
         clips.append(picture.clamp(0, 1))
         earlier = max(t - 1, 0)
         came = unfollow(back[:, earlier], behind), unfollow(front[:, earlier], before)
         solid = (cover > 0.5).to(cover.dtype)
-        move = torch.lerp(*(_frame(c - points, size) for c in came), solid)
+        move = torch.lerp(_frame(came[0] - points, size), _frame(came[1] - points, size), solid)
         flows.append(move)
-        covered = torch.sigmoid(_look(shape, follow(front[:, earlier], came[0]), size, extent, None, "bilinear"))
+        covered = torch.sigmoid(
+            _look(shape, follow(front[:, earlier], came[0]), size, extent, None, "bilinear")
+        )
         hidden.append((1 - solid) * (covered > 0.5) if t else torch.zeros_like(solid))
     return torch.stack(clips, 1), torch.stack(flows, 1), torch.stack(hidden, 1)
 

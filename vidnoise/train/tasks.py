@@ -3,7 +3,6 @@
 from typing import Protocol
 
 import torch
-import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from ..errors import InputError, UsageError
@@ -81,7 +80,8 @@ class SpatialTask:
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """The recipe's loss between output and target."""
-        return self.measure(model(batch["noisy"], batch["sigma"]), batch["target"])
+        output: Tensor = model(batch["noisy"], batch["sigma"])
+        return self.measure(output, batch["target"])
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Mean PSNR of the validation pictures at sigma 15, 25 and 50."""
@@ -92,7 +92,9 @@ class SpatialTask:
             source = generator(VALIDATION_SEED, level, clean.device)
             noise = torch.randn(clean.shape, generator=source, device=clean.device) * (level / 255)
             sigma = torch.full_like(clean, level / 255)
-            parts = zip((clean + noise).split(8), sigma.split(8), clean.split(8), strict=True)
+            parts = zip(
+                torch.split(clean + noise, 8), torch.split(sigma, 8), torch.split(clean, 8), strict=True
+            )
             values = torch.cat([psnr(model(n, s), c) for n, s, c in parts])
             figures[f"psnr{level}"] = float(values.mean())
         return figures | {"score": sum(figures.values()) / 3}
@@ -109,7 +111,9 @@ class TemporalTask:
         self.backdrops = _backdrops(media, device)
         self.synthetic = round(recipe.batch * recipe.synthetic) if self.clips.count else recipe.batch
         if not self.backdrops and not self.clips.count:
-            raise InputError(f"no clip has {recipe.frames} frames of {recipe.size} pixels, and no still is large enough")
+            raise InputError(
+                f"no clip has {recipe.frames} frames of {recipe.size} pixels, and no still is large enough"
+            )
         if not self.backdrops:
             self.synthetic = 0
         self.video = [_middle(clip[:12], 256, 448, device) for clip in valid.clips] if valid else []
@@ -119,7 +123,7 @@ class TemporalTask:
         recipe, parts = self.recipe, []
         if self.synthetic and self.backdrops:
             stills = self.backdrops(2 * self.synthetic, source)
-            back, front = stills.split(self.synthetic)
+            back, front = torch.split(stills, self.synthetic)
             parts.append(animate(back, front, recipe.size, recipe.frames, recipe.moves, source)[0])
         if recipe.batch > self.synthetic:
             parts.append(self.clips(recipe.batch - self.synthetic, source))
@@ -137,12 +141,12 @@ class TemporalTask:
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """The recipe's loss of all frames, and the flicker."""
-        output = model(batch["noisy"], batch["sigma"], batch["ahead"])
+        output: Tensor = model(batch["noisy"], batch["sigma"], batch["ahead"])
         loss = self.measure(output.flatten(0, 1), batch["target"].flatten(0, 1))
         return loss + self.recipe.steady * steadiness(output, batch["target"]) if self.recipe.steady else loss
 
     def validate(self, model: nn.Module) -> dict[str, float]:
-        """Mean PSNR of the validation clips from the 5th frame on, with a look at the next frame and without."""
+        """Mean PSNR of the validation clips from the 5th frame on, with and without the next frame."""
         if not self.video:
             return {}
         figures: dict[str, float] = {}
@@ -180,7 +184,7 @@ class FlowTask:
     def batch(self, source: Generator) -> Batch:
         """Pairs with their noise; the other picture is as noisy as the first, or nearly clean."""
         recipe = self.recipe
-        back, front = self.backdrops(2 * self.synthetic, source).split(self.synthetic)
+        back, front = torch.split(self.backdrops(2 * self.synthetic, source), self.synthetic)
         clips, flows, _ = animate(back, front, recipe.size, 2, recipe.moves, source)
         if recipe.batch > self.synthetic:
             clips = torch.cat([clips, self.clips(recipe.batch - self.synthetic, source)])
@@ -200,16 +204,22 @@ class FlowTask:
         }
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
-        """Distance to the true flow; for real pairs the warped clean frame's error and a little smoothness."""
-        flows = model(batch["here"], batch["there"], batch["sigma_here"], batch["sigma_there"])
+        """Distance to the true flow; for real pairs the warped clean frame's error, and smoothness."""
+        flows: list[Tensor] = model(batch["here"], batch["there"], batch["sigma_here"], batch["sigma_there"])
         known = self.synthetic
         loss = flow_error([f[:known] for f in flows], batch["flow"], self.weights)
         if self.recipe.batch == known:
             return loss
         flow = flows[-1][known:]
-        error = (warp(batch["clean_there"][known:], flow) - batch["clean_here"][known:]).square().mean(1, keepdim=True)
+        error = (
+            (warp(batch["clean_there"][known:], flow) - batch["clean_here"][known:])
+            .square()
+            .mean(1, keepdim=True)
+        )
         photometric = ((error + 1e-4).pow(0.4) * inside(flow)).mean()
-        rough = (flow[..., 1:] - flow[..., :-1]).abs().mean() + (flow[..., 1:, :] - flow[..., :-1, :]).abs().mean()
+        rough = (flow[..., 1:] - flow[..., :-1]).abs().mean() + (
+            flow[..., 1:, :] - flow[..., :-1, :]
+        ).abs().mean()
         return loss + 10 * photometric + 0.05 * rough
 
     def validate(self, model: nn.Module) -> dict[str, float]:
@@ -247,7 +257,9 @@ def _backdrops(media: Media, device: torch.device) -> Backdrops | None:
 
 
 def _tensor(pictures: list[Image], device: torch.device) -> Tensor:
-    return torch.stack([torch.from_numpy(p.copy()).permute(2, 0, 1) for p in pictures]).to(device).float() / 255
+    return (
+        torch.stack([torch.from_numpy(p.copy()).permute(2, 0, 1) for p in pictures]).to(device).float() / 255
+    )
 
 
 def _middle(pictures: list[Image], height: int, width: int, device: torch.device) -> Tensor:
