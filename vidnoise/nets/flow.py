@@ -42,14 +42,9 @@ class Correction(nn.Conv2d):
 def correlate(a: Tensor, b: Tensor, radius: int) -> Tensor:
     """The products of (B,C,H,W) `a` with `b` shifted by up to `radius`, averaged over channels."""
     side = 2 * radius + 1
-    height, width = a.shape[-2:]
-    shifted = F.pad(b, (radius,) * 4)
-    products = [
-        (a * shifted[..., y : y + height, x : x + width]).mean(1, keepdim=True)
-        for y in range(side)
-        for x in range(side)
-    ]
-    return torch.cat(products, 1)
+    count, channels, height, width = a.shape
+    shifted = F.unfold(b, side, padding=radius).view(count, channels, side**2, height, width)
+    return (a.unsqueeze(2) * shifted).mean(1)
 
 
 class Level(nn.Module):
@@ -101,11 +96,14 @@ class FlowNet(nn.Module):
         self.levels = nn.ModuleList(Level(c, r) for c, r in zip(widths, spec.radius, strict=True))
         self.refine = Refinement(spec.refine) if spec.refine else None
 
-    def features(self, picture: Tensor, sigma: Tensor) -> list[Tensor]:
-        """Features of a picture (B,3,H,W) with noise level (B,3,H,W), finest first; H, W multiples of 4."""
-        level = F.avg_pool2d(sigma.mean(1, keepdim=True), FINEST) * 4
-        x = torch.cat([F.pixel_unshuffle(picture - 0.5, FINEST), level], 1)
-        pyramid = [self.head(x.to(self.head.conv.weight.dtype))]
+    def features(self, picture: Tensor, level: Tensor) -> list[Tensor]:
+        """Features of a picture (B,3,H,W), finest first; H, W multiples of 4.
+
+        `level` (B,1,h,w) is the picture's noise level, of a quarter of its size or larger.
+        """
+        size = picture.shape[-2] // FINEST, picture.shape[-1] // FINEST
+        x = torch.cat([F.pixel_unshuffle(picture - 0.5, FINEST), shrink(level, size) * 4], 1)
+        pyramid: list[Tensor] = [self.head(x.to(self.head.conv.weight.dtype))]
         for down in self.downs:
             pyramid.append(down(pyramid[-1]))
         return pyramid
@@ -124,19 +122,27 @@ class FlowNet(nn.Module):
             found.append(flow)
         return found
 
-    def finish(self, flow: Tensor, here: Tensor, there: Tensor, sigma: Tensor) -> Tensor:
-        """The finest level's flow and the pictures (B,3,H,W) -> the flow of every pixel, in pixels."""
+    def finish(self, flow: Tensor, here: Tensor, there: Tensor, level: Tensor) -> Tensor:
+        """The finest level's flow, the pictures (B,3,H,W), the noise -> the flow of every pixel, in pixels."""
         height, width = here.shape[-2:]
         if self.refine is None:
             return _upsample(flow, FINEST, height, width)
         half = _upsample(flow, 2, height // 2, width // 2)
-        a, b, level = (F.avg_pool2d(v, 2) for v in (here, there, sigma.mean(1, keepdim=True)))
-        return _upsample(self.refine(a, b, level, half), 2, height, width)
+        level = shrink(level, (height // 2, width // 2))
+        return _upsample(
+            self.refine(F.avg_pool2d(here, 2), F.avg_pool2d(there, 2), level, half), 2, height, width
+        )
 
     def forward(self, here: Tensor, there: Tensor, sigma_here: Tensor, sigma_there: Tensor) -> list[Tensor]:
         """Two pictures (B,3,H,W) with noise levels -> flows, coarsest level first, the last one of full size."""
-        found = self.flows(self.features(here, sigma_here), self.features(there, sigma_there))
-        return [*found, self.finish(found[-1], here, there, sigma_here)]
+        first, second = sigma_here.mean(1, keepdim=True), sigma_there.mean(1, keepdim=True)
+        found = self.flows(self.features(here, first), self.features(there, second))
+        return [*found, self.finish(found[-1], here, there, first)]
+
+
+def shrink(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Area averages of (B,C,H,W) at a smaller size that divides it."""
+    return x if x.shape[-2:] == size else F.interpolate(x, size, mode="area")
 
 
 def _upsample(flow: Tensor, factor: int, height: int, width: int) -> Tensor:

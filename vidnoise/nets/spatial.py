@@ -17,11 +17,22 @@ class Present(nn.Module):
         self.unshuffle = unshuffle
         self.conv = conv3(3 * unshuffle**2 + 3, channels)
 
-    def forward(self, noisy: Tensor, sigma: Tensor) -> Tensor:
-        """Frame and noise level (B,3,H,W) -> (B,C,H/u,W/u)."""
-        level = F.avg_pool2d(sigma, self.unshuffle)
+    def forward(self, noisy: Tensor, level: Tensor) -> Tensor:
+        """Frame (B,3,H,W) and noise level (B,3,H/u,W/u) -> (B,C,H/u,W/u)."""
         x = torch.cat([F.pixel_unshuffle(noisy, self.unshuffle), level], 1).to(self.conv.weight.dtype)
         return self.conv(x.contiguous(memory_format=torch.channels_last))  # type: ignore[no-any-return]
+
+
+def noise_level(sigma: Tensor, frame: Tensor, cell: int) -> Tensor:
+    """The mean noise level (B,3,H/cell,W/cell) in the cells of a padded frame (B,3,H,W).
+
+    `sigma` is of the frame's size before padding, or broadcastable to it.
+    """
+    count, channels, height, width = frame.shape
+    if sigma.shape[-2:] == (1, 1):
+        return sigma.float().expand(count, channels, height // cell, width // cell)
+    sigma = F.pad(sigma.float(), (0, width - sigma.shape[-1], 0, height - sigma.shape[-2]), mode="replicate")
+    return F.avg_pool2d(sigma, cell).expand(count, channels, -1, -1)
 
 
 class Picture(nn.Module):
@@ -63,6 +74,5 @@ class SpatialDenoiser(nn.Module):
         height, width = noisy.shape[-2:]
         multiple = self.tier.unet.multiple
         frame = pad(noisy.float(), multiple)
-        level = pad(sigma.float().expand_as(noisy), multiple)
-        x = self.present(frame, level)
+        x = self.present(frame, noise_level(sigma, frame, self.tier.unet.unshuffle))
         return crop(frame + self.picture(self.body(x)), height, width)

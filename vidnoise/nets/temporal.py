@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from .flow import FlowNet
 from .padding import crop, pad
-from .spatial import Picture, Present
+from .spatial import Picture, Present, noise_level
 from .tiers import Tier
 from .unet import UNet, blocks, conv3
 from .warp import trust, warp
@@ -86,69 +86,68 @@ class TemporalDenoiser(nn.Module):
         height, width = noisy.shape[-2:]
         multiple = self.tier.unet.multiple
         frame = pad(noisy.float(), multiple)
-        level = pad(sigma.float().expand_as(noisy), multiple)
+        level = noise_level(sigma, frame, self.tier.unet.unshuffle)
         coming = None if ahead is None else pad(ahead.float(), multiple)
+        output, after = self._advance(frame, level, state, coming, 1.0)
+        return crop(output, height, width), after
+
+    def _advance(
+        self, frame: Tensor, level: Tensor, state: State | None, coming: Tensor | None, seen: Tensor | float
+    ) -> tuple[Tensor, State]:
+        # At the padded size; `seen` is how much of the next frame is let in.
         x = self.present(frame, level)
-        trusted = x.new_zeros(x.shape[0], 1, *x.shape[-2:], dtype=torch.float32)
+        trusted = level.new_zeros(level.shape[0], 1, *level.shape[-2:])
         here, there = None, None
         if state is not None or coming is not None:
-            here = list(state.features) if state and state.features else self.flow.features(frame, level)
+            known = state.features if state else None
+            here = list(known) if known else self.flow.features(frame, level.mean(1, keepdim=True))
         if state is not None and here is not None:
-            seen, trusted = self._past(frame, level, state, here)
-            x = x + seen
+            past, trusted = self._past(frame, level, state, here)
+            x = x + past
         if coming is not None and here is not None:
-            there = self.flow.features(coming, level)
-            x = x + self._next(frame, level, coming, here, there)
+            there = self.flow.features(coming, level.mean(1, keepdim=True))
+            x = x + (self._next(frame, level, coming, here, there) * seen).to(x.dtype)
         x = self.body(self.fusion(x))
         output = frame + self.picture(x)
-        state = State(output, x[:, : self.tier.hidden], tuple(there) if there else None, trusted)
-        return crop(output, height, width), state
+        return output, State(output, x[:, : self.tier.hidden], tuple(there) if there else None, trusted)
+
+    def _flow(
+        self, here: list[Tensor], there: list[Tensor], frame: Tensor, other: Tensor, level: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        # The flow of every pixel, and of every cell in cells.
+        flow = self.flow.finish(self.flow.flows(here, there)[-1], frame, other, level.mean(1, keepdim=True))
+        cell = self.tier.unet.unshuffle
+        return flow, F.avg_pool2d(flow, cell) / cell
 
     def _past(self, frame: Tensor, level: Tensor, state: State, here: list[Tensor]) -> tuple[Tensor, Tensor]:
-        unshuffle = self.tier.unet.unshuffle
         before = state.output.detach()
-        there = self.flow.features(before, level * LEFT)
-        flow = self.flow.finish(self.flow.flows(here, there)[-1], frame, before, level)
+        there = self.flow.features(before, level.mean(1, keepdim=True) * LEFT)
+        flow, small = self._flow(here, there, frame, before, level)
         warped = warp(state.output, flow)
-        trusted = trust(frame, warped, level, flow, unshuffle, noisy=1)
-        small = F.avg_pool2d(flow, unshuffle) / unshuffle
-        hidden = warp(state.hidden, small)
-        return self.past(warped, trusted, hidden), trusted
+        trusted = trust(frame, warped, level, small, noisy=1)
+        past: Tensor = self.past(warped, trusted, warp(state.hidden, small))
+        return past, trusted
 
     def _next(
         self, frame: Tensor, level: Tensor, coming: Tensor, here: list[Tensor], there: list[Tensor]
     ) -> Tensor:
-        flow = self.flow.finish(self.flow.flows(here, there)[-1], frame, coming, level)
+        flow, small = self._flow(here, there, frame, coming, level)
         warped = warp(coming, flow)
-        return self.next(warped, trust(frame, warped, level, flow, self.tier.unet.unshuffle, noisy=2))  # type: ignore[no-any-return]
+        seen: Tensor = self.next(warped, trust(frame, warped, level, small, noisy=2))
+        return seen
 
     def forward(self, noisy: Tensor, sigma: Tensor, ahead: Tensor) -> Tensor:
         """Clean clips (B,T,3,H,W) from their first frame on; `ahead` (B,) is 1 where the next frame is seen.
 
-        Used for training: the frames are not padded over and over, and all of them keep their gradients.
+        Used for training: the size must be a multiple of the network's, and all frames keep their gradients.
         """
         outputs: list[Tensor] = []
         state = None
+        seen = ahead.view(-1, 1, 1, 1)
         frames = noisy.shape[1]
         for t in range(frames):
             coming = noisy[:, t + 1] if t + 1 < frames else None
-            output, state = self._train_step(noisy[:, t], sigma[:, t], state, coming, ahead)
+            level = noise_level(sigma[:, t], noisy[:, t], self.tier.unet.unshuffle)
+            output, state = self._advance(noisy[:, t], level, state, coming, seen)
             outputs.append(output)
         return torch.stack(outputs, 1)
-
-    def _train_step(
-        self, noisy: Tensor, sigma: Tensor, state: State | None, coming: Tensor | None, ahead: Tensor
-    ) -> tuple[Tensor, State]:
-        x = self.present(noisy, sigma)
-        trusted = x.new_zeros(x.shape[0], 1, *x.shape[-2:], dtype=torch.float32)
-        here = list(state.features) if state and state.features else self.flow.features(noisy, sigma)
-        there = None
-        if state is not None:
-            seen, trusted = self._past(noisy, sigma, state, here)
-            x = x + seen
-        if coming is not None:
-            there = self.flow.features(coming, sigma)
-            x = x + self._next(noisy, sigma, coming, here, there) * ahead.view(-1, 1, 1, 1).to(x.dtype)
-        x = self.body(self.fusion(x))
-        output = noisy + self.picture(x)
-        return output, State(output, x[:, : self.tier.hidden], tuple(there) if there else None, trusted)

@@ -67,13 +67,13 @@ TIERS = {
         Tier(
             "fast",
             UNetSpec(unshuffle=4, channels=(64, 80), encoder=(0, 2), decoder=(1,)),
-            FlowSpec(channels=(16, 24, 32, 32), radius=(0, 0, 2, 4), refine=0),
+            FlowSpec(channels=(16, 24, 32, 32), radius=(0, 0, 2, 3), refine=0),
             hidden=16,
             fusion=0,
         ),
         Tier(
             "balanced",
-            UNetSpec(unshuffle=2, channels=(48, 96, 128), encoder=(1, 1, 2), decoder=(2, 1)),
+            UNetSpec(unshuffle=2, channels=(48, 96, 128), encoder=(1, 1, 2), decoder=(1, 1)),
             FlowSpec(channels=(24, 32, 48, 48), radius=(0, 2, 3, 4), refine=0),
             hidden=16,
             fusion=0,

@@ -55,8 +55,8 @@ def inside(flow: Tensor) -> Tensor:
     return ((x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)).to(flow.dtype)
 
 
-def trust(current: Tensor, warped: Tensor, sigma: Tensor, flow: Tensor, scale: int, noisy: int) -> Tensor:
-    """How far a warped picture can be trusted, 0 to 1, (B,1,H/scale,W/scale).
+def trust(current: Tensor, warped: Tensor, level: Tensor, flow: Tensor, noisy: int) -> Tensor:
+    """How far a warped picture can be trusted, 0 to 1, (B,1,h,w).
 
     The squared difference to the current noisy frame, averaged over a neighbourhood, is compared with what the
     noise explains; 1 where it explains all, falling exponentially with the excess; 0 where the flow leaves the
@@ -64,14 +64,13 @@ def trust(current: Tensor, warped: Tensor, sigma: Tensor, flow: Tensor, scale: i
 
     Args:
         current, warped: (B,3,H,W), [0,1].
-        sigma: (B,3,H,W), the current frame's noise level.
-        flow: (B,2,H,W), in pixels.
-        scale: the side of a cell of the result, in pixels.
+        level: (B,3,h,w), the current frame's noise level in cells of pixels.
+        flow: (B,2,h,w), in cells.
         noisy: how many of the two pictures carry noise, 1 or 2.
     """
-    excess = F.avg_pool2d((current - warped).square().mean(1, keepdim=True), scale)
-    noise = F.avg_pool2d(sigma.square().mean(1, keepdim=True), scale) * noisy
+    cell = current.shape[-1] // level.shape[-1]
+    excess = F.avg_pool2d((current - warped).square(), cell).mean(1, keepdim=True)
+    noise = level.square().mean(1, keepdim=True) * noisy
     excess, noise = (F.avg_pool2d(v, 3, 1, 1, count_include_pad=False) for v in (excess, noise))
     floor = (2 / 255) ** 2
-    certain = torch.exp(-0.5 * F.relu((excess + floor) / (noise + floor) - 1))
-    return certain * F.avg_pool2d(inside(flow), scale)
+    return torch.exp(-0.5 * F.relu((excess + floor) / (noise + floor) - 1)) * inside(flow)
