@@ -16,8 +16,8 @@ def count_parameters(module: nn.Module) -> int:
 def kflop_per_pixel(module: nn.Module, size: int = 256, *, ahead: bool = True) -> float:
     """Thousands of floating-point operations (two for each multiply-add) a pixel and frame.
 
-    Counted by running one frame of `size` x `size` on the meta device, for the temporal network a frame in the
-    middle of a stream, flow included, with the next frame if `ahead`.
+    Counted by running one frame of `size` x `size` on the meta device, for the temporal network a frame in
+    the middle of a stream, flow included, with the next frame if `ahead`.
     """
     module = type(module)(module.tier).to("meta")
     frame = torch.zeros(1, 3, size, size, device="meta")

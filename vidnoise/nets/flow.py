@@ -1,8 +1,8 @@
 """A small coarse-to-fine flow network for noisy pictures.
 
 A pyramid of features, warped by the flow found so far and compared by local correlation, as in PWC-Net (Sun
-et al., CVPR 2018), a hundred times smaller. Each picture comes with its noise level, so that a noisy frame can
-be matched with a clean one.
+et al., CVPR 2018), a hundred times smaller. Each picture comes with its noise level, so that a noisy frame
+can be matched with a clean one.
 """
 
 from itertools import pairwise
@@ -109,7 +109,7 @@ class FlowNet(nn.Module):
         return pyramid
 
     def flows(self, here: list[Tensor], there: list[Tensor]) -> list[Tensor]:
-        """Features of two pictures -> the flow of each level (B,2,h,w) in that level's cells, coarsest first."""
+        """Features of two pictures -> the flow of each level (B,2,h,w) in its cells, coarsest first."""
         coarsest = here[-1]
         flow = torch.zeros(
             coarsest.shape[0], 2, *coarsest.shape[-2:], device=coarsest.device, dtype=torch.float32
@@ -123,7 +123,7 @@ class FlowNet(nn.Module):
         return found
 
     def finish(self, flow: Tensor, here: Tensor, there: Tensor, level: Tensor) -> Tensor:
-        """The finest level's flow, the pictures (B,3,H,W), the noise -> the flow of every pixel, in pixels."""
+        """The finest level's flow, pictures (B,3,H,W), noise -> the flow of every pixel, in pixels."""
         height, width = here.shape[-2:]
         if self.refine is None:
             return _upsample(flow, FINEST, height, width)
@@ -134,7 +134,7 @@ class FlowNet(nn.Module):
         )
 
     def forward(self, here: Tensor, there: Tensor, sigma_here: Tensor, sigma_there: Tensor) -> list[Tensor]:
-        """Two pictures (B,3,H,W) with noise levels -> flows, coarsest level first, the last one of full size."""
+        """Two pictures (B,3,H,W) with noise levels -> flows, coarsest first, the last one of full size."""
         first, second = sigma_here.mean(1, keepdim=True), sigma_there.mean(1, keepdim=True)
         found = self.flows(self.features(here, first), self.features(there, second))
         return [*found, self.finish(found[-1], here, there, first)]

@@ -1,4 +1,4 @@
-"""The spatial network grown by recurrence: it also sees its own past, and the next frame where there is one."""
+"""The spatial network grown by recurrence: it also sees its own past, and the next frame if there is one."""
 
 from dataclasses import dataclass
 

@@ -23,8 +23,8 @@ def sample(x: Tensor, where: Tensor) -> Tensor:
 def warp(x: Tensor, flow: Tensor) -> Tensor:
     """Take each pixel of (B,C,H,W) from where the flow (B,2,H,W; columns, rows, in pixels) points; float32.
 
-    On a CPU without gradients OpenCV does the work, which is several times faster and has the same result up to
-    its 1/32 pixel steps.
+    On a CPU without gradients OpenCV does the work, which is several times faster and has the same result up
+    to its 1/32 pixel steps.
     """
     if x.device.type == "cpu" and not torch.is_grad_enabled() and x.shape[1] <= 4:
         return _warp_opencv(x, flow)
@@ -58,9 +58,9 @@ def inside(flow: Tensor) -> Tensor:
 def trust(current: Tensor, warped: Tensor, level: Tensor, flow: Tensor, noisy: int) -> Tensor:
     """How far a warped picture can be trusted, 0 to 1, (B,1,h,w).
 
-    The squared difference to the current noisy frame, averaged over a neighbourhood, is compared with what the
-    noise explains; 1 where it explains all, falling exponentially with the excess; 0 where the flow leaves the
-    picture.
+    The squared difference to the current noisy frame, averaged over a neighbourhood, is compared with what
+    the noise explains; 1 where it explains all, falling exponentially with the excess; 0 where the flow
+    leaves the picture.
 
     Args:
         current, warped: (B,3,H,W), [0,1].

@@ -118,7 +118,7 @@ def read(path: Path) -> tuple[nn.Module, Card]:
 
 @functools.lru_cache(maxsize=8)
 def load(name: str, device: torch.device, dtype: torch.dtype) -> nn.Module:
-    """The shipped network `name` ("spatial-fast", "temporal-best", ...), ready to use, one copy shared by all.
+    """The shipped network `name` ("spatial-fast", "temporal-best", ...), ready to use, one copy for all.
 
     Args:
         name: kind and tier.

@@ -131,7 +131,7 @@ class Store:
             index: (B,) which picture.
             top, left: (B,) the corner in it.
             height, width: the size in the picture, equal where a picture is transposed.
-            turn: (B,) 0 to 7: bit 0 mirrors left and right, bit 1 top and bottom, bit 2 swaps rows and columns.
+            turn: (B,) 0 to 7: bit 0 mirrors left and right, bit 1 top and bottom, bit 2 transposes.
 
         Returns:
             (B,3,height,width), [0,1], float32.
@@ -221,7 +221,7 @@ class Backdrops:
 
 
 class Clips:
-    """Random square windows of runs of consecutive frames, forwards or backwards, every frame or every other."""
+    """Random square windows of runs of frames, forwards or backwards, every frame or every other."""
 
     def __init__(self, media: Media, size: int, frames: int, device: torch.device) -> None:
         clips = [c for c in media.clips if len(c) >= frames and min(c[0].shape[:2]) >= size]

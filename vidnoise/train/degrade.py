@@ -1,8 +1,8 @@
 """Seeded degradations of clean pictures, on any device.
 
-Each takes clean pictures (B,3,H,W), nominal [0,1], and a `torch.Generator` of the same device; the result is a
-function of the inputs and the generator's state. Levels are standard deviations on the [0,1] scale, one for each
-picture: (B,1,1,1) or, where said, (B,3,1,1). `Mixture` draws a batch the way the recipes train.
+Each takes clean pictures (B,3,H,W), nominal [0,1], and a `torch.Generator` of the same device; the result is
+a function of the inputs and the generator's state. Levels are standard deviations on the [0,1] scale, one for
+each picture: (B,1,1,1) or, where said, (B,3,1,1). `Mixture` draws a batch the way the recipes train.
 """
 
 import math
@@ -45,7 +45,7 @@ def poisson_gaussian(clean: Tensor, gain: Tensor, read: Tensor, generator: Gener
 
 
 def low_light(clean: Tensor, gain: Tensor, read: Tensor, generator: Generator) -> Tensor:
-    """Sensor noise of an underexposed frame: Poisson-Gaussian noise, rows with an offset of half the read noise."""
+    """Sensor noise of an underexposed frame: Poisson-Gaussian, and rows offset by half the read noise."""
     rows = torch.randn(*clean.shape[:3], 1, generator=generator, device=clean.device)
     return poisson_gaussian(clean, gain, read, generator) + rows * read * 0.5
 
@@ -147,9 +147,9 @@ class Mixture:
 
     Attributes:
         sigma: the highest level, on the scale of 255.
-        sensor, blotchy, gray, channels, dark, impulse: shares of Poisson-Gaussian, correlated, gray, per-channel
-            Gaussian, low-light, and salt-and-pepper on Gaussian noise.
-        compressed: share of the sensor, blotchy and dark pictures that is then compressed (JPEG, quality 25-95).
+        sensor, blotchy, gray, channels, dark, impulse: shares of Poisson-Gaussian, correlated, gray,
+            per-channel Gaussian, low-light, and salt-and-pepper on Gaussian noise.
+        compressed: share of the sensor, blotchy and dark pictures that is then compressed (JPEG, 25-95).
         rounded: share of the white, sensor, blotchy and dark pictures that is rounded and clipped to 8 bit.
     """
 

@@ -1,8 +1,8 @@
 """The training loop, on Lightning Fabric.
 
 Fabric picks the device and the precision, saves and loads; the loop is our own, because it needs three things
-that Lightning's Trainer hides: every batch is a function of seed and step and so a run resumes exactly after a
-kill at any moment, a whole step is recorded as one CUDA graph, and the learning rate can follow the clock.
+that Lightning's Trainer hides: every batch is a function of seed and step and so a run resumes exactly after
+a kill at any moment, a whole step is recorded as one CUDA graph, and the learning rate can follow the clock.
 """
 
 import copy
@@ -31,7 +31,7 @@ CHECKPOINT = "checkpoint.pt"
 
 @dataclass(frozen=True)
 class Result:
-    """What a run ended with: steps done, seconds of training, the last validation and where the weights are."""
+    """What a run ended with: steps, seconds of training, the last validation, where the weights are."""
 
     steps: int
     seconds: float
@@ -334,7 +334,7 @@ class Eager:
 
 
 class Graphed:
-    """Loss and gradients as one CUDA graph, recorded at the first batch and replayed: no time between kernels."""
+    """Loss and gradients as one CUDA graph, recorded once and replayed: no time between kernels."""
 
     def __init__(self, run: Run) -> None:
         self.run = run

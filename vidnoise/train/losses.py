@@ -18,7 +18,7 @@ def squared(output: Tensor, target: Tensor) -> Tensor:
 
 
 def ssim(a: Tensor, b: Tensor) -> Tensor:
-    """Structural similarity (Wang et al., IEEE TIP 2004) of (B,3,H,W), [0,1], with a window of 11 by 11 ones."""
+    """Structural similarity (Wang et al., IEEE TIP 2004) of (B,3,H,W), [0,1], in windows of 11 by 11."""
 
     def mean(x: Tensor) -> Tensor:
         return F.avg_pool2d(x, 11, 1)

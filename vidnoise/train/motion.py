@@ -34,7 +34,7 @@ class Moves:
 
 
 def paths(count: int, frames: int, moves: Moves, spread: float, generator: Generator) -> Tensor:
-    """Camera paths (count, frames, 2, 3): from a pixel, counted from the centre, to the still's centre-based pixel.
+    """Camera paths (count, frames, 2, 3): from a pixel to the still's, both counted from the centre.
 
     `spread` is how far from the still's centre a path begins, in pixels.
     """
@@ -110,8 +110,8 @@ def animate(
         generator: of the same device.
 
     Returns:
-        Clips (B,T,3,size,size); flows (B,T,2,size,size) from each frame to the one before (zero for the first),
-        in pixels; and (B,T,1,size,size), 1 where a pixel was hidden in the frame before.
+        Clips (B,T,3,size,size); flows (B,T,2,size,size) from each frame to the one before (zero for the
+        first), in pixels; and (B,T,1,size,size), 1 where a pixel was hidden in the frame before.
     """
     count, _, height, width = stills.shape
     extent = height, width

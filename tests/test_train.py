@@ -1,0 +1,237 @@
+"""Training: degradations, motion with its true flow, recipes, and runs that repeat and resume exactly."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from vidnoise.errors import InputError, UsageError
+from vidnoise.nets.warp import warp
+from vidnoise.nets.weights import read
+from vidnoise.train import (
+    Media,
+    Mixture,
+    Moves,
+    Options,
+    Recipe,
+    animate,
+    degrade,
+    load_recipe,
+    read_folder,
+    train,
+)
+from vidnoise.train.data import Clips, Stills, generator
+from vidnoise.train.losses import ssim
+from vidnoise.train.recipe import FOLDER, parse
+
+CPU = torch.device("cpu")
+
+
+def source(seed: int = 5) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def photographs() -> list[np.ndarray]:
+    from skimage import data
+
+    return [data.astronaut(), data.coffee(), data.chelsea()]
+
+
+def batch(count: int = 2, size: int = 64) -> torch.Tensor:
+    return Stills(Media(photographs(), []), size, CPU)(count, source())
+
+
+def psnr(a: torch.Tensor, b: torch.Tensor) -> float:
+    return float(-10 * torch.log10((a - b).square().mean()))
+
+
+def test_white_noise_has_the_level_asked_for() -> None:
+    clean = torch.full((2, 3, 128, 128), 0.5)
+    level = torch.tensor([0.05, 0.2]).view(2, 1, 1, 1)
+    noise = degrade.white(clean, level, source()) - clean
+    assert torch.allclose(noise.std((1, 2, 3)), level.flatten(), rtol=0.02)
+
+
+def test_sensor_noise_grows_with_brightness_as_it_should() -> None:
+    clean = torch.tensor([0.1, 0.9]).view(2, 1, 1, 1).expand(2, 3, 128, 128)
+    gain, read_noise = torch.full((2, 1, 1, 1), 0.01), torch.full((2, 1, 1, 1), 0.02)
+    noise = degrade.poisson_gaussian(clean, gain, read_noise, source()) - clean
+    assert torch.allclose(noise.var((1, 2, 3)), torch.tensor([0.0014, 0.0094]), rtol=0.05)
+
+
+def test_correlated_noise_keeps_its_level_and_resembles_its_neighbour() -> None:
+    clean = torch.zeros(1, 3, 128, 128)
+    noise = degrade.correlated(clean, torch.full((1, 1, 1, 1), 0.1), torch.ones(1, 1, 1, 1), source())
+    assert float(noise.std()) == pytest.approx(0.1, rel=0.01)
+    assert float((noise[..., 1:] * noise[..., :-1]).mean()) > 0.005
+
+
+def test_gray_noise_is_the_same_in_all_channels() -> None:
+    noise = degrade.gray(torch.zeros(1, 3, 32, 32), torch.full((1, 1, 1, 1), 0.1), source())
+    assert torch.equal(noise[:, 0], noise[:, 2])
+
+
+def test_salt_and_pepper_hits_its_share() -> None:
+    clean = torch.full((1, 3, 200, 200), 0.5)
+    hit = (degrade.salt_and_pepper(clean, torch.full((1, 1, 1, 1), 0.1), source()) != clean).all(1)
+    assert float(hit.float().mean()) == pytest.approx(0.1, abs=0.01)
+
+
+def test_jpeg_agrees_with_a_real_encoder() -> None:
+    clean = batch(1, 128)
+    picture = (clean[0].permute(1, 2, 0) * 255).byte().numpy()[..., ::-1]
+    for quality in (30, 80):
+        _, code = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
+        real = (
+            torch.from_numpy(cv2.imdecode(code, cv2.IMREAD_COLOR)[..., ::-1].copy()).permute(2, 0, 1)[None]
+            / 255
+        )
+        ours = degrade.jpeg(clean, torch.full((1, 1, 1, 1), float(quality)))
+        assert psnr(ours, real) > psnr(clean, real) + 3
+
+
+def test_a_mixture_repeats_and_knows_its_levels() -> None:
+    clean = batch(1, 64).repeat(24, 1, 1, 1)
+    noisy, sigma = Mixture()(clean, source())
+    again, _ = Mixture()(clean, source())
+    assert torch.equal(noisy, again)
+    measured, told = (noisy - clean).square().mean((1, 2, 3)).sqrt(), sigma.square().mean((1, 2, 3)).sqrt()
+    close = (measured / told - 1).abs() < 0.2
+    assert close.float().mean() > 0.75  # clipping and impulses take the rest off
+
+
+def test_frames_of_a_clip_share_their_level_and_not_their_noise() -> None:
+    clean = torch.full((8, 3, 32, 32), 0.5)
+    noisy, sigma = Mixture(sensor=0, blotchy=0, gray=0, channels=0, dark=0, impulse=0, rounded=0)(
+        clean, source(), 4
+    )
+    assert torch.equal(sigma[0], sigma[3])
+    assert not torch.equal(sigma[0], sigma[4])
+    assert not torch.equal(noisy[0], noisy[1])
+
+
+def test_the_flow_of_a_still_in_motion_is_the_true_one() -> None:
+    stills = batch(2, 256)
+    clips, flows, hidden = animate(stills, stills.flip(0), 128, 3, Moves(speed=6, layers=1), source(8))
+    moved = warp(clips[:, 1], flows[:, 2])
+    seen = (hidden[:, 2] == 0).expand(-1, 3, -1, -1)
+    seen = seen & (torch.arange(128).sub(63.5).abs() < 50)
+    still = (clips[:, 1] - clips[:, 2])[seen].abs().mean()
+    assert (moved - clips[:, 2])[seen].abs().mean() < 0.5 * still
+    assert (hidden[:, 0] == 0).all()
+
+
+def test_clips_are_runs_of_one_place() -> None:
+    ramp = [np.full((40, 40, 3), 10 * t, np.uint8) for t in range(9)]
+    made = Clips(Media([], [ramp]), 32, 4, CPU)(6, source()) * 255
+    steps = (made[:, 1:] - made[:, :-1]).amax((2, 3, 4)).round()
+    assert set(steps.abs().flatten().tolist()) <= {10.0, 20.0}
+    assert torch.equal(steps, steps[:, :1].expand_as(steps))
+
+
+def test_each_batch_is_a_function_of_seed_and_step() -> None:
+    stills = Stills(Media(photographs(), []), 48, CPU)
+    assert torch.equal(stills(4, generator(1, 7, CPU)), stills(4, generator(1, 7, CPU)))
+    assert not torch.equal(stills(4, generator(1, 7, CPU)), stills(4, generator(1, 8, CPU)))
+    assert not torch.equal(stills(4, generator(1, 7, CPU)), stills(4, generator(2, 7, CPU)))
+
+
+def test_a_folder_is_read_as_stills_and_clips(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    for t in range(4):
+        cv2.imwrite(str(tmp_path / "run" / f"{t}.png"), np.full((20, 30, 3), t, np.uint8))
+    cv2.imwrite(str(tmp_path / "still.png"), np.zeros((10, 12, 3), np.uint8))
+    media = read_folder(tmp_path)
+    assert [s.shape for s in media.stills] == [(10, 12, 3)]
+    assert [f[0, 0, 0] for f in media.clips[0]] == [0, 1, 2, 3]
+
+
+def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no picture"):
+        read_folder(tmp_path)
+
+
+def test_ssim_is_one_for_equal_pictures_and_less_for_noisy_ones() -> None:
+    clean = batch(1)
+    assert float(ssim(clean, clean)) == pytest.approx(1, abs=1e-4)
+    assert float(ssim(clean, degrade.white(clean, torch.full((1, 1, 1, 1), 0.1), source()))) < 0.9
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.toml")), ids=lambda p: p.stem)
+def test_every_shipped_recipe_can_be_read(path: Path) -> None:
+    assert load_recipe(path.stem).tier in ("fast", "balanced", "best")
+
+
+def test_a_wrong_setting_is_named() -> None:
+    with pytest.raises(UsageError, match="btach"):
+        parse('task="spatial"\ntier="fast"\nsteps=1\nbtach=3', "mine")
+    with pytest.raises(UsageError, match="minutes or steps"):
+        parse('task="spatial"\ntier="fast"', "mine")
+
+
+def small(steps: int, task: str = "spatial") -> Recipe:
+    return replace(load_recipe("tiny"), task=task, steps=steps, batch=4, size=32, frames=3, warmup=2)
+
+
+def losses(out: Path) -> list[float]:
+    return [json.loads(line)["loss"] for line in (out / "log.jsonl").read_text().splitlines()]
+
+
+def test_a_run_learns_and_its_weights_load(tmp_path: Path) -> None:
+    media = Media(photographs(), [])
+    recipe = replace(load_recipe("tiny"), steps=60, size=48)
+    options = Options(device="cpu", every=4)
+    result = train(recipe, media, tmp_path, valid=media, options=options, report=lambda _: None)
+    network, card = read(result.weights)
+    assert card.steps == 60
+    assert losses(tmp_path)[-1] < 0.8 * losses(tmp_path)[0]
+    clean = batch(4)
+    noisy = degrade.white(clean, torch.full((1, 1, 1, 1), 50 / 255), source())
+    with torch.inference_mode():
+        assert psnr(network(noisy, torch.full((1, 1, 1, 1), 50 / 255)), clean) > psnr(noisy, clean) + 3
+
+
+def test_a_stopped_run_resumes_to_the_same_weights(tmp_path: Path) -> None:
+    media, quiet = Media(photographs(), []), lambda _: None
+    whole = train(small(6), media, tmp_path / "a", options=Options(device="cpu"), report=quiet)
+
+    class KilledError(Exception):
+        pass
+
+    def kill(line: str) -> None:
+        if "step 3" in line:
+            raise KilledError
+
+    options = Options(device="cpu", every=0)
+    with pytest.raises(KilledError):
+        train(small(6), media, tmp_path / "b", options=options, report=kill)
+    rest = train(small(6), media, tmp_path / "b", options=replace(options, resume=True), report=quiet)
+    assert rest.weights.read_bytes() == whole.weights.read_bytes()
+
+
+def test_a_checkpoint_of_another_recipe_is_refused(tmp_path: Path) -> None:
+    media, options = Media(photographs(), []), Options(device="cpu")
+    train(small(1), media, tmp_path, options=options, report=lambda _: None)
+    with pytest.raises(UsageError, match="another recipe"):
+        train(replace(small(1), rate=1e-5), media, tmp_path, options=replace(options, resume=True))
+
+
+def test_a_bad_step_is_left_out(tmp_path: Path) -> None:
+    media = Media(photographs(), [])
+    recipe = replace(small(3), rate=float("inf"), clip=float("nan"))
+    lines: list[str] = []
+    train(recipe, media, tmp_path, options=Options(device="cpu"), report=lines.append)
+    assert "skipped 3" in lines[-1]
+
+
+@pytest.mark.parametrize("task", ["temporal", "flow"])
+def test_video_networks_train_from_stills(tmp_path: Path, task: str) -> None:
+    media = Media([p for p in photographs() if min(p.shape[:2]) >= 288], [])
+    recipe = replace(small(2, task), batch=2, size=64)
+    result = train(recipe, media, tmp_path, options=Options(device="cpu"), report=lambda _: None)
+    assert result.steps == 2
+    assert result.weights.stat().st_size > 100_000
