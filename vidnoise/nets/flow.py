@@ -40,11 +40,18 @@ class Correction(nn.Conv2d):
 
 
 def correlate(a: Tensor, b: Tensor, radius: int) -> Tensor:
-    """The products of (B,C,H,W) `a` with `b` shifted by up to `radius`, averaged over channels."""
+    """The correlation coefficients over channels of (B,C,H,W) `a` with `b` shifted by up to `radius`."""
+    a, b = _standard(a), _standard(b)
     side = 2 * radius + 1
     count, channels, height, width = a.shape
     shifted = F.unfold(b, side, padding=radius).view(count, channels, side**2, height, width)
     return (a.unsqueeze(2) * shifted).mean(1)
+
+
+def _standard(x: Tensor) -> Tensor:
+    # Without this the products stay so small beside the other inputs that training does not find them.
+    x = x - x.mean(1, keepdim=True)
+    return x * torch.rsqrt(x.square().mean(1, keepdim=True) + 1e-5)
 
 
 class Level(nn.Module):

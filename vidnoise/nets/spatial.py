@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .padding import crop, pad
+from .padding import crop, extend, pad
 from .tiers import Tier
 from .unet import UNet, conv3
 
@@ -16,6 +16,7 @@ class Present(nn.Module):
         super().__init__()
         self.unshuffle = unshuffle
         self.conv = conv3(3 * unshuffle**2 + 3, channels)
+        nn.init.kaiming_normal_(self.conv.weight, nonlinearity="linear")
 
     def forward(self, noisy: Tensor, level: Tensor) -> Tensor:
         """Frame (B,3,H,W) and noise level (B,3,H/u,W/u) -> (B,C,H/u,W/u)."""
@@ -31,8 +32,7 @@ def noise_level(sigma: Tensor, frame: Tensor, cell: int) -> Tensor:
     count, channels, height, width = frame.shape
     if sigma.shape[-2:] == (1, 1):
         return sigma.float().expand(count, channels, height // cell, width // cell)
-    sigma = F.pad(sigma.float(), (0, width - sigma.shape[-1], 0, height - sigma.shape[-2]), mode="replicate")
-    return F.avg_pool2d(sigma, cell).expand(count, channels, -1, -1)
+    return F.avg_pool2d(extend(sigma.float(), height, width), cell).expand(count, channels, -1, -1)
 
 
 class Picture(nn.Module):
