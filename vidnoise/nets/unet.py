@@ -45,6 +45,9 @@ class Up(nn.Module):
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         self.mix = nn.Conv2d(inputs, 4 * outputs, 1, bias=False)
+        nn.init.kaiming_normal_(self.mix.weight, nonlinearity="linear")
+        with torch.no_grad():
+            self.mix.weight.mul_(0.1)  # the coarse levels come in gently
 
     def forward(self, x: Tensor) -> Tensor:
         """(B,C,H,W) -> (B,outputs,2H,2W)."""
@@ -90,5 +93,5 @@ def _initialise(module: nn.Module) -> None:
         nn.init.kaiming_normal_(module.second.weight, nonlinearity="linear")
         with torch.no_grad():
             module.second.weight.mul_(0.2)
-    elif isinstance(module, Down) or (isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1)):
+    elif isinstance(module, Down):
         nn.init.kaiming_normal_(module.weight, nonlinearity="linear")
