@@ -183,11 +183,11 @@ def losses(out: Path) -> list[float]:
 
 def test_a_run_learns_and_its_weights_load(tmp_path: Path) -> None:
     media = Media(photographs(), [])
-    recipe = replace(load_recipe("tiny"), steps=150, batch=8, size=48)
-    options = Options(device="cpu", every=4)
+    recipe = replace(load_recipe("tiny"), steps=200, batch=8, size=48)
+    options = Options(device="cpu", every=0.5)
     result = train(recipe, media, tmp_path, valid=media, options=options, report=lambda _: None)
     network, card = read(result.weights)
-    assert card.steps == 150
+    assert card.steps == 200
     assert losses(tmp_path)[-1] < 0.9 * losses(tmp_path)[0]
     clean = batch(4)
     noisy = degrade.white(clean, torch.full((1, 1, 1, 1), 50 / 255), source())
