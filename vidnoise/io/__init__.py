@@ -1,0 +1,1 @@
+"""Files, pipes and streams in and out."""
