@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from vidnoise.errors import DeviceError, UsageError
 
 if TYPE_CHECKING:
-    import torch
+    import torch as torch_
 
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
@@ -22,8 +22,8 @@ class Device:
     0 leaves the choice to the memory there is.
     """
 
-    torch: torch.device
-    dtype: torch.dtype
+    torch: torch_.device
+    dtype: torch_.dtype
     why: str
     tile: int = 0
 
@@ -65,12 +65,12 @@ def choose(device: str = "auto", precision: str = "auto", tile: int = 0) -> Devi
 def _why_no_cuda() -> str:
     import torch
 
-    if not torch.backends.cuda.is_built():
+    if torch.version.cuda is None:
         return "this build of PyTorch has no CUDA"
     return "no NVIDIA GPU was found"
 
 
-def _precision(precision: str, where: torch.device) -> tuple[torch.dtype, str]:
+def _precision(precision: str, where: torch_.device) -> tuple[torch_.dtype, str]:
     import torch
 
     types = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}

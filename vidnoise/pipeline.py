@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
@@ -128,7 +128,7 @@ class Worker(AbstractContextManager["Worker"]):
             self._cancel()
 
 
-def stream(source: Source, stage: Stage, device: Device, *, convert: bool = True) -> Iterator[Frame]:
+def stream(source: Source, stage: Stage, device: Device, *, convert: bool = True) -> Generator[Frame]:
     """Read ahead in a thread, filter here, and give finished frames one by one.
 
     Args:
