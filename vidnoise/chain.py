@@ -71,11 +71,12 @@ class Chain(Filter):
         Raises:
             FilterError: a filter cannot work on such a stream.
         """
-        from vidnoise.analysis import Analysis
         from vidnoise.tiles import open_tiled
 
         stages: list[Stage] = [open_tiled(filter, info, device) for filter in self.filters]
         if self.wants_noise or self.wants_motion:
+            from vidnoise.analysis import Analysis
+
             stages.insert(0, Analysis(noise=self.wants_noise, motion=self.wants_motion))
         return ChainStage(stages)
 
