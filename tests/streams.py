@@ -72,6 +72,8 @@ class ListSource:
 class Mean(WindowFilter):
     """The mean of a window: shows which frames were in it."""
 
+    halo = 8
+
     before: int = option(1, low=0, high=9, unit="frames", help="more past")
     after: int = option(1, low=0, high=9, unit="frames", help="more future")
 

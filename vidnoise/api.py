@@ -28,13 +28,15 @@ class Summary:
     """What a run did.
 
     `noise` is the mean standard deviation found in the source, in units of 1/255 and per channel R, G, B; None where
-    no filter asked for it. `losses` counts what the source had lost; empty where it was whole.
+    no filter asked for it. `losses` counts what damage of the source has cost, by kind; empty where it was whole, and
+    `damage` says the same in a sentence.
     """
 
     frames: int = 0
     seconds: float = 0.0
     noise: tuple[float, float, float] | None = None
     losses: dict[str, int] = field(default_factory=dict)
+    damage: str = ""
     warnings: list[str] = field(default_factory=list)
     decoder: str = ""
     encoder: str = ""
@@ -133,7 +135,8 @@ def run(
             writer.abort()
             raise
         summary.warnings = list(dict.fromkeys([*reader.warnings, *writer.warnings]))
-        summary.losses = reader.losses.counts()
+        summary.losses = {kind: int(n) for kind, n in dataclasses.asdict(reader.losses).items() if n}
+        summary.damage = str(reader.losses)
         summary.noise = noise.mean()
     summary.seconds = time.monotonic() - began
     return summary
