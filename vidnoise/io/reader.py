@@ -1,0 +1,310 @@
+"""Files in: pictures for the filters, packets of every other stream for the writer."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vidnoise.colour import UNSPECIFIED, Colour
+from vidnoise.errors import InputError, UsageError
+from vidnoise.frame import Frame, StreamInfo
+from vidnoise.io.decode import Decoder, Losses
+
+if TYPE_CHECKING:
+    import av
+    from av.container import InputContainer
+    from av.stream import Stream
+
+    from vidnoise.device import Device
+
+NOT_VIDEO = {"tty", "ansi", "bin", "adf", "idf", "xbin"}
+"""Demuxers that draw text as pictures: a text file would pass for a video."""
+
+PRIME_BYTES = 256 << 20
+"""How much of the input is searched for a first picture before it is given up."""
+
+
+class Reader:
+    """One opened input: iterate it for its frames, once.
+
+    Packets of all other streams go to whoever called `attach`, from the thread that iterates; without one they are
+    dropped.
+
+    Attributes:
+        source: the path or URL.
+        info: size, time base, rate, format and colour of the video.
+        losses: what damage has cost so far; final after the iteration.
+        warnings: sentences for the user.
+        decoder: which decoder works, and why not another.
+        container: the opened PyAV container; `stream` is the video stream in it that is decoded.
+        first: the first decoded picture, with the side data that tells the writer of HDR, rotation and captions.
+    """
+
+    def __init__(
+        self,
+        container: InputContainer,
+        source: str,
+        *,
+        start: float | None = None,
+        duration: float | None = None,
+        threads: int = 0,
+    ) -> None:
+        self.source = source
+        self.container = container
+        self.losses = Losses()
+        self.warnings: list[str] = []
+        self.stream = _main_video(container, source)
+        context = self.stream.codec_context
+        context.thread_count = threads
+        context.thread_type = "AUTO"
+        self.decoder = f"{context.codec.name} on the CPU"
+        self._decoder = Decoder(context, self.losses)
+        self._time_base: Fraction = self.stream.time_base or Fraction(1, 90000)
+        self._step = _ticks_per_frame(self.stream, self._time_base)
+        self._last: int | None = None
+        self._sink: Callable[[av.Packet], None] | None = None
+        self._early: deque[av.Packet] = deque()
+        self._ended = False
+        self._shift = Fraction(0)
+        self._end: Fraction | None = None
+        self._select(start, duration)
+        self._packets = self._demux()
+        self._ready = deque(self._prime())
+        self.first = self._ready[0]
+        self.info = self._describe()
+
+    def attach(self, sink: Callable[[av.Packet], None]) -> None:
+        """Hand every packet of the other streams to `sink`, those already read at once."""
+        while self._early:
+            sink(self._early.popleft())
+        self._sink = sink
+
+    def __iter__(self) -> Iterator[Frame]:
+        from vidnoise.io.planes import planes_of
+
+        for picture in self._pictures():
+            planes, format = planes_of(picture)
+            cut, self._decoder.gap = self._decoder.gap, False
+            yield Frame(
+                pts=picture.pts,
+                time_base=self._time_base,
+                duration=picture.duration or 0,
+                planes=planes,
+                format=format,
+                colour=colour_of(picture),
+                cut=cut,
+                carrier=picture,
+            )
+
+    def close(self) -> None:
+        """Release the file. Frames already handed out stay valid."""
+        self._packets.close()
+        self.container.close()
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self.close()
+
+    def _pictures(self) -> Iterator[av.VideoFrame]:
+        while True:
+            while self._ready:
+                yield self._ready.popleft()
+            if self._ended:
+                return
+            packet = next(self._packets, None)
+            self._ended = packet is None
+            self._ready.extend(self._decode(packet))
+
+    def _prime(self) -> list[av.VideoFrame]:
+        """Read until there is a picture: only a picture tells format, colour and side data for certain."""
+        read = 0
+        for packet in self._packets:
+            read += packet.size
+            if frames := self._decode(packet):
+                return frames
+            if read > PRIME_BYTES:
+                break
+        self._ended = True
+        if frames := self._decode(None):
+            return frames
+        codec = self.stream.codec_context.name
+        raise InputError(
+            f"{self.source}: no frame of its {codec} video could be decoded ({self.losses or 'empty'})"
+        )
+
+    def _decode(self, packet: av.Packet | None) -> list[av.VideoFrame]:
+        return [frame for frame in self._decoder.decode(packet) if self._timed(frame)]
+
+    def _timed(self, frame: av.VideoFrame) -> bool:
+        """Give the frame its time on the output's clock; False where it lies outside the selected part."""
+        pts = frame.pts if frame.pts is not None else frame.dts
+        if pts is None:
+            pts = 0 if self._last is None else self._last + self._step
+        if self._last is not None and pts <= self._last:
+            pts = self._last + 1
+        self._last = pts
+        when = pts * self._time_base
+        frame.pts = round((when + self._shift) / self._time_base)
+        frame.time_base = self._time_base
+        early = when + self._shift < 0 if self._shift else False
+        late = self._end is not None and when >= self._end
+        return not early and not late
+
+    def _demux(self) -> Iterator[av.Packet]:
+        """The packets of the video; all others are handed on as they pass."""
+        import av
+
+        failures = 0
+        while failures < 100:
+            try:
+                for packet in self.container.demux():
+                    if not packet.size:
+                        continue
+                    if packet.stream_index == self.stream.index:
+                        failures = 0
+                        yield packet
+                    else:
+                        self._hand_on(packet)
+            except av.error.FFmpegError:
+                failures += 1
+                self.losses.packets += 1
+                self._decoder.gap = True
+            else:
+                return
+
+    def _hand_on(self, packet: av.Packet) -> None:
+        if self._sink is None:
+            self._early.append(packet)
+        else:
+            self._sink(packet)
+
+    def _select(self, start: float | None, duration: float | None) -> None:
+        if (start or 0) < 0 or (duration is not None and duration <= 0):
+            raise UsageError("--start must be 0 or more seconds and --duration more than 0")
+        origin = Fraction(self.container.start_time or 0, 1_000_000)
+        begin = origin + Fraction(start or 0).limit_denominator(1_000_000)
+        if duration is not None:
+            self._end = begin + Fraction(duration).limit_denominator(1_000_000)
+        if start:
+            self._shift = -begin
+            self.container.seek(int(begin * 1_000_000), backward=True)
+
+    def _describe(self) -> StreamInfo:
+        from vidnoise.io.planes import pixel_format
+
+        stream, first = self.stream, self.first
+        return StreamInfo(
+            width=first.width,
+            height=first.height,
+            time_base=self._time_base,
+            rate=stream.average_rate or stream.guessed_rate,
+            frames=_count(stream, self.container),
+            format=pixel_format(first.format.name),
+            colour=colour_of(first),
+        )
+
+
+def open_reader(
+    source: str | Path,
+    *,
+    start: float | None = None,
+    duration: float | None = None,
+    threads: int = 0,
+    deinterlace: bool = False,
+    assume_progressive: bool = False,
+    device: Device | None = None,
+) -> Reader:
+    """Open a file for cleaning.
+
+    Args:
+        source: a path.
+        start: seconds from the beginning of the file to leave out.
+        duration: seconds to keep.
+        threads: of the decoder; 0 means as many as there are processors.
+
+    Raises:
+        InputError: the file cannot be opened, or holds no video that can be decoded.
+        UsageError: `start` or `duration` is out of range.
+    """
+    import av
+
+    name = str(source)
+    _check_file(name)
+    try:
+        container = av.open(name, "r", metadata_errors="replace", options={"protocol_whitelist": "file"})
+    except (av.error.FFmpegError, OSError) as failure:
+        raise InputError(f"{name} cannot be read as video: {_reason(failure)}") from failure
+    try:
+        return Reader(container, name, start=start, duration=duration, threads=threads)
+    except BaseException:
+        container.close()
+        raise
+
+
+def colour_of(frame: av.VideoFrame) -> Colour:
+    """The colour tags of a decoded picture; full range where the pixel format itself means it (`yuvj420p`)."""
+    full = 2 if frame.format.name.startswith("yuvj") else 0
+    return Colour(
+        matrix=int(frame.colorspace),
+        primaries=int(frame.color_primaries),
+        transfer=int(frame.color_trc),
+        range=int(frame.color_range) or full,
+    )
+
+
+def _main_video(container: InputContainer, source: str) -> Any:
+    import av
+
+    if container.format.name in NOT_VIDEO:
+        raise InputError(f"{source} is a text file, not a video")
+    pictures = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
+    videos = [s for s in container.streams.video if not s.disposition & pictures]
+    for stream in videos:
+        if stream.codec_context is not None:
+            return stream
+    if videos:
+        raise InputError(f"{source}: there is no decoder for its video")
+    found = ", ".join(sorted({_kind(s) for s in container.streams})) or "no streams at all"
+    raise InputError(f"{source} has no video to clean; it holds {found}")
+
+
+def _kind(stream: Stream) -> str:
+    return "a cover picture" if stream.type == "video" else f"{stream.type}"
+
+
+def _ticks_per_frame(stream: Any, time_base: Fraction) -> int:
+    rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+    return max(1, round(1 / (rate * time_base)))
+
+
+def _count(stream: Any, container: InputContainer) -> int | None:
+    if stream.frames:
+        return int(stream.frames)
+    rate = stream.average_rate
+    if stream.duration and rate:
+        return round(stream.duration * stream.time_base * rate)
+    if container.duration and rate:
+        return round(Fraction(container.duration, 1_000_000) * rate)
+    return None
+
+
+def _check_file(name: str) -> None:
+    path = Path(name)
+    if path.is_dir():
+        raise InputError(f"{name} is a folder; give a file, or a pattern such as {name.rstrip('/')}/%05d.png")
+    try:
+        with path.open("rb") as file:
+            empty = not file.read(1)
+    except OSError as failure:
+        raise InputError(f"{name} cannot be opened: {failure.strerror or failure}") from failure
+    if empty:
+        raise InputError(f"{name} is empty (0 bytes)")
+
+
+def _reason(failure: BaseException) -> str:
+    return str(getattr(failure, "strerror", "") or failure)
