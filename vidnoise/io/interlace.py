@@ -45,7 +45,7 @@ AHEAD = 12
 PATIENCE = 25
 """Frames held back at the start of a stream before what has been seen must do."""
 
-HELD_BYTES = 256 << 20
+HELD_BYTES = 128 << 20
 """Memory for the frames held back; large pictures wait for fewer of them."""
 
 CERTAIN = 6.0
@@ -338,6 +338,11 @@ class InterlaceGate:
         self._decided = False
         self._flagged = 0
         self._seen: deque[float | None] = deque()
+
+    @property
+    def holding(self) -> bool:
+        """Frames have gone in that have not come out."""
+        return bool(self._held)
 
     def push(self, frame: VideoFrame) -> list[VideoFrame]:
         """Take a decoded frame; give those that are judged, cleaned where that was asked."""
