@@ -1,5 +1,6 @@
 """The command line, as a user meets it: what is typed, what is printed where, and the exit status."""
 
+import contextlib
 import json
 import os
 import pty
@@ -9,7 +10,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -357,7 +359,7 @@ class Slow(SpatialFilter):
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_leaves_nothing_behind(tmp_path, number):
     source = Clip(frames=200).save(tmp_path / "in.mp4")
     out = tmp_path / "out"
@@ -383,33 +385,43 @@ def test_a_reader_that_leaves_early_is_no_error(clip):
 # Progress
 
 
-def in_terminal(words: Sequence[object]) -> str:
-    """What the command writes on a terminal's standard error."""
-    mine, theirs = pty.openpty()
-    command = process(*words, stdout=subprocess.DEVNULL, stderr=theirs, env=os.environ | {"TERM": "xterm"})
-    os.close(theirs)
-    said = b""
-    while True:
-        try:
-            part = os.read(mine, 4096)
-        except OSError:  # Linux's way to say that the other end is closed.
-            break
-        if not part:
-            break
-        said += part
-    os.close(mine)
-    assert command.wait(timeout=30) == 0
-    return said.decode()
+@pytest.fixture
+def in_terminal(monkeypatch):
+    """Runs the command with a terminal as standard error; gives what was written there."""
+
+    def run(*words: object) -> str:
+        mine, theirs = pty.openpty()
+        with ThreadPoolExecutor() as other, open(theirs, "w") as terminal:
+            said = other.submit(everything, mine)
+            monkeypatch.setattr(sys, "stderr", terminal)
+            monkeypatch.setenv("TERM", "xterm")
+            with pytest.raises(SystemExit, match="0"):
+                main([str(word) for word in words])
+            monkeypatch.undo()
+            terminal.close()
+            return said.result(timeout=30)
+
+    return run
 
 
-def test_in_a_terminal_progress_and_a_summary_are_shown(clip, tmp_path):
-    said = in_terminal([clip, "-o", tmp_path / "out.mp4", "-f", "none", *FAST])
+def everything(terminal: int) -> str:
+    """What is written to a terminal until its other end is closed."""
+    parts = []
+    with contextlib.suppress(OSError):  # Linux's way to say that the other end is closed.
+        while part := os.read(terminal, 4096):
+            parts.append(part)
+    os.close(terminal)
+    return b"".join(parts).decode()
+
+
+def test_in_a_terminal_progress_and_a_summary_are_shown(in_terminal, clip, tmp_path):
+    said = in_terminal(clip, "-o", tmp_path / "out.mp4", "-f", "none", *FAST)
     assert "8/8" in said
     assert re.search(r"out\.mp4: 8 frames in .* frames/s", said)
 
 
-def test_quiet_says_nothing_in_a_terminal_either(clip, tmp_path):
-    assert in_terminal([clip, "-o", tmp_path / "out.mp4", "-f", "none", "-q", *FAST]) == ""
+def test_quiet_says_nothing_in_a_terminal_either(in_terminal, clip, tmp_path):
+    assert in_terminal(clip, "-o", tmp_path / "out.mp4", "-f", "none", "-q", *FAST) == ""
 
 
 # Before and after

@@ -52,7 +52,7 @@ def _show(filter: type[Filter]) -> None:
     from vidnoise.cli.console import out, table
 
     console = out()
-    console.print(f"[bold]{filter.name}[/]\n\n{escape(_text(filter))}\n")
+    console.print(f"[bold]{filter.name}[/]\n\n{escape(_flowing(_text(filter)))}\n")
     fields = dataclasses.fields(filter)
     if not fields:
         console.print("It has no options.")
@@ -88,6 +88,15 @@ def _kind(kind: object) -> str:
 
 def _text(filter: type[Filter]) -> str:
     return inspect.cleandoc(filter.__doc__ or "It says nothing of itself.")
+
+
+def _flowing(text: str) -> str:
+    """Text with each paragraph on one line, for the terminal to break; indented lines are kept."""
+    paragraphs = []
+    for paragraph in text.split("\n\n"):
+        lines = paragraph.split("\n")
+        paragraphs.append(paragraph if any(line.startswith(" ") for line in lines) else " ".join(lines))
+    return "\n\n".join(paragraphs)
 
 
 def _summary(filter: type[Filter]) -> str:
