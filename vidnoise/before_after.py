@@ -90,5 +90,8 @@ def _doubled(planes: Planes, frame: Frame) -> Planes:
     import torch
 
     chroma = frame.format.chroma_size(frame.height, 2 * frame.width)[1]
-    widths = [chroma if i in (1, 2) and frame.format.colour_planes == 3 else 2 * frame.width for i in range(len(planes))]
+    widths = [
+        chroma if i in (1, 2) and frame.format.colour_planes == 3 else 2 * frame.width
+        for i in range(len(planes))
+    ]
     return tuple(torch.cat([p, p], dim=-1)[..., :width] for p, width in zip(planes, widths, strict=True))

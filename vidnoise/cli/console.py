@@ -35,7 +35,12 @@ def table(*headings: str, title: str = "") -> Table:
     from rich.table import Table
 
     made = Table(
-        *headings, box=box.SIMPLE_HEAD, title=title or None, title_justify="left", title_style="bold", pad_edge=False
+        *headings,
+        box=box.SIMPLE_HEAD,
+        title=title or None,
+        title_justify="left",
+        title_style="bold",
+        pad_edge=False,
     )
     for column in made.columns:
         column.overflow = "fold"

@@ -14,7 +14,10 @@ from vidnoise.cli.options import SectionCommand, debug_option, device_options, j
 
 @dataclass(frozen=True)
 class Machine:
-    """What vidnoise finds. `gpus` and `cpu` are in words, versions by name, codecs as FFmpeg calls them."""
+    """What vidnoise finds. `gpus` and `cpu` are in words, versions by name, codecs as FFmpeg calls them.
+
+    `failed_encoders` and `failed_decoders` say by family why it did not work here.
+    """
 
     device: str
     precision: str
@@ -27,7 +30,8 @@ class Machine:
     versions: dict[str, str]
     hardware_encoders: list[str]
     hardware_decoders: list[str]
-    hardware_missing: dict[str, str]
+    failed_encoders: dict[str, str]
+    failed_decoders: dict[str, str]
 
 
 @click.command(
@@ -74,7 +78,8 @@ def look(device: str = "auto", precision: str = "auto") -> Machine:
         versions=_versions(),
         hardware_encoders=encoding,
         hardware_decoders=decoding,
-        hardware_missing=no_encoder | no_decoder,
+        failed_encoders=no_encoder,
+        failed_decoders=no_decoder,
     )
 
 
@@ -89,12 +94,17 @@ def _show(machine: Machine) -> None:
     rows.add_row("CPU features", ", ".join(machine.cpu_features) or "none that matter")
     rows.add_row("GPUs", "\n".join(machine.gpus) or "none that PyTorch can use")
     rows.add_row("versions", "\n".join(f"{name} {version}" for name, version in machine.versions.items()))
-    rows.add_row("hardware encoders", ", ".join(machine.hardware_encoders) or "none works here")
-    rows.add_row("hardware decoders", ", ".join(machine.hardware_decoders) or "none works here")
-    for name, why in machine.hardware_missing.items():
-        rows.add_row(f"  not {name}", why)
+    rows.add_row("hardware encoders", _codecs(machine.hardware_encoders, machine.failed_encoders))
+    rows.add_row("hardware decoders", _codecs(machine.hardware_decoders, machine.failed_decoders))
     out().print(rows)
-    out().print("--device and --precision of the main job change the choice; --codec NAME takes a hardware encoder.")
+    out().print(
+        "--device and --precision of the main job change the choice; --codec NAME takes a hardware encoder."
+    )
+
+
+def _codecs(working: list[str], failed: dict[str, str]) -> str:
+    tried = f" (tried without success: {', '.join(failed)})" if failed else ""
+    return (", ".join(working) or "none works here") + tried
 
 
 def _gpus() -> list[str]:
@@ -103,7 +113,9 @@ def _gpus() -> list[str]:
     if not torch.cuda.is_available():
         return []
     found = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
-    return [f"{gpu.name}, {gpu.total_memory / 2**30:.0f} GiB, compute {gpu.major}.{gpu.minor}" for gpu in found]
+    return [
+        f"{gpu.name}, {gpu.total_memory / 2**30:.0f} GiB, compute {gpu.major}.{gpu.minor}" for gpu in found
+    ]
 
 
 def _cpu_name() -> str:
@@ -112,7 +124,18 @@ def _cpu_name() -> str:
 
 def _cpu_features() -> list[str]:
     """Those instruction sets that make networks and OpenCV faster."""
-    wanted = ("avx2", "f16c", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8", "asimd", "bf16", "sve")
+    wanted = (
+        "avx2",
+        "f16c",
+        "avx512f",
+        "avx512_vnni",
+        "avx512_bf16",
+        "amx_bf16",
+        "amx_int8",
+        "asimd",
+        "bf16",
+        "sve",
+    )
     flags = (_cpuinfo("flags") or _cpuinfo("Features")).split()
     return [feature for feature in wanted if feature in flags]
 

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from enum import IntEnum
@@ -54,9 +55,15 @@ def status_of(failure: BaseException) -> Status:
 
 
 def message(failure: BaseException) -> str:
-    """A failure in words for the user."""
+    """A failure in words for the user, in one line and without the passwords of URLs."""
+    from vidnoise.io.protocols import mask
+
+    return mask(" ".join(_words(failure).split()))
+
+
+def _words(failure: BaseException) -> str:
     if isinstance(failure, KeyboardInterrupt | click.Abort):
-        return "interrupted; nothing was written"
+        return "interrupted; nothing was saved"
     if isinstance(failure, click.ClickException):
         return failure.format_message()
     if hint := _library_hint(failure):
@@ -91,26 +98,31 @@ def _report(failure: BaseException, debug: bool) -> int:
         traceback.print_exception(failure)
     click.echo(f"vidnoise: {message(failure)}", err=True)
     if isinstance(failure, click.UsageError) and failure.ctx is not None:
-        click.echo(f"Try '{failure.ctx.command_path} --help' for help.", err=True)
+        command = failure.ctx.command_path.removesuffix(" run")
+        click.echo(f"{command} --help explains all options", err=True)
     return status_of(failure)
 
 
 @contextlib.contextmanager
 def _terminated_as_interrupt() -> Iterator[None]:
-    """A request to end (SIGTERM) is met like Ctrl-C: temporary files are removed on the way out."""
+    """Requests to end are met like Ctrl-C: temporary files are removed on the way out.
+
+    What the process was started to ignore (`nohup`) stays ignored.
+    """
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    try:
-        before = signal.signal(signal.SIGTERM, interrupt)
-    except ValueError:  # Only the main thread may set handlers; elsewhere the host handles signals.
-        yield
-        return
+    # Only the main thread may set handlers; elsewhere the host handles signals.
+    mine = threading.current_thread() is threading.main_thread()
+    asked = [s for s in (signal.SIGTERM, signal.SIGHUP) if mine and signal.getsignal(s) == signal.SIG_DFL]
+    for number in asked:
+        signal.signal(number, interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number in asked:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _causes(failure: BaseException) -> Iterator[BaseException]:

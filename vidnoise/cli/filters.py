@@ -41,7 +41,9 @@ def _list(known: Mapping[str, type[Filter]]) -> None:
         options = ", ".join(_assignment(field) for field in dataclasses.fields(known[name]))
         rows.add_row(name, _summary(known[name]), options or "none")
     out().print(rows)
-    out().print("vidnoise filters NAME shows one whole; vidnoise INPUT -o OUTPUT -f NAME:OPTION=VALUE applies it.")
+    out().print(
+        "vidnoise filters NAME shows one whole; vidnoise INPUT -o OUTPUT -f NAME:OPTION=VALUE applies it."
+    )
 
 
 def _show(filter: type[Filter]) -> None:

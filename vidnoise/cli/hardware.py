@@ -18,7 +18,9 @@ def encoders() -> tuple[list[str], dict[str, str]]:
     import av
 
     working, missing = [], {}
-    names = sorted(n for n in av.codecs_available if n.endswith(ENCODERS) and n.startswith(("h264", "hevc", "av1")))
+    names = sorted(
+        n for n in av.codecs_available if n.endswith(ENCODERS) and n.startswith(("h264", "hevc", "av1"))
+    )
     for name in names:
         family = name.rpartition("_")[2]
         try:
@@ -42,7 +44,7 @@ def decoders() -> tuple[list[str], dict[str, str]]:
             _decode(clip, kind)
             working.append(kind)
         except (av.error.FFmpegError, ValueError, OSError, RuntimeError) as failure:
-            missing[f"{kind} decoding"] = _why(failure)
+            missing[kind] = _why(failure)
     return working, missing
 
 
@@ -73,7 +75,7 @@ def _decode(clip: bytes, kind: str) -> None:
     from av.codec.hwaccel import HWAccel
 
     accelerated = HWAccel(device_type=kind, allow_software_fallback=False)
-    with av.open(io.BytesIO(clip), hwaccel=accelerated) as container:
+    with av.open(io.BytesIO(clip), "r", hwaccel=accelerated) as container:
         if next(container.decode(video=0), None) is None:
             raise ValueError("it gave no picture")
 

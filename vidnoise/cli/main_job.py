@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -88,7 +89,12 @@ FILTERS, RESULT, PART, WHERE, SAID = "Filters", "The result", "What is read", "W
     section=RESULT,
     help="Quality on the encoder's own scale, lower is better; by default visually lossless.",
 )
-@option("--preset", metavar="NAME", section=RESULT, help="The encoder's own speed setting, such as veryfast or slow.")
+@option(
+    "--preset",
+    metavar="NAME",
+    section=RESULT,
+    help="The encoder's own speed setting, such as veryfast or slow.",
+)
 @option(
     "--pix-fmt",
     metavar="NAME",
@@ -126,7 +132,9 @@ FILTERS, RESULT, PART, WHERE, SAID = "Filters", "The result", "What is read", "W
     section=PART,
     help="Leave out what is before this time: seconds, or h:mm:ss.",
 )
-@option("--duration", type=Seconds(), metavar="TIME", section=PART, help="How much to clean: seconds, or h:mm:ss.")
+@option(
+    "--duration", type=Seconds(), metavar="TIME", section=PART, help="How much to clean: seconds, or h:mm:ss."
+)
 @option(
     "--rate",
     type=Rate(),
@@ -164,14 +172,23 @@ FILTERS, RESULT, PART, WHERE, SAID = "Filters", "The result", "What is read", "W
     help="Most threads of decoder, filters and encoder each; 0 (default) takes all processors.",
 )
 @json_option("Print one line of JSON at the end: on standard output, or on standard error with `-o -`.")
-@option("-v", "--verbose", is_flag=True, section=SAID, help="Say what was chosen and why: device, decoder, encoder.")
+@option(
+    "-v",
+    "--verbose",
+    is_flag=True,
+    section=SAID,
+    help="Say what was chosen and why: device, decoder, encoder.",
+)
 @option("-q", "--quiet", is_flag=True, section=SAID, help="Say nothing but errors.")
 @debug_option
 def run(source: str, target: str | None, as_json: bool, **chosen: Any) -> int:
     """Clean a video."""
+    from vidnoise.io.protocols import mask
+
     if target is None and not chosen["print_latency"]:
-        raise click.UsageError("say where to write: -o OUTPUT", click.get_current_context())
+        raise click.UsageError(f"say where to write: -o {_suggested(source)}", click.get_current_context())
     to_stderr = target == "-"
+    names = {"input": mask(source), "output": None if target is None else mask(target)}
     try:
         if chosen["print_latency"]:
             return _print_latency(source, as_json, chosen)
@@ -179,12 +196,18 @@ def run(source: str, target: str | None, as_json: bool, **chosen: Any) -> int:
         summary = _clean(source, target, chosen)
     except (Exception, KeyboardInterrupt) as failure:
         if as_json:
-            _emit({"input": source, "output": target, "status": status_of(failure), "error": message(failure)}, to_stderr)
+            _emit({**names, "status": status_of(failure), "error": message(failure)}, to_stderr)
         raise
     status = Status.LOSSES if summary.losses else Status.WHOLE
     if as_json:
-        _emit({"input": source, "output": target, "status": status, **_record(summary)}, to_stderr)
+        _emit({**names, "status": status, **_record(summary)}, to_stderr)
     return status
+
+
+def _suggested(source: str) -> str:
+    """A name for the output of an input: `clip-clean.mp4` for `folder/clip.mp4`."""
+    path = Path(source)
+    return f"{path.stem}-clean{path.suffix}" if path.is_file() and path.suffix else "OUTPUT"
 
 
 def _clean(source: str, target: str, chosen: dict[str, Any]) -> Summary:
@@ -227,7 +250,7 @@ def _print_latency(source: str, as_json: bool, chosen: dict[str, Any]) -> int:
         _emit({"filters": str(chain), "latency": latency, "latency_seconds": seconds}, to_stderr=False)
     else:
         time = "" if seconds is None else f" ({seconds:.3g} s at {float(rate or 0):g} frames/s)"
-        click.echo(f"{chain or 'no filter'} looks {latency} frames ahead{time}")
+        click.echo(f"{str(chain) or 'no filter'} looks {latency} frames ahead{time}")
     return Status.WHOLE
 
 
@@ -280,4 +303,7 @@ def _rounded(value: Any) -> Any:
 def _emit(record: dict[str, Any], to_stderr: bool) -> None:
     from vidnoise.cli.console import emit
 
-    emit({key: int(value) if isinstance(value, Status) else value for key, value in record.items()}, to_stderr=to_stderr)
+    emit(
+        {key: int(value) if isinstance(value, Status) else value for key, value in record.items()},
+        to_stderr=to_stderr,
+    )

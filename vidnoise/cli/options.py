@@ -21,6 +21,12 @@ class SectionOption(click.Option):
         super().__init__(*args, **kwargs)
         self.section = section
 
+    def get_help_extra(self, ctx: click.Context) -> Any:
+        """What click adds in brackets, less the range, which the help texts say in words."""
+        extra = super().get_help_extra(ctx)
+        extra.pop("range", None)
+        return extra
+
 
 class SectionCommand(click.Command):
     """A command whose help lists its options in sections."""
@@ -28,7 +34,7 @@ class SectionCommand(click.Command):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The sections, then what belongs to none."""
         self.write_sections(ctx, formatter)
-        rest = [p for p in self.get_params(ctx) if not isinstance(p, SectionOption)]
+        rest = [p for p in self.get_params(ctx) if not isinstance(p, SectionOption | click.Argument)]
         with formatter.section("Help"):
             formatter.write_dl([record for p in rest if (record := p.get_help_record(ctx))])
 

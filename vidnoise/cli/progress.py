@@ -53,15 +53,15 @@ class Talk:
     def frame(self, frame: Frame) -> None:
         """One more frame is finished."""
         if self._bar and self._task is not None:
-            known = {} if frame.sigma is None else {"noise": f"noise {255 * float(frame.sigma.sigma.mean()):.1f}"}
-            self._bar.update(self._task, advance=1, **known)
+            self._bar.advance(self._task)
+            if frame.sigma is not None:
+                self._bar.update(self._task, noise=f"noise {255 * float(frame.sigma.sigma.mean()):.1f}")
 
     def done(self, target: str, summary: Summary) -> None:
         """The output is there: say what is left to say."""
         self._warn(summary.warnings)
         if summary.losses and not self._quiet:
-            lost = ", ".join(f"{count} {what}" for what, count in summary.losses.items())
-            self._say(f"warning: the input is damaged: {lost} lost; the rest is saved")
+            self._say(f"warning: the input is damaged: {summary.damage}; the rest is saved")
         if self._verbose or self._bar:
             self._say(f"{target}: {in_words(summary)}")
 
@@ -72,7 +72,7 @@ class Talk:
             self._said.add(warning)
 
     def _say(self, line: str) -> None:
-        click.echo(f"vidnoise: {line}", err=True)
+        click.echo(f"vidnoise: {' '.join(line.split())}", err=True)
 
 
 def in_words(summary: Summary) -> str:
