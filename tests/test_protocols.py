@@ -125,14 +125,9 @@ def test_a_local_ffconcat_keeps_to_its_own_folder(folder):
 @pytest.mark.parametrize(
     "source",
     [
-        "concat:a.ts|b.ts",
-        "subfile,,start,0,end,9,,:a.ts",
-        "data:text/plain,x",
-        "pipe:0",
-        "fd:0",
-        "crypto:a.ts",
-    ]
-    + ["CONCAT:a.ts", "cache:http://host/a", "concat://a"],
+        *("concat:a.ts|b.ts", "CONCAT:a.ts", "concat://a", "subfile,,start,0,end,9,,:a.ts"),
+        *("data:text/plain,x", "pipe:0", "fd:0", "crypto:a.ts", "cache:http://host/a"),
+    ],
 )
 def test_schemes_that_hide_what_is_opened_are_refused_by_name(source):
     with pytest.raises(UsageError, match=r"not allowed|is not an allowed"):

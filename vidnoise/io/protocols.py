@@ -1,15 +1,17 @@
 """Which inputs may be opened, and what each may open in turn; no secret of a URL in a message.
 
-FFmpeg opens whatever a playlist names, unless it is told otherwise. So every source gets the list of protocols that it
-and everything it refers to may use (FFmpeg's `protocol_whitelist`): a remote playlist reads no local file, a local one
-nothing from the network. Schemes that join, cut or wrap other sources (`concat:`, `subfile:`, `data:`) are refused by
-name, for they hide what is opened. Local paths are handed over as `file:PATH`, so that no name is taken for a scheme.
+FFmpeg opens whatever a playlist names, unless it is told otherwise. So every source gets the list of
+protocols that it and everything it refers to may use (FFmpeg's `protocol_whitelist`): a remote playlist reads
+no local file, a local one nothing from the network. Schemes that join, cut or wrap other sources (`concat:`,
+`subfile:`, `data:`) are refused by name, for they hide what is opened. Local paths are handed over as
+`file:PATH`, so that no name is taken for a scheme.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -59,13 +61,14 @@ _PORT = re.compile(r"\[[^\]]*\](:\d*)?|[^:]*(:\d*)?")
 class Location:
     """What to give to `av.open`: `av.open(url, format=format, options=options)`.
 
-    `kind` is "file" for local files, "stdin", "network", or "camera" for a local capture device. `name` is what to call
-    it in messages: it holds no password.
+    `kind` is "file" for local files, "stdin", "network", or "camera" for a local capture device; `seekable`
+    says whether one may jump in it. `name` is what to call it in messages: it holds no password.
     """
 
     url: str
     kind: Literal["file", "stdin", "network", "camera"]
     name: str
+    seekable: bool = False
     format: str | None = None
     options: dict[str, str] = field(default_factory=dict)
 
@@ -80,7 +83,7 @@ def locate(source: str | Path) -> Location:
     """
     text = str(source)
     if text == "-" and isinstance(source, str):
-        return Location("pipe:0", "stdin", "the standard input", options={"protocol_whitelist": "pipe"})
+        return _stdin()
     if re.fullmatch(r"/dev/video\d+", text):
         return Location(text, "camera", text, format="v4l2")
     found = _SCHEME.match(text)
@@ -109,11 +112,19 @@ def mask(text: str) -> str:
 
 
 def _local(path: str) -> Location:
-    return Location(f"file:{path}", "file", path, options={"protocol_whitelist": LOCAL})
+    return Location(f"file:{path}", "file", path, seekable=True, options={"protocol_whitelist": LOCAL})
+
+
+def _stdin() -> Location:
+    """A pipe, or a file redirected into it (`< clip.mp4`), in which FFmpeg's fd protocol can jump."""
+    name = "the standard input"
+    if stat.S_ISREG(os.fstat(0).st_mode):
+        return Location("fd:", "stdin", name, seekable=True, options={"protocol_whitelist": "fd", "fd": "0"})
+    return Location("pipe:0", "stdin", name, options={"protocol_whitelist": "pipe"})
 
 
 def _mask_user(rest: str) -> str:
-    """`user:pass@host/path` without its user. A password with a stray slash makes the host look odd: it goes too."""
+    """`user:pass@host/path` without its user; also where a stray slash in the password makes the host odd."""
     host = re.split(r"[/?#]", rest, maxsplit=1)[0]
     if "@" in host:
         return "***@" + rest[host.rindex("@") + 1 :]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from vidnoise.colour import UNSPECIFIED, Colour
 from vidnoise.errors import InputError, UsageError
 from vidnoise.frame import Frame, StreamInfo
+from vidnoise.io import pipes
 from vidnoise.io.decode import Decoder, Losses
 from vidnoise.io.interlace import InterlaceGate
 from vidnoise.io.protocols import Location, locate, mask
@@ -151,6 +151,7 @@ class Reader:
         codec = self.stream.codec_context.name
         raise InputError(
             f"{self.source}: no frame of its {codec} video could be decoded ({self.losses or 'empty'})"
+            + pipes.hint(self.container.name, self.container.format.name)
         )
 
     def _decode(self, packet: av.Packet | None) -> list[av.VideoFrame]:
@@ -247,7 +248,7 @@ def open_reader(
     """Open an input for cleaning.
 
     Args:
-        source: a path, `-` for the standard input, or a URL of an allowed protocol (see `vidnoise.io.protocols`).
+        source: a path, `-` for the standard input, or a URL of an allowed protocol (`vidnoise.io.protocols`).
         start: seconds from the beginning of the file to leave out.
         duration: seconds to keep.
         threads: of the decoder; 0 means as many as there are processors.
@@ -268,7 +269,8 @@ def open_reader(
             place.url, "r", format=place.format, metadata_errors="replace", options=place.options
         )
     except (av.error.FFmpegError, OSError) as failure:
-        raise InputError(f"{name} cannot be read as video: {mask(_reason(failure))}") from failure
+        hint = pipes.hint(place.url)
+        raise InputError(f"{name} cannot be read as video: {mask(_reason(failure))}{hint}") from failure
     try:
         return Reader(
             container,
@@ -278,7 +280,7 @@ def open_reader(
             threads=threads,
             deinterlace=deinterlace,
             assume_progressive=assume_progressive,
-            seekable=place.kind == "file",
+            seekable=place.seekable,
         )
     except BaseException:
         container.close()
@@ -335,8 +337,8 @@ def _count(stream: Any, container: InputContainer) -> int | None:
 def _check(place: Location) -> None:
     if place.kind == "file":
         _check_file(place.name)
-    if place.kind == "stdin" and sys.stdin.isatty():
-        raise UsageError("nothing is piped into the standard input; give a file, or pipe a video into -")
+    if place.kind == "stdin":
+        pipes.check_stdin()
 
 
 def _check_file(name: str) -> None:
