@@ -248,15 +248,15 @@ def test_a_part_may_be_taken_by_the_clock(vidnoise, tmp_path):
 
 
 def test_a_damaged_file_is_saved_with_status_3_and_the_loss_is_said(vidnoise, tmp_path):
-    source = Clip(frames=40, options={"g": "5", "crf": "20"}).save(tmp_path / "in.ts")
+    source = Clip(frames=40, options={"g": "5", "crf": "20"}).save(tmp_path / "in.mp4")
     data = bytearray(source.read_bytes())
     data[len(data) // 2 : len(data) // 2 + 2000] = bytes(2000)
     source.write_bytes(data)
-    answer = vidnoise(source, "-o", tmp_path / "out.ts", "-f", "none", "--json", *FAST)
+    answer = vidnoise(source, "-o", tmp_path / "out.mp4", "-f", "none", "--json", *FAST)
     assert answer.status == answer.record["status"] == 3
     assert sum(answer.record["losses"].values()) > 0
     assert "warning: the input is damaged" in answer.err
-    assert len(decoded(tmp_path / "out.ts")) > 20
+    assert len(decoded(tmp_path / "out.mp4")) > 20
 
 
 def test_an_existing_file_is_replaced_only_on_demand(vidnoise, clip, tmp_path):

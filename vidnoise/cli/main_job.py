@@ -120,7 +120,7 @@ FILTERS, RESULT, PART, WHERE, SAID = "Filters", "The result", "What is read", "W
 )
 @option(
     "--format",
-    "container",
+    "format",
     metavar="NAME",
     section=RESULT,
     help="Container of `-o -`: nut (default; keeps timestamps and colour) or y4m.",
