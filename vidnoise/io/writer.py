@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidnoise.errors import OutputError, UsageError
 from vidnoise.frame import Frame, StreamInfo
-from vidnoise.io import carry
+from vidnoise.io import carry, pipes
 from vidnoise.io.encoders import BY_CODEC, KNOWN, QSCALE, Encoder
 from vidnoise.io.reader import Reader
 from vidnoise.io.target import Target
@@ -31,6 +31,7 @@ class OutputOptions:
 
     `codec` is a codec (`h264`) or an encoder (`libx264`, `h264_nvenc`). `crf` is the encoder's own quality scale, lower
     is better. `preset` is the encoder's own speed setting. `encoder_opts` go to the encoder as they are.
+    `format` is that of the standard output: `nut` or `y4m`.
     """
 
     codec: str | None = None
@@ -41,6 +42,7 @@ class OutputOptions:
     threads: int = 0
     audio: str = "copy"
     overwrite: bool = False
+    format: str | None = None
 
 
 class Writer:
@@ -52,7 +54,7 @@ class Writer:
     """
 
     def __init__(
-        self, target: Target, reader: Reader | None, info: StreamInfo, options: OutputOptions
+        self, target: Target | pipes.StdoutTarget, reader: Reader | None, info: StreamInfo, options: OutputOptions
     ) -> None:
         self.warnings: list[str] = []
         self._target = target
@@ -60,6 +62,10 @@ class Writer:
         self._lock = threading.Lock()
         self._copies: dict[int, Stream] = {}
         self._rate = _rate(info)
+        self._clock = None
+        if target.format == pipes.FORMATS["y4m"]:
+            self._clock = pipes.SteadyClock(self._rate, self.warnings.append)
+            self._info = info = replace(info, time_base=1 / self._rate)
         self._container = _open_container(target)
         self._stream, self.encoder = self._add_video(reader, options)
         if reader is not None:
@@ -78,7 +84,9 @@ class Writer:
         """
         picture = self._picture(frame)
         ticks = frame.pts if frame.time_base == self._info.time_base else None
-        if ticks is None:
+        if self._clock is not None:
+            ticks = self._clock.tick(frame)
+        elif ticks is None:
             ticks = round((frame.pts or 0) * frame.time_base / self._info.time_base)
         picture.pts = self._timeline.add(ticks, frame.duration)
         picture.time_base = 1 / self._rate
@@ -141,7 +149,7 @@ class Writer:
 
     def _add_video(self, reader: Reader | None, options: OutputOptions) -> tuple[Any, str]:
         info = self._info
-        codec = options.codec or (reader.stream.codec_context.codec.canonical_name if reader else "h264")
+        codec = options.codec or self._target.codec or (reader.stream.codec_context.codec.canonical_name if reader else "h264")
         name = BY_CODEC.get(codec, (codec,))[0]
         encoder = KNOWN.get(name, Encoder(name))
         stream: Any = self._container.add_stream(name, rate=self._rate)
@@ -179,6 +187,8 @@ class Writer:
 
         try:
             work()
+        except BrokenPipeError as failure:
+            raise pipes.DownstreamError(f"what read {self._target.path} has ended") from failure
         except (av.error.FFmpegError, OSError, ValueError) as failure:
             raise OutputError(f"cannot write {self._target.path}: {_reason(failure)}") from failure
 
@@ -189,7 +199,7 @@ def open_writer(
     """Start an output file.
 
     Args:
-        target: the final path; its extension chooses the container.
+        target: the final path, whose extension chooses the container, or `-` for the standard output.
         reader: the input whose other streams, metadata and chapters are copied; None for pictures alone.
         info: size, time base, rate, format and colour of the frames that will be written.
 
@@ -198,6 +208,8 @@ def open_writer(
         OutputError: folder, permissions, container or encoder refuse.
     """
     options = options or OutputOptions()
+    if target == "-":
+        return _open_stdout(reader, info, options)
     place = Target(target, reader.source if reader else None, overwrite=options.overwrite)
     try:
         return Writer(place, reader, info, options)
@@ -206,11 +218,23 @@ def open_writer(
         raise
 
 
-def _open_container(target: Target) -> OutputContainer:
+def _open_stdout(reader: Reader | None, info: StreamInfo, options: OutputOptions) -> Writer:
+    format = pipes.choose(options.format, options.pix_fmt or info.format.name, reader)
+    place = pipes.StdoutTarget(format)
+    try:
+        writer = Writer(place, reader, info, options)
+    except BaseException:
+        place.discard()
+        raise
+    writer.warnings += pipes.losses(format, info)
+    return writer
+
+
+def _open_container(target: Target | pipes.StdoutTarget) -> OutputContainer:
     import av
 
     try:
-        return av.open(str(target.temporary), "w")
+        return av.open(str(target.temporary), "w", format=target.format, options=target.options)
     except ValueError as failure:
         suffix = target.path.suffix or "without an extension"
         raise OutputError(
