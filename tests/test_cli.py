@@ -26,6 +26,7 @@ from vidnoise.cli import main
 from vidnoise.filter import SpatialFilter, WindowFilter, option
 
 FAST = ("--preset", "ultrafast")
+LOSSLESS = {"codec": "libx264rgb", "pix_fmt": "rgb24", "options": {"crf": "0"}}
 
 
 @dataclass(frozen=True)
@@ -514,14 +515,12 @@ def test_probe_measures_the_noise_and_names_the_streams(vidnoise, tmp_path):
     source = Clip(
         frames=12,
         size=(160, 96),
-        codec="ffv1",
-        pix_fmt="gbrp",
-        options={},
+        **LOSSLESS,
         audio="aac",
         draw=lambda number: noisy(number, 12),
     ).save(tmp_path / "in.mkv")
     record = vidnoise("probe", source, "--json").record
-    assert (record["codec"], record["width"], record["height"], record["depth"]) == ("ffv1", 160, 96, 8)
+    assert (record["codec"], record["width"], record["height"], record["depth"]) == ("h264", 160, 96, 8)
     assert record["rate"] == 25
     assert not record["variable_rate"]
     assert record["scan"] == "progressive"
@@ -580,9 +579,8 @@ def test_compare_finds_the_same_video_alike_and_the_worst_frame_of_another(vidno
             image[40:56, 60:80] //= 2
         return image
 
-    lossless = {"codec": "ffv1", "pix_fmt": "gbrp", "options": {}, "frames": 6}
-    a = Clip(**lossless).save(tmp_path / "a.mkv")
-    b = Clip(**lossless, draw=spoilt).save(tmp_path / "b.mkv")
+    a = Clip(**LOSSLESS, frames=6).save(tmp_path / "a.mkv")
+    b = Clip(**LOSSLESS, frames=6, draw=spoilt).save(tmp_path / "b.mkv")
     same = vidnoise("compare", a, a, "--json").record
     assert (same["psnr"], same["ssim"], same["frames"]) == (None, 1.0, 6)
     still = tmp_path / "still.png"
