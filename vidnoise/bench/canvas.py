@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 from vidnoise.errors import OutputError
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
-    Picture = NDArray[np.uint8]
+    Picture = NDArray[Any]
 
 Point = tuple[float, float]
 Colour = tuple[int, int, int]
@@ -51,7 +50,9 @@ class Canvas:
         thickness = round(1.5 * SCALE) if hollow else -1
         cv2.circle(self._pixels, (_at(x), _at(y)), _at(radius), colour, thickness, cv2.LINE_AA)
 
-    def text(self, x: float, y: float, words: str, colour: Colour = INK, size: float = 12, align: str = "left") -> None:
+    def text(
+        self, x: float, y: float, words: str, colour: Colour = INK, size: float = 12, align: str = "left"
+    ) -> None:
         """Write with (x, y) as the left, middle or right end of the base line; `size` is the height of the line."""
         import cv2
 
@@ -69,7 +70,7 @@ class Canvas:
         """(H,W,3), blue-green-red."""
         import cv2
 
-        small: Any = cv2.resize(self._pixels, (self.width, self.height), interpolation=cv2.INTER_AREA)
+        small: Picture = cv2.resize(self._pixels, (self.width, self.height), interpolation=cv2.INTER_AREA)
         return small
 
 
@@ -136,7 +137,9 @@ def save(path: Path, picture: Picture) -> None:
     try:
         written = cv2.imwrite(str(path), picture)
     except cv2.error as failure:
-        raise OutputError(f"{path}: no picture can be written under this name; end it in .png or .jpg") from failure
+        raise OutputError(
+            f"{path}: no picture can be written under this name; end it in .png or .jpg"
+        ) from failure
     if not written:
         raise OutputError(f"{path} cannot be written; check that its folder exists and may be written to")
 

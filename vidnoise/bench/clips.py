@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 from vidnoise.errors import InputError
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
-    Picture = NDArray[np.uint8]
+    Picture = NDArray[Any]
+    """(H,W,3) RGB, uint8"""
     Noisy = NDArray[Any]
+    """(H,W,3) RGB, uint8 or float32 in 0..255"""
 
 PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm"}
 VIDEOS = {".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".y4m", ".nut", ".ts", ".mpg"}
@@ -41,7 +42,9 @@ def find(data: Path) -> list[Path]:
     inside = [data, *sorted(data.rglob("*"))]
     clips = [path for path in inside if _is_clip(path)]
     if not clips:
-        raise InputError(f"{data} holds no video file and no folder of pictures ({', '.join(sorted(PICTURES))})")
+        raise InputError(
+            f"{data} holds no video file and no folder of pictures ({', '.join(sorted(PICTURES))})"
+        )
     return clips
 
 
@@ -97,7 +100,10 @@ def rendered(width: int, height: int, count: int, seed: int = 0) -> list[Picture
     for i in range(count):
         frame = ground[:, 3 * i : 3 * i + width].copy()
         for (x, y, dx, dy), colour in discs:
-            centre = int((x * width + 12 * i * (dx - 0.5)) % width), int((y * height + 8 * i * (dy - 0.5)) % height)
+            centre = (
+                int((x * width + 12 * i * (dx - 0.5)) % width),
+                int((y * height + 8 * i * (dy - 0.5)) % height),
+            )
             cv2.circle(frame, centre, height // 10, colour, -1, cv2.LINE_AA)
         frames.append(frame)
     return frames

@@ -32,7 +32,9 @@ def isolated(work: Callable[..., T], *args: Any, programs: bool = False) -> tupl
         try:
             return pool.submit(_measured, work, args, programs).result()
         except BrokenProcessPool as failure:
-            raise VidnoiseError("the measured process was killed; too little memory is the usual cause") from failure
+            raise VidnoiseError(
+                "the measured process was killed; too little memory is the usual cause"
+            ) from failure
 
 
 def _measured(work: Callable[..., T], args: tuple[Any, ...], programs: bool) -> tuple[T, float]:

@@ -6,12 +6,14 @@ the strengths are interpolated. All of them take 8 bit.
 
 from __future__ import annotations
 
+import re
+import shlex
 import shutil
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from itertools import chain, cycle, islice
 from pathlib import Path
@@ -21,12 +23,12 @@ from vidnoise.bench.clips import to_8_bit
 from vidnoise.errors import FilterError, UsageError
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from vidnoise.bench.clips import Noisy, Picture
 
-    Samples = NDArray[np.uint8]
+    Samples = NDArray[Any]
+    """Frames as they lie in memory, uint8 (N,...)."""
 
 Table = Mapping[float, Mapping[str, float]]
 """For each sigma of the noise, the parameters that go with it."""
@@ -46,7 +48,7 @@ class Recipe:
     name: str
     graph: str
     format: str
-    table: Table
+    table: Table = field(hash=False)
 
     def text(self, sigma: float) -> str:
         """The filter graph for noise of this deviation (in units of 1/255)."""
@@ -72,7 +74,7 @@ RECIPES = (
         "hqdn3d",
         "hqdn3d={s:g}:{s:g}:{t:g}:{t:g}",
         "yuv444p",
-        {10: {"s": 8.0, "t": 8.0}, 30: {"s": 30.0, "t": 12.0}, 50: {"s": 60.0, "t": 20.0}},
+        {10: {"s": 17.6, "t": 7.1}, 30: {"s": 60.0, "t": 20.0}, 50: {"s": 100.0, "t": 30.0}},
     ),
     Recipe(
         "atadenoise",
@@ -100,7 +102,7 @@ RECIPES = (
     ),
     Recipe(
         "bm3d",
-        "bm3d=sigma={s:g}:block=4:bstep=4:group=1",
+        "bm3d=sigma={s:g}:bstep=4:group=1",
         "yuv444p",
         {10: {"s": 25.0}, 30: {"s": 75.0}, 50: {"s": 125.0}},
     ),
@@ -138,22 +140,16 @@ class FFmpegPeer:
         return self.recipe.text(sigma)
 
     def run(self, noisy: Sequence[Noisy], sigma: float) -> tuple[list[Picture], float]:
-        """Clean RGB frames; gives them and the seconds it took, conversion of colours not counted."""
-        height, width = noisy[0].shape[:2]
-        samples = planes([to_8_bit(frame) for frame in noisy], self.recipe.format)
-        done, seconds = self.run_planes(samples, (width, height), self.recipe.format, sigma)
-        return pictures(done, self.recipe.format), seconds
-
-    def run_planes(
-        self, samples: Samples, size: tuple[int, int], format: str, sigma: float
-    ) -> tuple[Samples, float]:
-        """Clean frames (N,...) that lie in memory as `format` says; gives them and the seconds it took.
+        """Clean RGB frames; gives them and the seconds it took, conversion of colours not counted.
 
         Raises:
             FilterError: the filter failed, or did not give as many frames as it took.
         """
+        height, width = noisy[0].shape[:2]
+        samples = planes([to_8_bit(frame) for frame in noisy], self.recipe.format)
         through = in_program if self.home == PROGRAM else in_pyav
-        return through(self.settings(sigma), samples, size, format)
+        done, seconds = through(self.settings(sigma), samples, (width, height), self.recipe.format)
+        return pictures(done, self.recipe.format), seconds
 
 
 @dataclass(frozen=True)
@@ -227,7 +223,9 @@ def program_filters() -> frozenset[str]:
     """The filters of the `ffmpeg` program; none where there is no such program."""
     if shutil.which("ffmpeg") is None:
         return frozenset()
-    listed = subprocess.run(["ffmpeg", "-hide_banner", "-filters"], capture_output=True, text=True, check=False)
+    listed = subprocess.run(
+        ["ffmpeg", "-hide_banner", "-filters"], capture_output=True, text=True, check=False
+    )
     rows = [line.split() for line in listed.stdout.splitlines()]
     return frozenset(row[1] for row in rows if len(row) > 2 and "->" in row[2])
 
@@ -264,7 +262,7 @@ def pictures(samples: Samples, format: str) -> list[Picture]:
 
 
 def in_program(graph: str, samples: Samples, size: tuple[int, int], format: str) -> tuple[Samples, float]:
-    """Run a filter graph in the `ffmpeg` program, raw frames in and out through files; its start is part of the time.
+    """Run a filter graph in the `ffmpeg` program, raw frames in and out through files.
 
     Raises:
         FilterError: it failed, or gave another number of frames.
@@ -275,17 +273,29 @@ def in_program(graph: str, samples: Samples, size: tuple[int, int], format: str)
         source, target = Path(folder, "in.raw"), Path(folder, "out.raw")
         samples.tofile(source)
         raw = ["-f", "rawvideo", "-pix_fmt", format]
-        command = ["ffmpeg", "-v", "error", "-nostdin", *raw, "-s", f"{size[0]}x{size[1]}", "-r", "25"]
-        command += ["-i", str(source), "-vf", graph, *raw, str(target)]
-        start = time.perf_counter()
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        seconds = time.perf_counter() - start
-        if done.returncode:
-            raise FilterError(f"ffmpeg -vf {graph!r} failed: {done.stderr.strip()[-300:]}")
+        shape = ["-s", f"{size[0]}x{size[1]}", "-r", "25"]
+        seconds = run_program([*raw, *shape, "-i", str(source), "-vf", graph, *raw, str(target)])
         out = np.fromfile(target, np.uint8)
     if out.size != samples.size:
-        raise FilterError(f"ffmpeg -vf {graph!r} gave {out.size / samples[0].size:g} frames of {len(samples)}")
+        raise FilterError(
+            f"ffmpeg -vf {graph!r} gave {out.size / samples[0].size:g} frames of {len(samples)}"
+        )
     return out.reshape(samples.shape), seconds
+
+
+def run_program(words: Sequence[str]) -> float:
+    """Run `ffmpeg` with these arguments; gives the seconds of its work, without starting and ending the program.
+
+    Raises:
+        FilterError: it failed.
+    """
+    start = time.perf_counter()
+    command = ["ffmpeg", "-hide_banner", "-nostdin", "-nostats", "-benchmark", "-y", *words]
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    if done.returncode:
+        raise FilterError(f"{shlex.join(command)} failed: {done.stderr.strip()[-300:]}")
+    own = re.search(r"bench:.*rtime=([\d.]+)s", done.stderr)
+    return float(own[1]) if own else time.perf_counter() - start
 
 
 def in_pyav(graph: str, samples: Samples, size: tuple[int, int], format: str) -> tuple[Samples, float]:

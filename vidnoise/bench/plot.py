@@ -47,7 +47,9 @@ def _panel(canvas: Canvas, left: float, rows: Sequence[Row], sigma: float) -> No
         return
     speeds, levels = [row["fps"] for row in shown], [row["psnr"] for row in shown]
     levels += [] if math.isnan(noisy) else [noisy]
-    across = Axis(min(speeds) / 1.6, max(speeds) * 2.5, left + MARGIN_LEFT, left + width - MARGIN_RIGHT, log=True)
+    across = Axis(
+        min(speeds) / 1.6, max(speeds) * 2.5, left + MARGIN_LEFT, left + width - MARGIN_RIGHT, log=True
+    )
     room = max(0.5, 0.08 * (max(levels) - min(levels)))
     up = Axis(min(levels) - room, max(levels) + room, height - MARGIN_BOTTOM, MARGIN_TOP)
     frame(canvas, across, up, ("frames a second", "PSNR, dB"))
@@ -85,7 +87,7 @@ def _overlap(a: Box, b: Box) -> float:
 
 
 def _legend(canvas: Canvas, right: float, rows: Sequence[Row]) -> None:
-    for home in reversed(sorted({row["home"] for row in rows}, key=_rank)):
+    for home in sorted({row["home"] for row in rows}, key=_rank, reverse=True):
         right -= canvas.extent(home, LABEL)
         canvas.text(right, 46, home, _colour(home), LABEL)
         canvas.dot(right - 9, 42, _colour(home), 4, hollow=home != HOME)

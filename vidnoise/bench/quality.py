@@ -100,13 +100,17 @@ def measure(plan: Plan, methods: Sequence[Method], tell: Callable[[str], None] =
         InputError: there are no clips, or one cannot be read.
         UsageError: no clip is longer than what is skipped.
     """
-    rows = {(sigma, i): _row(method, sigma) for sigma in plan.sigmas for i, method in enumerate([None, *methods])}
+    rows = {
+        (sigma, i): _row(method, sigma) for sigma in plan.sigmas for i, method in enumerate([None, *methods])
+    }
     paths = clips.find(plan.data)
     used = 0
     for number, path in enumerate(paths):
         clip = clips.load(path, plan.most)
         if len(clip.frames) <= plan.skip + 1:
-            tell(f"{clip.name} is left out: it has {len(clip.frames)} frames, and the first {plan.skip} do not count")
+            tell(
+                f"{clip.name} is left out: it has {len(clip.frames)} frames, and the first {plan.skip} do not count"
+            )
             continue
         used += 1
         for text in _measure_clip(plan, clip, plan.seed + number, methods, rows):

@@ -73,9 +73,15 @@ def machine() -> dict[str, Any]:
 
 
 def save(path: Path, circumstances: Mapping[str, Any], rows: Sequence[Row]) -> None:
-    """Write the run as JSON; what is not a number or infinite becomes null."""
-    text = json.dumps(_plain({**circumstances, "rows": list(rows)}), indent=1, allow_nan=False)
+    """Write the run as JSON."""
+    text = json.dumps(record(circumstances, rows), indent=1, allow_nan=False)
     path.write_text(text + "\n", encoding="utf-8")
+
+
+def record(circumstances: Mapping[str, Any], rows: Sequence[Row]) -> dict[str, Any]:
+    """The run in plain values; what is not a number or infinite becomes None."""
+    plain: dict[str, Any] = _plain({**circumstances, "rows": list(rows)})
+    return plain
 
 
 def table(title: str, columns: Mapping[str, tuple[str, str]], rows: Sequence[Row]) -> Table:

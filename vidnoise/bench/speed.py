@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import statistics
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -91,6 +90,7 @@ class Job:
     pace: Pace
     chain: str = ""
     device: str = "auto"
+    precision: str = "auto"
     peer: peers.Peer | None = None
 
     def row(self) -> Row:
@@ -157,7 +157,7 @@ def _ours(job: Job, samples: Samples) -> Callable[[int], float]:
     from vidnoise.chain import Chain
     from vidnoise.device import choose
 
-    chain, place = Chain.parse(job.chain), choose(job.device)
+    chain, place = Chain.parse(job.chain), choose(job.device, job.precision)
     return lambda count: through_chain(chain, place, samples, SIZES[job.size], count)
 
 
@@ -214,15 +214,30 @@ def _planes(frame: Samples, size: tuple[int, int]) -> Any:
 
 
 def _program(graph: str, source: Path, size: tuple[int, int], count: int) -> float:
-    command = ["ffmpeg", "-v", "error", "-nostdin", "-stream_loop", "-1", "-f", "rawvideo", "-pix_fmt", FORMAT]
-    command += ["-s", f"{size[0]}x{size[1]}", "-r", "25", "-i", str(source), "-frames:v", str(count)]
-    command += ["-vf", f"{graph},format={FORMAT}", "-f", "null", "-"]
-    start = time.perf_counter()
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    seconds = time.perf_counter() - start
-    if done.returncode:
-        raise FilterError(f"ffmpeg -vf {graph!r} failed: {done.stderr.strip()[-300:]}")
-    return seconds
+    words = [
+        "-stream_loop",
+        "-1",
+        "-f",
+        "rawvideo",
+        "-pix_fmt",
+        FORMAT,
+        "-s",
+        f"{size[0]}x{size[1]}",
+        "-r",
+        "25",
+    ]
+    words += [
+        "-i",
+        str(source),
+        "-frames:v",
+        str(count),
+        "-vf",
+        f"{graph},format={FORMAT}",
+        "-f",
+        "null",
+        "-",
+    ]
+    return peers.run_program(words)
 
 
 def _pyav(graph: str, samples: Samples, size: tuple[int, int], count: int) -> float:

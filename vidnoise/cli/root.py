@@ -17,6 +17,7 @@ COMMANDS = {
     "probe": "vidnoise.cli.probe:probe",
     "compare": "vidnoise.cli.compare:compare",
     "filters": "vidnoise.cli.filters:filters",
+    "bench": "vidnoise.cli.bench:command",
     "devices": "vidnoise.cli.devices:devices",
 }
 """Where each command is, imported when it is used; the order is that of the help."""
