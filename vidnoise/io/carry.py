@@ -69,7 +69,8 @@ def add_copy(container: OutputContainer, stream: Stream) -> Stream:
     from av.bitstream import BitStreamFilterContext
 
     if stream.codec_context is None and stream.type not in ("data", "attachment"):
-        # No decoder, so PyAV has no template; the filter that does nothing copies the parameters all the same.
+        # No decoder, so PyAV has no template; the filter that does nothing copies the parameters all the
+        # same.
         copy: Any = container.add_data_stream()
         BitStreamFilterContext("null", in_stream=stream, out_stream=copy)
         copy.time_base = stream.time_base

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 class Losses:
     """What damage has cost so far; true where anything was lost.
 
-    `packets`: video packets that no picture could be made of. `frames`: pictures that the decoder had to patch.
-    `copied`: packets of copied streams (audio, subtitles) left out because their times were broken. `truncated`:
-    whether the file ended in the middle.
+    `packets`: video packets that no picture could be made of. `frames`: pictures that the decoder had to
+    patch. `copied`: packets of copied streams (audio, subtitles) left out because their times were broken.
+    `truncated`: whether the file ended in the middle.
     """
 
     packets: int = 0
@@ -85,7 +85,8 @@ def decoder_for(stream: Any, threads: int) -> av.VideoCodecContext:
 class Conformer:
     """Brings pictures whose size, format or colour has changed in mid-stream to those of the first one.
 
-    One file holds one size and one colour. `changed` is True when the last picture differed from the one before.
+    One file holds one size and one colour. `changed` is True when the last picture differed from the one
+    before.
     """
 
     def __init__(self, warnings: list[str]) -> None:

@@ -1,7 +1,7 @@
 """What a stream says beside its pictures: HDR, rotation, captions, chroma location, time codes.
 
-Side data is read in FFmpeg's own memory layout (libavutil/mastering_display_metadata.h, display.h): 32-bit integers in
-the machine's byte order.
+Side data is read in FFmpeg's own memory layout (libavutil/mastering_display_metadata.h, display.h): 32-bit
+integers in the machine's byte order.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _LOG = threading.Lock()
 class Mastering:
     """The display that the picture was graded on (SMPTE ST 2086).
 
-    `primaries` are (x, y) of red, green and blue, then of white, or None; `luminance` is (darkest, brightest) in
-    candela a square metre, or None.
+    `primaries` are (x, y) of red, green and blue, then of white, or None; `luminance` is (darkest, brightest)
+    in candela a square metre, or None.
     """
 
     primaries: tuple[tuple[Fraction, Fraction], ...] | None
@@ -64,8 +64,8 @@ class Mastering:
 class Facts:
     """What was found in the first picture and the container's header.
 
-    `light` is (MaxCLL, MaxFALL) in candela a square metre (CTA-861.3). `matrix` are the nine numbers of the display
-    matrix. `others` are kinds of side data that no encoder here can write.
+    `light` is (MaxCLL, MaxFALL) in candela a square metre (CTA-861.3). `matrix` are the nine numbers of the
+    display matrix. `others` are kinds of side data that no encoder here can write.
     """
 
     mastering: Mastering | None = None
@@ -107,8 +107,8 @@ def facts_of(frame: av.VideoFrame, line: str) -> Facts:
 def stream_lines(container: Container) -> dict[int, str]:
     """FFmpeg's own description of each stream, by index.
 
-    The only place where PyAV lets chroma location and codec tags be seen; FFmpeg writes them at its verbose level
-    only, so logging is switched on for the moment.
+    The only place where PyAV lets chroma location and codec tags be seen; FFmpeg writes them at its verbose
+    level only, so logging is switched on for the moment.
     """
     import av
 

@@ -37,8 +37,8 @@ MICRO = Fraction(1, 1_000_000)
 class Reader:
     """One opened input: iterate it for its frames, once.
 
-    Packets of all other streams go to whoever called `attach`, from the thread that iterates; without one they
-    are dropped.
+    Packets of all other streams go to whoever called `attach`, from the thread that iterates; without one
+    they are dropped.
 
     Attributes:
         source: the path or URL.

@@ -24,8 +24,8 @@ def names(frame: object) -> list[str]:
 class Transplant:
     """Puts new samples into a copy of a decoded picture, which keeps its side data.
 
-    PyAV cannot add side data to a picture. A filter that does nothing gives a second handle on the decoded one; made
-    writable, it has samples of its own, which are then replaced.
+    PyAV cannot add side data to a picture. A filter that does nothing gives a second handle on the decoded
+    one; made writable, it has samples of its own, which are then replaced.
     """
 
     def __init__(self) -> None:

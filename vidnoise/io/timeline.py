@@ -12,9 +12,10 @@ if TYPE_CHECKING:
 class Timeline:
     """Gives the encoder a plain count and puts the true times on its packets.
 
-    Encoders differ in which clocks they take (MPEG-4 none finer than 1/65535 s, MPEG-2 a handful of rates) and
-    some round. A count is taken by all of them, and order is all that they need: a packet's decoding time in
-    frames is translated by the same table as its presentation time, so it stays increasing and never passes it.
+    Encoders differ in which clocks they take (MPEG-4 none finer than 1/65535 s, MPEG-2 a handful of rates)
+    and some round. A count is taken by all of them, and order is all that they need: a packet's decoding time
+    in frames is translated by the same table as its presentation time, so it stays increasing and never
+    passes it.
 
     Args:
         time_base: of the times given to `add`, in seconds.

@@ -38,9 +38,10 @@ OWN_SHAPE = {"h264", "hevc", "mpeg4", "mpeg2video", "mpeg1video", "mjpeg", "h263
 class OutputOptions:
     """What the user chose for the output; every default means "as the input".
 
-    `codec` is a codec (`h264`) or an encoder (`libx264`, `h264_nvenc`). `crf` is the encoder's own quality scale,
-    lower is better. `preset` is the encoder's own speed setting. `encoder_opts` go to the encoder as they are.
-    `threads` is for the encoder, 0 for as many as there are processors. `audio` is "copy" or "none".
+    `codec` is a codec (`h264`) or an encoder (`libx264`, `h264_nvenc`). `crf` is the encoder's own quality
+    scale, lower is better. `preset` is the encoder's own speed setting. `encoder_opts` go to the encoder as
+    they are. `threads` is for the encoder, 0 for as many as there are processors. `audio` is "copy" or
+    "none".
     """
 
     codec: str | None = None
@@ -250,7 +251,8 @@ class Writer:
                 f"{self._target.path}: no container is known by {suffix}; use .mp4, .mkv, .mov, .webm or .ts"
             ) from failure
         if container.format.name in carry.QUICKTIME:
-            # Edit lists, which carry a late start, are counted in the film's own units: milliseconds unless told.
+            # Edit lists, which carry a late start, are counted in the film's own units: milliseconds unless
+            # told.
             unit = base.denominator * -(-90_000 // base.denominator)
             container.container_options = {"movie_timescale": str(min(unit, 2**31 - 1))}
         return container
