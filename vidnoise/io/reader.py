@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Any
 from vidnoise.colour import Colour
 from vidnoise.errors import InputError, UsageError
 from vidnoise.frame import Frame, StreamInfo
+from vidnoise.io import pipes
 from vidnoise.io.carry import is_cover
 from vidnoise.io.decode import Conformer, Decoder, Losses, decoder_for
 from vidnoise.io.facts import facts_of, stream_lines
+from vidnoise.io.interlace import InterlaceGate
+from vidnoise.io.protocols import Location, locate, mask
 
 if TYPE_CHECKING:
     import av
@@ -64,6 +67,9 @@ class Reader:
         start: float | None = None,
         duration: float | None = None,
         threads: int = 0,
+        deinterlace: bool = False,
+        assume_progressive: bool = False,
+        seekable: bool = True,
     ) -> None:
         self.source = source
         self.container = container
@@ -76,6 +82,14 @@ class Reader:
         self.decoder = f"{context.codec.name} on the CPU"
         self._decoder = Decoder(context, self.losses)
         self._conform = Conformer(self.warnings)
+        self._gate = InterlaceGate(
+            field_order=context.field_order,
+            deinterlace=deinterlace,
+            assume_progressive=assume_progressive,
+            warn=self.warnings.append,
+            name=source,
+            threads=threads,
+        )
         self._time_base: Fraction = self.stream.time_base or Fraction(1, 90000)
         self._step = _ticks_per_frame(self.stream, self._time_base)
         self._last: int | None = None
@@ -86,7 +100,7 @@ class Reader:
         self._gaps: set[int] = set()
         self.shift = Fraction(0)
         self._end: Fraction | None = None
-        self._select(start, duration)
+        self._select(start, duration, seekable)
         self._packets = self._demux()
         self._ready = deque(self._prime())
         picture = self._ready[0]
@@ -150,7 +164,7 @@ class Reader:
             read += packet.size
             if frames := self._decode(packet):
                 return frames
-            if read > PRIME_BYTES:
+            if read > PRIME_BYTES and not self._gate.holding:
                 break
         self._ended = True
         if frames := self._decode(None):
@@ -159,18 +173,20 @@ class Reader:
             raise InputError(f"{self.source}: no frame lies in the part chosen by --start and --duration")
         codec = self.stream.codec_context.name
         found = f": {self.losses}" if self.losses else ""
-        raise InputError(f"{self.source}: no frame of its {codec} video could be decoded{found}")
+        hint = pipes.hint(self.container.name, self.container.format.name)
+        raise InputError(f"{self.source}: no frame of its {codec} video could be decoded{found}{hint}")
 
     def _decode(self, packet: av.Packet | None) -> list[av.VideoFrame]:
-        ready = []
+        ready: list[av.VideoFrame] = []
         for frame in self._decoder.decode(packet):
             if not self._timed(frame):
                 continue
-            ready.append(self._conform(frame))
+            frame = self._conform(frame)
             if self._decoder.gap or self._conform.changed:
                 self._gaps.add(frame.pts or 0)
             self._decoder.gap = False
-        return ready
+            ready += self._gate.push(frame)
+        return ready if packet is not None else ready + self._gate.flush()
 
     def _timed(self, frame: av.VideoFrame) -> bool:
         """Give the frame its time on the output's clock; False where it lies outside the selected part."""
@@ -258,7 +274,7 @@ class Reader:
             packet.pts = packet.dts = 0
         return packet.pts >= 0
 
-    def _select(self, start: float | None, duration: float | None) -> None:
+    def _select(self, start: float | None, duration: float | None, seekable: bool) -> None:
         if (start or 0) < 0 or (duration is not None and duration <= 0):
             raise UsageError("--start must be 0 or more seconds and --duration more than 0")
         origin = (self.container.start_time or 0) * MICRO
@@ -267,7 +283,8 @@ class Reader:
             self._end = begin + Fraction(duration).limit_denominator(1_000_000)
         if start:
             self.shift = -begin
-            self.container.seek(int(begin * 1_000_000), backward=True)
+            if seekable:
+                self.container.seek(int(begin * 1_000_000), backward=True)
 
     def _describe(self, picture: av.VideoFrame) -> StreamInfo:
         from vidnoise.io.planes import pixel_format
@@ -294,28 +311,43 @@ def open_reader(
     assume_progressive: bool = False,
     device: Device | None = None,
 ) -> Reader:
-    """Open a file for cleaning.
+    """Open an input for cleaning.
 
     Args:
-        source: a path.
+        source: a path, `-` for the standard input, or a URL of an allowed protocol (`vidnoise.io.protocols`).
         start: seconds from the beginning of the file to leave out.
         duration: seconds to keep.
         threads: of the decoder; 0 means as many as there are processors.
+        deinterlace: make whole pictures of interlaced ones with bwdif, one for each.
+        assume_progressive: take the pictures as whole, whatever they look like.
 
     Raises:
-        InputError: the file cannot be opened, or holds no video that can be decoded.
-        UsageError: `start` or `duration` is out of range.
+        InputError: the input cannot be opened, or holds no video that can be decoded, or is interlaced.
+        UsageError: `start` or `duration` is out of range, or the protocol is not allowed.
     """
     import av
 
-    name = str(source)
-    _check_file(name)
+    place = locate(source)
+    _check(place)
+    name = place.name
     try:
-        container = av.open(name, "r", metadata_errors="replace", options={"protocol_whitelist": "file"})
+        container = av.open(
+            place.url, "r", format=place.format, metadata_errors="replace", options=place.options
+        )
     except (av.error.FFmpegError, OSError) as failure:
-        raise InputError(f"{name} cannot be read as video: {_reason(failure)}") from failure
+        hint = pipes.hint(place.url)
+        raise InputError(f"{name} cannot be read as video: {mask(_reason(failure))}{hint}") from failure
     try:
-        return Reader(container, name, start=start, duration=duration, threads=threads)
+        return Reader(
+            container,
+            name,
+            start=start,
+            duration=duration,
+            threads=threads,
+            deinterlace=deinterlace,
+            assume_progressive=assume_progressive,
+            seekable=place.seekable,
+        )
     except BaseException:
         container.close()
         raise
@@ -363,6 +395,13 @@ def _count(stream: Any, container: InputContainer, shift: Fraction, end: Fractio
     length = stream.duration * stream.time_base if stream.duration else container.duration * MICRO
     begin, last = -shift or origin, origin + length
     return max(0, round((min(last, end or last) - begin) * rate))
+
+
+def _check(place: Location) -> None:
+    if place.kind == "file":
+        _check_file(place.name)
+    if place.kind == "stdin":
+        pipes.check_stdin()
 
 
 def _check_file(name: str) -> None:

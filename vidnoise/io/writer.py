@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from vidnoise.colour import Colour
 from vidnoise.errors import OutputError, UsageError, VidnoiseError
 from vidnoise.frame import Frame, StreamInfo
-from vidnoise.io import carry, encoders
+from vidnoise.io import carry, encoders, pipes
 from vidnoise.io.encoders import Choice
 from vidnoise.io.facts import LOCATIONS, Facts
 from vidnoise.io.reader import Reader
@@ -41,7 +41,7 @@ class OutputOptions:
     `codec` is a codec (`h264`) or an encoder (`libx264`, `h264_nvenc`). `crf` is the encoder's own quality
     scale, lower is better. `preset` is the encoder's own speed setting. `encoder_opts` go to the encoder as
     they are. `threads` is for the encoder, 0 for as many as there are processors. `audio` is "copy" or
-    "none".
+    "none". `format` is that of the standard output, `nut` or `y4m`.
     """
 
     codec: str | None = None
@@ -52,6 +52,7 @@ class OutputOptions:
     threads: int = 0
     audio: str = "copy"
     overwrite: bool = False
+    format: str | None = None
 
 
 class Writer:
@@ -63,7 +64,11 @@ class Writer:
     """
 
     def __init__(
-        self, target: Target, reader: Reader | None, info: StreamInfo, options: OutputOptions
+        self,
+        target: Target | pipes.StdoutTarget,
+        reader: Reader | None,
+        info: StreamInfo,
+        options: OutputOptions,
     ) -> None:
         if options.audio not in ("copy", "none"):
             raise UsageError(f"--audio is copy or none, not {options.audio!r}")
@@ -79,6 +84,10 @@ class Writer:
         self._copies: dict[int, carry.Copy] = {}
         self._transplant = Transplant()
         self._rate = _rate(info)
+        self._clock: pipes.SteadyClock | None = None
+        if target.format == pipes.FORMATS["y4m"]:
+            self._clock = pipes.SteadyClock(self._rate, self._warn_once)
+            self._info = info = replace(info, time_base=1 / self._rate)
         self._offset = Fraction(0) if reader is None else max(Fraction(0), -reader.first)
         self._container, self._stream, choice = self._open_encoder()
         self._format, self._colour = self._written_as(choice)
@@ -107,6 +116,8 @@ class Writer:
         picture = self._picture(frame)
         base = self._info.time_base
         ticks = None if frame.pts is None else round((frame.pts * frame.time_base + self._offset) / base)
+        if self._clock is not None:
+            ticks = self._clock.tick(frame)
         picture.pts = self._timeline.add(ticks, round(frame.duration * frame.time_base / base))
         picture.time_base = 1 / self._rate
         self._encode(picture)
@@ -235,7 +246,7 @@ class Writer:
     def _choices(self) -> list[Choice]:
         reader, options = self._reader, self._options
         codec = reader.stream.codec_context.codec.canonical_name if reader else "h264"
-        supported = self._open_container().supported_codecs
+        supported = self._open_container().supported_codecs | {self._target.codec}
         if options.pix_fmt is not None:
             _check_format(options.pix_fmt)
         return list(
@@ -243,7 +254,7 @@ class Writer:
                 codec,
                 self._source_format(),
                 lambda name: name in supported or encoders.canonical(name) in supported,
-                asked=options.codec,
+                asked=options.codec or self._target.codec,
                 asked_format=options.pix_fmt,
                 gpu=getattr(reader, "on_gpu", False),
             )
@@ -265,7 +276,12 @@ class Writer:
 
         base = self._info.time_base
         try:
-            container = av.open(str(self._target.temporary), "w")
+            container = av.open(
+                str(self._target.temporary),
+                "w",
+                format=self._target.format,
+                options=dict(self._target.options),
+            )
         except ValueError as failure:
             suffix = self._target.path.suffix or "no extension"
             raise UsageError(
@@ -429,6 +445,8 @@ class Writer:
             return work()
         except VidnoiseError:
             raise
+        except BrokenPipeError as failure:
+            raise pipes.DownstreamError(f"what read {self._target.path} has ended") from failure
         except (av.error.FFmpegError, OSError, ValueError, OverflowError) as failure:
             raise OutputError(f"cannot write {self._target.path}: {_reason(failure)}") from failure
 
@@ -439,7 +457,7 @@ def open_writer(
     """Start an output file.
 
     Args:
-        target: the final path; its extension chooses the container.
+        target: the final path, whose extension chooses the container, or `-` for the standard output.
         reader: the input whose other streams, metadata and chapters are copied; None for pictures alone.
         info: size, time base, rate, format and colour of the frames that will be written.
 
@@ -448,12 +466,26 @@ def open_writer(
         OutputError: folder, permissions, container or encoder refuse.
     """
     options = options or OutputOptions()
+    if target == "-":
+        return _open_stdout(reader, info, options)
     place = Target(target, reader.source if reader else None, overwrite=options.overwrite)
     try:
         return Writer(place, reader, info, options)
     except BaseException:
         place.discard()
         raise
+
+
+def _open_stdout(reader: Reader | None, info: StreamInfo, options: OutputOptions) -> Writer:
+    format = pipes.choose(options.format, options.pix_fmt or info.format.name, reader)
+    place = pipes.StdoutTarget(format)
+    try:
+        writer = Writer(place, reader, info, options)
+    except BaseException:
+        place.discard()
+        raise
+    writer.warnings += pipes.losses(format, info)
+    return writer
 
 
 def _check_format(name: str) -> None:
