@@ -108,9 +108,7 @@ class SteadyClock:
             self._origin = time
         if not self._uneven and abs(time - self._origin - number) > Fraction(1, 2):
             self._uneven = True
-            self._warn(
-                "y4m has one frame rate: the input's uneven timestamps are lost; --format nut keeps them"
-            )
+            self._warn("y4m has one frame rate: uneven timestamps are lost; --format nut keeps them")
         return number
 
 
