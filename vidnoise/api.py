@@ -75,6 +75,7 @@ def run(
     precision: str = "auto",
     tile: int = 0,
     max_latency: int | None = None,
+    compare: str | None = None,
     output: OutputOptions | None = None,
     overwrite: bool = False,
     progress: Callable[[Frame], None] | None = None,
@@ -91,6 +92,7 @@ def run(
         precision: `auto`, `fp32`, `bf16` or `fp16`, for the arithmetic inside networks.
         tile: force tiles of that many pixels a side; 0 chooses by the memory there is.
         max_latency: refuse a chain that looks further ahead than this many frames.
+        compare: write before and after in one picture: `split` (left half before) or `side` (next to each other).
         output: codec, quality and so on; by default the source's own codec and depth, visually lossless.
         overwrite: whether an existing target may be replaced.
         progress: called with each finished frame.
@@ -102,6 +104,7 @@ def run(
     """
     import dataclasses
 
+    from vidnoise.before_after import Compared, compared_info
     from vidnoise.io import OutputOptions, open_reader, open_writer
 
     chain = as_chain(filters)
@@ -115,7 +118,10 @@ def run(
         stage = open_chain(chain, reader.info, place, max_latency)
         summary.latency = stage.latency
         noise = NoiseMean()
-        writer = open_writer(target, reader, reader.info, options)
+        info = reader.info
+        if compare:
+            stage, info = Compared(stage, compare), compared_info(info, compare)
+        writer = open_writer(target, reader, info, options)
         try:
             summary.decoder, summary.encoder = reader.decoder, writer.encoder
             summary.warnings = [*reader.warnings, *writer.warnings]

@@ -104,7 +104,7 @@ def to_rgb(planes: Planes, format: PixelFormat, colour: Colour) -> Tensor:
     image = torch.empty((3, height, width), dtype=torch.float32, device=planes[0].device)
     out = ops.array(image)
     sources = [ops.array(plane) for plane in planes[: format.colour_planes]]
-    code = _code(format, colour.resolved(height, format.family))
+    code = _code_of(format, colour, height)
     if format.family == "yuv":
         _yuv_to_rgb(ops, sources, out, format, code)
     else:
@@ -140,7 +140,7 @@ def from_rgb(image: Tensor, format: PixelFormat, colour: Colour) -> Planes:
     planes = tuple(torch.empty(size, dtype=dtype, device=image.device) for size in sizes)
     targets = [ops.array(plane) for plane in planes]
     red, green, blue = ops.array(image)
-    code = _code(format, colour.resolved(height, format.family))
+    code = _code_of(format, colour, height)
     if format.family == "yuv":
         _rgb_to_yuv(ops, (red, green, blue), targets, format, code)
     elif format.family == "gray":
@@ -211,6 +211,12 @@ def _yuv_matrix(matrix: int, primaries: int) -> list[list[float]]:
     kg = 1 - kr - kb
     u, v = 2 * (1 - kb), 2 * (1 - kr)
     return [[1, 0, v], [1, -u * kb / kg, -v * kr / kg], [1, u, 0]]
+
+
+def _code_of(format: PixelFormat, colour: Colour, height: int) -> _Code:
+    if format.name.startswith("yuvj"):  # the name says full range, whatever the tags say
+        colour = replace(colour, range=2)
+    return _code(format, colour.resolved(height, format.family))
 
 
 @lru_cache(maxsize=64)

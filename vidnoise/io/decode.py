@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import av
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 class Losses:
     """What damage has cost so far; true where anything was lost.
 
-    `packets`: video packets that no picture could be made of. `frames`: pictures that the decoder had to patch.
-    `copied`: packets of copied streams (audio, subtitles) left out because their data or times were broken.
+    `packets`: video packets that no picture could be made of. `frames`: pictures that the decoder had to
+    patch. `copied`: packets of copied streams (audio, subtitles) left out because their times were broken.
     `truncated`: whether the file ended in the middle.
     """
 
@@ -27,13 +27,13 @@ class Losses:
         return bool(self.packets or self.frames or self.copied or self.truncated)
 
     def __str__(self) -> str:
-        """One sentence for the summary, empty where nothing was lost."""
+        """A sentence for the summary, empty where nothing was lost."""
         parts = [
-            (self.packets, "damaged video packet", "skipped"),
-            (self.frames, "frame", "with damage patched by the decoder"),
-            (self.copied, "broken packet of copied streams", "left out"),
+            (self.packets, "damaged packet{} skipped"),
+            (self.frames, "damaged frame{} patched by the decoder"),
+            (self.copied, "packet{} of copied streams with broken times left out"),
         ]
-        words = [f"{n} {what}{'s' if n > 1 else ''} {done}" for n, what, done in parts if n]
+        words = [f"{n} {text.format('s' if n > 1 else '')}" for n, text in parts if n]
         words += ["the input ends too early"] if self.truncated else []
         return ", ".join(words)
 
@@ -41,7 +41,7 @@ class Losses:
 class Decoder:
     """A video decoder that counts errors where others raise them.
 
-    `gap` is True when something was lost since the last time it was cleared.
+    `gap` is True when something was lost since it was last cleared.
     """
 
     def __init__(self, context: av.VideoCodecContext, losses: Losses) -> None:
@@ -67,3 +67,75 @@ class Decoder:
         self._losses.frames += damaged
         self.gap |= damaged > 0
         return frames
+
+
+def decoder_for(stream: Any, threads: int) -> av.VideoCodecContext:
+    """The decoder of a stream; for VP8 and VP9 with alpha, which FFmpeg's own decoders drop, that of libvpx."""
+    import av
+
+    context = stream.codec_context
+    alpha = {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(context.codec.canonical_name)
+    if alpha and {k.lower(): v for k, v in stream.metadata.items()}.get("alpha_mode") == "1":
+        context = av.CodecContext.create(alpha, "r")
+    context.thread_count = threads
+    context.thread_type = "AUTO"
+    return context
+
+
+class Conformer:
+    """Brings pictures whose size, format or colour has changed in mid-stream to those of the first one.
+
+    One file holds one size and one colour. `changed` is True when the last picture differed from the one
+    before.
+    """
+
+    def __init__(self, warnings: list[str]) -> None:
+        self._warnings = warnings
+        self._first: tuple[Any, ...] | None = None
+        self._last: tuple[Any, ...] | None = None
+        self.changed = False
+
+    def __call__(self, frame: av.VideoFrame) -> av.VideoFrame:
+        """The picture, converted if need be."""
+        shape = (frame.width, frame.height, frame.format.name, *_codes(frame))
+        self.changed = self._last is not None and shape != self._last
+        self._last = shape
+        if self._first is None:
+            self._first = shape
+        if shape == self._first:
+            return frame
+        if self.changed:
+            self._warn(frame, shape)
+        width, height, name, matrix, span = self._first
+        out = frame.reformat(
+            width,
+            height,
+            name,
+            src_colorspace=shape[3],
+            dst_colorspace=matrix,
+            src_color_range=shape[4],
+            dst_color_range=span,
+            interpolation="BICUBIC",
+        )
+        out.pts, out.time_base, out.duration = frame.pts, frame.time_base, frame.duration
+        return out
+
+    def _warn(self, frame: av.VideoFrame, shape: tuple[Any, ...]) -> None:
+        assert self._first is not None
+        time = float(frame.pts * frame.time_base) if frame.pts is not None and frame.time_base else 0.0
+        old, new = (f"{s[0]}x{s[1]} {s[2]}" for s in (self._first, shape))
+        what = f"from {old} to {new}" if old != new else "its colour matrix or range"
+        self._warnings.append(
+            f"the video changes {what} at {time:.2f} s; one file holds one kind, so this part is converted to the first"
+        )
+
+
+def _codes(frame: av.VideoFrame) -> tuple[int, int]:
+    """Matrix and range in the numbers that swscale takes, what is not said filled in by custom."""
+    from vidnoise.colour import Colour
+
+    family = "rgb" if frame.format.is_rgb else "yuv"
+    full = 2 if frame.format.name.startswith("yuvj") else 0
+    colour = Colour(matrix=int(frame.colorspace), range=int(frame.color_range) or full)
+    resolved = colour.resolved(frame.height, family)
+    return (5 if resolved.matrix == 6 else resolved.matrix), resolved.range

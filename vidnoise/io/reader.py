@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidnoise.colour import UNSPECIFIED, Colour
+from vidnoise.colour import Colour
 from vidnoise.errors import InputError, UsageError
 from vidnoise.frame import Frame, StreamInfo
-from vidnoise.io.decode import Decoder, Losses
+from vidnoise.io import pipes
+from vidnoise.io.carry import is_cover
+from vidnoise.io.decode import Conformer, Decoder, Losses, decoder_for
+from vidnoise.io.facts import facts_of, stream_lines
+from vidnoise.io.interlace import InterlaceGate
+from vidnoise.io.protocols import Location, locate, mask
 
 if TYPE_CHECKING:
     import av
@@ -26,12 +32,17 @@ NOT_VIDEO = {"tty", "ansi", "bin", "adf", "idf", "xbin"}
 PRIME_BYTES = 256 << 20
 """How much of the input is searched for a first picture before it is given up."""
 
+FAILURES = 100
+"""Errors in a row, without a packet between them, after which the rest of the input is given up."""
+
+MICRO = Fraction(1, 1_000_000)
+
 
 class Reader:
     """One opened input: iterate it for its frames, once.
 
-    Packets of all other streams go to whoever called `attach`, from the thread that iterates; without one they are
-    dropped.
+    Packets of all other streams go to whoever called `attach`, from the thread that iterates; without one
+    they are dropped.
 
     Attributes:
         source: the path or URL.
@@ -40,7 +51,12 @@ class Reader:
         warnings: sentences for the user.
         decoder: which decoder works, and why not another.
         container: the opened PyAV container; `stream` is the video stream in it that is decoded.
-        first: the first decoded picture, with the side data that tells the writer of HDR, rotation and captions.
+        lines: FFmpeg's description of each stream, by index.
+        pix_fmt: FFmpeg's name of the decoder's pixel format, of which `info.format` is the planar equivalent.
+        facts: HDR, rotation and captions of the first picture.
+        covers: the data of cover pictures, by stream index.
+        shift: what `start` takes from all times, in seconds; 0 or negative.
+        first: when the first frame is shown, in seconds.
     """
 
     def __init__(
@@ -51,50 +67,71 @@ class Reader:
         start: float | None = None,
         duration: float | None = None,
         threads: int = 0,
+        deinterlace: bool = False,
+        assume_progressive: bool = False,
+        seekable: bool = True,
     ) -> None:
         self.source = source
         self.container = container
         self.losses = Losses()
         self.warnings: list[str] = []
+        self.lines = stream_lines(container)
+        self.covers: dict[int, bytes] = {}
         self.stream = _main_video(container, source)
-        context = self.stream.codec_context
-        context.thread_count = threads
-        context.thread_type = "AUTO"
+        context = decoder_for(self.stream, threads)
         self.decoder = f"{context.codec.name} on the CPU"
         self._decoder = Decoder(context, self.losses)
+        self._conform = Conformer(self.warnings)
+        self._gate = InterlaceGate(
+            field_order=context.field_order,
+            deinterlace=deinterlace,
+            assume_progressive=assume_progressive,
+            warn=self.warnings.append,
+            name=source,
+            threads=threads,
+        )
         self._time_base: Fraction = self.stream.time_base or Fraction(1, 90000)
         self._step = _ticks_per_frame(self.stream, self._time_base)
         self._last: int | None = None
         self._sink: Callable[[av.Packet], None] | None = None
-        self._early: deque[av.Packet] = deque()
+        self._early: deque[av.Packet] | None = deque()
         self._ended = False
-        self._shift = Fraction(0)
+        self._reached = Fraction(0)
+        self._gaps: set[int] = set()
+        self.shift = Fraction(0)
         self._end: Fraction | None = None
-        self._select(start, duration)
+        self._select(start, duration, seekable)
         self._packets = self._demux()
         self._ready = deque(self._prime())
-        self.first = self._ready[0]
-        self.info = self._describe()
+        picture = self._ready[0]
+        self.first: Fraction = (picture.pts or 0) * self._time_base
+        self.pix_fmt = picture.format.name
+        self.facts = facts_of(picture, self.lines.get(self.stream.index, ""))
+        self.info = self._describe(picture)
 
     def attach(self, sink: Callable[[av.Packet], None]) -> None:
         """Hand every packet of the other streams to `sink`, those already read at once."""
-        while self._early:
-            sink(self._early.popleft())
+        early, self._early = self._early, None
+        for packet in early or ():
+            sink(packet)
         self._sink = sink
 
     def __iter__(self) -> Iterator[Frame]:
         from vidnoise.io.planes import planes_of
 
+        self._early = None
         for picture in self._pictures():
-            planes, format = planes_of(picture)
-            cut, self._decoder.gap = self._decoder.gap, False
+            planes = planes_of(picture)[0]
+            pts = picture.pts or 0
+            cut = pts in self._gaps
+            self._gaps.discard(pts)
             yield Frame(
-                pts=picture.pts,
+                pts=pts,
                 time_base=self._time_base,
                 duration=picture.duration or 0,
                 planes=planes,
-                format=format,
-                colour=colour_of(picture),
+                format=self.info.format,
+                colour=self.info.colour,
                 cut=cut,
                 carrier=picture,
             )
@@ -127,18 +164,29 @@ class Reader:
             read += packet.size
             if frames := self._decode(packet):
                 return frames
-            if read > PRIME_BYTES:
+            if read > PRIME_BYTES and not self._gate.holding:
                 break
         self._ended = True
         if frames := self._decode(None):
             return frames
+        if self.shift or self._end is not None:
+            raise InputError(f"{self.source}: no frame lies in the part chosen by --start and --duration")
         codec = self.stream.codec_context.name
-        raise InputError(
-            f"{self.source}: no frame of its {codec} video could be decoded ({self.losses or 'empty'})"
-        )
+        found = f": {self.losses}" if self.losses else ""
+        hint = pipes.hint(self.container.name, self.container.format.name)
+        raise InputError(f"{self.source}: no frame of its {codec} video could be decoded{found}{hint}")
 
     def _decode(self, packet: av.Packet | None) -> list[av.VideoFrame]:
-        return [frame for frame in self._decoder.decode(packet) if self._timed(frame)]
+        ready: list[av.VideoFrame] = []
+        for frame in self._decoder.decode(packet):
+            if not self._timed(frame):
+                continue
+            frame = self._conform(frame)
+            if self._decoder.gap or self._conform.changed:
+                self._gaps.add(frame.pts or 0)
+            self._decoder.gap = False
+            ready += self._gate.push(frame)
+        return ready if packet is not None else ready + self._gate.flush()
 
     def _timed(self, frame: av.VideoFrame) -> bool:
         """Give the frame its time on the output's clock; False where it lies outside the selected part."""
@@ -148,11 +196,11 @@ class Reader:
         if self._last is not None and pts <= self._last:
             pts = self._last + 1
         self._last = pts
-        when = pts * self._time_base
-        frame.pts = round((when + self._shift) / self._time_base)
+        time = pts * self._time_base
+        frame.pts = round((time + self.shift) / self._time_base)
         frame.time_base = self._time_base
-        early = when + self._shift < 0 if self._shift else False
-        late = self._end is not None and when >= self._end
+        early = bool(self.shift) and time + self.shift < 0
+        late = self._end is not None and time >= self._end
         return not early and not late
 
     def _demux(self) -> Iterator[av.Packet]:
@@ -160,52 +208,96 @@ class Reader:
         import av
 
         failures = 0
-        while failures < 100:
+        while failures < FAILURES:
             try:
                 for packet in self.container.demux():
+                    failures = 0
                     if not packet.size:
                         continue
+                    if self._is_past_end(packet):
+                        return
                     if packet.stream_index == self.stream.index:
-                        failures = 0
                         yield packet
                     else:
                         self._hand_on(packet)
             except av.error.FFmpegError:
                 failures += 1
-                self.losses.packets += 1
+                self.losses.packets += failures == 1
                 self._decoder.gap = True
             else:
+                self._check_end()
                 return
 
+    def _is_past_end(self, packet: av.Packet) -> bool:
+        """Note how far the input has been read; True a second after the end of the selected part."""
+        if packet.dts is None:
+            return False
+        time = packet.dts * packet.time_base
+        self._reached = max(self._reached, time + (packet.duration or 0) * packet.time_base)
+        return self._end is not None and time > self._end + 1
+
+    def _check_end(self) -> None:
+        """Notice a file that was cut off: it ends well before the duration that its header promises."""
+        name, duration = self.container.format.name, self.container.duration
+        if duration is None or not any(
+            word in name for word in ("mov", "matroska", "avi", "flv", "asf", "ogg")
+        ):
+            return
+        promised = ((self.container.start_time or 0) + duration) * MICRO
+        self.losses.truncated = promised - self._reached > max(Fraction(1, 4), duration * MICRO / 100)
+
     def _hand_on(self, packet: av.Packet) -> None:
-        if self._sink is None:
+        stream: Stream = packet.stream
+        if is_cover(stream):
+            self.covers.setdefault(stream.index, bytes(packet))
+        elif not self._selected(packet):
+            return
+        if self._early is not None:
             self._early.append(packet)
-        else:
+        elif self._sink is not None:
             self._sink(packet)
 
-    def _select(self, start: float | None, duration: float | None) -> None:
+    def _selected(self, packet: av.Packet) -> bool:
+        """Move a packet of another stream to the output's clock; False where it lies outside the selected part."""
+        pts = packet.pts if packet.pts is not None else packet.dts
+        if pts is None or not (self.shift or self._end is not None):
+            return True
+        base = packet.time_base
+        time, length = pts * base, (packet.duration or 0) * base
+        if self._end is not None and time >= self._end:
+            return False
+        ticks = round(self.shift / base)
+        packet.pts = pts + ticks
+        packet.dts = None if packet.dts is None else packet.dts + ticks
+        if packet.stream.type == "subtitle" and time + self.shift < 0 < time + length + self.shift:
+            packet.duration = round((time + length + self.shift) / base)
+            packet.pts = packet.dts = 0
+        return packet.pts >= 0
+
+    def _select(self, start: float | None, duration: float | None, seekable: bool) -> None:
         if (start or 0) < 0 or (duration is not None and duration <= 0):
             raise UsageError("--start must be 0 or more seconds and --duration more than 0")
-        origin = Fraction(self.container.start_time or 0, 1_000_000)
+        origin = (self.container.start_time or 0) * MICRO
         begin = origin + Fraction(start or 0).limit_denominator(1_000_000)
         if duration is not None:
             self._end = begin + Fraction(duration).limit_denominator(1_000_000)
         if start:
-            self._shift = -begin
-            self.container.seek(int(begin * 1_000_000), backward=True)
+            self.shift = -begin
+            if seekable:
+                self.container.seek(int(begin * 1_000_000), backward=True)
 
-    def _describe(self) -> StreamInfo:
+    def _describe(self, picture: av.VideoFrame) -> StreamInfo:
         from vidnoise.io.planes import pixel_format
 
-        stream, first = self.stream, self.first
+        format = pixel_format(picture.format.name)
         return StreamInfo(
-            width=first.width,
-            height=first.height,
+            width=picture.width,
+            height=picture.height,
             time_base=self._time_base,
-            rate=stream.average_rate or stream.guessed_rate,
-            frames=_count(stream, self.container),
-            format=pixel_format(first.format.name),
-            colour=colour_of(first),
+            rate=self.stream.average_rate or self.stream.guessed_rate,
+            frames=_count(self.stream, self.container, self.shift, self._end),
+            format=replace(format, name=format.name.replace("yuvj", "yuv")),
+            colour=colour_of(picture, self.facts.chroma_location),
         )
 
 
@@ -219,62 +311,72 @@ def open_reader(
     assume_progressive: bool = False,
     device: Device | None = None,
 ) -> Reader:
-    """Open a file for cleaning.
+    """Open an input for cleaning.
 
     Args:
-        source: a path.
+        source: a path, `-` for the standard input, or a URL of an allowed protocol (`vidnoise.io.protocols`).
         start: seconds from the beginning of the file to leave out.
         duration: seconds to keep.
         threads: of the decoder; 0 means as many as there are processors.
+        deinterlace: make whole pictures of interlaced ones with bwdif, one for each.
+        assume_progressive: take the pictures as whole, whatever they look like.
 
     Raises:
-        InputError: the file cannot be opened, or holds no video that can be decoded.
-        UsageError: `start` or `duration` is out of range.
+        InputError: the input cannot be opened, or holds no video that can be decoded, or is interlaced.
+        UsageError: `start` or `duration` is out of range, or the protocol is not allowed.
     """
     import av
 
-    name = str(source)
-    _check_file(name)
+    place = locate(source)
+    _check(place)
+    name = place.name
     try:
-        container = av.open(name, "r", metadata_errors="replace", options={"protocol_whitelist": "file"})
+        container = av.open(
+            place.url, "r", format=place.format, metadata_errors="replace", options=place.options
+        )
     except (av.error.FFmpegError, OSError) as failure:
-        raise InputError(f"{name} cannot be read as video: {_reason(failure)}") from failure
+        hint = pipes.hint(place.url)
+        raise InputError(f"{name} cannot be read as video: {mask(_reason(failure))}{hint}") from failure
     try:
-        return Reader(container, name, start=start, duration=duration, threads=threads)
+        return Reader(
+            container,
+            name,
+            start=start,
+            duration=duration,
+            threads=threads,
+            deinterlace=deinterlace,
+            assume_progressive=assume_progressive,
+            seekable=place.seekable,
+        )
     except BaseException:
         container.close()
         raise
 
 
-def colour_of(frame: av.VideoFrame) -> Colour:
-    """The colour tags of a decoded picture; full range where the pixel format itself means it (`yuvj420p`)."""
+def colour_of(frame: av.VideoFrame, chroma_location: int = 0) -> Colour:
+    """The colour tags of a picture; full range where the pixel format itself means it (`yuvj420p`)."""
     full = 2 if frame.format.name.startswith("yuvj") else 0
     return Colour(
         matrix=int(frame.colorspace),
         primaries=int(frame.color_primaries),
         transfer=int(frame.color_trc),
         range=int(frame.color_range) or full,
+        chroma_location=chroma_location,
     )
 
 
 def _main_video(container: InputContainer, source: str) -> Any:
-    import av
-
     if container.format.name in NOT_VIDEO:
         raise InputError(f"{source} is a text file, not a video")
-    pictures = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
-    videos = [s for s in container.streams.video if not s.disposition & pictures]
+    videos = [s for s in container.streams.video if not is_cover(s)]
     for stream in videos:
         if stream.codec_context is not None:
             return stream
     if videos:
         raise InputError(f"{source}: there is no decoder for its video")
-    found = ", ".join(sorted({_kind(s) for s in container.streams})) or "no streams at all"
+    kinds = sorted({"a cover picture" if s.type == "video" else s.type for s in container.streams})
+    found = ", ".join(kinds) or "no streams at all"
     raise InputError(f"{source} has no video to clean; it holds {found}")
-
-
-def _kind(stream: Stream) -> str:
-    return "a cover picture" if stream.type == "video" else f"{stream.type}"
 
 
 def _ticks_per_frame(stream: Any, time_base: Fraction) -> int:
@@ -282,15 +384,24 @@ def _ticks_per_frame(stream: Any, time_base: Fraction) -> int:
     return max(1, round(1 / (rate * time_base)))
 
 
-def _count(stream: Any, container: InputContainer) -> int | None:
-    if stream.frames:
-        return int(stream.frames)
+def _count(stream: Any, container: InputContainer, shift: Fraction, end: Fraction | None) -> int | None:
+    """How many frames there are to come, as far as the header says."""
     rate = stream.average_rate
-    if stream.duration and rate:
-        return round(stream.duration * stream.time_base * rate)
-    if container.duration and rate:
-        return round(Fraction(container.duration, 1_000_000) * rate)
-    return None
+    if not shift and end is None and stream.frames:
+        return int(stream.frames)
+    if not rate or not (stream.duration or container.duration):
+        return None
+    origin = (container.start_time or 0) * MICRO
+    length = stream.duration * stream.time_base if stream.duration else container.duration * MICRO
+    begin, last = -shift or origin, origin + length
+    return max(0, round((min(last, end or last) - begin) * rate))
+
+
+def _check(place: Location) -> None:
+    if place.kind == "file":
+        _check_file(place.name)
+    if place.kind == "stdin":
+        pipes.check_stdin()
 
 
 def _check_file(name: str) -> None:

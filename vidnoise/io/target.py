@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from vidnoise.errors import OutputError, UsageError
 
@@ -22,6 +24,10 @@ class Target:
         UsageError: the file exists and `overwrite` is false, or it is the input itself.
         OutputError: the folder is missing or not writable, or the target is no regular file.
     """
+
+    codec: str | None = None
+    format: str | None = None
+    options: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, path: str | Path, source: str | None = None, *, overwrite: bool = False) -> None:
         self.path = Path(path)

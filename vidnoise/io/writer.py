@@ -2,35 +2,46 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidnoise.errors import OutputError, UsageError
+from vidnoise.colour import Colour
+from vidnoise.errors import OutputError, UsageError, VidnoiseError
 from vidnoise.frame import Frame, StreamInfo
-from vidnoise.io import carry
-from vidnoise.io.encoders import BY_CODEC, KNOWN, QSCALE, Encoder
+from vidnoise.io import carry, encoders, pipes
+from vidnoise.io.encoders import Choice
+from vidnoise.io.facts import LOCATIONS, Facts
 from vidnoise.io.reader import Reader
+from vidnoise.io.sidedata import Transplant, has_kept, names
 from vidnoise.io.target import Target
 from vidnoise.io.timeline import Timeline
 
 if TYPE_CHECKING:
     import av
     from av.container import OutputContainer
-    from av.stream import Stream
 
     from vidnoise.colour import PixelFormat, Planes
+
+IN_ORDER = {"av1", "vp8", "vp9"}
+"""Codecs whose packets come in the order of presentation."""
+
+OWN_SHAPE = {"h264", "hevc", "mpeg4", "mpeg2video", "mpeg1video", "mjpeg", "h263p", "dvvideo"}
+"""Codecs that hold the sample aspect ratio themselves; with others Matroska would have to, and PyAV cannot say it."""
 
 
 @dataclass(frozen=True)
 class OutputOptions:
     """What the user chose for the output; every default means "as the input".
 
-    `codec` is a codec (`h264`) or an encoder (`libx264`, `h264_nvenc`). `crf` is the encoder's own quality scale, lower
-    is better. `preset` is the encoder's own speed setting. `encoder_opts` go to the encoder as they are.
+    `codec` is a codec (`h264`) or an encoder (`libx264`, `h264_nvenc`). `crf` is the encoder's own quality
+    scale, lower is better. `preset` is the encoder's own speed setting. `encoder_opts` go to the encoder as
+    they are. `threads` is for the encoder, 0 for as many as there are processors. `audio` is "copy" or
+    "none". `format` is that of the standard output, `nut` or `y4m`.
     """
 
     codec: str | None = None
@@ -41,6 +52,7 @@ class OutputOptions:
     threads: int = 0
     audio: str = "copy"
     overwrite: bool = False
+    format: str | None = None
 
 
 class Writer:
@@ -52,20 +64,41 @@ class Writer:
     """
 
     def __init__(
-        self, target: Target, reader: Reader | None, info: StreamInfo, options: OutputOptions
+        self,
+        target: Target | pipes.StdoutTarget,
+        reader: Reader | None,
+        info: StreamInfo,
+        options: OutputOptions,
     ) -> None:
+        if options.audio not in ("copy", "none"):
+            raise UsageError(f"--audio is copy or none, not {options.audio!r}")
         self.warnings: list[str] = []
         self._target = target
+        self._reader = reader
         self._info = info
+        self._options = options
+        self._facts = reader.facts if reader else Facts(chroma_location=info.colour.chroma_location)
         self._lock = threading.Lock()
-        self._copies: dict[int, Stream] = {}
+        self._closed = False
+        self._failure: BaseException | None = None
+        self._copies: dict[int, carry.Copy] = {}
+        self._transplant = Transplant()
         self._rate = _rate(info)
-        self._container = _open_container(target)
-        self._stream, self.encoder = self._add_video(reader, options)
+        self._clock: pipes.SteadyClock | None = None
+        if target.format == pipes.FORMATS["y4m"]:
+            self._clock = pipes.SteadyClock(self._rate, self._warn_once)
+            self._info = info = replace(info, time_base=1 / self._rate)
+        self._offset = Fraction(0) if reader is None else max(Fraction(0), -reader.first)
+        self._container, self._stream, choice = self._open_encoder()
+        self._format, self._colour = self._written_as(choice)
+        self.encoder = self._words(choice)
+        self._on_gpu = choice.encoder.name.endswith("_nvenc")
+        self._captions = encoders.has_option(choice.encoder.name, "a53cc")
         if reader is not None:
-            self._add_copies(reader, options)
-            self._container.metadata.update(reader.container.metadata)
-        self._timeline = Timeline(info.time_base, round(1 / (self._rate * info.time_base)))
+            self._add_others(reader)
+        self._timeline = Timeline(
+            info.time_base, round(1 / (self._rate * info.time_base)), reorders=choice.codec not in IN_ORDER
+        )
         self._guard(self._container.start_encoding)
         if reader is not None:
             reader.attach(self._copy)
@@ -74,13 +107,18 @@ class Writer:
         """Encode one frame; untouched ones give the encoder the source's own samples.
 
         Raises:
-            OutputError: the encoder or the disk refused.
+            OutputError: the encoder or the disk refused, or the frame has another size than the output.
         """
+        if (frame.width, frame.height) != (self._info.width, self._info.height):
+            raise OutputError(
+                f"a frame of {frame.width}x{frame.height} cannot go into a video of {self._info.width}x{self._info.height}"
+            )
         picture = self._picture(frame)
-        ticks = frame.pts if frame.time_base == self._info.time_base else None
-        if ticks is None:
-            ticks = round((frame.pts or 0) * frame.time_base / self._info.time_base)
-        picture.pts = self._timeline.add(ticks, frame.duration)
+        base = self._info.time_base
+        ticks = None if frame.pts is None else round((frame.pts * frame.time_base + self._offset) / base)
+        if self._clock is not None:
+            ticks = self._clock.tick(frame)
+        picture.pts = self._timeline.add(ticks, round(frame.duration * frame.time_base / base))
         picture.time_base = 1 / self._rate
         self._encode(picture)
 
@@ -90,96 +128,326 @@ class Writer:
         Raises:
             OutputError: the encoder or the disk refused; the temporary file is removed.
         """
-        self._encode(None)
-        self._guard(self._container.close)
+        try:
+            self._encode(None)
+            self._close()
+        except BaseException:
+            self.abort()
+            raise
         self._target.commit()
 
     def abort(self) -> None:
         """Stop writing and remove the temporary file; safe to call at any time, also after `finish`."""
-        import av
+        with contextlib.suppress(OutputError):
+            self._close()
+        self._target.discard()
 
+    def _close(self) -> None:
         with self._lock:
-            try:
-                self._container.close()
-            except (av.error.FFmpegError, OSError):
-                pass
-            self._target.discard()
+            if not self._closed:
+                self._closed = True
+                self._guard(self._container.close)
 
     def _encode(self, picture: av.VideoFrame | None) -> None:
-        def work() -> None:
-            for packet in self._stream.encode(picture):
-                self._timeline.stamp(packet)
-                with self._lock:
-                    self._container.mux(packet)
-
-        self._guard(work)
+        packets = self._guard(lambda: self._stream.encode(picture))
+        for packet in packets:
+            self._timeline.stamp(packet, self._stream.time_base)
+            self._mux(packet)
 
     def _copy(self, packet: av.Packet) -> None:
+        """Take a packet of another stream from the reader's thread."""
         copy = self._copies.get(packet.stream_index)
-        if copy is None or packet.is_discard:
+        if copy is None:
             return
-        packet.stream = copy
+        if copy.fit(packet):
+            self._mux(packet)
+        elif not packet.is_discard and self._reader is not None:
+            self._reader.losses.copied += 1
+
+    def _mux(self, packet: av.Packet) -> None:
         with self._lock:
-            self._guard(lambda: self._container.mux(packet))
+            if not self._closed:
+                self._guard(lambda: self._container.mux(packet))
+
+    # Pictures
 
     def _picture(self, frame: Frame) -> av.VideoFrame:
-        from vidnoise.io.planes import pixel_format, to_av
+        from vidnoise.io.planes import to_av
 
+        planes = self._planes(frame)
+        if not self._on_gpu:
+            planes = tuple(plane.cpu() for plane in planes)
+        picture = to_av(planes, self._format, frame.width, frame.height)
         wanted = self._stream.codec_context.pix_fmt
-        format = pixel_format(wanted)
-        picture = to_av(self._planes(frame, format), format, frame.width, frame.height)
         if picture.format.name != wanted:
             picture = picture.reformat(format=wanted)
-        return picture
+        if not has_kept(frame.carrier):
+            return picture
+        if not self._captions and "A53_CC" in names(frame.carrier):
+            self._warn_once(
+                f"{self._stream.codec_context.name} cannot write the closed captions; --codec h264 and hevc can"
+            )
+        return self._transplant(frame.carrier, picture)  # type: ignore[arg-type]
 
-    def _planes(self, frame: Frame, format: PixelFormat) -> Planes:
-        if not frame.touched and frame.format == format and frame.planes is not None:
-            return tuple(plane.cpu() for plane in frame.planes)
+    def _planes(self, frame: Frame) -> Planes:
+        format = self._format
+        if not frame.touched and frame.planes is not None and self._same(frame):
+            return frame.planes
         from vidnoise.colour import from_rgb
 
-        return tuple(plane.cpu() for plane in from_rgb(frame.image, format, frame.colour))
+        planes = from_rgb(frame.image, format, self._colour)
+        return (*planes, self._alpha(frame).to(planes[0].device)) if format.alpha else planes
 
-    def _add_video(self, reader: Reader | None, options: OutputOptions) -> tuple[Any, str]:
-        info = self._info
-        codec = options.codec or (reader.stream.codec_context.codec.canonical_name if reader else "h264")
-        name = BY_CODEC.get(codec, (codec,))[0]
-        encoder = KNOWN.get(name, Encoder(name))
-        stream: Any = self._container.add_stream(name, rate=self._rate)
+    def _same(self, frame: Frame) -> bool:
+        """Whether the frame's planes mean the same in the output as in the source."""
+        a, b = (c.resolved(frame.height, frame.format.family) for c in (frame.colour, self._colour))
+        return frame.format == self._format and (a.matrix, a.range) == (b.matrix, b.range)
+
+    def _alpha(self, frame: Frame) -> Any:
+        import torch
+
+        peak = self._format.peak
+        dtype = torch.uint8 if self._format.depth == 8 else torch.uint16
+        if frame.alpha is None:
+            return torch.full((frame.height, frame.width), peak, dtype=torch.int32).to(dtype)
+        return frame.alpha[0].mul(peak).round().to(torch.int32).to(dtype)
+
+    # The encoder
+
+    def _open_encoder(self) -> tuple[OutputContainer, Any, Choice]:
+        """The first encoder that opens; another than the first only where nothing of it was asked for."""
+        encoders.quiet()
+        options = self._options
+        sound = [c for c in self._choices() if self._is_readable(c)]
+        if not sound:
+            raise UsageError(f"{self._target.path.suffix} cannot store {options.codec or 'this video'} readably; .mkv can")
+        chosen = options.crf is not None or options.preset or options.encoder_opts
+        failure: OutputError | None = None
+        for choice in sound:
+            container = self._open_container()
+            try:
+                stream = self._add_video(container, choice)
+                self._guard(stream.codec_context.open)
+            except OutputError as refused:
+                hardware = choice.encoder.name.rpartition("_")[2] in ("nvenc", "qsv", "amf", "v4l2m2m")
+                if chosen and not hardware:
+                    raise
+                failure = failure or refused
+                continue
+            if failure is not None:
+                choice = replace(choice, why=choice.why or str(failure))
+            return container, stream, choice
+        assert failure is not None
+        raise failure
+
+    def _is_readable(self, choice: Choice) -> bool:
+        return encoders.readable(self._open_container().format.name, choice.encoder.name, choice.pix_fmt)
+
+    def _choices(self) -> list[Choice]:
+        reader, options = self._reader, self._options
+        codec = reader.stream.codec_context.codec.canonical_name if reader else "h264"
+        supported = self._open_container().supported_codecs | {self._target.codec}
+        if options.pix_fmt is not None:
+            _check_format(options.pix_fmt)
+        return list(
+            encoders.choose(
+                codec,
+                self._source_format(),
+                lambda name: name in supported or encoders.canonical(name) in supported,
+                asked=options.codec or self._target.codec,
+                asked_format=options.pix_fmt,
+                gpu=getattr(reader, "on_gpu", False),
+            )
+        )
+
+    def _source_format(self) -> str:
+        """The pixel format to keep: the decoder's own name for it where that is another layout of the same."""
+        from vidnoise.io.planes import pixel_format
+
+        wanted = self._info.format
+        if wanted.depth > 16:
+            return "yuv420p"
+        native = self._reader.pix_fmt if self._reader else wanted.name
+        same = replace(pixel_format(native), name=wanted.name) == wanted
+        return native if same else wanted.name
+
+    def _open_container(self) -> OutputContainer:
+        import av
+
+        base = self._info.time_base
+        try:
+            container = av.open(
+                str(self._target.temporary),
+                "w",
+                format=self._target.format,
+                options=dict(self._target.options),
+            )
+        except ValueError as failure:
+            suffix = self._target.path.suffix or "no extension"
+            raise UsageError(
+                f"{self._target.path}: no container is known by {suffix}; use .mp4, .mkv, .mov, .webm or .ts"
+            ) from failure
+        if container.format.name in carry.QUICKTIME:
+            # Edit lists, which carry a late start, are counted in the film's own units: milliseconds unless
+            # told.
+            unit = base.denominator * -(-90_000 // base.denominator)
+            container.container_options["movie_timescale"] = str(min(unit, 2**31 - 1))
+        return container
+
+    def _add_video(self, container: OutputContainer, choice: Choice) -> Any:
+        info, options = self._info, self._options
+        name = choice.encoder.name
+        settings = encoders.options_of(choice.encoder, options.crf, options.preset, options.encoder_opts)
+        stream: Any = container.add_stream(name, rate=self._rate)
         context = stream.codec_context
         context.width, context.height = info.width, info.height
-        context.pix_fmt = options.pix_fmt or info.format.name
+        context.pix_fmt = choice.pix_fmt
         context.thread_count = options.threads
-        context.options = _options(encoder, options)
-        colour = info.colour
+        context.options = encoders.merge(self._settings(container, choice), settings)
+        colour = self._written_as(choice)[1]
         context.colorspace, context.color_range = colour.matrix, colour.range
         context.color_primaries, context.color_trc = colour.primaries, colour.transfer
         context.time_base = 1 / self._rate
-        stream.time_base = info.time_base
-        if reader is not None:
-            context.sample_aspect_ratio = reader.stream.sample_aspect_ratio or Fraction(1)
-            stream.metadata.update(reader.stream.metadata)
-            stream.disposition = reader.stream.disposition
-        return stream, name
+        stream.time_base = 1 / self._rate if container.format.name == "avi" else info.time_base
+        if choice.codec == "hevc" and container.format.name in carry.QUICKTIME:
+            context.codec_tag = "hvc1"  # which Apple's players need, and all others take
+        if self._facts.matrix:
+            stream.set_display_matrix(self._facts.matrix)
+        if self._reader is not None:
+            source = self._reader.stream
+            context.sample_aspect_ratio = source.sample_aspect_ratio or Fraction(1)
+            stream.metadata.update(carry.stream_metadata(source, encoded=True))
+            stream.disposition = source.disposition
+        return stream
 
-    def _add_copies(self, reader: Reader, options: OutputOptions) -> None:
-        format = self._container.format.name
-        for stream in reader.container.streams:
-            if stream.index == reader.stream.index:
-                continue
-            if stream.type == "audio" and options.audio == "none":
-                continue
-            if carry.can_hold(format, stream):
-                self._copies[stream.index] = carry.add_copy(self._container, stream)
-            else:
-                self.warnings.append(carry.warning(stream, format))
+    def _settings(self, container: OutputContainer, choice: Choice) -> dict[str, str]:
+        """What the encoder is told of the source: HDR, chroma location, captions, the order of frames."""
+        facts, name = self._facts, choice.encoder.name
+        found: dict[str, str] = {}
+        location = self._info.colour.chroma_location
+        if location:
+            found["chroma_sample_location"] = LOCATIONS[location]
+        if encoders.has_option(name, "a53cc"):
+            found["a53cc"] = "1"
+        found = encoders.merge(found, encoders.hdr_options(name, facts.mastering, facts.light))
+        early = self._reader is None or self._reader.first < 6 / self._rate
+        if early and container.format.name not in {*carry.QUICKTIME, "matroska", "webm"}:
+            # Decoding times would begin before zero, for which these shift the whole file.
+            found["bf"] = "0"
+        return found
 
-    def _guard(self, work: Any) -> None:
+    def _written_as(self, choice: Choice) -> tuple[PixelFormat, Colour]:
+        """The planar format that frames are made in, and the tags that say so."""
+        from vidnoise.io.planes import pixel_format
+
+        format, colour = pixel_format(choice.pix_fmt), self._info.colour
+        if choice.codec == "mjpeg":
+            colour = replace(colour, range=2)
+        if format.family == "yuv" and self._info.format.family == "rgb":
+            matrix = colour.resolved(self._info.height, "yuv").matrix
+            colour = replace(colour, matrix=matrix, range=colour.range if choice.codec == "mjpeg" else 1)
+        if format.family == "rgb" and self._info.format.family != "rgb":
+            colour = replace(colour, matrix=0, range=2)
+        return format, colour
+
+    def _words(self, choice: Choice) -> str:
+        facts, container = self._facts, self._container.format.name
+        label = f"{container} (.{self._target.path.suffix.lstrip('.')})"
+        if choice.why:
+            self.warnings.append(choice.why)
+        if choice.loss:
+            self.warnings.append(f"{choice.encoder.name} takes {choice.pix_fmt} here: {choice.loss}")
+        if (facts.mastering or facts.light) and not encoders.hdr_options(
+            choice.encoder.name, facts.mastering, facts.light
+        ):
+            self.warnings.append(
+                f"{choice.encoder.name} cannot write the mastering-display and content-light data of this HDR video; "
+                "--codec hevc, h264 and av1 can"
+            )
+        if facts.matrix and container not in {*carry.QUICKTIME, "matroska", "webm"}:
+            self.warnings.append(f"{label} cannot hold the rotation of this video; .mp4, .mov and .mkv can")
+        self.warnings.extend(f"{what} cannot be written here and is left out" for what in facts.others)
+        shape = self._reader.stream.sample_aspect_ratio if self._reader else None
+        if shape not in (None, 0, 1) and container in ("matroska", "webm") and choice.codec not in OWN_SHAPE:
+            self.warnings.append(
+                f"{label} cannot be told here that {choice.codec} samples are {shape.numerator}:{shape.denominator}, not "
+                "square; .mp4 and .mov can"
+            )
+        return f"{choice.encoder.name} {choice.pix_fmt}" + (f" ({choice.why})" if choice.why else "")
+
+    # Everything else
+
+    def _add_others(self, reader: Reader) -> None:
+        container = self._container
+        format = container.format.name
+
+        def wants(stream: Any) -> bool:
+            return stream.type != "audio" or self._options.audio == "copy"
+
+        held, lost = carry.plan(reader.container, reader.stream.index, format, reader.lines, wants)
+        for stream in held:
+            if carry.is_cover(stream) and format == "matroska":
+                self._attach_cover(reader, stream)
+                continue
+            keeps = format in carry.QUICKTIME
+            self._copies[stream.index] = carry.Copy(carry.add_copy(container, stream), keeps, self._offset)
+        for stream in lost:
+            line = reader.lines.get(stream.index, "")
+            self.warnings.append(carry.warning(self._target.path.suffix, format, stream, line))
+        self._add_metadata(reader)
+        self._add_chapters(reader)
+
+    def _attach_cover(self, reader: Reader, stream: Any) -> None:
+        """Matroska keeps covers as attachments."""
+        data = reader.covers.get(stream.index)
+        if data is None:
+            self.warnings.append("the cover picture could not be read and is left out")
+            return
+        png = data.startswith(b"\x89PNG")
+        name = stream.metadata.get("filename") or ("cover.png" if png else "cover.jpg")
+        mimetype = stream.metadata.get("mimetype") or ("image/png" if png else "image/jpeg")
+        self._container.add_attachment(name, mimetype, data)
+
+    def _add_metadata(self, reader: Reader) -> None:
+        container = self._container
+        entries = carry.container_metadata(reader.container)
+        container.metadata.update(entries)
+        extra = carry.beyond_itunes(entries)
+        if container.format.name not in carry.QUICKTIME or not extra:
+            return
+        if any(carry.is_cover(copy.stream) for copy in self._copies.values()):
+            self.warnings.append(
+                f"beside a cover, {self._target.path.suffix} cannot hold the metadata {', '.join(extra)}; .mkv can"
+            )
+            return
+        container.container_options["movflags"] = "+use_metadata_tags"
+
+    def _add_chapters(self, reader: Reader) -> None:
+        chapters = []
+        shift = reader.shift + self._offset
+        for chapter in reader.container.chapters():
+            ticks = round(shift / chapter["time_base"])
+            start, end = chapter["start"] + ticks, chapter["end"] + ticks
+            if end > 0:
+                chapters.append({**chapter, "start": max(0, start), "end": end})
+        if chapters:
+            self._container.set_chapters(chapters)
+
+    def _warn_once(self, text: str) -> None:
+        if text not in self.warnings:
+            self.warnings.append(text)
+
+    def _guard(self, work: Callable[[], Any]) -> Any:
         """Run a step whose failure is the output's fault."""
         import av
 
         try:
-            work()
-        except (av.error.FFmpegError, OSError, ValueError) as failure:
+            return work()
+        except VidnoiseError:
+            raise
+        except BrokenPipeError as failure:
+            raise pipes.DownstreamError(f"what read {self._target.path} has ended") from failure
+        except (av.error.FFmpegError, OSError, ValueError, OverflowError) as failure:
             raise OutputError(f"cannot write {self._target.path}: {_reason(failure)}") from failure
 
 
@@ -189,7 +457,7 @@ def open_writer(
     """Start an output file.
 
     Args:
-        target: the final path; its extension chooses the container.
+        target: the final path, whose extension chooses the container, or `-` for the standard output.
         reader: the input whose other streams, metadata and chapters are copied; None for pictures alone.
         info: size, time base, rate, format and colour of the frames that will be written.
 
@@ -198,6 +466,8 @@ def open_writer(
         OutputError: folder, permissions, container or encoder refuse.
     """
     options = options or OutputOptions()
+    if target == "-":
+        return _open_stdout(reader, info, options)
     place = Target(target, reader.source if reader else None, overwrite=options.overwrite)
     try:
         return Writer(place, reader, info, options)
@@ -206,38 +476,38 @@ def open_writer(
         raise
 
 
-def _open_container(target: Target) -> OutputContainer:
+def _open_stdout(reader: Reader | None, info: StreamInfo, options: OutputOptions) -> Writer:
+    format = pipes.choose(options.format, options.pix_fmt or info.format.name, reader)
+    place = pipes.StdoutTarget(format)
+    try:
+        writer = Writer(place, reader, info, options)
+    except BaseException:
+        place.discard()
+        raise
+    writer.warnings += pipes.losses(format, info)
+    return writer
+
+
+def _check_format(name: str) -> None:
     import av
 
     try:
-        return av.open(str(target.temporary), "w")
+        av.VideoFormat(name, 16, 16)
     except ValueError as failure:
-        suffix = target.path.suffix or "without an extension"
-        raise OutputError(
-            f"{target.path}: no container is known for {suffix!r}; use .mp4, .mkv, .mov, .webm or .ts"
+        raise UsageError(
+            f"{name!r} is not a pixel format; yuv420p and yuv420p10le are the most common"
         ) from failure
-
-
-def _options(encoder: Encoder, options: OutputOptions) -> dict[str, str]:
-    chosen = dict(encoder.fixed)
-    quality = encoder.quality if options.crf is None else options.crf
-    if encoder.crf == QSCALE:
-        chosen |= {"qmin": f"{quality:g}", "qmax": f"{quality:g}"}
-    elif encoder.crf:
-        chosen[encoder.crf] = f"{quality:g}"
-    elif options.crf is not None:
-        raise UsageError(f"--crf does not apply to {encoder.name}")
-    if encoder.preset:
-        chosen[encoder.preset] = options.preset or encoder.speed
-    elif options.preset:
-        raise UsageError(f"--preset does not apply to {encoder.name}")
-    return chosen | dict(options.encoder_opts)
 
 
 def _rate(info: StreamInfo) -> Fraction:
     rate = info.rate or Fraction(25)
-    return rate.limit_denominator(1001) if rate > 0 else Fraction(25)
+    return rate.limit_denominator(1001) if 0 < rate <= 1000 else Fraction(25)
 
 
 def _reason(failure: BaseException) -> str:
+    import av
+
+    if isinstance(failure, av.error.FFmpegError):
+        log = failure.log[2].strip() if failure.log else ""
+        return ": ".join(part for part in (failure.strerror, log) if part)
     return str(getattr(failure, "strerror", "") or failure)
