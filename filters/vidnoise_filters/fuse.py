@@ -142,18 +142,30 @@ def remember(new: Tensor, noise: Tensor, past: Memory | None, flow: Tensor | Non
 
     noise = noise[:, None]
     if past is None or flow is None:
-        variance = noise.expand(-1, dct.BLOCK**2, -1, -1)
-        return Memory(new, shrink(new, variance, None), variance.contiguous()), torch.ones_like(variance)
+        variance = noise.expand(-1, dct.BLOCK**2, -1, -1).contiguous(memory_format=torch.channels_last)
+        return Memory(new, shrink(new, variance, None), variance), torch.ones_like(variance)
     moved = warp(torch.cat([past.mean, past.clean]), flow, cubic=True)
     mean, model = moved[: len(new)], moved[len(new) :]
-    blocks = torch.nn.functional.avg_pool2d(flow, dct.BLOCK) / dct.BLOCK
-    variance = warp(past.variance.flatten(0, 1), blocks).view_as(past.variance)
+    variance = _moved_blocks(past.variance, flow)
     change = dct.forward(new - mean)
     error = _local_mean(change.square()).sub_(noise).sub_(variance).clamp_(min=0).add_(variance)
     gain = error / (error + noise)
     mean = mean + dct.inverse(gain * change)
     variance = gain * noise
     return Memory(mean, shrink(mean, variance, model), variance), gain
+
+
+def _moved_blocks(values: Tensor, flow: Tensor) -> Tensor:
+    """What blocks (C,64,h,w) hold, taken along a flow (2,8h,8w) from the nearest block."""
+    import torch
+
+    count, depth, height, width = values.shape
+    steps = torch.nn.functional.avg_pool2d(flow, dct.BLOCK).div_(dct.BLOCK).round_().long()
+    columns = (torch.arange(width, device=flow.device) + steps[0]).clamp_(0, width - 1)
+    rows = (torch.arange(height, device=flow.device)[:, None] + steps[1]).clamp_(0, height - 1)
+    flat = values.permute(0, 2, 3, 1).reshape(count, height * width, depth)
+    moved = flat.index_select(1, (rows * width + columns).flatten())
+    return moved.view(count, height, width, depth).permute(0, 3, 1, 2)
 
 
 def shrink(picture: Tensor, variance: Tensor, model: Tensor | None) -> Tensor:
@@ -163,34 +175,36 @@ def shrink(picture: Tensor, variance: Tensor, model: Tensor | None) -> Tensor:
     height, width = picture.shape[1:]
     pictures = [_bordered(p) for p in (picture, model) if p is not None]
     spread = torch.nn.functional.interpolate(
-        variance, size=(height // dct.STEP + 1, width // dct.STEP + 1), mode="bilinear", align_corners=True
+        variance, size=(height // dct.STEP + 3, width // dct.STEP + 3), mode="bilinear", align_corners=True
     )
     if picture.is_cuda:
         return _shrink_strip(pictures, spread)
     done = torch.empty_like(picture)
     for start in range(0, height, STRIP):
         stop = min(start + STRIP, height)
-        lines = [p[:, start : stop + 2 * MARGIN] for p in pictures]
-        rows = spread[:, :, start // dct.STEP : stop // dct.STEP + 1]
+        lines = [p[:, start : stop + 4 * MARGIN] for p in pictures]
+        rows = spread[:, :, start // dct.STEP : stop // dct.STEP + 3]
         done[:, start:stop] = _shrink_strip(lines, rows)
     return done
 
 
 def _shrink_strip(pictures: list[Tensor], variance: Tensor) -> Tensor:
-    """Pictures with a border of MARGIN on each side; the second, if there is one, is the model."""
-    import torch
-
+    """Pictures with a border of 2 MARGIN on each side; the second, if there is one, is the model."""
     noisy = dct.forward_overlapping(pictures[0])
     power = noisy.square()
-    known = power > SURE**2 * variance
-    if len(pictures) > 1:
-        power = torch.where(known, power, dct.forward_overlapping(pictures[1]).square())
-    else:
-        power *= known
-    gain = power / (power + variance)
+    known = (power > SURE**2 * variance).float()
+    model = dct.forward_overlapping(pictures[1]).square_() if len(pictures) > 1 else power * known
+    first = dct.inverse_overlapping(_wiener(noisy, model.lerp_(power, known), variance))
+    inner = slice(1, -1)
+    noisy, variance = noisy[:, :, inner, inner], variance[:, :, inner, inner]
+    return dct.inverse_overlapping(_wiener(noisy, dct.forward_overlapping(first).square_(), variance))
+
+
+def _wiener(noisy: Tensor, power: Tensor, variance: Tensor) -> Tensor:
+    """The best linear estimate where the clean coefficients have this power; the mean of a block is kept."""
+    gain = power.div_(power + variance)
     gain[:, 0] = 1
-    weight = 1 / (gain.square() * variance).sum(1, keepdim=True)
-    return dct.inverse_overlapping(noisy * gain, weight)
+    return gain.mul_(noisy)
 
 
 def _fine(residue: Tensor, noise: Tensor) -> Tensor:
@@ -229,7 +243,7 @@ def _padded(image: Tensor) -> Tensor:
 def _bordered(image: Tensor) -> Tensor:
     import torch.nn.functional as F
 
-    return F.pad(image[None], (MARGIN,) * 4, mode="replicate")[0]
+    return F.pad(image[None], (2 * MARGIN,) * 4, mode="replicate")[0]
 
 
 def _halved(image: Tensor) -> Tensor:
@@ -265,4 +279,4 @@ def _local_mean(power: Tensor) -> Tensor:
     import torch.nn.functional as F
 
     power = F.conv2d(power, _frequency_mean(power.device))
-    return F.avg_pool2d(F.pad(power, (1, 1, 1, 1), mode="replicate"), 3, 1)
+    return F.avg_pool2d(power, 3, 1, 1, count_include_pad=False)
