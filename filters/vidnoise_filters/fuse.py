@@ -49,12 +49,32 @@ class Memory:
 
 
 @dataclass(frozen=True)
+class Parts:
+    """A frame taken apart.
+
+    Attributes:
+        frame: where it is from.
+        colours: (2,H,W), chroma at full size, padded.
+        luma: (1,H,W), padded.
+        chroma: (2,H/2,W/2).
+        noise: (3,H/8,W/8), variance of luma and chroma at full size.
+    """
+
+    frame: Frame
+    colours: Tensor
+    luma: Tensor
+    chroma: Tensor
+    noise: Tensor
+
+
+@dataclass(frozen=True)
 class State:
-    """What is carried from frame to frame: luma at full size, chroma at half."""
+    """What is carried from frame to frame: the last frame, luma at full size, chroma at half, frames ahead."""
 
     frame: Frame
     luma: Memory
     chroma: Memory
+    ahead: tuple[Parts, ...]
 
 
 @dataclass(frozen=True)
@@ -92,6 +112,19 @@ class Fuse(RecurrentFilter[State]):
         help="a further factor for colour noise: raise it for less, 0 leaves colours as they are",
     )
 
+    look: int = option(
+        1,
+        low=0,
+        high=2,
+        unit="frames",
+        help="frames to look ahead: raise it for less noise, later and slower",
+    )
+
+    @property
+    def ahead(self) -> int:
+        """As chosen by `look`."""
+        return self.look
+
     @property
     def wants_noise(self) -> bool:
         """Unless sigma is given."""
@@ -101,24 +134,39 @@ class Fuse(RecurrentFilter[State]):
         """See `RecurrentFilter.step`."""
         import torch
 
-        height, width = frame.height, frame.width
-        opponent = _padded(_mix(frame.image, _opponent(frame.device)))
-        luma, chroma = opponent[:1], _halved(opponent[1:])
-        noise = self._noise(frame, opponent)
+        seen = state.ahead if state else ()
+        parts, *later = [self._parts(f, seen) for f in (frame, *ahead)]
         flow = frame.flow if frame.flow is not None else SharedFlow()
-        past_luma = past_chroma = motion = None
-        if state is not None:
-            motion = _padded(flow.between(frame, state.frame))
-            past_luma, past_chroma = state.luma, state.chroma
-        luma_done, gain = remember(luma, noise[:1], past_luma, motion)
-        half = None if motion is None else _halved(motion) / 2
-        chroma_done, _ = remember(chroma, _halved(noise[1:]) / 4, past_chroma, half)
-        fine = _fine(opponent[1:] - _doubled(chroma), noise[1:])
-        clean = torch.cat([luma_done.clean, _doubled(chroma_done.clean) + fine])[:, :height, :width]
+        past = None if state is None else _padded(flow.between(frame, state.frame))
+        moves = [_padded(flow.between(frame, p.frame)) for p in later]
+        luma, trust = remember(
+            Look(parts.luma, parts.noise[:1]),
+            state.luma if state else None,
+            past,
+            [Look(warp(p.luma, move), p.noise[:1]) for p, move in zip(later, moves, strict=True)],
+        )
+        chroma, _ = remember(
+            Look(parts.chroma, _halved(parts.noise[1:]) / 4),
+            state.chroma if state else None,
+            past if past is None else _halved(past) / 2,
+            [
+                Look(warp(p.chroma, _halved(move) / 2), _halved(p.noise[1:]) / 4)
+                for p, move in zip(later, moves, strict=True)
+            ],
+        )
+        fine = _fine(parts.colours - _doubled(parts.chroma), parts.noise[1:])
+        clean = torch.cat([luma.clean, _doubled(chroma.clean) + fine])[:, : frame.height, : frame.width]
         flow.guide(frame, clean[:1] / math.sqrt(3))
-        confidence = _grown(1 - gain.mean(1), dct.BLOCK)[:, :height, :width]
         image = _mix(clean, _opponent(frame.device).T)
-        return frame.with_image(image, confidence), State(frame, luma_done, chroma_done)
+        confidence = _grown(trust, dct.BLOCK)[:, : frame.height, : frame.width]
+        return frame.with_image(image, confidence), State(frame, luma, chroma, tuple(later))
+
+    def _parts(self, frame: Frame, seen: Sequence[Parts]) -> Parts:
+        for parts in seen:
+            if parts.frame is frame:
+                return parts
+        opponent = _padded(_mix(frame.image, _opponent(frame.device)))
+        return Parts(frame, opponent[1:], opponent[:1], _halved(opponent[1:]), self._noise(frame, opponent))
 
     def _noise(self, frame: Frame, opponent: Tensor) -> Tensor:
         """(3,h,w): the variance of each opponent channel, by 8x8 blocks."""
@@ -132,27 +180,49 @@ class Fuse(RecurrentFilter[State]):
         return variance
 
 
-def remember(new: Tensor, noise: Tensor, past: Memory | None, flow: Tensor | None) -> tuple[Memory, Tensor]:
-    """Fuse C channels (C,H,W), with noise of variance (C,h,w), with the past along a flow; then shrink.
+@dataclass(frozen=True)
+class Look:
+    """One sight of C channels (C,H,W), and the variance of its noise (C,h,w) or (C,64,h,w) by 8x8 blocks."""
+
+    picture: Tensor
+    variance: Tensor
+
+
+def remember(
+    new: Look, past: Memory | None, flow: Tensor | None, later: Sequence[Look]
+) -> tuple[Memory, Tensor]:
+    """Fuse C channels with the past along a flow, look at them ahead, shrink.
 
     Returns:
-        What is now known, and the share of the new frame in it (C,64,h,w), 1 where nothing of the past was taken.
+        What is now known, and how far the past was trusted (C,h,w), 0 not at all to 1.
     """
     import torch
 
-    noise = noise[:, None]
-    if past is None or flow is None:
-        variance = noise.expand(-1, dct.BLOCK**2, -1, -1).contiguous(memory_format=torch.channels_last)
-        return Memory(new, shrink(new, variance, None), variance), torch.ones_like(variance)
-    moved = warp(torch.cat([past.mean, past.clean]), flow, cubic=True)
-    mean, model = moved[: len(new)], moved[len(new) :]
-    variance = _moved_blocks(past.variance, flow)
-    change = dct.forward(new - mean)
-    error = _local_mean(change.square()).sub_(noise).sub_(variance).clamp_(min=0).add_(variance)
-    gain = error / (error + noise)
-    mean = mean + dct.inverse(gain * change)
-    variance = gain * noise
-    return Memory(mean, shrink(mean, variance, model), variance), gain
+    noise = new.variance[:, None].expand(-1, dct.BLOCK**2, -1, -1)
+    known = Look(new.picture, noise.contiguous(memory_format=torch.channels_last))
+    model, trust = None, torch.zeros_like(new.variance)
+    if past is not None and flow is not None:
+        mean, model = warp(torch.cat([past.mean, past.clean]), flow, cubic=True).split(len(new.picture))
+        known, share = join(known, Look(mean, _moved_blocks(past.variance, flow)))
+        trust = share.mean(1)
+    best = known
+    for other in later:
+        best, _ = join(best, Look(other.picture, other.variance[:, None]))
+    return Memory(known.picture, shrink(best.picture, best.variance, model), known.variance), trust
+
+
+def join(sure: Look, doubtful: Look) -> tuple[Look, Tensor]:
+    """Average two sights of one thing, the second as far as it differs from the first by no more than their noise.
+
+    Returns:
+        The average, and the second's share in it (C,64,h,w).
+    """
+    change = dct.forward(doubtful.picture - sure.picture)
+    expected = sure.variance + doubtful.variance
+    total = _local_mean(change.square()).maximum(expected)
+    share = sure.variance / total
+    picture = sure.picture + dct.inverse(share * change)
+    return Look(picture, sure.variance * (1 - share)), share
 
 
 def _moved_blocks(values: Tensor, flow: Tensor) -> Tensor:
