@@ -150,9 +150,9 @@ class Fuse(RecurrentFilter[State]):
         chroma, _ = remember(
             Look(parts.chroma, _halved(parts.noise[1:]) / 4),
             state.chroma if state else None,
-            past if past is None else _halved(past) / 2,
+            past if past is None else past[:, ::2, ::2] / 2,
             [
-                Look(warp(p.chroma, _halved(move) / 2), _halved(p.noise[1:]) / 4)
+                Look(warp(p.chroma, move[:, ::2, ::2] / 2), _halved(p.noise[1:]) / 4)
                 for p, move in zip(later, moves, strict=True)
             ],
         )
@@ -267,6 +267,8 @@ def _shrink_strip(pictures: list[Tensor], variance: Tensor) -> Tensor:
     known = (power > SURE**2 * variance).float()
     model = dct.forward_overlapping(pictures[1]).square_() if len(pictures) > 1 else power * known
     first = dct.inverse_overlapping(_wiener(noisy, model.lerp_(power, known), variance))
+    if len(pictures) > 1 and len(noisy) > 1:  # for chroma with a model a second round gains nothing
+        return first[:, MARGIN:-MARGIN, MARGIN:-MARGIN]
     inner = slice(1, -1)
     noisy, variance = noisy[:, :, inner, inner], variance[:, :, inner, inner]
     return dct.inverse_overlapping(_wiener(noisy, dct.forward_overlapping(first).square_(), variance))
@@ -295,8 +297,9 @@ def _opponent(device: torch.device) -> Tensor:
     """Rows: luma, red against blue, green against both; orthonormal, so that white noise stays white."""
     import torch
 
-    rows = torch.tensor([[1.0, 1, 1], [1, 0, -1], [1, -2, 1]])
-    return (rows / rows.norm(dim=1, keepdim=True)).to(device)
+    rows: Tensor = torch.tensor([[1.0, 1, 1], [1, 0, -1], [1, -2, 1]])
+    rows = rows / rows.norm(dim=1, keepdim=True)
+    return rows.to(device)
 
 
 def _mix(image: Tensor, matrix: Tensor) -> Tensor:
