@@ -162,6 +162,18 @@ SOUND = {
 
 
 @lru_cache
+def accepts(container: str, name: str) -> bool:
+    """Whether a muxer takes what an encoder makes, as far as it says."""
+    import av
+
+    try:
+        av.open(io.BytesIO(), "w", format=container).add_stream(name, rate=25)
+    except ValueError:
+        return False
+    return True
+
+
+@lru_cache
 def readable(container: str, name: str, pix_fmt: str) -> bool:
     """Whether what an encoder writes into a container can be read back as what it was.
 

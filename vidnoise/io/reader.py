@@ -55,6 +55,7 @@ class Reader:
         pix_fmt: FFmpeg's name of the decoder's pixel format, of which `info.format` is the planar equivalent.
         facts: HDR, rotation and captions of the first picture.
         covers: the data of cover pictures, by stream index.
+        length: of the selected part in seconds, None for all that is left.
         shift: what `start` takes from all times, in seconds; 0 or negative.
         first: when the first frame is shown, in seconds.
     """
@@ -71,10 +72,14 @@ class Reader:
         assume_progressive: bool = False,
         seekable: bool = True,
     ) -> None:
+        import av
+
         self.source = source
         self.container = container
         self.losses = Losses()
         self.warnings: list[str] = []
+        # PyAV asks FFmpeg to guess missing times from those of later packets, which is a frame off in AVI.
+        container.flags &= ~int(av.container.Flags.gen_pts.value)
         self.lines = stream_lines(container)
         self.covers: dict[int, bytes] = {}
         self.stream = _main_video(container, source)
@@ -93,13 +98,15 @@ class Reader:
         self._time_base: Fraction = self.stream.time_base or Fraction(1, 90000)
         self._step = _ticks_per_frame(self.stream, self._time_base)
         self._last: int | None = None
-        self._shown: int | None = None
+        self._last_shown: int | None = None
+        self._steps: deque[int] = deque(maxlen=8)
         self._sink: Callable[[av.Packet], None] | None = None
         self._early: deque[av.Packet] | None = deque()
         self._ended = False
         self._reached = Fraction(0)
         self._gaps: set[int] = set()
         self.shift = Fraction(0)
+        self.length: Fraction | None = None
         self._end: Fraction | None = None
         self._select(start, duration, seekable)
         self._packets = self._demux()
@@ -191,9 +198,12 @@ class Reader:
     def _follows_gap(self, frame: av.VideoFrame) -> bool:
         """Whether damage has torn this picture from the one before: at once, or where the times then jump."""
         decoder, pts = self._decoder, frame.pts or 0
-        jumped = self._shown is not None and 2 * (pts - self._shown) > 3 * self._step
+        step = pts - (self._last_shown if self._last_shown is not None else pts)
+        jumped = 2 * step > 3 * max(self._steps, default=self._step)
         torn = decoder.gap or (decoder.suspect > 0 and jumped)
-        self._shown = pts
+        if self._last_shown is not None and not torn:
+            self._steps.append(step)
+        self._last_shown = pts
         decoder.gap, decoder.suspect = False, max(0, decoder.suspect - 1)
         return torn
 
@@ -229,6 +239,8 @@ class Reader:
                         yield packet
                     else:
                         self._hand_on(packet)
+            except IndexError:
+                return  # PyAV at the end of a file in which streams have appeared on the way
             except av.error.FFmpegError:
                 failures += 1
                 self.losses.packets += failures == 1
@@ -253,6 +265,9 @@ class Reader:
         ):
             return
         promised = ((self.container.start_time or 0) + duration) * MICRO
+        if "avi" in name and self.stream.frames:
+            # What is left decides on the duration; the header still counts the frames that were there.
+            promised = max(promised, self.stream.frames * self._time_base)
         self.losses.truncated = promised - self._reached > max(Fraction(1, 4), duration * MICRO / 100)
 
     def _hand_on(self, packet: av.Packet) -> None:
@@ -289,7 +304,8 @@ class Reader:
         origin = (self.container.start_time or 0) * MICRO
         begin = origin + Fraction(start or 0).limit_denominator(1_000_000)
         if duration is not None:
-            self._end = begin + Fraction(duration).limit_denominator(1_000_000)
+            self.length = Fraction(duration).limit_denominator(1_000_000)
+            self._end = begin + self.length
         if start:
             self.shift = -begin
             if seekable:

@@ -246,14 +246,14 @@ class Writer:
     def _choices(self) -> list[Choice]:
         reader, options = self._reader, self._options
         codec = reader.stream.codec_context.codec.canonical_name if reader else "h264"
-        supported = self._open_container().supported_codecs | {self._target.codec}
+        container = self._open_container().format.name
         if options.pix_fmt is not None:
             _check_format(options.pix_fmt)
         return list(
             encoders.choose(
                 codec,
                 self._source_format(),
-                lambda name: name in supported or encoders.canonical(name) in supported,
+                lambda name: name == self._target.codec or encoders.accepts(container, name),
                 asked=options.codec or self._target.codec,
                 asked_format=options.pix_fmt,
                 gpu=getattr(reader, "on_gpu", False),
@@ -389,8 +389,9 @@ class Writer:
             if carry.is_cover(stream) and format == "matroska":
                 self._attach_cover(reader, stream)
                 continue
-            keeps = format in carry.QUICKTIME
-            self._copies[stream.index] = carry.Copy(carry.add_copy(container, stream), keeps, self._offset)
+            delays = carry.knows_delay(reader.container.format.name, stream, format)
+            copy = carry.add_copy(container, stream)
+            self._copies[stream.index] = carry.Copy(copy, format, delays, self._offset)
         for stream in lost:
             line = reader.lines.get(stream.index, "")
             self.warnings.append(carry.warning(self._target.path.suffix, format, stream, line))
@@ -426,10 +427,11 @@ class Writer:
         chapters = []
         shift = reader.shift + self._offset
         for chapter in reader.container.chapters():
-            ticks = round(shift / chapter["time_base"])
-            start, end = chapter["start"] + ticks, chapter["end"] + ticks
-            if end > 0:
-                chapters.append({**chapter, "start": max(0, start), "end": end})
+            base = chapter["time_base"]
+            start, end = (chapter[key] + round(shift / base) for key in ("start", "end"))
+            last = end if reader.length is None else round(reader.length / base)
+            if start < last and end > 0:
+                chapters.append({**chapter, "start": max(0, start), "end": min(end, last)})
         if chapters:
             self._container.set_chapters(chapters)
 
@@ -509,8 +511,14 @@ def _check_format(name: str) -> None:
 
 
 def _rate(info: StreamInfo) -> Fraction:
-    rate = info.rate or Fraction(25)
-    return rate.limit_denominator(1001) if 0 < rate <= 1000 else Fraction(25)
+    """The frame rate for the encoder and the header: a usual one where the measured one is as good as that."""
+    rate = info.rate
+    if rate is None or not 0 < rate <= 1000:
+        return Fraction(25)
+    whole = Fraction(round(rate))
+    film = Fraction(round(rate * Fraction(1001, 1000)) * 1000, 1001)
+    near = min((whole, film), key=lambda usual: abs(usual - rate))
+    return near if abs(near - rate) < rate / 5000 else rate.limit_denominator(100_000) or Fraction(1)
 
 
 def _reason(failure: BaseException) -> str:
