@@ -136,15 +136,16 @@ def test_damage_in_the_middle_is_counted_and_marked_as_a_cut(tmp_path: Path, thr
         data[place : place + size] = b"\xff" * size
     (tmp_path / "in.mp4").write_bytes(data)
     with open_reader(tmp_path / "in.mp4", threads=threads) as reader:
-        frames = [(clips.number_of(f.planes[0].numpy()), f.pts, f.cut) for f in reader if f.planes]
         step = round(Fraction(1, 25) / reader.info.time_base)
+        frames = [
+            (clips.number_of(f.planes[0].numpy()), f.pts // step, f.cut) for f in reader if f.planes and f.pts is not None
+        ]
     assert reader.losses.packets >= 15
     assert [number for number, _, _ in frames[:38]] == list(range(38))
     assert [number for number, _, _ in frames[-38:]] == list(range(62, 100))
-    assert all(pts == number * step for number, pts, _ in frames if number < 38 or number > 62)
-    assert not any(cut for _, _, cut in frames[:36])
-    assert [cut for number, _, cut in frames if number == 60] == [True]
-    assert not any(cut for _, _, cut in frames[-38:])
+    assert all(place == number for number, place, _ in frames if place < 38 or place >= 62)
+    assert not any(cut for _, place, cut in frames if place < 36 or place > 62)
+    assert [cut for _, place, cut in frames if place == 60] == [True]
 
 
 def test_broken_sound_does_not_spoil_the_picture(tmp_path: Path) -> None:
