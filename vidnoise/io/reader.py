@@ -306,16 +306,19 @@ def open_reader(
     deinterlace: bool = False,
     assume_progressive: bool = False,
     device: Device | None = None,
+    rate: Fraction | float | None = None,
 ) -> Reader:
     """Open an input for cleaning.
 
     Args:
-        source: a path, `-` for the standard input, or a URL of an allowed protocol (`vidnoise.io.protocols`).
+        source: a path, numbered pictures (`frames/%05d.png`), `-` for the standard input, or a URL of an
+            allowed protocol (`vidnoise.io.protocols`).
         start: seconds from the beginning of the file to leave out.
         duration: seconds to keep.
         threads: of the decoder; 0 means as many as there are processors.
         deinterlace: make whole pictures of interlaced ones with bwdif, one for each.
         assume_progressive: take the pictures as whole, whatever they look like.
+        rate: numbered pictures a second; 25 if not given.
 
     Raises:
         InputError: the input cannot be opened, or holds no video that can be decoded, or is interlaced.
@@ -323,6 +326,19 @@ def open_reader(
     """
     import av
 
+    from vidnoise.io.sequence import open_sequence
+
+    options: dict[str, Any] = {
+        "start": start,
+        "duration": duration,
+        "threads": threads,
+        "deinterlace": deinterlace,
+        "assume_progressive": assume_progressive,
+    }
+    if sequence := open_sequence(source, rate, **options):
+        return sequence
+    if rate is not None:
+        raise UsageError(f"--rate is for numbered pictures such as frames/%05d.png, not for {mask(str(source))}")
     place = locate(source)
     _check(place)
     name = place.name
@@ -334,16 +350,7 @@ def open_reader(
         hint = pipes.hint(place.url)
         raise InputError(f"{name} cannot be read as video: {mask(_reason(failure))}{hint}") from failure
     try:
-        return Reader(
-            container,
-            name,
-            start=start,
-            duration=duration,
-            threads=threads,
-            deinterlace=deinterlace,
-            assume_progressive=assume_progressive,
-            seekable=place.seekable,
-        )
+        return Reader(container, name, seekable=place.seekable, **options)
     except BaseException:
         container.close()
         raise

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from av.container import OutputContainer
 
     from vidnoise.colour import PixelFormat, Planes
+    from vidnoise.io.sequence import PictureWriter
 
 IN_ORDER = {"av1", "vp8", "vp9"}
 """Codecs whose packets come in the order of presentation."""
@@ -432,11 +433,12 @@ class Writer:
 
 def open_writer(
     target: str | Path, reader: Reader | None, info: StreamInfo, options: OutputOptions | None = None
-) -> Writer:
+) -> Writer | PictureWriter:
     """Start an output file.
 
     Args:
-        target: the final path, whose extension chooses the container, or `-` for the standard output.
+        target: the final path, whose extension chooses the container; a picture (`clean.png`) or numbered ones
+            (`clean/%05d.png`); or `-` for the standard output.
         reader: the input whose other streams, metadata and chapters are copied; None for pictures alone.
         info: size, time base, rate, format and colour of the frames that will be written.
 
@@ -447,6 +449,10 @@ def open_writer(
     options = options or OutputOptions()
     if target == "-":
         return _open_stdout(reader, info, options)
+    from vidnoise.io.sequence import open_pictures
+
+    if pictures := open_pictures(target, reader, info, options):
+        return pictures
     place = Target(target, reader.source if reader else None, overwrite=options.overwrite)
     try:
         return Writer(place, reader, info, options)
