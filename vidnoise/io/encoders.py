@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import io
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -147,6 +148,44 @@ def canonical(name: str) -> str:
     from av.codec import Codec
 
     return str(Codec(name, "w").canonical_name)
+
+
+SOUND = {
+    "mp4": {"h264", "hevc", "av1", "vp9", "mpeg4"},
+    "mov": {"h264", "hevc", "prores", "mpeg4", "mjpeg", "png", "qtrle"},
+    "matroska": {"h264", "hevc", "av1", "vp9", "vp8", "mpeg4", "mpeg2video", "ffv1", "prores", "mjpeg"},
+    "webm": {"av1", "vp9", "vp8"},
+    "mpegts": {"h264", "hevc", "mpeg2video", "mpeg1video", "mpeg4"},
+    "avi": {"h264", "mpeg4", "mjpeg", "msmpeg4v2", "msmpeg4v3"},
+}
+"""Codecs by container that need no trial."""
+
+
+@lru_cache
+def readable(container: str, name: str, pix_fmt: str) -> bool:
+    """Whether what an encoder writes into a container can be read back as what it was.
+
+    Some muxers take anything and lose what it is: rare codecs in MPEG-TS, raw video of rare formats in AVI.
+    """
+    import av
+
+    if canonical(name) in SOUND.get(container, ()):
+        return True
+    file = io.BytesIO()
+    try:
+        with av.open(file, "w", format=container) as out:
+            stream: Any = out.add_stream(name, rate=25, width=256, height=128)
+            stream.pix_fmt = pix_fmt
+            stream.options = dict(KNOWN[name].fixed) if name in KNOWN else {}
+            for frame in (av.VideoFrame(256, 128, pix_fmt), None):
+                out.mux(stream.encode(frame))
+        file.seek(0)
+        with av.open(file) as back:
+            codec = back.streams.video[0].codec_context
+            made = codec.codec.canonical_name, codec.pix_fmt
+    except (ValueError, IndexError, OSError, av.error.FFmpegError):
+        return False
+    return made == (canonical(name), pix_fmt) or (made[0] == canonical(name) != "rawvideo")
 
 
 def options_of(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,6 +52,7 @@ class Reader:
         decoder: which decoder works, and why not another.
         container: the opened PyAV container; `stream` is the video stream in it that is decoded.
         lines: FFmpeg's description of each stream, by index.
+        pix_fmt: FFmpeg's name of the decoder's pixel format, of which `info.format` is the planar equivalent.
         facts: HDR, rotation and captions of the first picture.
         covers: the data of cover pictures, by stream index.
         shift: what `start` takes from all times, in seconds; 0 or negative.
@@ -103,6 +105,7 @@ class Reader:
         self._ready = deque(self._prime())
         picture = self._ready[0]
         self.first: Fraction = (picture.pts or 0) * self._time_base
+        self.pix_fmt = picture.format.name
         self.facts = facts_of(picture, self.lines.get(self.stream.index, ""))
         self.info = self._describe(picture)
 
@@ -118,7 +121,7 @@ class Reader:
 
         self._early = None
         for picture in self._pictures():
-            planes, format = planes_of(picture)
+            planes = planes_of(picture)[0]
             pts = picture.pts or 0
             cut = pts in self._gaps
             self._gaps.discard(pts)
@@ -127,7 +130,7 @@ class Reader:
                 time_base=self._time_base,
                 duration=picture.duration or 0,
                 planes=planes,
-                format=format,
+                format=self.info.format,
                 colour=self.info.colour,
                 cut=cut,
                 carrier=picture,
@@ -286,13 +289,14 @@ class Reader:
     def _describe(self, picture: av.VideoFrame) -> StreamInfo:
         from vidnoise.io.planes import pixel_format
 
+        format = pixel_format(picture.format.name)
         return StreamInfo(
             width=picture.width,
             height=picture.height,
             time_base=self._time_base,
             rate=self.stream.average_rate or self.stream.guessed_rate,
             frames=_count(self.stream, self.container, self.shift, self._end),
-            format=pixel_format(picture.format.name),
+            format=replace(format, name=format.name.replace("yuvj", "yuv")),
             colour=colour_of(picture, self.facts.chroma_location),
         )
 

@@ -93,6 +93,7 @@ class Writer:
         self._container, self._stream, choice = self._open_encoder()
         self._format, self._colour = self._written_as(choice)
         self.encoder = self._words(choice)
+        self._on_gpu = choice.encoder.name.endswith("_nvenc")
         self._captions = encoders.has_option(choice.encoder.name, "a53cc")
         if reader is not None:
             self._add_others(reader)
@@ -174,7 +175,10 @@ class Writer:
     def _picture(self, frame: Frame) -> av.VideoFrame:
         from vidnoise.io.planes import to_av
 
-        picture = to_av(self._planes(frame), self._format, frame.width, frame.height)
+        planes = self._planes(frame)
+        if not self._on_gpu:
+            planes = tuple(plane.cpu() for plane in planes)
+        picture = to_av(planes, self._format, frame.width, frame.height)
         wanted = self._stream.codec_context.pix_fmt
         if picture.format.name != wanted:
             picture = picture.reformat(format=wanted)
@@ -189,11 +193,11 @@ class Writer:
     def _planes(self, frame: Frame) -> Planes:
         format = self._format
         if not frame.touched and frame.planes is not None and self._same(frame):
-            return tuple(plane.cpu() for plane in frame.planes)
+            return frame.planes
         from vidnoise.colour import from_rgb
 
-        planes = tuple(plane.cpu() for plane in from_rgb(frame.image, format, self._colour))
-        return (*planes, self._alpha(frame)) if format.alpha else planes
+        planes = from_rgb(frame.image, format, self._colour)
+        return (*planes, self._alpha(frame).to(planes[0].device)) if format.alpha else planes
 
     def _same(self, frame: Frame) -> bool:
         """Whether the frame's planes mean the same in the output as in the source."""
@@ -207,7 +211,7 @@ class Writer:
         dtype = torch.uint8 if self._format.depth == 8 else torch.uint16
         if frame.alpha is None:
             return torch.full((frame.height, frame.width), peak, dtype=torch.int32).to(dtype)
-        return frame.alpha[0].mul(peak).round().to(torch.int32).to(dtype).cpu()
+        return frame.alpha[0].mul(peak).round().to(torch.int32).to(dtype)
 
     # The encoder
 
@@ -215,9 +219,12 @@ class Writer:
         """The first encoder that opens; another than the first only where nothing of it was asked for."""
         encoders.quiet()
         options = self._options
+        sound = [c for c in self._choices() if self._is_readable(c)]
+        if not sound:
+            raise UsageError(f"{self._target.path.suffix} cannot store {options.codec or 'this video'} readably; .mkv can")
         chosen = options.crf is not None or options.preset or options.encoder_opts
         failure: OutputError | None = None
-        for choice in self._choices():
+        for choice in sound:
             container = self._open_container()
             try:
                 stream = self._add_video(container, choice)
@@ -234,6 +241,9 @@ class Writer:
         assert failure is not None
         raise failure
 
+    def _is_readable(self, choice: Choice) -> bool:
+        return encoders.readable(self._open_container().format.name, choice.encoder.name, choice.pix_fmt)
+
     def _choices(self) -> list[Choice]:
         reader, options = self._reader, self._options
         codec = reader.stream.codec_context.codec.canonical_name if reader else "h264"
@@ -243,13 +253,24 @@ class Writer:
         return list(
             encoders.choose(
                 codec,
-                self._info.format.name if self._info.format.depth <= 16 else "yuv420p",
+                self._source_format(),
                 lambda name: name in supported or encoders.canonical(name) in supported,
                 asked=options.codec or self._target.codec,
                 asked_format=options.pix_fmt,
                 gpu=getattr(reader, "on_gpu", False),
             )
         )
+
+    def _source_format(self) -> str:
+        """The pixel format to keep: the decoder's own name for it where that is another layout of the same."""
+        from vidnoise.io.planes import pixel_format
+
+        wanted = self._info.format
+        if wanted.depth > 16:
+            return "yuv420p"
+        native = self._reader.pix_fmt if self._reader else wanted.name
+        same = replace(pixel_format(native), name=wanted.name) == wanted
+        return native if same else wanted.name
 
     def _open_container(self) -> OutputContainer:
         import av
@@ -271,7 +292,7 @@ class Writer:
             # Edit lists, which carry a late start, are counted in the film's own units: milliseconds unless
             # told.
             unit = base.denominator * -(-90_000 // base.denominator)
-            container.container_options = {"movie_timescale": str(min(unit, 2**31 - 1))}
+            container.container_options["movie_timescale"] = str(min(unit, 2**31 - 1))
         return container
 
     def _add_video(self, container: OutputContainer, choice: Choice) -> Any:
