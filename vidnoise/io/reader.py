@@ -106,7 +106,9 @@ class Reader:
         picture = self._ready[0]
         self.first: Fraction = (picture.pts or 0) * self._time_base
         self.pix_fmt = picture.format.name
-        self.facts = facts_of(picture, self.lines.get(self.stream.index, ""))
+        # PyAV 18.1 crashes on side data of a PNG with a colour profile: it frees the profile's name twice.
+        self._carries = not self.of_pictures and context.codec.name not in ("png", "apng")
+        self.facts = facts_of(picture if self._carries else None, self.lines.get(self.stream.index, ""))
         self.info = self._describe(picture)
 
     def attach(self, sink: Callable[[av.Packet], None]) -> None:
@@ -133,8 +135,14 @@ class Reader:
                 format=self.info.format,
                 colour=self.info.colour,
                 cut=cut,
-                carrier=picture,
+                carrier=picture if self._carries else None,
             )
+
+    @property
+    def of_pictures(self) -> bool:
+        """Whether the input is picture files, which have no video codec that an output could keep."""
+        name = self.container.format.name
+        return name == "image2" or name.endswith("_pipe")
 
     def close(self) -> None:
         """Release the file. Frames already handed out stay valid."""

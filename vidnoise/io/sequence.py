@@ -135,6 +135,11 @@ class SequenceReader(Reader):
         self.info = replace(self.info, frames=len(self._chosen()), rate=rate)
         self.warnings += _gap_warnings(pattern, self._chosen())
 
+    @property
+    def first_file(self) -> Path:
+        """The file of the first picture."""
+        return self.pattern.path(self._chosen()[0])
+
     def number(self, frame: Frame) -> int:
         """The number of the picture that a frame comes from."""
         return self.origin + round((frame.pts or 0) * frame.time_base * self._rate)
@@ -332,13 +337,14 @@ class PictureWriter:
             )
 
     def _check_tags(self) -> None:
-        source = self._reader.source if self._reader else ""
-        known = Path(source).suffix.lower()
-        if known not in ENCODERS or known in (".ppm", ".pgm", ".bmp"):
+        """Warn where a profile, EXIF or resolution is lost, or may be as its format is not read for them."""
+        if self._reader is None or not self._reader.of_pictures:
             return
-        if not (takes_tags(known) and takes_tags(self._suffix)):
+        known = Path(self._reader.source).suffix.lower()
+        lost = not takes_tags(self._suffix) and read_tags(_first_file(self._reader))
+        if lost or known in (".tif", ".tiff", ".webp"):
             self.warnings.append(
-                f"colour profile, EXIF and resolution are not carried from {known} to {self._suffix} pictures; "
+                f"colour profile, EXIF and resolution of {known} pictures are not carried to {self._suffix}; "
                 "between .png and .jpg they are"
             )
 
@@ -363,8 +369,7 @@ class PictureWriter:
             return PictureTags()
         if isinstance(self._reader, SequenceReader):
             return self._reader.tags(frame)
-        source = Path(self._reader.source)
-        return read_tags(source) if takes_tags(source.suffix) else PictureTags()
+        return read_tags(_first_file(self._reader)) if self._reader.of_pictures else PictureTags()
 
     def _planes(self, frame: Frame) -> tuple[Planes, PixelFormat, Colour]:
         """The planes as the files hold them: full range; RGB, or BT.601 in JPEG (JFIF 1.02)."""
@@ -452,6 +457,10 @@ def open_pictures(
             f"{target}: numbered pictures are {', '.join(ENCODERS)}, not {suffix or 'without one'}"
         )
     return None
+
+
+def _first_file(reader: Reader) -> Path:
+    return reader.first_file if isinstance(reader, SequenceReader) else Path(reader.source)
 
 
 def _existing(pattern: Pattern) -> list[int]:

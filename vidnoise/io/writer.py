@@ -246,8 +246,11 @@ class Writer:
 
     def _choices(self) -> list[Choice]:
         reader, options = self._reader, self._options
-        codec = reader.stream.codec_context.codec.canonical_name if reader else "h264"
+        pictures = reader is not None and reader.of_pictures
+        own = reader is not None and not pictures
+        codec = reader.stream.codec_context.codec.canonical_name if reader and own else "h264"
         supported = self._open_container().supported_codecs | {self._target.codec}
+        asked = options.codec or self._target.codec
         if options.pix_fmt is not None:
             _check_format(options.pix_fmt)
         return list(
@@ -255,11 +258,17 @@ class Writer:
                 codec,
                 self._source_format(),
                 lambda name: name in supported or encoders.canonical(name) in supported,
-                asked=options.codec or self._target.codec,
-                asked_format=options.pix_fmt,
+                asked=asked,
+                asked_format=options.pix_fmt or (self._common_format() if pictures and not asked else None),
                 gpu=getattr(reader, "on_gpu", False),
             )
         )
+
+    def _common_format(self) -> str:
+        """What players show, for a video made of pictures."""
+        info = self._info
+        odd = info.width % 2 or info.height % 2
+        return ("yuv444p" if odd else "yuv420p") + ("10le" if info.format.depth > 8 else "")
 
     def _source_format(self) -> str:
         """The pixel format to keep: the decoder's own name for it where that is another layout of the same."""
