@@ -93,6 +93,7 @@ class Reader:
         self._time_base: Fraction = self.stream.time_base or Fraction(1, 90000)
         self._step = _ticks_per_frame(self.stream, self._time_base)
         self._last: int | None = None
+        self._shown: int | None = None
         self._sink: Callable[[av.Packet], None] | None = None
         self._early: deque[av.Packet] | None = deque()
         self._ended = False
@@ -190,11 +191,19 @@ class Reader:
             if not self._timed(frame):
                 continue
             frame = self._conform(frame)
-            if self._decoder.gap or self._conform.changed:
+            if self._follows_gap(frame) or self._conform.changed:
                 self._gaps.add(frame.pts or 0)
-            self._decoder.gap = False
             ready += self._gate.push(frame)
         return ready if packet is not None else ready + self._gate.flush()
+
+    def _follows_gap(self, frame: av.VideoFrame) -> bool:
+        """Whether damage has torn this picture from the one before: at once, or where the times then jump."""
+        decoder, pts = self._decoder, frame.pts or 0
+        jumped = self._shown is not None and 2 * (pts - self._shown) > 3 * self._step
+        torn = decoder.gap or (decoder.suspect > 0 and jumped)
+        self._shown = pts
+        decoder.gap, decoder.suspect = False, max(0, decoder.suspect - 1)
+        return torn
 
     def _timed(self, frame: av.VideoFrame) -> bool:
         """Give the frame its time on the output's clock; False where it lies outside the selected part."""
@@ -231,7 +240,7 @@ class Reader:
             except av.error.FFmpegError:
                 failures += 1
                 self.losses.packets += failures == 1
-                self._decoder.gap = True
+                self._decoder.lost()
             else:
                 self._check_end()
                 return

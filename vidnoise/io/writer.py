@@ -228,7 +228,7 @@ class Writer:
             container = self._open_container()
             try:
                 stream = self._add_video(container, choice)
-                self._guard(stream.codec_context.open)
+                self._guard(stream.codec_context.open, f"open the encoder {self._with_options(choice)}")
             except OutputError as refused:
                 hardware = choice.encoder.name.rpartition("_")[2] in ("nvenc", "qsv", "amf", "v4l2m2m")
                 if chosen and not hardware:
@@ -447,8 +447,16 @@ class Writer:
         if text not in self.warnings:
             self.warnings.append(text)
 
-    def _guard(self, work: Callable[[], Any]) -> Any:
-        """Run a step whose failure is the output's fault."""
+    def _with_options(self, choice: Choice) -> str:
+        """An encoder with what the user chose for it, for messages."""
+        options = self._options
+        chosen = {"crf": options.crf, "preset": options.preset, **options.encoder_opts}
+        words = ", ".join(f"{name}={value}" for name, value in chosen.items() if value is not None)
+        size = f"{self._info.width}x{self._info.height} {choice.pix_fmt}"
+        return f"{choice.encoder.name} for {size}" + (f" with {words}" if words else "")
+
+    def _guard(self, work: Callable[[], Any], task: str = "") -> Any:
+        """Run a step whose failure is the output's fault; `task` says what it was."""
         import av
 
         try:
@@ -458,7 +466,8 @@ class Writer:
         except BrokenPipeError as failure:
             raise pipes.DownstreamError(f"what read {self._target.path} has ended") from failure
         except (av.error.FFmpegError, OSError, ValueError, OverflowError) as failure:
-            raise OutputError(f"cannot write {self._target.path}: {_reason(failure)}") from failure
+            task = task or f"write {self._target.path}"
+            raise OutputError(f"cannot {task}: {_reason(failure)}") from failure
 
 
 def open_writer(
