@@ -284,8 +284,8 @@ def tagged_png(path: Path) -> None:
 def test_a_colour_profile_does_no_harm_to_a_video_made_of_the_picture(tmp_path):
     tagged_png(tmp_path / "in.png")
     convert(tmp_path / "in.png", tmp_path / "out.mkv")
-    convert(tmp_path / "in.png", tmp_path / "png.mkv", codec="png")
-    for name in ("out.mkv", "png.mkv"):
+    convert(tmp_path / "in.png", tmp_path / "png.mov", codec="png")
+    for name in ("out.mkv", "png.mov"):
         with av.open(tmp_path / name) as container:
             assert len(list(container.decode(video=0))) == 1
 

@@ -242,6 +242,8 @@ class Writer:
         raise failure
 
     def _is_readable(self, choice: Choice) -> bool:
+        if choice.encoder.name == self._target.codec:
+            return True  # `pipes.choose` has seen to it
         return encoders.readable(self._open_container().format.name, choice.encoder.name, choice.pix_fmt)
 
     def _choices(self) -> list[Choice]:
