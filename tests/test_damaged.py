@@ -89,7 +89,9 @@ def test_flipped_bits_give_an_error_or_a_file(intact: dict[str, Path], tmp_path:
 
 @pytest.mark.parametrize("ext", ["mp4", "mkv", "ts", "avi", "webm"])
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
-def test_a_truncated_file_gives_its_beginning(intact: dict[str, Path], tmp_path: Path, ext: str, share: float) -> None:
+def test_a_truncated_file_gives_its_beginning(
+    intact: dict[str, Path], tmp_path: Path, ext: str, share: float
+) -> None:
     data = intact[ext].read_bytes()
     source = tmp_path / f"in.{ext}"
     source.write_bytes(data[: int(len(data) * share)])
@@ -138,7 +140,9 @@ def test_damage_in_the_middle_is_counted_and_marked_as_a_cut(tmp_path: Path, thr
     with open_reader(tmp_path / "in.mp4", threads=threads) as reader:
         step = round(Fraction(1, 25) / reader.info.time_base)
         frames = [
-            (clips.number_of(f.planes[0].numpy()), f.pts // step, f.cut) for f in reader if f.planes and f.pts is not None
+            (clips.number_of(f.planes[0].numpy()), f.pts // step, f.cut)
+            for f in reader
+            if f.planes and f.pts is not None
         ]
     assert reader.losses.packets >= 15
     assert [number for number, _, _ in frames[:38]] == list(range(38))

@@ -56,7 +56,8 @@ def streams(path: Path) -> list[tuple[str, str | None]]:
     """Type and codec of every stream."""
     with av.open(str(path)) as container:
         return [
-            (s.type, s.codec_context.codec.canonical_name if s.codec_context else None) for s in container.streams
+            (s.type, s.codec_context.codec.canonical_name if s.codec_context else None)
+            for s in container.streams
         ]
 
 
@@ -240,7 +241,11 @@ def test_a_second_video_is_copied_and_the_cover_before_the_video_is_not_taken_fo
     second = Extra("mjpeg", [(i * 0.04, 0.04, still) for i in range(5)], size=(96, 64))
     source = Clip(extras=[second], attachments=[("cover.jpg", "image/jpeg", still)]).save(tmp_path / "in.mkv")
     through(source, tmp_path / "out.mkv")
-    assert [codec for kind, codec in streams(tmp_path / "out.mkv") if kind == "video"] == ["h264", "mjpeg", "mjpeg"]
+    assert [codec for kind, codec in streams(tmp_path / "out.mkv") if kind == "video"] == [
+        "h264",
+        "mjpeg",
+        "mjpeg",
+    ]
     assert clips.packets(tmp_path / "out.mkv", 1) == clips.packets(source, 1)
 
 
@@ -258,7 +263,10 @@ def test_chapters_metadata_and_dispositions_are_kept(tmp_path: Path, ext: str) -
     through(source, target)
     with av.open(str(source)) as before, av.open(str(target)) as after:
         assert [c["metadata"]["title"] for c in after.chapters()] == ["Anfang", "Schluss"]
-        times = [[(c["start"] * c["time_base"], c["end"] * c["time_base"]) for c in f.chapters()] for f in (before, after)]
+        times = [
+            [(c["start"] * c["time_base"], c["end"] * c["time_base"]) for c in f.chapters()]
+            for f in (before, after)
+        ]
         assert times[0] == times[1]
         assert len(after.streams) == len(before.streams)
         assert after.metadata["title"] == "Wasser"
@@ -341,7 +349,9 @@ def hdr_clip(folder: Path, ext: str = "mp4", **changes: Any) -> Path:
 @pytest.mark.parametrize("ext", ["mp4", "mkv"])
 def test_hdr_metadata_and_colour_tags_reach_the_encoder(tmp_path: Path, codec: str, ext: str) -> None:
     source = hdr_clip(tmp_path)
-    _, writer = through(source, tmp_path / f"out.{ext}", OutputOptions(codec=codec, threads=1), change=touched)
+    _, writer = through(
+        source, tmp_path / f"out.{ext}", OutputOptions(codec=codec, threads=1), change=touched
+    )
     assert writer.warnings == []
     before, after = side_data(source), side_data(tmp_path / f"out.{ext}")
     assert after["CONTENT_LIGHT_LEVEL"] == before["CONTENT_LIGHT_LEVEL"]
@@ -425,7 +435,9 @@ def test_options_reach_the_encoder(tmp_path: Path) -> None:
     source = Clip(frames=10, draw=_noise).save(tmp_path / "in.mp4")
     sizes = {}
     for crf in (20, 40):
-        options = OutputOptions(codec="libx264", crf=crf, preset="ultrafast", encoder_opts={"g": "2"}, threads=1)
+        options = OutputOptions(
+            codec="libx264", crf=crf, preset="ultrafast", encoder_opts={"g": "2"}, threads=1
+        )
         through(source, tmp_path / f"{crf}.mp4", options)
         sizes[crf] = (tmp_path / f"{crf}.mp4").stat().st_size
         with av.open(str(tmp_path / f"{crf}.mp4")) as out:
@@ -449,7 +461,9 @@ def test_a_pixel_format_can_be_chosen(tmp_path: Path) -> None:
     through(source, tmp_path / "out.mp4", OutputOptions(pix_fmt="yuv420p10le"))
     frames = clips.decoded(tmp_path / "out.mp4")
     assert [f.format.name for f in frames] == ["yuv420p10le"] * 3
-    error = frames[1].to_ndarray(format="gray").astype(float) - clips.decoded(source)[1].to_ndarray(format="gray")
+    error = frames[1].to_ndarray(format="gray").astype(float) - clips.decoded(source)[1].to_ndarray(
+        format="gray"
+    )
     assert np.abs(error).mean() < 1
 
 
@@ -468,7 +482,9 @@ def test_a_pixel_format_can_be_chosen(tmp_path: Path) -> None:
         (OutputOptions(audio="loud"), "loud"),
     ],
 )
-def test_a_wrong_option_is_explained_and_leaves_nothing(tmp_path: Path, options: OutputOptions, words: str) -> None:
+def test_a_wrong_option_is_explained_and_leaves_nothing(
+    tmp_path: Path, options: OutputOptions, words: str
+) -> None:
     ext = "ts" if options.codec == "libvpx-vp9" else "mp4"
     source = Clip(frames=2).save(tmp_path / "in.mp4")
     with pytest.raises(VidnoiseError, match=words):
@@ -622,9 +638,13 @@ def test_a_full_disk_is_reported_and_leaves_nothing(tmp_path: Path) -> None:
     ],
     ids=["size", "format", "colour"],
 )
-def test_a_stream_that_changes_is_brought_to_its_beginning(tmp_path: Path, second: dict[str, Any], words: str) -> None:
+def test_a_stream_that_changes_is_brought_to_its_beginning(
+    tmp_path: Path, second: dict[str, Any], words: str
+) -> None:
     options = {"bf": "0", "crf": "4"}
-    clip = Clip(frames=6, format="mpegts", options=options, start=1, prepare=lambda stream: _tag(stream, 1, 1))
+    clip = Clip(
+        frames=6, format="mpegts", options=options, start=1, prepare=lambda stream: _tag(stream, 1, 1)
+    )
     clip.save(tmp_path / "a.ts")
     replace(clip, start=1 + Fraction(6, 25), **second).save(tmp_path / "b.ts")
     joined = tmp_path / "in.ts"

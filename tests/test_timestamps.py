@@ -31,14 +31,26 @@ def check_times(source: Path, target: Path) -> None:
     assert len(after) == len(before)
     worst = max(abs(a - b) for a, b in zip(before, after, strict=True))
     assert worst <= coarser, f"{float(worst) * 1000:.3f} ms"
-    assert [clips.number_of(f) for f in clips.decoded(target)] == [clips.number_of(f) for f in clips.decoded(source)]
+    assert [clips.number_of(f) for f in clips.decoded(target)] == [
+        clips.number_of(f) for f in clips.decoded(source)
+    ]
 
 
-@pytest.mark.parametrize("start", [0, 5, Fraction(123457, 90000)], ids=["at zero", "at 5 s", "at an odd time"])
+@pytest.mark.parametrize(
+    "start", [0, 5, Fraction(123457, 90000)], ids=["at zero", "at 5 s", "at an odd time"]
+)
 @pytest.mark.parametrize("times", [PHONE, PAUSES, FILM], ids=["phone", "pauses", "film"])
 @pytest.mark.parametrize(
     ("first", "second"),
-    [("mp4", "mp4"), ("mp4", "mkv"), ("mkv", "mp4"), ("mkv", "mkv"), ("ts", "ts"), ("ts", "mp4"), ("mov", "nut")],
+    [
+        ("mp4", "mp4"),
+        ("mp4", "mkv"),
+        ("mkv", "mp4"),
+        ("mkv", "mkv"),
+        ("ts", "ts"),
+        ("ts", "mp4"),
+        ("mov", "nut"),
+    ],
 )
 def test_times_are_kept(
     tmp_path: Path, first: str, second: str, times: Sequence[Fraction], start: Fraction
@@ -64,7 +76,9 @@ def test_every_encoder_keeps_a_variable_rate(tmp_path: Path, codec: str, ext: st
 
 
 def test_a_fixed_rate_survives_avi(tmp_path: Path) -> None:
-    source = Clip(times=FILM, rate=Fraction(24000, 1001), time_base=Fraction(1, 24000)).save(tmp_path / "in.mp4")
+    source = Clip(times=FILM, rate=Fraction(24000, 1001), time_base=Fraction(1, 24000)).save(
+        tmp_path / "in.mp4"
+    )
     through(source, tmp_path / "out.avi")
     check_times(source, tmp_path / "out.avi")
     with open_reader(tmp_path / "out.avi") as out:
@@ -96,7 +110,9 @@ def test_a_start_before_zero_loses_no_frame(tmp_path: Path) -> None:
         ("webm", "webm", "libopus"),
     ],
 )
-def test_the_beep_stays_with_the_flash(tmp_path: Path, first: str, second: str, audio: str, start: float) -> None:
+def test_the_beep_stays_with_the_flash(
+    tmp_path: Path, first: str, second: str, audio: str, start: float
+) -> None:
     codec = "libvpx-vp9" if first == "webm" else "libx264"
     options = {"b": "1M"} if first == "webm" else {"crf": "4"}
     clip = Clip(frames=60, flashes=True, audio=audio, codec=codec, options=options, start=start)
@@ -105,7 +121,8 @@ def test_the_beep_stays_with_the_flash(tmp_path: Path, first: str, second: str, 
     before, after = ([clips.flash_times(path), clips.beep_times(path)] for path in (source, target))
     assert len(after[0]) == len(after[1]) == len(before[0]) >= 2
     offsets = [
-        [float(flash) - beep for flash, beep in zip(flashes, sounds, strict=True)] for flashes, sounds in (before, after)
+        [float(flash) - beep for flash, beep in zip(flashes, sounds, strict=True)]
+        for flashes, sounds in (before, after)
     ]
     # Without its priming packet, which only edit lists can hide, AAC begins with a fade of 10 ms.
     first_beep = 1 if (first, second) in {("mp4", "mkv"), ("mp4", "ts")} and not start else 0
@@ -117,7 +134,9 @@ def cut_with_edit_list(tmp_path: Path, keep_from: float) -> Path:
 
     The muxer makes such a list of packets with times before zero.
     """
-    whole = Clip(frames=75, flashes=True, audio="aac", options={"g": "15", "crf": "4"}).save(tmp_path / "whole.mp4")
+    whole = Clip(frames=75, flashes=True, audio="aac", options={"g": "15", "crf": "4"}).save(
+        tmp_path / "whole.mp4"
+    )
     trimmed = tmp_path / "trimmed.mp4"
     with av.open(str(whole)) as old, av.open(str(trimmed), "w") as new:
         copies = {s.index: new.add_stream_from_template(s, opaque=True) for s in old.streams}
@@ -157,7 +176,9 @@ def test_a_part_is_cut_out_in_sync(tmp_path: Path, ext: str) -> None:
         audio="aac",
         options={"g": "40", "crf": "4"},
         chapters=[(0, 2, "a"), (2, 4, "b"), (4, 6, "c")],
-        extras=[clips.Extra("subrip", [(0.5, 0.4, b"early"), (1.3, 0.6, b"over the edge"), (3, 0.5, b"inside")])],
+        extras=[
+            clips.Extra("subrip", [(0.5, 0.4, b"early"), (1.3, 0.6, b"over the edge"), (3, 0.5, b"inside")])
+        ],
     )
     source = clip.save(tmp_path / "in.mkv")
     target = tmp_path / f"out.{ext}"
@@ -170,7 +191,10 @@ def test_a_part_is_cut_out_in_sync(tmp_path: Path, ext: str) -> None:
     with av.open(str(target)) as out:
         assert [c["metadata"]["title"] for c in out.chapters()] == ["a", "b"]
     if ext == "mkv":
-        assert [(float(t), text) for t, text in clips.packets(target, 2)] == [(0.0, b"over the edge"), (1.5, b"inside")]
+        assert [(float(t), text) for t, text in clips.packets(target, 2)] == [
+            (0.0, b"over the edge"),
+            (1.5, b"inside"),
+        ]
 
 
 def test_nothing_is_chosen_beyond_the_end(tmp_path: Path) -> None:

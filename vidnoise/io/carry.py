@@ -127,7 +127,8 @@ def knows_delay(source: str, stream: Stream, target: str) -> bool:
 class Copy:
     """One copied stream: checks and mends the times of its packets, which muxers take only in order.
 
-    `container` is the output's format, `delays` what `knows_delay` says, `offset` in seconds is added to all times.
+    `container` is the output's format, `delays` what `knows_delay` says, `offset` in seconds is added to all
+    times.
     """
 
     stream: Stream
@@ -159,12 +160,14 @@ class Copy:
     def _hidden(self, packet: av.Packet, time: Fraction) -> bool:
         """Whether a packet is left out on purpose: an edit list has cut it away, or it lies before zero.
 
-        What primes the audio decoder stays where the muxer hides it again, with an edit list or with the delay in
-        Matroska's header. Others would shift the whole file to make room for it.
+        What primes the audio decoder stays where the muxer hides it again, with an edit list or with the
+        delay in Matroska's header. Others would shift the whole file to make room for it.
         """
         if self.container in QUICKTIME:
             return packet.is_discard and not (self.stream.type == "audio" and -PRIMING <= time < 0)
-        return packet.is_discard or (self.stream.type == "audio" and time + self.offset < 0 and not self.delays)
+        return packet.is_discard or (
+            self.stream.type == "audio" and time + self.offset < 0 and not self.delays
+        )
 
 
 def plan(

@@ -114,7 +114,9 @@ class Reader:
         picture = self._ready[0]
         self.first: Fraction = (picture.pts or 0) * self._time_base
         self.pix_fmt = picture.format.name
-        self.facts = facts_of(picture, self.lines.get(self.stream.index, ""))
+        # PyAV 18.1 crashes on side data of a PNG with a colour profile: it frees the profile's name twice.
+        self._carries = not self.of_pictures and context.codec.name not in ("png", "apng")
+        self.facts = facts_of(picture if self._carries else None, self.lines.get(self.stream.index, ""))
         self.info = self._describe(picture)
 
     def attach(self, sink: Callable[[av.Packet], None]) -> None:
@@ -141,8 +143,14 @@ class Reader:
                 format=self.info.format,
                 colour=self.info.colour,
                 cut=cut,
-                carrier=picture,
+                carrier=picture if self._carries else None,
             )
+
+    @property
+    def of_pictures(self) -> bool:
+        """Whether the input is picture files, which have no video codec that an output could keep."""
+        name = self.container.format.name
+        return name == "image2" or name.endswith("_pipe")
 
     def close(self) -> None:
         """Release the file. Frames already handed out stay valid."""
@@ -335,16 +343,19 @@ def open_reader(
     deinterlace: bool = False,
     assume_progressive: bool = False,
     device: Device | None = None,
+    rate: Fraction | float | None = None,
 ) -> Reader:
     """Open an input for cleaning.
 
     Args:
-        source: a path, `-` for the standard input, or a URL of an allowed protocol (`vidnoise.io.protocols`).
+        source: a path, numbered pictures (`frames/%05d.png`), `-` for the standard input, or a URL of an
+            allowed protocol (`vidnoise.io.protocols`).
         start: seconds from the beginning of the file to leave out.
         duration: seconds to keep.
         threads: of the decoder; 0 means as many as there are processors.
         deinterlace: make whole pictures of interlaced ones with bwdif, one for each.
         assume_progressive: take the pictures as whole, whatever they look like.
+        rate: numbered pictures a second; 25 if not given.
 
     Raises:
         InputError: the input cannot be opened, or holds no video that can be decoded, or is interlaced.
@@ -352,6 +363,21 @@ def open_reader(
     """
     import av
 
+    from vidnoise.io.sequence import open_sequence
+
+    options: dict[str, Any] = {
+        "start": start,
+        "duration": duration,
+        "threads": threads,
+        "deinterlace": deinterlace,
+        "assume_progressive": assume_progressive,
+    }
+    if sequence := open_sequence(source, rate, **options):
+        return sequence
+    if rate is not None:
+        raise UsageError(
+            f"--rate is for numbered pictures such as frames/%05d.png, not for {mask(str(source))}"
+        )
     place = locate(source)
     _check(place)
     name = place.name
@@ -363,16 +389,7 @@ def open_reader(
         hint = pipes.hint(place.url)
         raise InputError(f"{name} cannot be read as video: {mask(_reason(failure))}{hint}") from failure
     try:
-        return Reader(
-            container,
-            name,
-            start=start,
-            duration=duration,
-            threads=threads,
-            deinterlace=deinterlace,
-            assume_progressive=assume_progressive,
-            seekable=place.seekable,
-        )
+        return Reader(container, name, seekable=place.seekable, **options)
     except BaseException:
         container.close()
         raise

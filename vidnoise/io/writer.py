@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from av.container import OutputContainer
 
     from vidnoise.colour import PixelFormat, Planes
+    from vidnoise.io.sequence import PictureWriter
 
 IN_ORDER = {"av1", "vp8", "vp9"}
 """Codecs whose packets come in the order of presentation."""
@@ -241,12 +242,16 @@ class Writer:
         raise failure
 
     def _is_readable(self, choice: Choice) -> bool:
+        if choice.encoder.name == self._target.codec:
+            return True  # `pipes.choose` has seen to it
         return encoders.readable(self._open_container().format.name, choice.encoder.name, choice.pix_fmt)
 
     def _choices(self) -> list[Choice]:
         reader, options = self._reader, self._options
-        codec = reader.stream.codec_context.codec.canonical_name if reader else "h264"
+        pictures = reader is not None and reader.of_pictures
+        codec = reader.stream.codec_context.codec.canonical_name if reader and not pictures else "h264"
         container = self._open_container().format.name
+        asked = options.codec or self._target.codec
         if options.pix_fmt is not None:
             _check_format(options.pix_fmt)
         return list(
@@ -254,11 +259,17 @@ class Writer:
                 codec,
                 self._source_format(),
                 lambda name: name == self._target.codec or encoders.accepts(container, name),
-                asked=options.codec or self._target.codec,
-                asked_format=options.pix_fmt,
+                asked=asked,
+                asked_format=options.pix_fmt or (self._common_format() if pictures and not asked else None),
                 gpu=getattr(reader, "on_gpu", False),
             )
         )
+
+    def _common_format(self) -> str:
+        """What players show, for a video made of pictures."""
+        info = self._info
+        odd = info.width % 2 or info.height % 2
+        return ("yuv444p" if odd else "yuv420p") + ("10le" if info.format.depth > 8 else "")
 
     def _source_format(self) -> str:
         """The pixel format to keep: the decoder's own name for it where that is another layout of the same."""
@@ -464,11 +475,12 @@ class Writer:
 
 def open_writer(
     target: str | Path, reader: Reader | None, info: StreamInfo, options: OutputOptions | None = None
-) -> Writer:
+) -> Writer | PictureWriter:
     """Start an output file.
 
     Args:
-        target: the final path, whose extension chooses the container, or `-` for the standard output.
+        target: the final path, whose extension chooses the container; a picture (`clean.png`) or numbered
+            ones (`clean/%05d.png`); or `-` for the standard output.
         reader: the input whose other streams, metadata and chapters are copied; None for pictures alone.
         info: size, time base, rate, format and colour of the frames that will be written.
 
@@ -479,6 +491,10 @@ def open_writer(
     options = options or OutputOptions()
     if target == "-":
         return _open_stdout(reader, info, options)
+    from vidnoise.io.sequence import open_pictures
+
+    if pictures := open_pictures(target, reader, info, options):
+        return pictures
     place = Target(target, reader.source if reader else None, overwrite=options.overwrite)
     try:
         return Writer(place, reader, info, options)
