@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from vidnoise.errors import DeviceError, UsageError
 
 if TYPE_CHECKING:
-    import torch
+    import torch as torch_
 
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
@@ -18,12 +18,14 @@ PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 class Device:
     """Where filters compute, in which type their inner arithmetic may run, and the reason in words.
 
-    Frames stay float32 outside the filters; `dtype` is for networks.
+    Frames stay float32 outside the filters; `dtype` is for networks. `tile` forces tiles of that many pixels a side;
+    0 leaves the choice to the memory there is.
     """
 
-    torch: torch.device
-    dtype: torch.dtype
+    torch: torch_.device
+    dtype: torch_.dtype
     why: str
+    tile: int = 0
 
     @property
     def is_cuda(self) -> bool:
@@ -31,7 +33,7 @@ class Device:
         return self.torch.type == "cuda"
 
 
-def choose(device: str = "auto", precision: str = "auto") -> Device:
+def choose(device: str = "auto", precision: str = "auto", tile: int = 0) -> Device:
     """Pick a device and a precision.
 
     Raises:
@@ -49,23 +51,26 @@ def choose(device: str = "auto", precision: str = "auto") -> Device:
         raise DeviceError(f"--device cuda was asked for, but {_why_no_cuda()}; use --device cpu or auto")
     if found and device != "cpu":
         name = torch.cuda.get_device_name()
-        where, reason = torch.device("cuda", torch.cuda.current_device()), f"an NVIDIA GPU is present ({name})"
+        where, reason = (
+            torch.device("cuda", torch.cuda.current_device()),
+            f"an NVIDIA GPU is present ({name})",
+        )
     else:
         reason = "asked for" if device == "cpu" else _why_no_cuda()
         where = torch.device("cpu")
     dtype, words = _precision(precision, where)
-    return Device(where, dtype, f"{where.type}: {reason}; {words}")
+    return Device(where, dtype, f"{where.type}: {reason}; {words}", tile)
 
 
 def _why_no_cuda() -> str:
     import torch
 
-    if not torch.backends.cuda.is_built():
+    if torch.version.cuda is None:
         return "this build of PyTorch has no CUDA"
     return "no NVIDIA GPU was found"
 
 
-def _precision(precision: str, where: torch.device) -> tuple[torch.dtype, str]:
+def _precision(precision: str, where: torch_.device) -> tuple[torch_.dtype, str]:
     import torch
 
     types = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -88,3 +93,33 @@ def _cpu_has_bf16() -> bool:
     except OSError:
         return False
     return "avx512_bf16" in flags or "amx_bf16" in flags or " bf16" in flags
+
+
+def free_memory(device: Device) -> int:
+    """Bytes that may be used there now: free memory of the GPU, or what the system and its control group leave."""
+    import torch
+
+    if device.is_cuda:
+        return int(torch.cuda.mem_get_info(device.torch)[0])
+    import os
+
+    available = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    limits = [_read_number("/proc/meminfo", "MemAvailable:", 1024), _cgroup_room()]
+    return min([limit for limit in limits if limit], default=available)
+
+
+def _cgroup_room() -> int | None:
+    top = _read_number("/sys/fs/cgroup/memory.max")
+    used = _read_number("/sys/fs/cgroup/memory.current")
+    return None if top is None or used is None else max(top - used, 1)
+
+
+def _read_number(path: str, key: str = "", unit: int = 1) -> int | None:
+    from pathlib import Path
+
+    try:
+        lines = Path(path).read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return None
+    words = next((line.removeprefix(key).split() for line in lines if line.startswith(key)), [])
+    return int(words[0]) * unit if words and words[0].isdigit() else None

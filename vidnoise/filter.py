@@ -10,8 +10,9 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 from vidnoise.errors import FilterError
@@ -72,12 +73,14 @@ class Filter(ABC):
         halo: pixels around a tile that influence its centre, for frames processed in tiles.
         tileable: whether tiles may be processed apart; False for filters that look at the whole picture.
         bytes_per_pixel: working memory while filtering, from which tiles are chosen.
+        exempt: invariants of the contract tests that it cannot hold, each with the reason; see `tests/test_contract.py`.
     """
 
     name: ClassVar[str] = ""
     halo: ClassVar[int] = 32
     tileable: ClassVar[bool] = True
     bytes_per_pixel: ClassVar[int] = 100
+    exempt: ClassVar[Mapping[str, str]] = MappingProxyType({})
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -159,12 +159,15 @@ class Frame:
         tensors = [*(self.planes or ()), *([] if self._image is None else [self._image])]
         if all(tensor.device == device for tensor in tensors):
             return self
-        # A copy back to the CPU that does not wait could be read before it has arrived.
-        move = {"non_blocking": device.type == "cuda"}
+
+        # Only towards the GPU: a copy back to the CPU that does not wait could be read before it has arrived.
+        def move(tensor: Tensor) -> Tensor:
+            return tensor.to(device, non_blocking=device.type == "cuda")
+
         return self.replace(
-            planes=None if self.planes is None else tuple(p.to(device, **move) for p in self.planes),
-            _image=None if self._image is None else self._image.to(device, **move),
-            confidence=None if self.confidence is None else self.confidence.to(device, **move),
+            planes=None if self.planes is None else tuple(move(plane) for plane in self.planes),
+            _image=None if self._image is None else move(self._image),
+            confidence=None if self.confidence is None else move(self.confidence),
         )
 
     def __repr__(self) -> str:

@@ -73,4 +73,6 @@ def check(owner: str, name: str, value: Any, described: Option) -> None:
     above = described.high is not None and value > described.high
     if below or above or not math.isfinite(value):
         unit = f" {described.unit}" if described.unit else ""
-        raise UsageError(f"{owner}: {name}={value:g} is out of range; it takes {described.range_text()}{unit}")
+        raise UsageError(
+            f"{owner}: {name}={value:g} is out of range; it takes {described.range_text()}{unit}"
+        )
