@@ -114,12 +114,26 @@ def warning(container: str, format: str, stream: Stream, line: str) -> str:
     return f"{container} cannot hold {describe(stream)}, so it is left out; {advice}"
 
 
+def knows_delay(source: str, stream: Stream, target: str) -> bool:
+    """Whether Matroska's header will say how much of a stream's audio primes the decoder.
+
+    PyAV copies the number where the input has it: Matroska for all codecs, others for Opus.
+    """
+    opus = stream.codec_context is not None and "opus" in stream.codec_context.name
+    return target in ("matroska", "webm") and ("matroska" in source or opus)
+
+
 @dataclass
 class Copy:
-    """One copied stream: checks and mends the times of its packets, which muxers take only in order."""
+    """One copied stream: checks and mends the times of its packets, which muxers take only in order.
+
+    `container` is the output's format, `delays` what `knows_delay` says, `offset` in seconds is added to all
+    times.
+    """
 
     stream: Stream
-    keeps_priming: bool
+    container: str
+    delays: bool = False
     offset: Fraction = Fraction(0)
     last: int | None = None
 
@@ -144,9 +158,16 @@ class Copy:
         return True
 
     def _hidden(self, packet: av.Packet, time: Fraction) -> bool:
-        """Whether an edit list has cut this packet away. What primes the decoder stays, hidden, where it can be."""
-        priming = self.keeps_priming and self.stream.type == "audio" and -PRIMING <= time < 0
-        return packet.is_discard and not priming
+        """Whether a packet is left out on purpose: an edit list has cut it away, or it lies before zero.
+
+        What primes the audio decoder stays where the muxer hides it again, with an edit list or with the
+        delay in Matroska's header. Others would shift the whole file to make room for it.
+        """
+        if self.container in QUICKTIME:
+            return packet.is_discard and not (self.stream.type == "audio" and -PRIMING <= time < 0)
+        return packet.is_discard or (
+            self.stream.type == "audio" and time + self.offset < 0 and not self.delays
+        )
 
 
 def plan(

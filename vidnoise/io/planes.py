@@ -47,8 +47,14 @@ def pixel_format(name: str) -> PixelFormat:
     try:
         source = av.VideoFormat(name, _PROBE_SIZE, _PROBE_SIZE)
     except ValueError as error:
-        raise InputError(f"{name!r} is no pixel format that FFmpeg knows; `ffmpeg -pix_fmts` lists them") from error
-    if not source.components or max(c.bits for c in source.components) > _DEEPEST or _UNSUPPORTED.search(source.name):
+        raise InputError(
+            f"{name!r} is no pixel format that FFmpeg knows; `ffmpeg -pix_fmts` lists them"
+        ) from error
+    if (
+        not source.components
+        or max(c.bits for c in source.components) > _DEEPEST
+        or _UNSUPPORTED.search(source.name)
+    ):
         raise InputError(
             f"pixel format {source.name} is not supported (8 to 16 bit integers are); "
             "convert the video first, as in: ffmpeg -i INPUT -pix_fmt gbrp16le -c:v ffv1 OUTPUT.mkv"
@@ -184,7 +190,9 @@ def _frame_on_gpu(planes: Planes, format: PixelFormat, width: int, height: int) 
         luma.copy_(_raise(planes[0], format.depth))
         chroma[:, 0::2] = _raise(planes[1], format.depth)
         chroma[:, 1::2] = _raise(planes[2], format.depth)
-    return av.VideoFrame.from_dlpack((luma, chroma), layout, width, height, cuda_context=_cuda_context(device.index))
+    return av.VideoFrame.from_dlpack(
+        (luma, chroma), layout, width, height, cuda_context=_cuda_context(device.index)
+    )
 
 
 def _lower(plane: Tensor, depth: int) -> Tensor:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from av.container import OutputContainer
 
     from vidnoise.colour import PixelFormat, Planes
+    from vidnoise.io.sequence import PictureWriter
 
 IN_ORDER = {"av1", "vp8", "vp9"}
 """Codecs whose packets come in the order of presentation."""
@@ -227,7 +228,7 @@ class Writer:
             container = self._open_container()
             try:
                 stream = self._add_video(container, choice)
-                self._guard(stream.codec_context.open)
+                self._guard(stream.codec_context.open, f"open the encoder {self._with_options(choice)}")
             except OutputError as refused:
                 hardware = choice.encoder.name.rpartition("_")[2] in ("nvenc", "qsv", "amf", "v4l2m2m")
                 if chosen and not hardware:
@@ -241,24 +242,34 @@ class Writer:
         raise failure
 
     def _is_readable(self, choice: Choice) -> bool:
+        if choice.encoder.name == self._target.codec:
+            return True  # `pipes.choose` has seen to it
         return encoders.readable(self._open_container().format.name, choice.encoder.name, choice.pix_fmt)
 
     def _choices(self) -> list[Choice]:
         reader, options = self._reader, self._options
-        codec = reader.stream.codec_context.codec.canonical_name if reader else "h264"
-        supported = self._open_container().supported_codecs | {self._target.codec}
+        pictures = reader is not None and reader.of_pictures
+        codec = reader.stream.codec_context.codec.canonical_name if reader and not pictures else "h264"
+        container = self._open_container().format.name
+        asked = options.codec or self._target.codec
         if options.pix_fmt is not None:
             _check_format(options.pix_fmt)
         return list(
             encoders.choose(
                 codec,
                 self._source_format(),
-                lambda name: name in supported or encoders.canonical(name) in supported,
-                asked=options.codec or self._target.codec,
-                asked_format=options.pix_fmt,
+                lambda name: name == self._target.codec or encoders.accepts(container, name),
+                asked=asked,
+                asked_format=options.pix_fmt or (self._common_format() if pictures and not asked else None),
                 gpu=getattr(reader, "on_gpu", False),
             )
         )
+
+    def _common_format(self) -> str:
+        """What players show, for a video made of pictures."""
+        info = self._info
+        odd = info.width % 2 or info.height % 2
+        return ("yuv444p" if odd else "yuv420p") + ("10le" if info.format.depth > 8 else "")
 
     def _source_format(self) -> str:
         """The pixel format to keep: the decoder's own name for it where that is another layout of the same."""
@@ -389,8 +400,9 @@ class Writer:
             if carry.is_cover(stream) and format == "matroska":
                 self._attach_cover(reader, stream)
                 continue
-            keeps = format in carry.QUICKTIME
-            self._copies[stream.index] = carry.Copy(carry.add_copy(container, stream), keeps, self._offset)
+            delays = carry.knows_delay(reader.container.format.name, stream, format)
+            copy = carry.add_copy(container, stream)
+            self._copies[stream.index] = carry.Copy(copy, format, delays, self._offset)
         for stream in lost:
             line = reader.lines.get(stream.index, "")
             self.warnings.append(carry.warning(self._target.path.suffix, format, stream, line))
@@ -426,10 +438,11 @@ class Writer:
         chapters = []
         shift = reader.shift + self._offset
         for chapter in reader.container.chapters():
-            ticks = round(shift / chapter["time_base"])
-            start, end = chapter["start"] + ticks, chapter["end"] + ticks
-            if end > 0:
-                chapters.append({**chapter, "start": max(0, start), "end": end})
+            base = chapter["time_base"]
+            start, end = (chapter[key] + round(shift / base) for key in ("start", "end"))
+            last = end if reader.length is None else round(reader.length / base)
+            if start < last and end > 0:
+                chapters.append({**chapter, "start": max(0, start), "end": min(end, last)})
         if chapters:
             self._container.set_chapters(chapters)
 
@@ -437,8 +450,16 @@ class Writer:
         if text not in self.warnings:
             self.warnings.append(text)
 
-    def _guard(self, work: Callable[[], Any]) -> Any:
-        """Run a step whose failure is the output's fault."""
+    def _with_options(self, choice: Choice) -> str:
+        """An encoder with what the user chose for it, for messages."""
+        options = self._options
+        chosen = {"crf": options.crf, "preset": options.preset, **options.encoder_opts}
+        words = ", ".join(f"{name}={value}" for name, value in chosen.items() if value is not None)
+        size = f"{self._info.width}x{self._info.height} {choice.pix_fmt}"
+        return f"{choice.encoder.name} for {size}" + (f" with {words}" if words else "")
+
+    def _guard(self, work: Callable[[], Any], task: str = "") -> Any:
+        """Run a step whose failure is the output's fault; `task` says what it was."""
         import av
 
         try:
@@ -448,16 +469,18 @@ class Writer:
         except BrokenPipeError as failure:
             raise pipes.DownstreamError(f"what read {self._target.path} has ended") from failure
         except (av.error.FFmpegError, OSError, ValueError, OverflowError) as failure:
-            raise OutputError(f"cannot write {self._target.path}: {_reason(failure)}") from failure
+            task = task or f"write {self._target.path}"
+            raise OutputError(f"cannot {task}: {_reason(failure)}") from failure
 
 
 def open_writer(
     target: str | Path, reader: Reader | None, info: StreamInfo, options: OutputOptions | None = None
-) -> Writer:
+) -> Writer | PictureWriter:
     """Start an output file.
 
     Args:
-        target: the final path, whose extension chooses the container, or `-` for the standard output.
+        target: the final path, whose extension chooses the container; a picture (`clean.png`) or numbered
+            ones (`clean/%05d.png`); or `-` for the standard output.
         reader: the input whose other streams, metadata and chapters are copied; None for pictures alone.
         info: size, time base, rate, format and colour of the frames that will be written.
 
@@ -468,6 +491,10 @@ def open_writer(
     options = options or OutputOptions()
     if target == "-":
         return _open_stdout(reader, info, options)
+    from vidnoise.io.sequence import open_pictures
+
+    if pictures := open_pictures(target, reader, info, options):
+        return pictures
     place = Target(target, reader.source if reader else None, overwrite=options.overwrite)
     try:
         return Writer(place, reader, info, options)
@@ -500,8 +527,14 @@ def _check_format(name: str) -> None:
 
 
 def _rate(info: StreamInfo) -> Fraction:
-    rate = info.rate or Fraction(25)
-    return rate.limit_denominator(1001) if 0 < rate <= 1000 else Fraction(25)
+    """The frame rate for the encoder and the header: a usual one where the measured one is as good as that."""
+    rate = info.rate
+    if rate is None or not 0 < rate <= 1000:
+        return Fraction(25)
+    whole = Fraction(round(rate))
+    film = Fraction(round(rate * Fraction(1001, 1000)) * 1000, 1001)
+    near = min((whole, film), key=lambda usual: abs(usual - rate))
+    return near if abs(near - rate) < rate / 5000 else rate.limit_denominator(100_000) or Fraction(1)
 
 
 def _reason(failure: BaseException) -> str:
