@@ -313,7 +313,7 @@ def _facts(reader: Reader) -> dict[str, Any]:
         "profile": context.profile,
         "width": info.width,
         "height": info.height,
-        "pixel_format": reader.first.format.name,
+        "pixel_format": reader.pix_fmt,
         "depth": info.format.depth,
         "pixel_aspect": str(stream.sample_aspect_ratio or Fraction(1)),
         "rate": float(info.rate) if info.rate else None,
