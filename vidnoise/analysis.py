@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 
 from vidnoise.filter import BaseStage
@@ -20,36 +19,20 @@ class Analysis(BaseStage):
         self._tracker = NoiseTracker() if noise else None
         self._detector = CutDetector() if motion else None
         self._flow = SharedFlow() if motion else None
-        self._waiting: deque[Frame] = deque()
-
-    @property
-    def latency(self) -> int:  # type: ignore[override]
-        """What the cut detector needs to see ahead."""
-        return self._detector.ahead if self._detector else 0
 
     def accept(self, frames: Sequence[Frame]) -> list[Frame]:
-        """Measure; frames wait only for the cut detector."""
-        self._waiting.extend(frames)
-        decisions = [cut for frame in frames for cut in self._cuts(frame)]
-        return [self._describe(cut) for cut in decisions]
-
-    def drain(self) -> list[Frame]:
-        """Describe what waits."""
-        return [self._describe(cut) for cut in (self._detector.flush() if self._detector else ())]
+        """Measure every frame; none has to wait."""
+        return [self._describe(frame) for frame in frames]
 
     def restart(self) -> None:
         """Forget the scene."""
-        self._waiting.clear()
         if self._detector:
             self._detector.reset()
         if self._tracker:
             self._tracker.reset()
 
-    def _cuts(self, frame: Frame) -> Sequence[bool]:
-        return self._detector.push(frame.image) if self._detector else [False]
-
-    def _describe(self, cut: bool) -> Frame:
-        frame = self._waiting.popleft()
-        cut = cut or frame.cut
+    def _describe(self, frame: Frame) -> Frame:
+        found = self._detector.push(frame.image) if self._detector else False
+        cut = found or frame.cut
         sigma = self._tracker.update(frame.image, cut) if self._tracker else None
         return frame.replace(cut=cut, flow=self._flow, sigma=sigma)
