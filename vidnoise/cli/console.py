@@ -19,29 +19,15 @@ def out() -> Console:
     from rich.console import Console
 
     width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPED_WIDTH
-    return Console(width=width, highlight=False)
+    return Console(width=width, highlight=False, markup=False, emoji=False)
 
 
-def err() -> Console:
-    """Standard error."""
-    from rich.console import Console
-
-    return Console(stderr=True, highlight=False)
-
-
-def table(*headings: str, title: str = "") -> Table:
+def table(*headings: str) -> Table:
     """A table without side lines, which reads the same in a terminal, a pipe and a file."""
     from rich import box
     from rich.table import Table
 
-    made = Table(
-        *headings,
-        box=box.SIMPLE_HEAD,
-        title=title or None,
-        title_justify="left",
-        title_style="bold",
-        pad_edge=False,
-    )
+    made = Table(*headings, box=box.SIMPLE_HEAD, pad_edge=False)
     for column in made.columns:
         column.overflow = "fold"
     return made

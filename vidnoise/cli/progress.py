@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from vidnoise.api import Summary
-    from vidnoise.frame import Frame, StreamInfo
+    from vidnoise.frame import Frame
     from vidnoise.io import Reader
 
 
@@ -21,13 +21,9 @@ class Talk:
     Args:
         verbose: also say what was chosen and why.
         quiet: say nothing.
-        start, duration: seconds, the part of the input that is cleaned; None for all of it.
     """
 
-    def __init__(
-        self, verbose: bool, quiet: bool, start: float | None = None, duration: float | None = None
-    ) -> None:
-        self._start, self._duration = start, duration
+    def __init__(self, verbose: bool, quiet: bool) -> None:
         self._verbose = verbose and not quiet
         self._quiet = quiet
         self._said: set[str] = set()
@@ -51,7 +47,7 @@ class Talk:
             self._say(f"encoder: {summary.encoder}")
         self._warn(summary.warnings)
         if self._bar:
-            self._task = self._bar.add_task("", total=self._total(reader.info), noise="")
+            self._task = self._bar.add_task("", total=reader.info.frames, noise="")
             self._bar.start()
 
     def frame(self, frame: Frame) -> None:
@@ -68,13 +64,6 @@ class Talk:
             self._say(f"warning: the input is damaged: {summary.damage}; the rest is saved")
         if self._verbose or self._bar:
             self._say(f"{target}: {in_words(summary)}")
-
-    def _total(self, info: StreamInfo) -> int | None:
-        """How many frames there will be, as far as the container says."""
-        if info.frames is None or info.rate is None:
-            return info.frames
-        left = info.frames - round((self._start or 0) * info.rate)
-        return left if self._duration is None else min(left, round(self._duration * info.rate))
 
     def _warn(self, warnings: list[str]) -> None:
         for warning in warnings:
