@@ -22,6 +22,13 @@ def out() -> Console:
     return Console(width=width, highlight=False, markup=False, emoji=False)
 
 
+def err() -> Console:
+    """Standard error."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
+
+
 def table(*headings: str) -> Table:
     """A table without side lines, which reads the same in a terminal, a pipe and a file."""
     from rich import box
