@@ -104,7 +104,7 @@ def _summary(filter: type[Filter]) -> str:
 
 
 def _usage(filter: type[Filter]) -> str:
-    """An example of the filter with one of its options."""
-    field = dataclasses.fields(filter)[0]
-    value = "..." if field.default is dataclasses.MISSING else _default(field)
-    return f"{filter.name}:{field.name}={value}"
+    """The filter with all its options, to be copied and changed."""
+    fields = dataclasses.fields(filter)
+    values = ["..." if field.default is dataclasses.MISSING else _default(field) for field in fields]
+    return f"{filter.name}:" + ",".join(f"{f.name}={v}" for f, v in zip(fields, values, strict=True))
