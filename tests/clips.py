@@ -169,7 +169,8 @@ class Clip:
         step = max(1, round(1 / (Fraction(self.rate) * self.time_base)))
         for number in [*range(len(times)), None]:
             for packet in stream.encode(None if number is None else self.frame(number)):
-                order = packet.dts
+                # x265 leaves the field unset where a clip is shorter than its delay.
+                order = packet.dts if -64 <= packet.dts <= packet.pts else packet.pts
                 packet.pts = times[packet.pts]
                 packet.dts = times[order] if order >= 0 else times[0] + order * step
                 packet.time_base, packet.duration = self.time_base, step

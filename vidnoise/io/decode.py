@@ -9,6 +9,10 @@ if TYPE_CHECKING:
     import av
 
 
+DELAY = 64
+"""Pictures that a decoder may hold back: reordering and frame threads together."""
+
+
 @dataclass
 class Losses:
     """What damage has cost so far; true where anything was lost.
@@ -41,32 +45,42 @@ class Losses:
 class Decoder:
     """A video decoder that counts errors where others raise them.
 
-    `gap` is True when something was lost since it was last cleared.
+    Attributes:
+        gap: True when the next picture follows on damage; whoever reads it clears it.
+        suspect: pictures that may still come out before the one that follows on the damage, since decoders
+        hold some
+            back.
     """
 
     def __init__(self, context: av.VideoCodecContext, losses: Losses) -> None:
         self._context = context
         self._losses = losses
         self.gap = False
+        self.suspect = 0
 
     def decode(self, packet: av.Packet | None) -> list[av.VideoFrame]:
         """The pictures that became ready; None drains the decoder at the end."""
         import av
 
         if packet is not None and packet.is_corrupt:
-            self.gap = True
+            self.suspect = DELAY
         try:
             frames = self._context.decode(packet)
         except EOFError:
             return []
         except (av.error.FFmpegError, ValueError):
             self._losses.packets += 1
-            self.gap = True
+            self.lost()
             return []
         damaged = sum(frame.is_corrupt for frame in frames)
         self._losses.frames += damaged
-        self.gap |= damaged > 0
+        if damaged:
+            self.lost()
         return frames
+
+    def lost(self) -> None:
+        """Note that something of the stream was lost at this point."""
+        self.gap, self.suspect = True, DELAY
 
 
 def decoder_for(stream: Any, threads: int) -> av.VideoCodecContext:
@@ -123,7 +137,7 @@ class Conformer:
     def _warn(self, frame: av.VideoFrame, shape: tuple[Any, ...]) -> None:
         assert self._first is not None
         time = float(frame.pts * frame.time_base) if frame.pts is not None and frame.time_base else 0.0
-        old, new = (f"{s[0]}x{s[1]} {s[2]}" for s in (self._first, shape))
+        old, new = (f"{s[0]}x{s[1]} {s[2].replace('yuvj', 'yuv')}" for s in (self._first, shape))
         what = f"from {old} to {new}" if old != new else "its colour matrix or range"
         self._warnings.append(
             f"the video changes {what} at {time:.2f} s; one file holds one kind, so this part is converted to the first"

@@ -176,6 +176,7 @@ def readable(container: str, name: str, pix_fmt: str) -> bool:
         with av.open(file, "w", format=container) as out:
             stream: Any = out.add_stream(name, rate=25, width=256, height=128)
             stream.pix_fmt = pix_fmt
+            stream.codec_context.color_range = 2 if name == "mjpeg" else 0
             stream.options = dict(KNOWN[name].fixed) if name in KNOWN else {}
             for frame in (av.VideoFrame(256, 128, pix_fmt), None):
                 out.mux(stream.encode(frame))

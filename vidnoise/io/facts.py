@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from vidnoise.io.sidedata import side_data
+
 if TYPE_CHECKING:
     import av
     from av.container import Container
@@ -88,9 +90,9 @@ LOST = {
 """Side data that cannot be written, in words."""
 
 
-def facts_of(frame: av.VideoFrame, line: str) -> Facts:
+def facts_of(frame: av.VideoFrame | None, line: str) -> Facts:
     """Read a first picture's side data, and the chroma location from its stream's line of `stream_lines`."""
-    data = {side.type.name: bytes(side) for side in frame.side_data}
+    data = {side.type.name: bytes(side) for side in side_data(frame)}
     mastering, light, matrix = (
         data.get(name) for name in ("MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL", "DISPLAYMATRIX")
     )

@@ -93,6 +93,7 @@ class Reader:
         self._time_base: Fraction = self.stream.time_base or Fraction(1, 90000)
         self._step = _ticks_per_frame(self.stream, self._time_base)
         self._last: int | None = None
+        self._shown: int | None = None
         self._sink: Callable[[av.Packet], None] | None = None
         self._early: deque[av.Packet] | None = deque()
         self._ended = False
@@ -106,7 +107,9 @@ class Reader:
         picture = self._ready[0]
         self.first: Fraction = (picture.pts or 0) * self._time_base
         self.pix_fmt = picture.format.name
-        self.facts = facts_of(picture, self.lines.get(self.stream.index, ""))
+        # PyAV 18.1 crashes on side data of a PNG with a colour profile: it frees the profile's name twice.
+        self._carries = not self.of_pictures and context.codec.name not in ("png", "apng")
+        self.facts = facts_of(picture if self._carries else None, self.lines.get(self.stream.index, ""))
         self.info = self._describe(picture)
 
     def attach(self, sink: Callable[[av.Packet], None]) -> None:
@@ -133,8 +136,14 @@ class Reader:
                 format=self.info.format,
                 colour=self.info.colour,
                 cut=cut,
-                carrier=picture,
+                carrier=picture if self._carries else None,
             )
+
+    @property
+    def of_pictures(self) -> bool:
+        """Whether the input is picture files, which have no video codec that an output could keep."""
+        name = self.container.format.name
+        return name == "image2" or name.endswith("_pipe")
 
     def close(self) -> None:
         """Release the file. Frames already handed out stay valid."""
@@ -182,11 +191,19 @@ class Reader:
             if not self._timed(frame):
                 continue
             frame = self._conform(frame)
-            if self._decoder.gap or self._conform.changed:
+            if self._follows_gap(frame) or self._conform.changed:
                 self._gaps.add(frame.pts or 0)
-            self._decoder.gap = False
             ready += self._gate.push(frame)
         return ready if packet is not None else ready + self._gate.flush()
+
+    def _follows_gap(self, frame: av.VideoFrame) -> bool:
+        """Whether damage has torn this picture from the one before: at once, or where the times then jump."""
+        decoder, pts = self._decoder, frame.pts or 0
+        jumped = self._shown is not None and 2 * (pts - self._shown) > 3 * self._step
+        torn = decoder.gap or (decoder.suspect > 0 and jumped)
+        self._shown = pts
+        decoder.gap, decoder.suspect = False, max(0, decoder.suspect - 1)
+        return torn
 
     def _timed(self, frame: av.VideoFrame) -> bool:
         """Give the frame its time on the output's clock; False where it lies outside the selected part."""
@@ -223,7 +240,7 @@ class Reader:
             except av.error.FFmpegError:
                 failures += 1
                 self.losses.packets += failures == 1
-                self._decoder.gap = True
+                self._decoder.lost()
             else:
                 self._check_end()
                 return
@@ -310,16 +327,19 @@ def open_reader(
     deinterlace: bool = False,
     assume_progressive: bool = False,
     device: Device | None = None,
+    rate: Fraction | float | None = None,
 ) -> Reader:
     """Open an input for cleaning.
 
     Args:
-        source: a path, `-` for the standard input, or a URL of an allowed protocol (`vidnoise.io.protocols`).
+        source: a path, numbered pictures (`frames/%05d.png`), `-` for the standard input, or a URL of an
+            allowed protocol (`vidnoise.io.protocols`).
         start: seconds from the beginning of the file to leave out.
         duration: seconds to keep.
         threads: of the decoder; 0 means as many as there are processors.
         deinterlace: make whole pictures of interlaced ones with bwdif, one for each.
         assume_progressive: take the pictures as whole, whatever they look like.
+        rate: numbered pictures a second; 25 if not given.
 
     Raises:
         InputError: the input cannot be opened, or holds no video that can be decoded, or is interlaced.
@@ -327,6 +347,19 @@ def open_reader(
     """
     import av
 
+    from vidnoise.io.sequence import open_sequence
+
+    options: dict[str, Any] = {
+        "start": start,
+        "duration": duration,
+        "threads": threads,
+        "deinterlace": deinterlace,
+        "assume_progressive": assume_progressive,
+    }
+    if sequence := open_sequence(source, rate, **options):
+        return sequence
+    if rate is not None:
+        raise UsageError(f"--rate is for numbered pictures such as frames/%05d.png, not for {mask(str(source))}")
     place = locate(source)
     _check(place)
     name = place.name
@@ -338,16 +371,7 @@ def open_reader(
         hint = pipes.hint(place.url)
         raise InputError(f"{name} cannot be read as video: {mask(_reason(failure))}{hint}") from failure
     try:
-        return Reader(
-            container,
-            name,
-            start=start,
-            duration=duration,
-            threads=threads,
-            deinterlace=deinterlace,
-            assume_progressive=assume_progressive,
-            seekable=place.seekable,
-        )
+        return Reader(container, name, seekable=place.seekable, **options)
     except BaseException:
         container.close()
         raise

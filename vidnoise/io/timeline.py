@@ -9,6 +9,10 @@ if TYPE_CHECKING:
     import av
 
 
+DELAY = 64
+"""Frames by which an encoder may shift decoding before presentation; more is not meant as a time."""
+
+
 class Timeline:
     """Gives the encoder a plain count and puts the true times on its packets.
 
@@ -55,6 +59,8 @@ class Timeline:
         index = packet.pts or 0
         pts, duration = self._times[index]
         order = packet.dts if self._reorders and packet.dts is not None else index
+        if not -DELAY <= order <= index:
+            order = index  # x265 leaves the field unset where a clip is shorter than its delay
         first = self._times[self._oldest][0]
         dts = self._times[order][0] if order >= 0 else first + order * self._step
         scale = self.time_base / time_base

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from av.container import OutputContainer
 
     from vidnoise.colour import PixelFormat, Planes
+    from vidnoise.io.sequence import PictureWriter
 
 IN_ORDER = {"av1", "vp8", "vp9"}
 """Codecs whose packets come in the order of presentation."""
@@ -227,7 +228,7 @@ class Writer:
             container = self._open_container()
             try:
                 stream = self._add_video(container, choice)
-                self._guard(stream.codec_context.open)
+                self._guard(stream.codec_context.open, f"open the encoder {self._with_options(choice)}")
             except OutputError as refused:
                 hardware = choice.encoder.name.rpartition("_")[2] in ("nvenc", "qsv", "amf", "v4l2m2m")
                 if chosen and not hardware:
@@ -245,8 +246,11 @@ class Writer:
 
     def _choices(self) -> list[Choice]:
         reader, options = self._reader, self._options
-        codec = reader.stream.codec_context.codec.canonical_name if reader else "h264"
+        pictures = reader is not None and reader.of_pictures
+        own = reader is not None and not pictures
+        codec = reader.stream.codec_context.codec.canonical_name if reader and own else "h264"
         supported = self._open_container().supported_codecs | {self._target.codec}
+        asked = options.codec or self._target.codec
         if options.pix_fmt is not None:
             _check_format(options.pix_fmt)
         return list(
@@ -254,11 +258,17 @@ class Writer:
                 codec,
                 self._source_format(),
                 lambda name: name in supported or encoders.canonical(name) in supported,
-                asked=options.codec or self._target.codec,
-                asked_format=options.pix_fmt,
+                asked=asked,
+                asked_format=options.pix_fmt or (self._common_format() if pictures and not asked else None),
                 gpu=getattr(reader, "on_gpu", False),
             )
         )
+
+    def _common_format(self) -> str:
+        """What players show, for a video made of pictures."""
+        info = self._info
+        odd = info.width % 2 or info.height % 2
+        return ("yuv444p" if odd else "yuv420p") + ("10le" if info.format.depth > 8 else "")
 
     def _source_format(self) -> str:
         """The pixel format to keep: the decoder's own name for it where that is another layout of the same."""
@@ -437,8 +447,16 @@ class Writer:
         if text not in self.warnings:
             self.warnings.append(text)
 
-    def _guard(self, work: Callable[[], Any]) -> Any:
-        """Run a step whose failure is the output's fault."""
+    def _with_options(self, choice: Choice) -> str:
+        """An encoder with what the user chose for it, for messages."""
+        options = self._options
+        chosen = {"crf": options.crf, "preset": options.preset, **options.encoder_opts}
+        words = ", ".join(f"{name}={value}" for name, value in chosen.items() if value is not None)
+        size = f"{self._info.width}x{self._info.height} {choice.pix_fmt}"
+        return f"{choice.encoder.name} for {size}" + (f" with {words}" if words else "")
+
+    def _guard(self, work: Callable[[], Any], task: str = "") -> Any:
+        """Run a step whose failure is the output's fault; `task` says what it was."""
         import av
 
         try:
@@ -448,16 +466,18 @@ class Writer:
         except BrokenPipeError as failure:
             raise pipes.DownstreamError(f"what read {self._target.path} has ended") from failure
         except (av.error.FFmpegError, OSError, ValueError, OverflowError) as failure:
-            raise OutputError(f"cannot write {self._target.path}: {_reason(failure)}") from failure
+            task = task or f"write {self._target.path}"
+            raise OutputError(f"cannot {task}: {_reason(failure)}") from failure
 
 
 def open_writer(
     target: str | Path, reader: Reader | None, info: StreamInfo, options: OutputOptions | None = None
-) -> Writer:
+) -> Writer | PictureWriter:
     """Start an output file.
 
     Args:
-        target: the final path, whose extension chooses the container, or `-` for the standard output.
+        target: the final path, whose extension chooses the container; a picture (`clean.png`) or numbered ones
+            (`clean/%05d.png`); or `-` for the standard output.
         reader: the input whose other streams, metadata and chapters are copied; None for pictures alone.
         info: size, time base, rate, format and colour of the frames that will be written.
 
@@ -468,6 +488,10 @@ def open_writer(
     options = options or OutputOptions()
     if target == "-":
         return _open_stdout(reader, info, options)
+    from vidnoise.io.sequence import open_pictures
+
+    if pictures := open_pictures(target, reader, info, options):
+        return pictures
     place = Target(target, reader.source if reader else None, overwrite=options.overwrite)
     try:
         return Writer(place, reader, info, options)
