@@ -137,6 +137,8 @@ class Fuse(RecurrentFilter[State]):
         seen = state.ahead if state else ()
         parts, *later = [self._parts(f, seen) for f in (frame, *ahead)]
         flow = frame.flow if frame.flow is not None else SharedFlow()
+        if state is None:
+            flow.clear()
         past = None if state is None else _padded(flow.between(frame, state.frame))
         moves = [_padded(flow.between(frame, p.frame)) for p in later]
         luma, trust = remember(
@@ -202,7 +204,7 @@ def remember(
     known = Look(new.picture, noise.contiguous(memory_format=torch.channels_last))
     model, trust = None, torch.zeros_like(new.variance)
     if past is not None and flow is not None:
-        mean, model = warp(torch.cat([past.mean, past.clean]), flow, cubic=True).split(len(new.picture))
+        mean, model = warp(torch.cat([past.mean, past.clean]), flow, cubic=True).chunk(2)
         known, share = join(known, Look(mean, _moved_blocks(past.variance, flow)))
         trust = share.mean(1)
     best = known
@@ -298,7 +300,8 @@ def _opponent(device: torch.device) -> Tensor:
 
 
 def _mix(image: Tensor, matrix: Tensor) -> Tensor:
-    return (matrix @ image.flatten(1)).view_as(image)
+    mixed: Tensor = matrix @ image.flatten(1)
+    return mixed.view_as(image)
 
 
 def _padded(image: Tensor) -> Tensor:
@@ -339,9 +342,9 @@ def _frequency_mean(device: torch.device) -> Tensor:
 
     steps = torch.arange(dct.BLOCK)
     near = ((steps[:, None] - steps).abs() <= 1).float()
-    return (
-        torch.kron(near, near).div_(torch.kron(near, near).sum(1, keepdim=True))[..., None, None].to(device)
-    )
+    weights = torch.kron(near, near)
+    weights /= weights.sum(1, keepdim=True)
+    return weights[..., None, None].to(device)
 
 
 def _local_mean(power: Tensor) -> Tensor:
