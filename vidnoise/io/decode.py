@@ -58,7 +58,7 @@ class Decoder:
         self.gap = False
         self.suspect = 0
 
-    def decode(self, packet: av.Packet | None) -> list[av.VideoFrame]:
+    def decode(self, packet: av.Packet[Any] | None) -> list[av.VideoFrame]:
         """The pictures that became ready; None drains the decoder at the end."""
         import av
 
@@ -83,11 +83,11 @@ class Decoder:
         self.gap, self.suspect = True, DELAY
 
 
-def decoder_for(stream: Any, threads: int) -> av.VideoCodecContext:
+def decoder_for(stream: Any, threads: int) -> Any:
     """The decoder of a stream; for VP8 and VP9 with alpha, which FFmpeg's own decoders drop, that of libvpx."""
     import av
 
-    context = stream.codec_context
+    context: Any = stream.codec_context
     alpha = {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(context.codec.canonical_name)
     if alpha and {k.lower(): v for k, v in stream.metadata.items()}.get("alpha_mode") == "1":
         context = av.CodecContext.create(alpha, "r")

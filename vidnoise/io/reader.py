@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -34,6 +35,9 @@ PRIME_BYTES = 256 << 20
 
 FAILURES = 100
 """Errors in a row, without a packet between them, after which the rest of the input is given up."""
+
+GEN_PTS = 1
+"""FFmpeg's flag for guessing times, AVFMT_FLAG_GENPTS."""
 
 MICRO = Fraction(1, 1_000_000)
 
@@ -72,14 +76,12 @@ class Reader:
         assume_progressive: bool = False,
         seekable: bool = True,
     ) -> None:
-        import av
-
         self.source = source
         self.container = container
         self.losses = Losses()
         self.warnings: list[str] = []
         # PyAV asks FFmpeg to guess missing times from those of later packets, which is a frame off in AVI.
-        container.flags &= ~int(av.container.Flags.gen_pts.value)
+        container.flags &= ~GEN_PTS
         self.lines = stream_lines(container)
         self.covers: dict[int, bytes] = {}
         self.stream = _main_video(container, source)
@@ -100,8 +102,8 @@ class Reader:
         self._last: int | None = None
         self._last_shown: int | None = None
         self._steps: deque[int] = deque(maxlen=8)
-        self._sink: Callable[[av.Packet], None] | None = None
-        self._early: deque[av.Packet] | None = deque()
+        self._sink: Callable[[av.Packet[Any]], None] | None = None
+        self._early: deque[av.Packet[Any]] | None = deque()
         self._ended = False
         self._reached = Fraction(0)
         self._gaps: set[int] = set()
@@ -119,7 +121,7 @@ class Reader:
         self.facts = facts_of(picture if self._carries else None, self.lines.get(self.stream.index, ""))
         self.info = self._describe(picture)
 
-    def attach(self, sink: Callable[[av.Packet], None]) -> None:
+    def attach(self, sink: Callable[[av.Packet[Any]], None]) -> None:
         """Hand every packet of the other streams to `sink`, those already read at once."""
         early, self._early = self._early, None
         for packet in early or ():
@@ -153,8 +155,9 @@ class Reader:
         return name == "image2" or name.endswith("_pipe")
 
     def close(self) -> None:
-        """Release the file. Frames already handed out stay valid."""
-        self._packets.close()
+        """Release the file and end the iteration. Frames already handed out stay valid."""
+        self._ended = True
+        self._ready.clear()
         self.container.close()
 
     def __enter__(self) -> Reader:
@@ -192,7 +195,7 @@ class Reader:
         hint = pipes.hint(self.container.name, self.container.format.name)
         raise InputError(f"{self.source}: no frame of its {codec} video could be decoded{found}{hint}")
 
-    def _decode(self, packet: av.Packet | None) -> list[av.VideoFrame]:
+    def _decode(self, packet: av.Packet[Any] | None) -> list[av.VideoFrame]:
         ready: list[av.VideoFrame] = []
         for frame in self._decoder.decode(packet):
             if not self._timed(frame):
@@ -230,7 +233,7 @@ class Reader:
         late = self._end is not None and time >= self._end
         return not early and not late
 
-    def _demux(self) -> Iterator[av.Packet]:
+    def _demux(self) -> Iterator[av.Packet[Any]]:
         """The packets of the video; all others are handed on as they pass."""
         import av
 
@@ -257,7 +260,7 @@ class Reader:
                 self._check_end()
                 return
 
-    def _is_past_end(self, packet: av.Packet) -> bool:
+    def _is_past_end(self, packet: av.Packet[Any]) -> bool:
         """Note how far the input has been read; True a second after the end of the selected part."""
         if packet.dts is None:
             return False
@@ -278,7 +281,7 @@ class Reader:
             promised = max(promised, self.stream.frames * self._time_base)
         self.losses.truncated = promised - self._reached > max(Fraction(1, 4), duration * MICRO / 100)
 
-    def _hand_on(self, packet: av.Packet) -> None:
+    def _hand_on(self, packet: av.Packet[Any]) -> None:
         stream: Stream = packet.stream
         if is_cover(stream):
             self.covers.setdefault(stream.index, bytes(packet))
@@ -289,7 +292,7 @@ class Reader:
         elif self._sink is not None:
             self._sink(packet)
 
-    def _selected(self, packet: av.Packet) -> bool:
+    def _selected(self, packet: av.Packet[Any]) -> bool:
         """Move a packet of another stream to the output's clock; False where it lies outside the selected part."""
         pts = packet.pts if packet.pts is not None else packet.dts
         if pts is None or not (self.shift or self._end is not None):
@@ -335,7 +338,7 @@ class Reader:
 
 
 def open_reader(
-    source: str | Path,
+    source: str | os.PathLike[str],
     *,
     start: float | None = None,
     duration: float | None = None,
@@ -365,6 +368,7 @@ def open_reader(
 
     from vidnoise.io.sequence import open_sequence
 
+    source = source if isinstance(source, str) else Path(source)
     options: dict[str, Any] = {
         "start": start,
         "duration": duration,
@@ -426,17 +430,17 @@ def _ticks_per_frame(stream: Any, time_base: Fraction) -> int:
     return max(1, round(1 / (rate * time_base)))
 
 
-def _count(stream: Any, container: InputContainer, shift: Fraction, end: Fraction | None) -> int | None:
+def _count(stream: Any, container: Any, shift: Fraction, end: Fraction | None) -> int | None:
     """How many frames there are to come, as far as the header says."""
     rate = stream.average_rate
     if not shift and end is None and stream.frames:
         return int(stream.frames)
     if not rate or not (stream.duration or container.duration):
         return None
-    origin = (container.start_time or 0) * MICRO
+    origin: Fraction = (container.start_time or 0) * MICRO
     length = stream.duration * stream.time_base if stream.duration else container.duration * MICRO
     begin, last = -shift or origin, origin + length
-    return max(0, round((min(last, end or last) - begin) * rate))
+    return max(0, round(float((min(last, end or last) - begin) * rate)))
 
 
 def _check(place: Location) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -155,7 +156,7 @@ class Writer:
             self._timeline.stamp(packet, self._stream.time_base)
             self._mux(packet)
 
-    def _copy(self, packet: av.Packet) -> None:
+    def _copy(self, packet: av.Packet[Any]) -> None:
         """Take a packet of another stream from the reader's thread."""
         copy = self._copies.get(packet.stream_index)
         if copy is None:
@@ -165,7 +166,7 @@ class Writer:
         elif not packet.is_discard and self._reader is not None:
             self._reader.losses.copied += 1
 
-    def _mux(self, packet: av.Packet) -> None:
+    def _mux(self, packet: av.Packet[Any]) -> None:
         with self._lock:
             if not self._closed:
                 self._guard(lambda: self._container.mux(packet))
@@ -221,7 +222,9 @@ class Writer:
         options = self._options
         sound = [c for c in self._choices() if self._is_readable(c)]
         if not sound:
-            raise UsageError(f"{self._target.path.suffix} cannot store {options.codec or 'this video'} readably; .mkv can")
+            raise UsageError(
+                f"{self._target.path.suffix} cannot store {options.codec or 'this video'} readably; .mkv can"
+            )
         chosen = options.crf is not None or options.preset or options.encoder_opts
         failure: OutputError | None = None
         for choice in sound:
@@ -438,11 +441,14 @@ class Writer:
         chapters = []
         shift = reader.shift + self._offset
         for chapter in reader.container.chapters():
-            base = chapter["time_base"]
-            start, end = (chapter[key] + round(shift / base) for key in ("start", "end"))
+            base = chapter["time_base"] or Fraction(1)
+            moved = round(shift / base)
+            start, end = chapter["start"] + moved, chapter["end"] + moved
             last = end if reader.length is None else round(reader.length / base)
             if start < last and end > 0:
-                chapters.append({**chapter, "start": max(0, start), "end": min(end, last)})
+                kept = chapter.copy()
+                kept["start"], kept["end"] = max(0, start), min(end, last)
+                chapters.append(kept)
         if chapters:
             self._container.set_chapters(chapters)
 
@@ -474,7 +480,10 @@ class Writer:
 
 
 def open_writer(
-    target: str | Path, reader: Reader | None, info: StreamInfo, options: OutputOptions | None = None
+    target: str | os.PathLike[str],
+    reader: Reader | None,
+    info: StreamInfo,
+    options: OutputOptions | None = None,
 ) -> Writer | PictureWriter:
     """Start an output file.
 
@@ -489,6 +498,7 @@ def open_writer(
         OutputError: folder, permissions, container or encoder refuse.
     """
     options = options or OutputOptions()
+    target = target if isinstance(target, str) else Path(target)
     if target == "-":
         return _open_stdout(reader, info, options)
     from vidnoise.io.sequence import open_pictures
@@ -541,6 +551,6 @@ def _reason(failure: BaseException) -> str:
     import av
 
     if isinstance(failure, av.error.FFmpegError):
-        log = failure.log[2].strip() if failure.log else ""
+        log = str(failure.log[-1]).strip() if failure.log else ""
         return ": ".join(part for part in (failure.strerror, log) if part)
     return str(getattr(failure, "strerror", "") or failure)
