@@ -83,6 +83,11 @@ class Decoder:
         self.gap, self.suspect = True, DELAY
 
 
+def layout_of(frame: av.VideoFrame) -> str:
+    """FFmpeg's name of a frame's pixel format, also where it lies on a GPU."""
+    return frame.format.name if frame.sw_format is None else frame.sw_format.name
+
+
 def decoder_for(stream: Any, threads: int) -> Any:
     """The decoder of a stream; for VP8 and VP9 with alpha, which FFmpeg's own decoders drop, that of libvpx."""
     import av
@@ -111,7 +116,7 @@ class Conformer:
 
     def __call__(self, frame: av.VideoFrame) -> av.VideoFrame:
         """The picture, converted if need be."""
-        shape = (frame.width, frame.height, frame.format.name, *_codes(frame))
+        shape = (frame.width, frame.height, layout_of(frame), *_codes(frame))
         self.changed = self._last is not None and shape != self._last
         self._last = shape
         if self._first is None:

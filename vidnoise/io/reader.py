@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from vidnoise.errors import InputError, UsageError
 from vidnoise.frame import Frame, StreamInfo
 from vidnoise.io import pipes
 from vidnoise.io.carry import is_cover
-from vidnoise.io.decode import Conformer, Decoder, Losses, decoder_for
+from vidnoise.io.decode import Conformer, Decoder, Losses, decoder_for, layout_of
 from vidnoise.io.facts import facts_of, stream_lines
 from vidnoise.io.interlace import InterlaceGate
 from vidnoise.io.protocols import Location, locate, mask
@@ -56,6 +57,7 @@ class Reader:
         decoder: which decoder works, and why not another.
         container: the opened PyAV container; `stream` is the video stream in it that is decoded.
         lines: FFmpeg's description of each stream, by index.
+        gpu: the device that NVDEC decodes on, None for decoding on the CPU.
         pix_fmt: FFmpeg's name of the decoder's pixel format, of which `info.format` is the planar equivalent.
         facts: HDR, rotation and captions of the first picture.
         covers: the data of cover pictures, by stream index.
@@ -75,6 +77,7 @@ class Reader:
         deinterlace: bool = False,
         assume_progressive: bool = False,
         seekable: bool = True,
+        device: Device | None = None,
     ) -> None:
         self.source = source
         self.container = container
@@ -112,13 +115,21 @@ class Reader:
         self._end: Fraction | None = None
         self._select(start, duration, seekable)
         self._packets = self._demux()
+        self.gpu: Device | None = None
+        if device is not None and device.is_cuda:
+            self._try_gpu(device)
         self._ready = deque(self._prime())
+        from vidnoise.io.planes import pixel_format
+
         picture = self._ready[0]
+        layout = layout_of(picture)
         self.first: Fraction = (picture.pts or 0) * self._time_base
-        self.pix_fmt = picture.format.name
+        self.pix_fmt = pixel_format(layout).name if self.gpu else layout
         # PyAV 18.1 crashes on side data of a PNG with a colour profile: it frees the profile's name twice.
-        self._carries = not self.of_pictures and context.codec.name not in ("png", "apng")
-        self.facts = facts_of(picture if self._carries else None, self.lines.get(self.stream.index, ""))
+        self._carries = not self.gpu and not self.of_pictures and context.codec.name not in ("png", "apng")
+        self.facts = facts_of(
+            picture if self._carries or self.gpu else None, self.lines.get(self.stream.index, "")
+        )
         self.info = self._describe(picture)
 
     def attach(self, sink: Callable[[av.Packet[Any]], None]) -> None:
@@ -175,6 +186,19 @@ class Reader:
             packet = next(self._packets, None)
             self._ended = packet is None
             self._ready.extend(self._decode(packet))
+
+    def _try_gpu(self, device: Device) -> None:
+        """Decode with NVDEC if it can; the packets of the trial are decoded again."""
+        from vidnoise.io.gpu import Trial
+
+        trial = Trial(self.stream, device, self._packets)
+        self._packets = chain(trial.packets, self._packets)
+        if trial.context is None:
+            self.decoder = f"{self.decoder}, because {trial.why}"
+            return
+        self.gpu = device
+        self.decoder = f"NVDEC ({trial.context.codec.canonical_name})"
+        self._decoder = Decoder(trial.context, self.losses)
 
     def _prime(self) -> list[av.VideoFrame]:
         """Read until there is a picture: only a picture tells format, colour and side data for certain."""
@@ -325,7 +349,7 @@ class Reader:
     def _describe(self, picture: av.VideoFrame) -> StreamInfo:
         from vidnoise.io.planes import pixel_format
 
-        format = pixel_format(picture.format.name)
+        format = pixel_format(layout_of(picture))
         return StreamInfo(
             width=picture.width,
             height=picture.height,
@@ -358,6 +382,7 @@ def open_reader(
         threads: of the decoder; 0 means as many as there are processors.
         deinterlace: make whole pictures of interlaced ones with bwdif, one for each.
         assume_progressive: take the pictures as whole, whatever they look like.
+        device: a CUDA device decodes with NVDEC where that can, and frames stay on it.
         rate: numbered pictures a second; 25 if not given.
 
     Raises:
@@ -393,7 +418,7 @@ def open_reader(
         hint = pipes.hint(place.url)
         raise InputError(f"{name} cannot be read as video: {mask(_reason(failure))}{hint}") from failure
     try:
-        return Reader(container, name, seekable=place.seekable, **options)
+        return Reader(container, name, seekable=place.seekable, device=device, **options)
     except BaseException:
         container.close()
         raise
