@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import clips
@@ -14,13 +13,7 @@ from test_files import _captioned, _captions, hdr_clip, streams, through, touche
 from vidnoise.device import Device, choose
 from vidnoise.io import OutputOptions, open_reader
 
-pytestmark = [
-    pytest.mark.cuda,
-    pytest.mark.skipif(
-        not torch.cuda.is_available() and os.environ.get("VIDNOISE_REQUIRE_CUDA") != "1",
-        reason="needs an NVIDIA GPU",
-    ),
-]
+pytestmark = pytest.mark.cuda
 
 
 @pytest.fixture
