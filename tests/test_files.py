@@ -158,7 +158,7 @@ def test_codec_and_depth_of_the_input_are_kept_at_high_quality(
     size = (256, 128) if codec == "dnxhd" else (96, 64)
     clip = Clip(codec=codec, pix_fmt=pix_fmt, options=options, frames=4, size=size, retouch=_see_through)
     source, target = clip.save(tmp_path / f"in.{ext}"), tmp_path / f"out.{ext}"
-    _, writer = through(source, target, change=touched)
+    through(source, target, change=touched)
     with open_reader(source) as before, open_reader(target) as after:
         assert (after.stream.codec_context.codec.canonical_name, after.info.format.name) == (
             made[0],
@@ -189,8 +189,8 @@ def test_no_file_is_written_that_cannot_be_read(tmp_path: Path, codec: str, ext:
     source = clip.save(tmp_path / ("in.mov" if codec == "png" else "in.mkv"))
     through(source, tmp_path / f"out.{ext}")
     assert [clips.number_of(f) for f in clips.decoded(tmp_path / f"out.{ext}")] == list(range(30))
+    pix_fmt = "yuv420p10le" if codec == "rawvideo" else None
     with pytest.raises(UsageError, match=codec):
-        pix_fmt = "yuv420p10le" if codec == "rawvideo" else None
         through(source, tmp_path / f"again.{ext}", OutputOptions(codec=codec, pix_fmt=pix_fmt))
 
 

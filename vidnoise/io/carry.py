@@ -35,7 +35,7 @@ def is_cover(stream: Stream) -> bool:
     return bool(int(getattr(stream, "disposition", 0)) & ATTACHED_PIC)
 
 
-def is_chapter_track(container: Container, stream: Stream) -> bool:
+def is_chapter_track(container: Any, stream: Any) -> bool:
     """Whether a stream holds nothing but the chapter titles of a QuickTime file, one packet for each."""
     if stream.type not in ("subtitle", "data") or "mov" not in container.format.name:
         return False
@@ -64,7 +64,7 @@ def can_hold(format: str, stream: Stream, line: str = "") -> bool:
     return True
 
 
-def add_copy(container: OutputContainer, stream: Stream) -> Stream:
+def add_copy(container: OutputContainer, stream: Stream) -> Any:
     """Add a stream to `container` that takes the packets of `stream` as they are."""
     from av.bitstream import BitStreamFilterContext
 
@@ -137,7 +137,7 @@ class Copy:
     offset: Fraction = Fraction(0)
     last: int | None = None
 
-    def fit(self, packet: av.Packet) -> bool:
+    def fit(self, packet: av.Packet[Any]) -> bool:
         """Make a packet ready for the muxer; False where it must be left out."""
         base = packet.time_base
         if is_cover(self.stream):
@@ -157,7 +157,7 @@ class Copy:
         packet.stream = self.stream
         return True
 
-    def _hidden(self, packet: av.Packet, time: Fraction) -> bool:
+    def _hidden(self, packet: av.Packet[Any], time: Fraction) -> bool:
         """Whether a packet is left out on purpose: an edit list has cut it away, or it lies before zero.
 
         What primes the audio decoder stays where the muxer hides it again, with an edit list or with the
@@ -190,10 +190,47 @@ def plan(
 
 
 ITUNES = frozenset(
-    "title artist album_artist composer album date comment genre copyright grouping lyrics description synopsis show "
-    "episode_id network keywords episode_sort season_number media_type hd_video gapless_playback compilation track disc "
-    "sort_name sort_artist sort_album sort_album_artist sort_composer sort_show encoder creation_time location timecode "
-    "author performer year rating".split()
+    (
+        "title",
+        "artist",
+        "album_artist",
+        "composer",
+        "album",
+        "date",
+        "comment",
+        "genre",
+        "copyright",
+        "grouping",
+        "lyrics",
+        "description",
+        "synopsis",
+        "show",
+        "episode_id",
+        "network",
+        "keywords",
+        "episode_sort",
+        "season_number",
+        "media_type",
+        "hd_video",
+        "gapless_playback",
+        "compilation",
+        "track",
+        "disc",
+        "sort_name",
+        "sort_artist",
+        "sort_album",
+        "sort_album_artist",
+        "sort_composer",
+        "sort_show",
+        "encoder",
+        "creation_time",
+        "location",
+        "timecode",
+        "author",
+        "performer",
+        "year",
+        "rating",
+    )
 )
 """Metadata that QuickTime and MP4 files have a place of their own for."""
 

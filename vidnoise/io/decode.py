@@ -58,7 +58,7 @@ class Decoder:
         self.gap = False
         self.suspect = 0
 
-    def decode(self, packet: av.Packet | None) -> list[av.VideoFrame]:
+    def decode(self, packet: av.Packet[Any] | None) -> list[av.VideoFrame]:
         """The pictures that became ready; None drains the decoder at the end."""
         import av
 
@@ -83,11 +83,16 @@ class Decoder:
         self.gap, self.suspect = True, DELAY
 
 
-def decoder_for(stream: Any, threads: int) -> av.VideoCodecContext:
+def layout_of(frame: av.VideoFrame) -> str:
+    """FFmpeg's name of a frame's pixel format, also where it lies on a GPU."""
+    return frame.format.name if frame.sw_format is None else frame.sw_format.name
+
+
+def decoder_for(stream: Any, threads: int) -> Any:
     """The decoder of a stream; for VP8 and VP9 with alpha, which FFmpeg's own decoders drop, that of libvpx."""
     import av
 
-    context = stream.codec_context
+    context: Any = stream.codec_context
     alpha = {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(context.codec.canonical_name)
     if alpha and {k.lower(): v for k, v in stream.metadata.items()}.get("alpha_mode") == "1":
         context = av.CodecContext.create(alpha, "r")
@@ -111,7 +116,7 @@ class Conformer:
 
     def __call__(self, frame: av.VideoFrame) -> av.VideoFrame:
         """The picture, converted if need be."""
-        shape = (frame.width, frame.height, frame.format.name, *_codes(frame))
+        shape = (frame.width, frame.height, layout_of(frame), *_codes(frame))
         self.changed = self._last is not None and shape != self._last
         self._last = shape
         if self._first is None:

@@ -66,8 +66,20 @@ BY_CODEC = {
 """The encoders of a codec, best first, where they are not the one of the codec's own name."""
 
 FALLBACK = (
-    "libx264 libx264rgb libx265 libsvtav1 libvpx-vp9 ffv1 prores_ks utvideo png mpeg4 mpeg2video libvpx mjpeg"
-).split()
+    "libx264",
+    "libx264rgb",
+    "libx265",
+    "libsvtav1",
+    "libvpx-vp9",
+    "ffv1",
+    "prores_ks",
+    "utvideo",
+    "png",
+    "mpeg4",
+    "mpeg2video",
+    "libvpx",
+    "mjpeg",
+)
 """What is tried, in this order, where the input's own codec cannot be written."""
 
 NVENC = {"h264": "h264_nvenc", "hevc": "hevc_nvenc", "av1": "av1_nvenc"}

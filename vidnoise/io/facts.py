@@ -16,7 +16,6 @@ from vidnoise.io.sidedata import side_data
 
 if TYPE_CHECKING:
     import av
-    from av.container import Container
 
 LOCATIONS = ("unspecified", "left", "center", "topleft", "top", "bottomleft", "bottom")
 """FFmpeg's names of chroma locations, by number."""
@@ -106,7 +105,7 @@ def facts_of(frame: av.VideoFrame | None, line: str) -> Facts:
     )
 
 
-def stream_lines(container: Container) -> dict[int, str]:
+def stream_lines(container: Any) -> dict[int, str]:
     """FFmpeg's own description of each stream, by index.
 
     The only place where PyAV lets chroma location and codec tags be seen; FFmpeg writes them at its verbose

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import av
@@ -51,7 +51,7 @@ class Timeline:
         self._count += 1
         return self._count - 1
 
-    def stamp(self, packet: av.Packet, time_base: Fraction) -> None:
+    def stamp(self, packet: av.Packet[Any], time_base: Fraction) -> None:
         """Put true times, in units of `time_base`, on a packet whose times are counts.
 
         In a coarser time base two frames may fall on one tick; the later one is then moved on.

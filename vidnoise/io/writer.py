@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from vidnoise.colour import Colour
 from vidnoise.errors import OutputError, UsageError, VidnoiseError
 from vidnoise.frame import Frame, StreamInfo
-from vidnoise.io import carry, encoders, pipes
+from vidnoise.io import carry, encoders, gpu, pipes
 from vidnoise.io.encoders import Choice
 from vidnoise.io.facts import LOCATIONS, Facts
 from vidnoise.io.reader import Reader
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from av.container import OutputContainer
 
     from vidnoise.colour import PixelFormat, Planes
+    from vidnoise.device import Device
     from vidnoise.io.sequence import PictureWriter
 
 IN_ORDER = {"av1", "vp8", "vp9"}
@@ -93,7 +95,7 @@ class Writer:
         self._container, self._stream, choice = self._open_encoder()
         self._format, self._colour = self._written_as(choice)
         self.encoder = self._words(choice)
-        self._on_gpu = choice.encoder.name.endswith("_nvenc")
+        self._on_gpu = self._stream.codec_context.pix_fmt == "cuda"
         self._captions = encoders.has_option(choice.encoder.name, "a53cc")
         if reader is not None:
             self._add_others(reader)
@@ -155,7 +157,7 @@ class Writer:
             self._timeline.stamp(packet, self._stream.time_base)
             self._mux(packet)
 
-    def _copy(self, packet: av.Packet) -> None:
+    def _copy(self, packet: av.Packet[Any]) -> None:
         """Take a packet of another stream from the reader's thread."""
         copy = self._copies.get(packet.stream_index)
         if copy is None:
@@ -165,7 +167,7 @@ class Writer:
         elif not packet.is_discard and self._reader is not None:
             self._reader.losses.copied += 1
 
-    def _mux(self, packet: av.Packet) -> None:
+    def _mux(self, packet: av.Packet[Any]) -> None:
         with self._lock:
             if not self._closed:
                 self._guard(lambda: self._container.mux(packet))
@@ -221,7 +223,9 @@ class Writer:
         options = self._options
         sound = [c for c in self._choices() if self._is_readable(c)]
         if not sound:
-            raise UsageError(f"{self._target.path.suffix} cannot store {options.codec or 'this video'} readably; .mkv can")
+            raise UsageError(
+                f"{self._target.path.suffix} cannot store {options.codec or 'this video'} readably; .mkv can"
+            )
         chosen = options.crf is not None or options.preset or options.encoder_opts
         failure: OutputError | None = None
         for choice in sound:
@@ -236,7 +240,9 @@ class Writer:
                 failure = failure or refused
                 continue
             if failure is not None:
-                choice = replace(choice, why=choice.why or str(failure))
+                choice = replace(
+                    choice, why=choice.why or f"{choice.encoder.name} is used, because {failure}"
+                )
             return container, stream, choice
         assert failure is not None
         raise failure
@@ -261,7 +267,7 @@ class Writer:
                 lambda name: name == self._target.codec or encoders.accepts(container, name),
                 asked=asked,
                 asked_format=options.pix_fmt or (self._common_format() if pictures and not asked else None),
-                gpu=getattr(reader, "on_gpu", False),
+                gpu=reader is not None and reader.gpu is not None,
             )
         )
 
@@ -309,12 +315,15 @@ class Writer:
         info, options = self._info, self._options
         name = choice.encoder.name
         settings = encoders.options_of(choice.encoder, options.crf, options.preset, options.encoder_opts)
-        stream: Any = container.add_stream(name, rate=self._rate)
+        settings = encoders.merge(self._settings(container, choice), settings)
+        device = self._encodes_on(choice, settings)
+        acceleration = gpu.accelerator(device) if device else None
+        stream: Any = container.add_stream(name, rate=self._rate, hwaccel=acceleration)
         context = stream.codec_context
         context.width, context.height = info.width, info.height
-        context.pix_fmt = choice.pix_fmt
+        context.pix_fmt = choice.pix_fmt if device is None else _gpu_layout(self._written_as(choice)[0])
         context.thread_count = options.threads
-        context.options = encoders.merge(self._settings(container, choice), settings)
+        context.options = settings
         colour = self._written_as(choice)[1]
         context.colorspace, context.color_range = colour.matrix, colour.range
         context.color_primaries, context.color_trc = colour.primaries, colour.transfer
@@ -330,6 +339,18 @@ class Writer:
             stream.metadata.update(carry.stream_metadata(source, encoded=True))
             stream.disposition = source.disposition
         return stream
+
+    def _encodes_on(self, choice: Choice, settings: Mapping[str, str]) -> Device | None:
+        """The GPU whose memory the encoder takes frames from; None for the CPU's."""
+        from vidnoise.io.planes import goes_to_nvenc
+
+        name, size = choice.encoder.name, (self._info.width, self._info.height)
+        device = self._reader.gpu if self._reader else None
+        format = self._written_as(choice)[0]
+        if device is None or not name.endswith("_nvenc") or not goes_to_nvenc(format, *size):
+            return None
+        works = gpu.encodes_from_gpu(name, _gpu_layout(format), size, settings, device)
+        return device if works else None
 
     def _settings(self, container: OutputContainer, choice: Choice) -> dict[str, str]:
         """What the encoder is told of the source: HDR, chroma location, captions, the order of frames."""
@@ -438,11 +459,14 @@ class Writer:
         chapters = []
         shift = reader.shift + self._offset
         for chapter in reader.container.chapters():
-            base = chapter["time_base"]
-            start, end = (chapter[key] + round(shift / base) for key in ("start", "end"))
+            base = chapter["time_base"] or Fraction(1)
+            moved = round(shift / base)
+            start, end = chapter["start"] + moved, chapter["end"] + moved
             last = end if reader.length is None else round(reader.length / base)
             if start < last and end > 0:
-                chapters.append({**chapter, "start": max(0, start), "end": min(end, last)})
+                kept = chapter.copy()
+                kept["start"], kept["end"] = max(0, start), min(end, last)
+                chapters.append(kept)
         if chapters:
             self._container.set_chapters(chapters)
 
@@ -474,7 +498,10 @@ class Writer:
 
 
 def open_writer(
-    target: str | Path, reader: Reader | None, info: StreamInfo, options: OutputOptions | None = None
+    target: str | os.PathLike[str],
+    reader: Reader | None,
+    info: StreamInfo,
+    options: OutputOptions | None = None,
 ) -> Writer | PictureWriter:
     """Start an output file.
 
@@ -489,6 +516,7 @@ def open_writer(
         OutputError: folder, permissions, container or encoder refuse.
     """
     options = options or OutputOptions()
+    target = target if isinstance(target, str) else Path(target)
     if target == "-":
         return _open_stdout(reader, info, options)
     from vidnoise.io.sequence import open_pictures
@@ -513,6 +541,11 @@ def _open_stdout(reader: Reader | None, info: StreamInfo, options: OutputOptions
         raise
     writer.warnings += pipes.losses(format, info)
     return writer
+
+
+def _gpu_layout(format: PixelFormat) -> str:
+    """How `planes.to_av` lays out 4:2:0 in a GPU's memory."""
+    return "nv12" if format.depth == 8 else "p010le"
 
 
 def _check_format(name: str) -> None:
@@ -541,6 +574,6 @@ def _reason(failure: BaseException) -> str:
     import av
 
     if isinstance(failure, av.error.FFmpegError):
-        log = failure.log[2].strip() if failure.log else ""
+        log = str(failure.log[-1]).strip() if failure.log else ""
         return ": ".join(part for part in (failure.strerror, log) if part)
     return str(getattr(failure, "strerror", "") or failure)
