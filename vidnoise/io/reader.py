@@ -16,6 +16,7 @@ from vidnoise.errors import InputError, UsageError
 from vidnoise.frame import Frame, StreamInfo
 from vidnoise.io import pipes
 from vidnoise.io.carry import is_cover
+from vidnoise.io.continuity import Continuity
 from vidnoise.io.decode import Conformer, Decoder, Losses, decoder_for, layout_of
 from vidnoise.io.facts import facts_of, stream_lines
 from vidnoise.io.interlace import InterlaceGate
@@ -108,6 +109,7 @@ class Reader:
         self._sink: Callable[[av.Packet[Any]], None] | None = None
         self._early: deque[av.Packet[Any]] | None = deque()
         self._ended = False
+        self._continuity = Continuity(container.format.name)
         self._reached = Fraction(0)
         self._gaps: set[int] = set()
         self.shift = Fraction(0)
@@ -268,6 +270,7 @@ class Reader:
                     failures = 0
                     if not packet.size:
                         continue
+                    self._join(packet)
                     if self._is_past_end(packet):
                         return
                     if packet.stream_index == self.stream.index:
@@ -283,6 +286,16 @@ class Reader:
             else:
                 self._check_end()
                 return
+
+    def _join(self, packet: av.Packet[Any]) -> None:
+        """Make the times go on where the input's clock jumps."""
+        jumped = self._continuity.join(packet)
+        if jumped and packet.stream_index == self.stream.index:
+            moved = round(self.shift / self._time_base)
+            self._gaps.add((packet.pts if packet.pts is not None else packet.dts or 0) + moved)
+        if jumped and len(self._continuity.jumps) == 1:
+            at = float(self._continuity.jumps[0])
+            self.warnings.append(f"the input's clock jumps at {at:.2f} s; what follows is joined on")
 
     def _is_past_end(self, packet: av.Packet[Any]) -> bool:
         """Note how far the input has been read; True a second after the end of the selected part."""
