@@ -157,7 +157,7 @@ class Clip:
         stream.width, stream.height = self.size
         stream.pix_fmt = self.pix_fmt
         stream.codec_context.time_base = 1 / Fraction(self.rate)
-        stream.time_base = self.time_base
+        stream.time_base = 1 / Fraction(self.rate) if container.format.name == "avi" else self.time_base
         stream.metadata.update(self.video_metadata)
         if self.prepare:
             self.prepare(stream)
@@ -169,7 +169,9 @@ class Clip:
         step = max(1, round(1 / (Fraction(self.rate) * self.time_base)))
         for number in [*range(len(times)), None]:
             for packet in stream.encode(None if number is None else self.frame(number)):
-                order = packet.dts
+                # x265 leaves the field unset where a clip is shorter than its delay.
+                known = packet.dts is not None and -64 <= packet.dts <= packet.pts
+                order = packet.dts if known else packet.pts
                 packet.pts = times[packet.pts]
                 packet.dts = times[order] if order >= 0 else times[0] + order * step
                 packet.time_base, packet.duration = self.time_base, step

@@ -56,7 +56,8 @@ def streams(path: Path) -> list[tuple[str, str | None]]:
     """Type and codec of every stream."""
     with av.open(str(path)) as container:
         return [
-            (s.type, s.codec_context.codec.canonical_name if s.codec_context else None) for s in container.streams
+            (s.type, s.codec_context.codec.canonical_name if s.codec_context else None)
+            for s in container.streams
         ]
 
 
@@ -157,7 +158,7 @@ def test_codec_and_depth_of_the_input_are_kept_at_high_quality(
     size = (256, 128) if codec == "dnxhd" else (96, 64)
     clip = Clip(codec=codec, pix_fmt=pix_fmt, options=options, frames=4, size=size, retouch=_see_through)
     source, target = clip.save(tmp_path / f"in.{ext}"), tmp_path / f"out.{ext}"
-    _, writer = through(source, target, change=touched)
+    through(source, target, change=touched)
     with open_reader(source) as before, open_reader(target) as after:
         assert (after.stream.codec_context.codec.canonical_name, after.info.format.name) == (
             made[0],
@@ -184,12 +185,12 @@ def test_a_codec_without_encoder_is_replaced_and_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("codec", "ext"), [("ffv1", "ts"), ("png", "ts"), ("rawvideo", "avi")])
 def test_no_file_is_written_that_cannot_be_read(tmp_path: Path, codec: str, ext: str) -> None:
-    clip = Clip(codec="png" if codec == "png" else "ffv1", pix_fmt="gray", options={}, frames=3)
+    clip = Clip(codec="png" if codec == "png" else "ffv1", pix_fmt="gray", options={}, frames=30)
     source = clip.save(tmp_path / ("in.mov" if codec == "png" else "in.mkv"))
     through(source, tmp_path / f"out.{ext}")
-    assert [clips.number_of(f) for f in clips.decoded(tmp_path / f"out.{ext}")] == [0, 1, 2]
+    assert [clips.number_of(f) for f in clips.decoded(tmp_path / f"out.{ext}")] == list(range(30))
+    pix_fmt = "yuv420p10le" if codec == "rawvideo" else None
     with pytest.raises(UsageError, match=codec):
-        pix_fmt = "yuv420p10le" if codec == "rawvideo" else None
         through(source, tmp_path / f"again.{ext}", OutputOptions(codec=codec, pix_fmt=pix_fmt))
 
 
@@ -240,7 +241,11 @@ def test_a_second_video_is_copied_and_the_cover_before_the_video_is_not_taken_fo
     second = Extra("mjpeg", [(i * 0.04, 0.04, still) for i in range(5)], size=(96, 64))
     source = Clip(extras=[second], attachments=[("cover.jpg", "image/jpeg", still)]).save(tmp_path / "in.mkv")
     through(source, tmp_path / "out.mkv")
-    assert [codec for kind, codec in streams(tmp_path / "out.mkv") if kind == "video"] == ["h264", "mjpeg", "mjpeg"]
+    assert [codec for kind, codec in streams(tmp_path / "out.mkv") if kind == "video"] == [
+        "h264",
+        "mjpeg",
+        "mjpeg",
+    ]
     assert clips.packets(tmp_path / "out.mkv", 1) == clips.packets(source, 1)
 
 
@@ -258,7 +263,10 @@ def test_chapters_metadata_and_dispositions_are_kept(tmp_path: Path, ext: str) -
     through(source, target)
     with av.open(str(source)) as before, av.open(str(target)) as after:
         assert [c["metadata"]["title"] for c in after.chapters()] == ["Anfang", "Schluss"]
-        times = [[(c["start"] * c["time_base"], c["end"] * c["time_base"]) for c in f.chapters()] for f in (before, after)]
+        times = [
+            [(c["start"] * c["time_base"], c["end"] * c["time_base"]) for c in f.chapters()]
+            for f in (before, after)
+        ]
         assert times[0] == times[1]
         assert len(after.streams) == len(before.streams)
         assert after.metadata["title"] == "Wasser"
@@ -323,3 +331,344 @@ def _captioned(folder: Path) -> Path:
     marked = folder / "captions.h264"
     marked.write_bytes(data)
     return marked
+
+
+def hdr_clip(folder: Path, ext: str = "mp4", **changes: Any) -> Path:
+    """A short HDR10 clip: BT.2020, PQ, mastering display and content light, chroma sited top left."""
+
+    def tag(stream: Any) -> None:
+        context = stream.codec_context
+        context.colorspace, context.color_primaries, context.color_trc, context.color_range = 9, 9, 16, 1
+        context.options = {**context.options, "chroma_sample_location": "topleft"}
+
+    clip = Clip(codec="libx265", options={"crf": "8", **HDR}, pix_fmt="yuv420p10le", prepare=tag, frames=4)
+    return replace(clip, **changes).save(folder / f"hdr.{ext}")
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc", "av1"])
+@pytest.mark.parametrize("ext", ["mp4", "mkv"])
+def test_hdr_metadata_and_colour_tags_reach_the_encoder(tmp_path: Path, codec: str, ext: str) -> None:
+    source = hdr_clip(tmp_path)
+    _, writer = through(
+        source, tmp_path / f"out.{ext}", OutputOptions(codec=codec, threads=1), change=touched
+    )
+    assert writer.warnings == []
+    before, after = side_data(source), side_data(tmp_path / f"out.{ext}")
+    assert after["CONTENT_LIGHT_LEVEL"] == before["CONTENT_LIGHT_LEVEL"]
+    a, b = (_ratios(data["MASTERING_DISPLAY_METADATA"]) for data in (before, after))
+    np.testing.assert_allclose(a, b, rtol=0.02, atol=1e-4)
+    with open_reader(source) as first, open_reader(tmp_path / f"out.{ext}") as second:
+        assert second.info.colour == first.info.colour
+        assert (second.info.colour.chroma_location, second.info.colour.transfer) == (3, 16)
+        assert second.info.format == first.info.format
+
+
+def _ratios(mastering: bytes) -> list[float]:
+    numbers = struct.unpack("20i", mastering[:80])
+    return [a / b for a, b in zip(numbers[::2], numbers[1::2], strict=True)]
+
+
+def test_an_encoder_that_cannot_write_hdr_metadata_says_so(tmp_path: Path) -> None:
+    _, writer = through(hdr_clip(tmp_path), tmp_path / "out.mkv", OutputOptions(codec="ffv1"))
+    assert [w for w in writer.warnings if "mastering-display" in w and "hevc" in w]
+
+
+@pytest.mark.parametrize("full", [1, 2])
+@pytest.mark.parametrize("codec", ["libx264", "libx265", "libsvtav1", "libvpx-vp9"])
+def test_range_matrix_and_transfer_tags_are_kept(tmp_path: Path, codec: str, full: int) -> None:
+    def tag(stream: Any) -> None:
+        context = stream.codec_context
+        context.colorspace, context.color_primaries, context.color_trc, context.color_range = 1, 1, 1, full
+
+    source = Clip(codec=codec, options={}, prepare=tag, frames=2).save(tmp_path / "in.mkv")
+    through(source, tmp_path / "out.mp4")
+    with open_reader(source) as first, open_reader(tmp_path / "out.mp4") as second:
+        assert second.info.colour == first.info.colour
+        assert second.info.colour.range == full
+
+
+def test_video_without_tags_stays_without(tmp_path: Path) -> None:
+    source = Clip(frames=2).save(tmp_path / "in.mp4")
+    through(source, tmp_path / "out.mp4", change=touched)
+    frame = clips.decoded(tmp_path / "out.mp4")[0]
+    assert (frame.colorspace, frame.color_primaries, frame.color_trc, frame.color_range) == (2, 2, 2, 0)
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libsvtav1", "mpeg4", "prores_ks"])
+def test_rotation_and_sample_shape_are_kept(tmp_path: Path, codec: str) -> None:
+    def turn(stream: Any) -> None:
+        stream.set_display_rotation(90, hflip=True)
+        stream.codec_context.sample_aspect_ratio = Fraction(4, 3)
+
+    pix_fmt = "yuv422p10le" if codec == "prores_ks" else "yuv420p"
+    ext = "mp4" if codec == "libsvtav1" else "mov"
+    clip = Clip(codec=codec, pix_fmt=pix_fmt, options={}, prepare=turn, frames=2)
+    source, target = clip.save(tmp_path / f"in.{ext}"), tmp_path / f"out.{ext}"
+    through(source, target)
+    assert side_data(target)["DISPLAYMATRIX"] == side_data(source)["DISPLAYMATRIX"]
+    with av.open(str(target)) as out:
+        assert out.streams.video[0].sample_aspect_ratio == Fraction(4, 3)
+
+
+def test_rotation_that_the_container_cannot_hold_is_reported(tmp_path: Path) -> None:
+    source = Clip(prepare=lambda s: s.set_display_rotation(90), frames=2).save(tmp_path / "in.mp4")
+    _, writer = through(source, tmp_path / "out.ts")
+    assert [w for w in writer.warnings if "rotation" in w and ".mp4" in w]
+
+
+@pytest.mark.parametrize("codec", ["libsvtav1", "libx264"])
+def test_sample_shape_in_matroska_is_kept_or_reported(tmp_path: Path, codec: str) -> None:
+    def wide(stream: Any) -> None:
+        stream.codec_context.sample_aspect_ratio = Fraction(4, 3)
+
+    source = Clip(codec=codec, options={}, prepare=wide, frames=2).save(tmp_path / "in.mp4")
+    _, writer = through(source, tmp_path / "out.mkv")
+    with av.open(str(tmp_path / "out.mkv")) as out:
+        kept = out.streams.video[0].sample_aspect_ratio == Fraction(4, 3)
+    assert kept != bool([w for w in writer.warnings if "4:3" in w and ".mp4" in w])
+
+
+# What the user chooses
+
+
+def test_options_reach_the_encoder(tmp_path: Path) -> None:
+    source = Clip(frames=10, draw=_noise).save(tmp_path / "in.mp4")
+    sizes = {}
+    for crf in (20, 40):
+        options = OutputOptions(
+            codec="libx264", crf=crf, preset="ultrafast", encoder_opts={"g": "2"}, threads=1
+        )
+        through(source, tmp_path / f"{crf}.mp4", options)
+        sizes[crf] = (tmp_path / f"{crf}.mp4").stat().st_size
+        with av.open(str(tmp_path / f"{crf}.mp4")) as out:
+            assert [p.is_keyframe for p in out.demux(video=0) if p.size].count(True) == 5
+    assert sizes[40] < sizes[20] / 2
+
+
+def _noise(number: int) -> Any:
+    return np.random.default_rng(number).integers(0, 256, (64, 96, 3)).astype(np.uint8)
+
+
+def test_audio_can_be_left_out(tmp_path: Path) -> None:
+    source = Clip(audio="aac").save(tmp_path / "in.mp4")
+    _, writer = through(source, tmp_path / "out.mp4", OutputOptions(audio="none"))
+    assert streams(tmp_path / "out.mp4") == [("video", "h264")]
+    assert writer.warnings == []
+
+
+def test_a_pixel_format_can_be_chosen(tmp_path: Path) -> None:
+    source = Clip(frames=3).save(tmp_path / "in.mp4")
+    through(source, tmp_path / "out.mp4", OutputOptions(pix_fmt="yuv420p10le"))
+    frames = clips.decoded(tmp_path / "out.mp4")
+    assert [f.format.name for f in frames] == ["yuv420p10le"] * 3
+    error = frames[1].to_ndarray(format="gray").astype(float) - clips.decoded(source)[1].to_ndarray(
+        format="gray"
+    )
+    assert np.abs(error).mean() < 1
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (OutputOptions(codec="h265x"), "h265x"),
+        (OutputOptions(codec="libx246"), "did you mean 'libx26"),
+        (OutputOptions(pix_fmt="yuv421p"), "yuv421p"),
+        (OutputOptions(codec="ffv1", crf=20), "--crf"),
+        (OutputOptions(codec="mjpeg", preset="slow"), "--preset"),
+        (OutputOptions(codec="libx264", encoder_opts={"tuen": "film"}), "tune"),
+        (OutputOptions(codec="libx264", preset="quick"), "quick"),
+        (OutputOptions(codec="libx264", pix_fmt="yuv420p12le"), "--pix-fmt"),
+        (OutputOptions(codec="libvpx-vp9"), ".mkv"),
+        (OutputOptions(audio="loud"), "loud"),
+    ],
+)
+def test_a_wrong_option_is_explained_and_leaves_nothing(
+    tmp_path: Path, options: OutputOptions, words: str
+) -> None:
+    ext = "ts" if options.codec == "libvpx-vp9" else "mp4"
+    source = Clip(frames=2).save(tmp_path / "in.mp4")
+    with pytest.raises(VidnoiseError, match=words):
+        through(source, tmp_path / f"out.{ext}", options)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in.mp4"]
+
+
+def test_a_hardware_encoder_that_is_not_there_is_replaced(tmp_path: Path) -> None:
+    source = Clip(frames=3, size=(256, 128)).save(tmp_path / "in.mp4")
+    _, writer = through(source, tmp_path / "out.mp4", OutputOptions(codec="h264_nvenc"))
+    assert len(clips.decoded(tmp_path / "out.mp4")) == 3
+    assert "h264_nvenc" in writer.encoder
+    if "libx264" in writer.encoder:
+        assert "h264_nvenc cannot be used here" in writer.warnings[0]
+
+
+def test_frames_without_a_reader_make_a_file(tmp_path: Path) -> None:
+    info = StreamInfo(width=64, height=48, rate=Fraction(10))
+    writer = open_writer(tmp_path / "out.mp4", None, info)
+    for index in range(5):
+        writer.write(Frame(pts=index * 100, image=torch.full((3, 48, 64), index / 5)))
+    writer.finish()
+    assert clips.times(tmp_path / "out.mp4") == [Fraction(i, 10) for i in range(5)]
+    means = [f.to_ndarray(format="rgb24").mean() for f in clips.decoded(tmp_path / "out.mp4")]
+    np.testing.assert_allclose(means, [i * 51 for i in range(5)], atol=3)
+
+
+# The place on disk
+
+
+def test_an_existing_file_needs_overwrite(tmp_path: Path) -> None:
+    source = Clip(frames=3).save(tmp_path / "in.mp4")
+    target = tmp_path / "out.mp4"
+    target.write_bytes(b"precious")
+    with pytest.raises(UsageError, match="--overwrite"):
+        through(source, target)
+    assert target.read_bytes() == b"precious"
+    through(source, target, OutputOptions(overwrite=True))
+    assert len(clips.decoded(target)) == 3
+
+
+@pytest.mark.parametrize("link", ["same", "hard", "symbolic", "dotted"])
+def test_the_input_is_never_the_output(tmp_path: Path, link: str) -> None:
+    source = Clip(frames=3).save(tmp_path / "in.mp4")
+    before = source.read_bytes()
+    target = tmp_path / "out.mp4"
+    if link == "hard":
+        target.hardlink_to(source)
+    elif link == "symbolic":
+        target.symlink_to(source)
+    else:
+        (tmp_path / "sub").mkdir()
+        target = source if link == "same" else tmp_path / "sub" / ".." / "in.mp4"
+    with pytest.raises(UsageError, match="input itself"):
+        through(source, target, OutputOptions(overwrite=True))
+    assert source.read_bytes() == before
+
+
+def test_the_final_name_appears_only_when_the_file_is_whole(tmp_path: Path) -> None:
+    source = Clip(frames=6).save(tmp_path / "in.mp4")
+    target = tmp_path / "out.mp4"
+    with open_reader(source) as reader:
+        writer = open_writer(target, reader, reader.info)
+        for frame in reader:
+            writer.write(frame)
+            assert not target.exists()
+        writer.finish()
+    assert target.exists()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in.mp4", "out.mp4"]
+
+
+def test_aborting_leaves_nothing_and_keeps_what_was_there(tmp_path: Path) -> None:
+    source = Clip(frames=6).save(tmp_path / "in.mp4")
+    target = tmp_path / "out.mp4"
+    target.write_bytes(b"old")
+    with open_reader(source) as reader:
+        writer = open_writer(target, reader, reader.info, OutputOptions(overwrite=True))
+        writer.write(next(iter(reader)))
+        writer.abort()
+        writer.abort()
+    assert target.read_bytes() == b"old"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in.mp4", "out.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "words"),
+    [
+        ("missing/out.mp4", OutputError, "mkdir"),
+        ("folder", OutputError, "folder"),
+        ("out.xyz", UsageError, ".mp4"),
+        ("out", UsageError, ".mp4"),
+        ("/dev/full", OutputError, "regular"),
+    ],
+)
+def test_a_target_that_cannot_be_written_is_explained(
+    tmp_path: Path, name: str, error: type[VidnoiseError], words: str
+) -> None:
+    (tmp_path / "folder").mkdir()
+    source = Clip(frames=2).save(tmp_path / "in.mp4")
+    with pytest.raises(error, match=words):
+        through(source, tmp_path / name, OutputOptions(overwrite=True))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["folder", "in.mp4"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_without_permission_is_explained(tmp_path: Path) -> None:
+    source = Clip(frames=2).save(tmp_path / "in.mp4")
+    (tmp_path / "locked").mkdir(mode=0o500)
+    with pytest.raises(OutputError, match="cannot write in"):
+        through(source, tmp_path / "locked" / "out.mp4")
+
+
+def test_a_full_disk_is_reported_and_leaves_nothing(tmp_path: Path) -> None:
+    """A limit on file sizes stands in for the full disk: the same call fails, in a process of its own."""
+    source = Clip(frames=30, draw=_noise, size=(96, 64)).save(tmp_path / "in.mkv")
+    script = textwrap.dedent(
+        """
+        import resource, signal, sys
+        from vidnoise.errors import OutputError
+        from vidnoise.io import OutputOptions, open_reader, open_writer
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
+        with open_reader(sys.argv[1]) as reader:
+            writer = open_writer(sys.argv[2], reader, reader.info, OutputOptions(codec="ffv1"))
+            try:
+                for frame in reader:
+                    writer.write(frame)
+                writer.finish()
+            except OutputError as error:
+                writer.abort()
+                print(error)
+                sys.exit(7)
+        """
+    )
+    command = [sys.executable, "-c", script, str(source), str(tmp_path / "out.mkv")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 7, done.stderr
+    assert "out.mkv" in done.stdout
+    assert [p.name for p in tmp_path.iterdir()] == ["in.mkv"]
+
+
+# Streams that change
+
+
+@pytest.mark.parametrize(
+    ("second", "words"),
+    [
+        ({"size": (128, 96)}, "from 96x64 yuv420p to 128x96 yuv420p"),
+        ({"pix_fmt": "yuv444p"}, "from 96x64 yuv420p to 96x64 yuv444p"),
+        ({"prepare": lambda stream: _tag(stream, 6, 2)}, "matrix or range"),
+    ],
+    ids=["size", "format", "colour"],
+)
+def test_a_stream_that_changes_is_brought_to_its_beginning(
+    tmp_path: Path, second: dict[str, Any], words: str
+) -> None:
+    options = {"bf": "0", "crf": "4"}
+    clip = Clip(
+        frames=6, format="mpegts", options=options, start=1, prepare=lambda stream: _tag(stream, 1, 1)
+    )
+    clip.save(tmp_path / "a.ts")
+    replace(clip, start=1 + Fraction(6, 25), **second).save(tmp_path / "b.ts")
+    joined = tmp_path / "in.ts"
+    joined.write_bytes((tmp_path / "a.ts").read_bytes() + (tmp_path / "b.ts").read_bytes())
+    cuts: list[bool] = []
+    reader, _ = through(joined, tmp_path / "out.mkv", change=lambda frame: cuts.append(frame.cut) or frame)
+    frames = clips.decoded(tmp_path / "out.mkv")
+    assert [clips.number_of(f) for f in frames] == [0, 1, 2, 3, 4, 5] * 2
+    assert {(f.width, f.height, f.format.name) for f in frames} == {(96, 64, "yuv420p")}
+    assert words in " ".join(reader.warnings)
+    assert cuts.index(True) == 6
+
+
+def _tag(stream: Any, matrix: int, span: int) -> None:
+    context = stream.codec_context
+    context.colorspace = context.color_primaries = context.color_trc = matrix
+    context.color_range = span
+
+
+def test_an_input_without_video_is_refused(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "in.wav"), "w") as out:
+        stream = out.add_stream("pcm_s16le", rate=48000, layout="mono")
+        sound = av.AudioFrame.from_ndarray(clips.beeps(0.1), format="s16", layout="mono")
+        sound.sample_rate = 48000
+        out.mux(stream.encode(sound))
+    with pytest.raises(InputError, match="no video to clean; it holds audio"):
+        open_reader(tmp_path / "in.wav")

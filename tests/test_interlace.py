@@ -10,6 +10,7 @@ import pytest
 import skimage.data
 
 from vidnoise.errors import InputError, UsageError
+from vidnoise.io import open_reader
 from vidnoise.io.interlace import InterlaceGate
 
 HEIGHT, WIDTH = 240, 320
@@ -167,6 +168,19 @@ def test_deinterlacing_a_flagged_file_keeps_every_frame(tmp_path):
     out = through(gate(deinterlace=True, field_order=order), given)
     assert [f.pts for f in out] == [f.pts for f in given]
     assert all(psnr(gray(out[t]), moment(t)) > psnr(gray(given[t]), moment(t)) + 3 for t in range(15))
+
+
+def test_a_file_is_refused_or_cleaned_on_opening(tmp_path):
+    path = flagged_file(tmp_path / "tff.mp4", (woven(t, "top") for t in range(30)))
+    with pytest.raises(InputError, match=r"tff\.mp4 is interlaced \(top field first\)"):
+        open_reader(path)
+    with open_reader(path, assume_progressive=True) as reader:
+        times = [frame.pts for frame in reader]
+    with open_reader(path, deinterlace=True) as reader:
+        cleaned = list(reader)
+    assert [frame.pts for frame in cleaned] == times
+    assert len(times) == 30
+    assert all(psnr(cleaned[t].planes[0].numpy(), moment(t)) > 25 for t in range(30))
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3])

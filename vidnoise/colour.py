@@ -1,11 +1,13 @@
 """Pixel formats and colour: planes of integers to RGB floats and back, without loss.
 
-Code points are those of ITU-T H.273 (the same numbers as in FFmpeg): matrix, primaries and transfer 2 mean "not said".
+Code points are those of ITU-T H.273 (the same numbers as in FFmpeg): matrix, primaries and transfer 2 mean
+"not said".
 
-`from_rgb` undoes `to_rgb` exactly, for every combination of integers and for subsampled chroma too. The matrices are
-inverses of each other, RGB is not clipped, and the filter that thins chroma out in `from_rgb` is a left inverse of the
-one that spreads it in `to_rgb`, edges and odd sizes included. Both are symmetric pairs of the biorthogonal wavelet kind
-(Cohen, Daubechies and Feauveau, 1992; Le Gall and Tabatabai, 1988), whose detail band is left out; see `Siting`.
+`from_rgb` undoes `to_rgb` exactly, for every combination of integers and for subsampled chroma too. The
+matrices are inverses of each other, RGB is not clipped, and the filter that thins chroma out in `from_rgb` is
+a left inverse of the one that spreads it in `to_rgb`, edges and odd sizes included. Each two are the low-pass
+filters of a biorthogonal wavelet (Cohen, Daubechies and Feauveau, 1992; Le Gall and Tabatabai, 1988); see
+`Siting`.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 if TYPE_CHECKING:
     import torch
@@ -32,7 +34,7 @@ BT709_HEIGHT = 720
 class PixelFormat:
     """A planar integer pixel format, named as FFmpeg names it (`yuv420p10le`, `gbrap`, `gray`).
 
-    `depth` is in bits a sample; `chroma_w` and `chroma_h` are the base-2 logarithms of the chroma subsampling.
+    `depth` is in bits a sample; `chroma_w` and `chroma_h` are base-2 logarithms of the chroma subsampling.
     Planes are in FFmpeg's order: Y, U, V; G, B, R; or gray; then alpha where `alpha` is true.
     """
 
@@ -62,8 +64,8 @@ class PixelFormat:
 class Colour:
     """What a stream says of its colour, as it says it; `resolved()` fills what it leaves open.
 
-    `range`: 0 not said, 1 limited ("tv"), 2 full ("pc"). `chroma_location`: 0 not said, 1 left, 2 centre, 3 top left,
-    4 top, 5 bottom left, 6 bottom (FFmpeg's AVChromaLocation).
+    `range`: 0 not said, 1 limited ("tv"), 2 full ("pc"). `chroma_location`: 0 not said, 1 left, 2 centre,
+    3 top left, 4 top, 5 bottom left, 6 bottom (FFmpeg's AVChromaLocation).
     """
 
     matrix: int = UNSPECIFIED
@@ -73,7 +75,11 @@ class Colour:
     chroma_location: int = 0
 
     def resolved(self, height: int, family: str) -> Colour:
-        """What to compute with: BT.601 below 720 lines and BT.709 from there, limited range for YUV, left-sited chroma."""
+        """What to compute with where the stream does not say.
+
+        BT.601 below 720 lines and BT.709 from there, limited range for YUV and full for the rest, left-sited
+        chroma.
+        """
         matrix = self.matrix
         if family == "yuv" and matrix in (UNSPECIFIED, 0, 3):
             matrix = 1 if height >= BT709_HEIGHT else 6
@@ -84,41 +90,42 @@ class Colour:
 def to_rgb(planes: Planes, format: PixelFormat, colour: Colour) -> Tensor:
     """The picture as RGB floats.
 
-    Matrices (H.273): 1 BT.709; 4 FCC; 5 and 6 BT.601; 7 SMPTE 240M; 8, 16 and 17 YCgCo; 9 and 10 BT.2020. The
-    rest are approximated so that the way back stays exact: 11, 14 (ICtCp) and 15, which are not linear in R'G'B', and
-    12 and 13 (derived from the primaries) are computed as BT.2020 where the primaries are BT.2020's or not linear, else as
-    BT.709. Identity (0) and reserved (3) tags on YUV planes are taken for a tag left out, see `Colour.resolved`.
+    Matrices (H.273): 1 BT.709; 4 FCC; 5 and 6 BT.601; 7 SMPTE 240M; 8 YCgCo; 9 BT.2020.
+
+    Others are approximated, and the way back is exact all the same. 10 (BT.2020 with constant luminance), 11,
+    14 (ICtCp) and 15, which are not linear in R'G'B', are computed as BT.2020; 12 and 13, which are derived
+    from the primaries, as BT.2020 or BT.709; 16 and 17 (YCgCo-R) as YCgCo. Identity (0) and reserved (3) on
+    YUV planes are taken for a tag left out, see `Colour.resolved`.
 
     Args:
-        planes: integer tensors (H,W), chroma (ceil(H / 2^chroma_h), ceil(W / 2^chroma_w)); alpha is not looked at.
+        planes: integer tensors (H,W), chroma (ceil(H / 2^chroma_h), ceil(W / 2^chroma_w)); alpha is left out.
         format: how to read them, at most 16 bits a sample.
         colour: matrix, range and chroma location, as tagged.
 
     Returns:
         (3,H,W) float32 on the planes' device, as encoded (not linear light), nominally 0..1 and not clipped.
     """
-    import torch
-
     ops = _ops(planes[0])
     height, width = planes[0].shape
-    image = torch.empty((3, height, width), dtype=torch.float32, device=planes[0].device)
+    image: Tensor = ops.picture(height, width)
     out = ops.array(image)
     sources = [ops.array(plane) for plane in planes[: format.colour_planes]]
     code = _code_of(format, colour, height)
     if format.family == "yuv":
         _yuv_to_rgb(ops, sources, out, format, code)
-    else:
-        order = (0, 0, 0) if format.family == "gray" else (2, 0, 1)
-        for target, index in zip(out, order, strict=True):
-            ops.combine([(sources[index], code.decode[0][0])], code.decode[0][3], target)
+        return image
+    order = (0, 0, 0) if format.family == "gray" else (2, 0, 1)
+    weight, bias = code.decode[0]
+    for target, index in zip(out, order, strict=True):
+        ops.combine([(sources[index], weight)], bias, target)
     return image
 
 
 def from_rgb(image: Tensor, format: PixelFormat, colour: Colour) -> Planes:
     """The colour planes of an RGB picture; undoes `to_rgb` exactly. Alpha is left to the caller.
 
-    Codes are rounded to nearest and clipped to what the format can hold (0..peak), not to the limited range, since
-    real video goes beyond it. Gray takes the luma. Matrices as in `to_rgb`.
+    Codes are rounded to nearest and clipped to what the format can hold (0..peak), not to the limited range,
+    since real video goes beyond it. Gray takes the luma. Matrices as in `to_rgb`.
 
     Args:
         image: (3,H,W) floats, nominally 0..1.
@@ -143,11 +150,12 @@ def from_rgb(image: Tensor, format: PixelFormat, colour: Colour) -> Planes:
     code = _code_of(format, colour, height)
     if format.family == "yuv":
         _rgb_to_yuv(ops, (red, green, blue), targets, format, code)
-    elif format.family == "gray":
-        ops.combine(_terms((red, green, blue), code.encode[0]), code.encode[0][3], targets[0], format.peak)
-    else:
-        for source, target in zip((green, blue, red), targets, strict=True):
-            ops.combine([(source, code.encode[0][0])], code.encode[0][3], target, format.peak)
+        return planes
+    weight, bias = code.encode[0]
+    gray = format.family == "gray"
+    sources = [ops.combine(_terms((red, green, blue), code.light))] if gray else [green, blue, red]
+    for source, target in zip(sources, targets, strict=True):
+        ops.combine([(source, weight)], bias, target, format.peak)
     return planes
 
 
@@ -181,18 +189,20 @@ _YCGCO = (8, 16, 17)
 _NOT_LINEAR = (11, 14, 15)
 _BT2020_PRIMARIES = 9
 
-Row = tuple[float, float, float, float]
+Row = tuple[float, ...]
+"""Weights of some planes, then what to add."""
 
 
 class _Code(NamedTuple):
-    """What the numbers in the planes mean.
+    """What the numbers in the planes mean; light is the luma of H.273 in 0..1.
 
-    `decode`: for R, G and B the weights of Y, U and V (U and V less `centre`) and what to add. `encode`: for Y, U and
-    V the weights of R, G and B and what to add. For RGB formats only the first weight and the last number are used.
+    YUV: `decode` makes R, G and B of Y, U less `centre` and V less `centre`; `light` is made of R, G and B;
+    `encode` makes Y, U and V of R, G, B and light. RGB and gray: one row does for each plane.
     """
 
-    decode: tuple[Row, Row, Row]
-    encode: tuple[Row, Row, Row]
+    decode: tuple[Row, ...]
+    light: Row
+    encode: tuple[Row, ...]
     centre: float
     sitings: tuple[Siting, Siting]
     """vertical, horizontal"""
@@ -225,24 +235,35 @@ def _code(format: PixelFormat, colour: Colour) -> _Code:
 
     unit = 1 << (format.depth - 8)
     limited = colour.range == 1
-    black, luma_span, chroma_span = (16 * unit, 219 * unit, 224 * unit) if limited else (0, *[format.peak] * 2)
+    black = 16.0 * unit if limited else 0.0
+    span = 219.0 * unit if limited else float(format.peak)
+    chroma_span = 224.0 * unit if limited else float(format.peak)
     centre = 128.0 * unit
-    if format.family == "rgb":
-        decode = encode = np.eye(3)
-        decode, encode = decode / luma_span, encode * luma_span
-        offset, back = [-black / luma_span] * 3, [black] * 3
-    else:
-        matrix = np.array(_yuv_matrix(colour.matrix, colour.primaries), np.float64)
-        inverse = np.linalg.inv(matrix)
-        inverse[np.abs(inverse) < 1e-12] = 0  # so that the terms which are not there cost nothing
-        spans = np.array([luma_span, chroma_span, chroma_span], np.float64)
-        decode, encode = matrix / spans, inverse * spans[:, None]
-        offset, back = [-black / luma_span] * 3, [black, centre, centre]
-    rows = [
-        tuple((*map(float, weights), float(bias)) for weights, bias in zip(side, biases, strict=True))
-        for side, biases in ((decode, offset), (encode, back))
-    ]
-    return _Code(rows[0], rows[1], centre, _SITINGS[colour.chroma_location])  # type: ignore[arg-type]
+    matrix = np.array(_yuv_matrix(colour.matrix, colour.primaries), np.float64)
+    light, *chroma = np.linalg.inv(matrix)
+    if format.family != "yuv":
+        plain = (1 / span, -black / span)
+        return _Code((plain,), (*light, 0.0), ((span, black),), centre, _SITINGS[1])
+    decode = matrix / (span, chroma_span, chroma_span)
+    encode = [(0, 0, 0, span, black), *((*_sparse(row, light) * chroma_span, centre) for row in chroma)]
+    return _Code(
+        tuple((*map(float, row), -black / span) for row in decode),
+        (*map(float, light), 0.0),
+        tuple(tuple(map(float, row)) for row in encode),
+        centre,
+        _SITINGS[colour.chroma_location],
+    )
+
+
+def _sparse(row: Any, light: Any) -> Any:
+    """A row over R, G, B as one over R, G, B and light with as few terms as can be: U is B less Y, scaled."""
+    import numpy as np
+
+    shares = [0.0, *(row / light)]
+    rows = [np.append(row - share * light, share) for share in shares]
+    for candidate in rows:
+        candidate[np.abs(candidate) < 1e-12] = 0
+    return min(rows, key=np.count_nonzero)
 
 
 # Chroma siting: the filters
@@ -253,30 +274,32 @@ Taps = tuple[float, ...]
 class Siting(NamedTuple):
     """How one axis goes from half resolution to full and back. Each sample `c[k]` becomes pixels 2k and 2k+1.
 
-    `even` and `odd` are the weights of c[k-1], c[k], c[k+1] in those pixels; `down` the weights of pixels 2k-2 .. 2k+3
-    in c[k]. `down` after `even` and `odd` is the identity. Beyond the edges samples are repeated, and pixels are
-    mirrored, about the outermost pixel or (`half`) about the picture's border, which keeps the identity there. An odd size lacks
-    its last pixel; `last` are the weights of the last pixels (last one first) that say what it would have been.
+    `even` and `odd` are the weights of c[k-1], c[k], c[k+1] in those pixels; `down` the weights of pixels
+    2k-2 .. 2k+3 in c[k]. `down` after `even` and `odd` is the identity. Beyond the edges samples are
+    repeated, and pixels are mirrored, about the outermost pixel or (`half`) about the picture's border, which
+    keeps the identity there. An odd size lacks its last pixel; `last` are the weights of the last pixels
+    (last one first) that say what it would have been.
     """
 
     even: Taps
     odd: Taps
     down: Taps
     last: Taps
-    half: bool
+    half: bool = False
 
 
 # Samples on every second pixel: linear interpolation, and the low-pass of the 5/3 wavelet (as in JPEG 2000).
-_FIRST = Siting((0, 1, 0), (0, 1 / 2, 1 / 2), (-1 / 8, 2 / 8, 6 / 8, 2 / 8, -1 / 8, 0), (1,), False)
-_SECOND = Siting((1 / 2, 1 / 2, 0), (0, 1, 0), (0, -1 / 8, 2 / 8, 6 / 8, 2 / 8, -1 / 8), (2, -1), False)
-# Samples between two pixels. Plain linear interpolation (0, 1/4, 3/4) would need a `down` that sharpens (overshoot 25 % of an
-# edge), a plain average an interpolation with steps in it; half-way both keep to 6 and 8 %, and to a noise gain of 0.83.
+_FIRST = Siting((0, 1, 0), (0, 1 / 2, 1 / 2), (-1 / 8, 2 / 8, 6 / 8, 2 / 8, -1 / 8, 0), (1,))
+_SECOND = Siting((1 / 2, 1 / 2, 0), (0, 1, 0), (0, -1 / 8, 2 / 8, 6 / 8, 2 / 8, -1 / 8), (2, -1))
+# Samples between two pixels. Plain linear interpolation (1/4, 3/4, 0) would need a `down` that sharpens
+# (-1/4, 3/4, 3/4, -1/4), a plain average an interpolation with steps in it (1/8, 1, -1/8). Half-way between
+# the two overshoot at an edge is 6 % on the way up and 8 % on the way down.
 _CENTRE = Siting(
     (3 / 16, 14 / 16, -1 / 16),
     (-1 / 16, 14 / 16, 3 / 16),
     (-1 / 48, -3 / 48, 28 / 48, 28 / 48, -3 / 48, -1 / 48),
     (15 / 11, -3 / 11, -1 / 11),
-    True,
+    half=True,
 )
 _SITINGS = {
     1: (_CENTRE, _FIRST),
@@ -343,7 +366,7 @@ def _horizontal_down(ops: Any, pixels: Any, siting: Siting, bias: float, out: An
 
 # Whole pictures
 
-_BAND_BYTES = 320 << 10
+_BAND_BYTES = 768 << 10
 """Size of a band of one float plane: the several that are worked on stay in a core's second-level cache."""
 
 
@@ -362,7 +385,9 @@ def _terms(arrays: Sequence[Any], weights: Sequence[float]) -> list[tuple[Any, f
 def _yuv_to_rgb(ops: Any, planes: Sequence[Any], out: Any, format: PixelFormat, code: _Code) -> None:
     height, width = planes[0].shape
     thin = bool(format.chroma_w or format.chroma_h)
-    chroma = [_padded_chroma(ops, plane, format, code, height, width) if thin else plane for plane in planes[1:]]
+    chroma = [
+        _padded_chroma(ops, plane, format, code, height, width) if thin else plane for plane in planes[1:]
+    ]
     for first, stop in _bands(ops, height, width):
         pair = [_chroma_pixels(ops, plane, format, code, first, stop)[:, :width] for plane in chroma]
         luma = ops.floats(planes[0][first:stop])
@@ -371,7 +396,7 @@ def _yuv_to_rgb(ops: Any, planes: Sequence[Any], out: Any, format: PixelFormat, 
 
 
 def _chroma_pixels(ops: Any, plane: Any, format: PixelFormat, code: _Code, first: int, stop: int) -> Any:
-    """Lines `first` to `stop` of chroma at full resolution, about zero; a column too many where the width is odd."""
+    """Lines `first` to `stop` of chroma at full resolution, about zero; odd widths get a column too many."""
     if not (format.chroma_h or format.chroma_w):
         return ops.combine([(plane[first:stop], 1.0)], -code.centre)
     vertical, horizontal = code.sitings
@@ -412,57 +437,65 @@ def _repeat_edges(ops: Any, inner: Any) -> Any:
     return padded
 
 
-def _rgb_to_yuv(ops: Any, rgb: Sequence[Any], targets: Sequence[Any], format: PixelFormat, code: _Code) -> None:
+def _rgb_to_yuv(
+    ops: Any, rgb: Sequence[Any], targets: Sequence[Any], format: PixelFormat, code: _Code
+) -> None:
     height, width = rgb[0].shape
     deep = format.chroma_w > 1 or format.chroma_h > 1
     half = replace(format, chroma_w=min(format.chroma_w, 1), chroma_h=min(format.chroma_h, 1))
     chroma = [ops.empty(*half.chroma_size(height, width)) for _ in range(2)] if deep else targets[1:]
+    above = _MARGIN if format.chroma_h else 0
     for first, stop in _bands(ops, height, width):
-        band = [plane[first:stop] for plane in rgb]
-        ops.combine(_terms(band, code.encode[0]), code.encode[0][3], targets[0][first:stop], format.peak)
+        begin, end = max(first - above, 0), min(stop + above, height)
+        band = [plane[begin:end] for plane in rgb]
+        band.append(ops.combine(_terms(band, code.light)))
+        light = [(band[3][first - begin : stop - begin], code.encode[0][3])]
+        ops.combine(light, code.encode[0][4], targets[0][first:stop], format.peak)
         for row, target in zip(code.encode[1:], chroma, strict=True):
-            _chroma_band(ops, rgb, row, target, half, code.sitings, first, stop)
+            lines = target[first >> half.chroma_h : -(-stop >> half.chroma_h)]
+            _chroma_lines(ops, band, row, lines, half, code, height, first - begin, first)
     if deep:
         _thin_again(ops, chroma, targets[1:], format, code)
 
 
-def _chroma_band(
+def _chroma_lines(
     ops: Any,
-    rgb: Sequence[Any],
+    band: Sequence[Any],
     row: Row,
-    target: Any,
+    out: Any,
     format: PixelFormat,
-    sitings: tuple[Siting, Siting],
+    code: _Code,
+    height: int,
+    extra: int,
     first: int,
-    stop: int,
 ) -> None:
-    """Lines `first` to `stop` of one chroma plane, at half resolution or full."""
-    vertical, horizontal = sitings
-    height, width = rgb[0].shape
+    """Lines of one chroma plane, at half resolution or full.
+
+    `band`: R, G, B and light of the picture's lines from `first - extra`; `height`: lines of the picture.
+    """
+    vertical, horizontal = code.sitings
     if not (format.chroma_h or format.chroma_w):
-        ops.combine(_terms([plane[first:stop] for plane in rgb], row), row[3], target[first:stop], format.peak)
+        ops.combine(_terms(band, row), row[4], out, format.peak)
         return
+    lines, width = band[0].shape
     above = _MARGIN if format.chroma_h else 0
     left = _MARGIN if format.chroma_w else 0
-    count = stop - first + ((stop - first) % 2 if format.chroma_h else 0)
-    pixels = ops.empty(count + 2 * above, width + (width % 2 if left else 0) + 2 * left)
-    begin, end = max(first - above, 0), min(first + count + above, height)
-    inside = pixels[begin - first + above : end - first + above, left : left + width]
-    ops.combine(_terms([plane[begin:end] for plane in rgb], row), 0, inside)
-    samples = pixels
+    padded_width = width + width % 2 + 2 * left if left else width
+    pixels = ops.empty((len(out) << format.chroma_h) + 2 * above, padded_width)
+    ops.combine(_terms(band, row), 0, pixels[above - extra : above - extra + lines, left : left + width])
     if format.chroma_h:
         _fill_margins(pixels, vertical, height, first)
-        samples = _vertical_down(ops, pixels, vertical)
-    top = first >> format.chroma_h
-    out = target[top : top + len(samples)]
+        pixels = _vertical_down(ops, pixels, vertical)
     if format.chroma_w:
-        _fill_margins(samples.T, horizontal, width)
-        _horizontal_down(ops, samples, horizontal, row[3], out, format.peak)
+        _fill_margins(pixels.T, horizontal, width)
+        _horizontal_down(ops, pixels, horizontal, row[4], out, format.peak)
     else:
-        ops.combine([(samples, 1.0)], row[3], out, format.peak)
+        ops.combine([(pixels, 1.0)], row[4], out, format.peak)
 
 
-def _thin_again(ops: Any, chroma: Sequence[Any], targets: Sequence[Any], format: PixelFormat, code: _Code) -> None:
+def _thin_again(
+    ops: Any, chroma: Sequence[Any], targets: Sequence[Any], format: PixelFormat, code: _Code
+) -> None:
     """The second halving of formats with a quarter of the chroma samples along an axis (4:1:1, 4:1:0)."""
     vertical, horizontal = code.sitings
     for plane, target in zip(chroma, targets, strict=True):
@@ -495,6 +528,11 @@ class _CpuOps:
 
     banded = True
 
+    def picture(self, height: int, width: int) -> Tensor:
+        from vidnoise.buffers import empty
+
+        return empty(3, height, width)
+
     def array(self, tensor: Tensor) -> Any:
         return tensor.numpy()
 
@@ -511,7 +549,10 @@ class _CpuOps:
     def combine(
         self, terms: Sequence[tuple[Any, float]], bias: float = 0, out: Any = None, peak: int = 0
     ) -> Any:
-        """The weighted sum of arrays, plus `bias`, into `out` or new floats; integers are rounded and kept in 0..peak."""
+        """The weighted sum of arrays, plus `bias`, into `out` or new floats.
+
+        Integers are rounded and kept in 0..peak.
+        """
         import cv2
         import numpy as np
 
@@ -526,7 +567,15 @@ class _CpuOps:
         for index, (other, weight) in enumerate(others):
             last = index == len(others) - 1
             if index == 0:
-                cv2.addWeighted(one, first_weight, other, weight, bias, out if last else total, final if last else cv2.CV_32F)
+                cv2.addWeighted(
+                    one,
+                    first_weight,
+                    other,
+                    weight,
+                    bias,
+                    out if last else total,
+                    final if last else cv2.CV_32F,
+                )
             elif last and final != cv2.CV_32F:
                 cv2.addWeighted(total, 1, other, weight, 0, out, final)
             else:
@@ -553,6 +602,9 @@ class _TorchOps:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
+
+    def picture(self, height: int, width: int) -> Tensor:
+        return cast("Tensor", self.empty(3, height, width))
 
     def array(self, tensor: Tensor) -> Any:
         return tensor

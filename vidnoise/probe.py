@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from itertools import islice, pairwise
 from pathlib import Path
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from vidnoise.colour import Colour
     from vidnoise.frame import Frame
     from vidnoise.io import Reader
+    from vidnoise.io.facts import Facts
     from vidnoise.noise import NoiseEstimate
 
 WHOLE = 240
@@ -33,8 +34,8 @@ PLACES = 8
 RUN = 24
 """Frames to look at in each place: enough to hear whether it is interlaced."""
 
-SECONDS = 20.0
-"""After that many seconds no further place is looked at, nor more of the first."""
+SECONDS = 30.0
+"""After that many seconds of processor time no further place is looked at; so another busy program changes nothing."""
 
 MATRICES = {
     0: "rgb", 1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "ycgco", 9: "bt2020nc",
@@ -49,14 +50,6 @@ TRANSFERS = {
     13: "srgb", 14: "bt2020-10", 15: "bt2020-12", 16: "smpte2084 (PQ)", 17: "smpte428", 18: "arib-std-b67 (HLG)",
 }  # fmt: skip
 RANGES = {1: "limited (tv)", 2: "full (pc)"}
-HDR = {
-    "MASTERING_DISPLAY_METADATA",
-    "CONTENT_LIGHT_LEVEL",
-    "DYNAMIC_HDR_PLUS",
-    "DYNAMIC_HDR_VIVID",
-    "DOVI_METADATA",
-}
-"""Side data of high dynamic range, as PyAV names it."""
 LOCATIONS = {1: "left", 2: "centre", 3: "top left", 4: "top", 5: "bottom left", 6: "bottom"}
 
 
@@ -194,7 +187,7 @@ def probe(source: str | Path) -> Probe:
         InputError: it cannot be opened or holds no video that can be decoded.
         UsageError: its protocol is not allowed.
     """
-    deadline = time.monotonic() + SECONDS
+    deadline = time.process_time() + SECONDS
     watch = ScanWatch()
     with _open(source) as reader:
         places = _places(reader)
@@ -202,7 +195,7 @@ def probe(source: str | Path) -> Probe:
         facts = _facts(reader)
         scan = reader.stream.codec_context.field_order
     for place in places:
-        if time.monotonic() < deadline:
+        if time.process_time() < deadline:
             watch.jump()
             looks += _look_at(source, place, watch, deadline)
     looks.sort(key=lambda look: look.offset)
@@ -250,7 +243,7 @@ def _look(reader: Reader, offset: float, most: int, watch: ScanWatch, deadline: 
         # Of the source picture nothing more is needed, and it would be kept until the cut detector has decided.
         for done in analysis.push(frame.replace(carrier=None)):
             look.add(done)
-        if time.monotonic() > deadline and len(look.times) > 1:
+        if time.process_time() > deadline and len(look.times) > 1:
             break
     else:
         look.ended = next(frames, None) is None
@@ -313,16 +306,16 @@ def _facts(reader: Reader) -> dict[str, Any]:
         "profile": context.profile,
         "width": info.width,
         "height": info.height,
-        "pixel_format": reader.first.format.name,
+        "pixel_format": reader.pix_fmt,
         "depth": info.format.depth,
         "pixel_aspect": str(stream.sample_aspect_ratio or Fraction(1)),
         "rate": float(info.rate) if info.rate else None,
         "frames": info.frames,
         **_colour(info.colour),
-        "rotation": int(reader.first.rotation),
-        "hdr": [name.lower().replace("_", " ") for name in _side_data(reader.first) if name in HDR],
+        "rotation": _rotation(reader.facts.matrix),
+        "hdr": _hdr(reader.facts),
         "others": [_other(s) for s in container.streams if s.index != stream.index],
-        "losses": reader.losses.counts(),
+        "losses": {kind: int(count) for kind, count in asdict(reader.losses).items() if count},
         "warnings": list(reader.warnings),
     }
 
@@ -344,8 +337,22 @@ def _colour(colour: Colour) -> dict[str, str | None]:
     }
 
 
-def _side_data(picture: Any) -> list[str]:
-    return [data.type.name for data in picture.side_data]
+def _rotation(matrix: tuple[int, ...] | None) -> int:
+    """Degrees counter-clockwise by which a display matrix (libavutil/display.h) turns the picture."""
+    return 0 if matrix is None else round(-math.degrees(math.atan2(matrix[1], matrix[0])))
+
+
+def _hdr(facts: Facts) -> list[str]:
+    """What the first picture says of high dynamic range and of other things that players heed."""
+    found = []
+    if facts.mastering:
+        darkest, brightest = facts.mastering.luminance or (0, 0)
+        found.append(f"mastered for {float(darkest):g} to {float(brightest):g} cd/m²")
+    if facts.light:
+        found.append(
+            f"brightest pixel {facts.light[0]} cd/m², brightest frame {facts.light[1]} cd/m² on average"
+        )
+    return [*found, *facts.others]
 
 
 def _other(stream: Any) -> dict[str, Any]:

@@ -2,9 +2,9 @@
 
 from vidnoise_filters.bilateral import Bilateral
 from vidnoise_filters.ffmpeg import FFmpeg
-
+from vidnoise_filters.fuse import Fuse
 from vidnoise_filters.guided import Guided
 from vidnoise_filters.median import Median
 from vidnoise_filters.nlmeans import NLMeans
 
-__all__ = ["Bilateral", "FFmpeg", "Guided", "Median", "NLMeans"]
+__all__ = ["Bilateral", "FFmpeg", "Fuse", "Guided", "Median", "NLMeans"]

@@ -13,7 +13,7 @@ def main(args: Sequence[str] | None = None) -> None:
     """Run the command `vidnoise` and leave the process with its exit status.
 
     0: all is well. 1: nothing was written. 2: the request was wrong. 3: saved, but the input had losses.
-    130: interrupted.
+    130: interrupted. 141: whatever read the output has ended.
     """
     from vidnoise.cli.errors import guarded
     from vidnoise.cli.root import root

@@ -18,13 +18,14 @@ from vidnoise.errors import UsageError, VidnoiseError
 
 
 class Status(IntEnum):
-    """What the command leaves the process with."""
+    """What the command leaves the process with; 141 is how shells report a pipe that nobody reads (128 + SIGPIPE)."""
 
     WHOLE = 0
     NOTHING = 1
     USAGE = 2
     LOSSES = 3
     INTERRUPTED = 130
+    UNREAD = 141
 
 
 LIBRARIES = {"libGL.so": "libgl1", "libgthread": "libglib2.0-0", "libglib": "libglib2.0-0"}
@@ -51,6 +52,8 @@ def status_of(failure: BaseException) -> Status:
         return Status.INTERRUPTED
     if isinstance(failure, UsageError | click.UsageError):
         return Status.USAGE
+    if _is_broken_pipe(failure):
+        return Status.UNREAD
     return Status.NOTHING
 
 
@@ -93,7 +96,7 @@ def _report(failure: BaseException, debug: bool) -> int:
         # Whoever read our output has seen enough; Python would complain once more when it flushes at exit.
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Status.NOTHING
+        return Status.UNREAD
     if debug:
         traceback.print_exception(failure)
     click.echo(f"vidnoise: {message(failure)}", err=True)

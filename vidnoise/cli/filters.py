@@ -47,12 +47,11 @@ def _list(known: Mapping[str, type[Filter]]) -> None:
 
 
 def _show(filter: type[Filter]) -> None:
-    from rich.markup import escape
-
     from vidnoise.cli.console import out, table
 
     console = out()
-    console.print(f"[bold]{filter.name}[/]\n\n{escape(_flowing(_text(filter)))}\n")
+    console.print(filter.name, style="bold")
+    console.print(f"\n{_flowing(_text(filter))}\n")
     fields = dataclasses.fields(filter)
     if not fields:
         console.print("It has no options.")
@@ -62,9 +61,9 @@ def _show(filter: type[Filter]) -> None:
     for field in fields:
         known = describe(field)
         takes = known.range_text() or _kind(kinds[field.name])
-        rows.add_row(field.name, _default(field), takes, known.unit or "-", escape(known.help))
+        rows.add_row(field.name, _default(field), takes, known.unit or "-", known.help)
     console.print(rows)
-    console.print(f"On the command line: -f {escape(_usage(filter))}")
+    console.print(f"On the command line: -f {_usage(filter)}")
 
 
 def _assignment(field: dataclasses.Field[object]) -> str:
@@ -105,7 +104,7 @@ def _summary(filter: type[Filter]) -> str:
 
 
 def _usage(filter: type[Filter]) -> str:
-    """An example of the filter with one of its options."""
-    field = dataclasses.fields(filter)[0]
-    value = "..." if field.default is dataclasses.MISSING else _default(field)
-    return f"{filter.name}:{field.name}={value}"
+    """The filter with all its options, to be copied and changed."""
+    fields = dataclasses.fields(filter)
+    values = ["..." if field.default is dataclasses.MISSING else _default(field) for field in fields]
+    return f"{filter.name}:" + ",".join(f"{f.name}={v}" for f, v in zip(fields, values, strict=True))

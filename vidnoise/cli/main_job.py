@@ -215,7 +215,7 @@ def _clean(source: str, target: str, chosen: dict[str, Any]) -> Summary:
     from vidnoise.cli.progress import Talk
 
     _limit_threads(chosen["threads"])
-    talk = Talk(verbose=chosen["verbose"], quiet=chosen["quiet"])
+    talk = Talk(chosen["verbose"], chosen["quiet"])
     with talk:
         summary = api.run(
             source,

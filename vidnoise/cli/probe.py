@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 ROWS = 20
 """At most so many scenes are printed; JSON has all."""
 
+VISIBLE = 0.5
+"""Noise below this, of 255, is that of rounding; its grain means nothing."""
+
 LEVELS = 9
 """Points of the noise curve that are printed."""
 
@@ -45,17 +48,17 @@ def probe(source: str, as_json: bool) -> None:
 def _show(found: Probe) -> None:
     from vidnoise.cli.console import out, table
 
-    rows = table("", "", title=found.source)
+    rows = table("", "")
     rows.show_header = False
     for name, value in _facts(found):
         rows.add_row(name, value)
     console = out()
-    console.print(rows)
+    console.print(found.source, rows)
     if found.noise is None:
         console.print("The noise could not be measured.")
         return
-    console.print(_curve(found))
-    console.print(_scenes(found))
+    console.print("noise over brightness (mean of the channels, of 255)", _curve(found))
+    console.print("scenes" if found.whole else "scenes, as far as looked at", _scenes(found))
     if len(found.scenes) > ROWS:
         console.print(f"and {len(found.scenes) - ROWS} more scenes; --json has them all")
 
@@ -83,7 +86,7 @@ def _facts(found: Probe) -> list[tuple[str, str]]:
     if found.noise and found.correlation is not None:
         r, g, b = found.noise
         lines.append(("noise", f"R {r:.2f}  G {g:.2f}  B {b:.2f} of 255"))
-        lines.append(("grain", _grain(found.correlation)))
+        lines += [("grain", _grain(found.correlation))] if max(found.noise) >= VISIBLE else []
     return lines
 
 
@@ -91,7 +94,7 @@ def _curve(found: Probe) -> Any:
     """The noise at some levels of brightness, as figures and bars."""
     from vidnoise.cli.console import table
 
-    rows = table("brightness", "noise", "", title="noise over brightness (mean of the channels, of 255)")
+    rows = table("brightness", "noise", "")
     last = len(found.brightness) - 1
     chosen = [round(i * last / (LEVELS - 1)) for i in range(LEVELS)]
     most = max((found.curve[i] for i in chosen if math.isfinite(found.curve[i])), default=0.0)
@@ -105,8 +108,7 @@ def _curve(found: Probe) -> Any:
 def _scenes(found: Probe) -> Any:
     from vidnoise.cli.console import table
 
-    title = "scenes" if found.whole else "scenes, as far as looked at"
-    rows = table("from", "to", "frames", "R", "G", "B", "correlation", title=title)
+    rows = table("from", "to", "frames", "R", "G", "B", "correlation")
     for scene in found.scenes[:ROWS]:
         rows.add_row(*_row(scene))
     return rows

@@ -23,7 +23,7 @@ class Talk:
         quiet: say nothing.
     """
 
-    def __init__(self, verbose: bool = False, quiet: bool = False) -> None:
+    def __init__(self, verbose: bool, quiet: bool) -> None:
         self._verbose = verbose and not quiet
         self._quiet = quiet
         self._said: set[str] = set()

@@ -35,7 +35,7 @@ def is_cover(stream: Stream) -> bool:
     return bool(int(getattr(stream, "disposition", 0)) & ATTACHED_PIC)
 
 
-def is_chapter_track(container: Container, stream: Stream) -> bool:
+def is_chapter_track(container: Any, stream: Any) -> bool:
     """Whether a stream holds nothing but the chapter titles of a QuickTime file, one packet for each."""
     if stream.type not in ("subtitle", "data") or "mov" not in container.format.name:
         return False
@@ -64,7 +64,7 @@ def can_hold(format: str, stream: Stream, line: str = "") -> bool:
     return True
 
 
-def add_copy(container: OutputContainer, stream: Stream) -> Stream:
+def add_copy(container: OutputContainer, stream: Stream) -> Any:
     """Add a stream to `container` that takes the packets of `stream` as they are."""
     from av.bitstream import BitStreamFilterContext
 
@@ -114,16 +114,30 @@ def warning(container: str, format: str, stream: Stream, line: str) -> str:
     return f"{container} cannot hold {describe(stream)}, so it is left out; {advice}"
 
 
+def knows_delay(source: str, stream: Stream, target: str) -> bool:
+    """Whether Matroska's header will say how much of a stream's audio primes the decoder.
+
+    PyAV copies the number where the input has it: Matroska for all codecs, others for Opus.
+    """
+    opus = stream.codec_context is not None and "opus" in stream.codec_context.name
+    return target in ("matroska", "webm") and ("matroska" in source or opus)
+
+
 @dataclass
 class Copy:
-    """One copied stream: checks and mends the times of its packets, which muxers take only in order."""
+    """One copied stream: checks and mends the times of its packets, which muxers take only in order.
+
+    `container` is the output's format, `delays` what `knows_delay` says, `offset` in seconds is added to all
+    times.
+    """
 
     stream: Stream
-    keeps_priming: bool
+    container: str
+    delays: bool = False
     offset: Fraction = Fraction(0)
     last: int | None = None
 
-    def fit(self, packet: av.Packet) -> bool:
+    def fit(self, packet: av.Packet[Any]) -> bool:
         """Make a packet ready for the muxer; False where it must be left out."""
         base = packet.time_base
         if is_cover(self.stream):
@@ -143,10 +157,17 @@ class Copy:
         packet.stream = self.stream
         return True
 
-    def _hidden(self, packet: av.Packet, time: Fraction) -> bool:
-        """Whether an edit list has cut this packet away. What primes the decoder stays, hidden, where it can be."""
-        priming = self.keeps_priming and self.stream.type == "audio" and -PRIMING <= time < 0
-        return packet.is_discard and not priming
+    def _hidden(self, packet: av.Packet[Any], time: Fraction) -> bool:
+        """Whether a packet is left out on purpose: an edit list has cut it away, or it lies before zero.
+
+        What primes the audio decoder stays where the muxer hides it again, with an edit list or with the
+        delay in Matroska's header. Others would shift the whole file to make room for it.
+        """
+        if self.container in QUICKTIME:
+            return packet.is_discard and not (self.stream.type == "audio" and -PRIMING <= time < 0)
+        return packet.is_discard or (
+            self.stream.type == "audio" and time + self.offset < 0 and not self.delays
+        )
 
 
 def plan(
@@ -169,10 +190,47 @@ def plan(
 
 
 ITUNES = frozenset(
-    "title artist album_artist composer album date comment genre copyright grouping lyrics description synopsis show "
-    "episode_id network keywords episode_sort season_number media_type hd_video gapless_playback compilation track disc "
-    "sort_name sort_artist sort_album sort_album_artist sort_composer sort_show encoder creation_time location timecode "
-    "author performer year rating".split()
+    (
+        "title",
+        "artist",
+        "album_artist",
+        "composer",
+        "album",
+        "date",
+        "comment",
+        "genre",
+        "copyright",
+        "grouping",
+        "lyrics",
+        "description",
+        "synopsis",
+        "show",
+        "episode_id",
+        "network",
+        "keywords",
+        "episode_sort",
+        "season_number",
+        "media_type",
+        "hd_video",
+        "gapless_playback",
+        "compilation",
+        "track",
+        "disc",
+        "sort_name",
+        "sort_artist",
+        "sort_album",
+        "sort_album_artist",
+        "sort_composer",
+        "sort_show",
+        "encoder",
+        "creation_time",
+        "location",
+        "timecode",
+        "author",
+        "performer",
+        "year",
+        "rating",
+    )
 )
 """Metadata that QuickTime and MP4 files have a place of their own for."""
 

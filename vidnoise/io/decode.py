@@ -9,6 +9,10 @@ if TYPE_CHECKING:
     import av
 
 
+DELAY = 64
+"""Pictures that a decoder may hold back: reordering and frame threads together."""
+
+
 @dataclass
 class Losses:
     """What damage has cost so far; true where anything was lost.
@@ -41,39 +45,54 @@ class Losses:
 class Decoder:
     """A video decoder that counts errors where others raise them.
 
-    `gap` is True when something was lost since it was last cleared.
+    Attributes:
+        gap: True when the next picture follows on damage; whoever reads it clears it.
+        suspect: pictures that may still come out before the one that follows on the damage, since decoders
+        hold some
+            back.
     """
 
     def __init__(self, context: av.VideoCodecContext, losses: Losses) -> None:
         self._context = context
         self._losses = losses
         self.gap = False
+        self.suspect = 0
 
-    def decode(self, packet: av.Packet | None) -> list[av.VideoFrame]:
+    def decode(self, packet: av.Packet[Any] | None) -> list[av.VideoFrame]:
         """The pictures that became ready; None drains the decoder at the end."""
         import av
 
         if packet is not None and packet.is_corrupt:
-            self.gap = True
+            self.suspect = DELAY
         try:
             frames = self._context.decode(packet)
         except EOFError:
             return []
         except (av.error.FFmpegError, ValueError):
             self._losses.packets += 1
-            self.gap = True
+            self.lost()
             return []
         damaged = sum(frame.is_corrupt for frame in frames)
         self._losses.frames += damaged
-        self.gap |= damaged > 0
+        if damaged:
+            self.lost()
         return frames
 
+    def lost(self) -> None:
+        """Note that something of the stream was lost at this point."""
+        self.gap, self.suspect = True, DELAY
 
-def decoder_for(stream: Any, threads: int) -> av.VideoCodecContext:
+
+def layout_of(frame: av.VideoFrame) -> str:
+    """FFmpeg's name of a frame's pixel format, also where it lies on a GPU."""
+    return frame.format.name if frame.sw_format is None else frame.sw_format.name
+
+
+def decoder_for(stream: Any, threads: int) -> Any:
     """The decoder of a stream; for VP8 and VP9 with alpha, which FFmpeg's own decoders drop, that of libvpx."""
     import av
 
-    context = stream.codec_context
+    context: Any = stream.codec_context
     alpha = {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(context.codec.canonical_name)
     if alpha and {k.lower(): v for k, v in stream.metadata.items()}.get("alpha_mode") == "1":
         context = av.CodecContext.create(alpha, "r")
@@ -97,7 +116,7 @@ class Conformer:
 
     def __call__(self, frame: av.VideoFrame) -> av.VideoFrame:
         """The picture, converted if need be."""
-        shape = (frame.width, frame.height, frame.format.name, *_codes(frame))
+        shape = (frame.width, frame.height, layout_of(frame), *_codes(frame))
         self.changed = self._last is not None and shape != self._last
         self._last = shape
         if self._first is None:
@@ -123,7 +142,7 @@ class Conformer:
     def _warn(self, frame: av.VideoFrame, shape: tuple[Any, ...]) -> None:
         assert self._first is not None
         time = float(frame.pts * frame.time_base) if frame.pts is not None and frame.time_base else 0.0
-        old, new = (f"{s[0]}x{s[1]} {s[2]}" for s in (self._first, shape))
+        old, new = (f"{s[0]}x{s[1]} {s[2].replace('yuvj', 'yuv')}" for s in (self._first, shape))
         what = f"from {old} to {new}" if old != new else "its colour matrix or range"
         self._warnings.append(
             f"the video changes {what} at {time:.2f} s; one file holds one kind, so this part is converted to the first"

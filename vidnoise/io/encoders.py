@@ -66,8 +66,20 @@ BY_CODEC = {
 """The encoders of a codec, best first, where they are not the one of the codec's own name."""
 
 FALLBACK = (
-    "libx264 libx264rgb libx265 libsvtav1 libvpx-vp9 ffv1 prores_ks utvideo png mpeg4 mpeg2video libvpx mjpeg"
-).split()
+    "libx264",
+    "libx264rgb",
+    "libx265",
+    "libsvtav1",
+    "libvpx-vp9",
+    "ffv1",
+    "prores_ks",
+    "utvideo",
+    "png",
+    "mpeg4",
+    "mpeg2video",
+    "libvpx",
+    "mjpeg",
+)
 """What is tried, in this order, where the input's own codec cannot be written."""
 
 NVENC = {"h264": "h264_nvenc", "hevc": "hevc_nvenc", "av1": "av1_nvenc"}
@@ -162,6 +174,18 @@ SOUND = {
 
 
 @lru_cache
+def accepts(container: str, name: str) -> bool:
+    """Whether a muxer takes what an encoder makes, as far as it says."""
+    import av
+
+    try:
+        av.open(io.BytesIO(), "w", format=container).add_stream(name, rate=25)
+    except ValueError:
+        return False
+    return True
+
+
+@lru_cache
 def readable(container: str, name: str, pix_fmt: str) -> bool:
     """Whether what an encoder writes into a container can be read back as what it was.
 
@@ -176,6 +200,7 @@ def readable(container: str, name: str, pix_fmt: str) -> bool:
         with av.open(file, "w", format=container) as out:
             stream: Any = out.add_stream(name, rate=25, width=256, height=128)
             stream.pix_fmt = pix_fmt
+            stream.codec_context.color_range = 2 if name == "mjpeg" else 0
             stream.options = dict(KNOWN[name].fixed) if name in KNOWN else {}
             for frame in (av.VideoFrame(256, 128, pix_fmt), None):
                 out.mux(stream.encode(frame))

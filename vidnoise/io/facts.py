@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from vidnoise.io.sidedata import side_data
+
 if TYPE_CHECKING:
     import av
-    from av.container import Container
 
 LOCATIONS = ("unspecified", "left", "center", "topleft", "top", "bottomleft", "bottom")
 """FFmpeg's names of chroma locations, by number."""
@@ -88,9 +89,9 @@ LOST = {
 """Side data that cannot be written, in words."""
 
 
-def facts_of(frame: av.VideoFrame, line: str) -> Facts:
+def facts_of(frame: av.VideoFrame | None, line: str) -> Facts:
     """Read a first picture's side data, and the chroma location from its stream's line of `stream_lines`."""
-    data = {side.type.name: bytes(side) for side in frame.side_data}
+    data = {side.type.name: bytes(side) for side in side_data(frame)}
     mastering, light, matrix = (
         data.get(name) for name in ("MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL", "DISPLAYMATRIX")
     )
@@ -104,7 +105,7 @@ def facts_of(frame: av.VideoFrame, line: str) -> Facts:
     )
 
 
-def stream_lines(container: Container) -> dict[int, str]:
+def stream_lines(container: Any) -> dict[int, str]:
     """FFmpeg's own description of each stream, by index.
 
     The only place where PyAV lets chroma location and codec tags be seen; FFmpeg writes them at its verbose

@@ -92,7 +92,7 @@ def losses(format: str, info: StreamInfo) -> list[str]:
 
 
 class SteadyClock:
-    """Time as Y4M knows it: one tick a frame; `warn` is told once where the frames' own times differ from that."""
+    """Time as Y4M knows it: one tick a frame. `warn` is told once where the frames' own times differ."""
 
     def __init__(self, rate: Fraction, warn: Callable[[str], None]) -> None:
         self._rate, self._warn = rate, warn

@@ -1,7 +1,7 @@
 """Between PyAV's frames and integer planes: pixel formats by name, frames taken apart and put together.
 
-Packed and semi-planar formats are repacked to the planar one that holds the same samples (NV12 as yuv420p, P010 as
-yuv420p10le, rgb24 as gbrp), so that the rest of the project knows planar formats only.
+Packed and semi-planar formats are repacked to the planar one that holds the same samples (NV12 as yuv420p,
+P010 as yuv420p10le, rgb24 as gbrp), so that the rest of the project knows planar formats only.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from vidnoise.colour import Planes
 
-# Floating point, CIE XYZ, mosaics, more than 16 bits, and what swscale repacks with a loss (2 to 4 bits a channel, and bits
-# shifted up in RGB planes).
+# Floating point, CIE XYZ, mosaics, more than 16 bits, and what swscale repacks with a loss: 2 to 4 bits a
+# channel, and bits shifted up in RGB planes.
 _UNSUPPORTED = re.compile(r"f16|f32|gray32|p32|rgb96|rgba128|xyz12|bayer|(rgb|bgr)4(44|_byte|$)|gbrp1[02]msb")
 _DEEPEST = 16
 _CHROMA_SHIFT = {1: 0, 2: 1, 4: 2}
@@ -36,8 +36,9 @@ _CUDA_LAYOUTS = {"nv12": 8, "p010le": 10, "p016le": 16}
 def pixel_format(name: str) -> PixelFormat:
     """The planar format that holds the samples of FFmpeg's format `name` without loss.
 
-    Planar little-endian formats, and gray with alpha (`ya8`, two planes here), give themselves; packed, semi-planar,
-    big-endian and paletted ones their planar equivalent. `yuvj...` keeps its name, which means full range.
+    Planar little-endian formats, and gray with alpha (`ya8`, two planes here), give themselves; packed,
+    semi-planar, big-endian and paletted ones their planar equivalent. `yuvj...` keeps its name, which means
+    full range.
 
     Raises:
         InputError: FFmpeg does not know the format, or it has no planar integer equivalent of 8 to 16 bits.
@@ -47,8 +48,14 @@ def pixel_format(name: str) -> PixelFormat:
     try:
         source = av.VideoFormat(name, _PROBE_SIZE, _PROBE_SIZE)
     except ValueError as error:
-        raise InputError(f"{name!r} is no pixel format that FFmpeg knows; `ffmpeg -pix_fmts` lists them") from error
-    if not source.components or max(c.bits for c in source.components) > _DEEPEST or _UNSUPPORTED.search(source.name):
+        raise InputError(
+            f"{name!r} is no pixel format that FFmpeg knows; `ffmpeg -pix_fmts` lists them"
+        ) from error
+    if (
+        not source.components
+        or max(c.bits for c in source.components) > _DEEPEST
+        or _UNSUPPORTED.search(source.name)
+    ):
         raise InputError(
             f"pixel format {source.name} is not supported (8 to 16 bit integers are); "
             "convert the video first, as in: ffmpeg -i INPUT -pix_fmt gbrp16le -c:v ffv1 OUTPUT.mkv"
@@ -59,12 +66,12 @@ def pixel_format(name: str) -> PixelFormat:
 def planes_of(frame: VideoFrame) -> tuple[Planes, PixelFormat]:
     """The integer planes (H,W) of a frame, alpha last, and their format.
 
-    Nothing is copied where the format is planar: the tensors keep the frame's buffers alive and **must not be written
-    to**, since the decoder predicts later frames from them. Other formats are repacked.
+    Nothing is copied where the format is planar: the tensors keep the frame's buffers alive and **must not be
+    written to**, since the decoder predicts later frames from them. Other formats are repacked.
 
-    Frames that NVDEC left on the GPU (`HWAccel("cuda", is_hw_owned=True)`) as NV12, P010 or P016 give CUDA tensors without
-    passing through the CPU; they are copied, since the decoder has few surfaces and waits for them. Other frames in a
-    device's memory are downloaded.
+    Frames that NVDEC left on the GPU (`HWAccel("cuda", is_hw_owned=True)`) as NV12, P010 or P016 give CUDA
+    tensors without passing through the CPU; they are copied, since the decoder has few surfaces and waits for
+    them. P016 gives 16 bits, whatever the stream's depth. Other frames in a device's memory are downloaded.
 
     Raises:
         InputError: as `pixel_format`, or FFmpeg cannot repack this format.
@@ -89,8 +96,8 @@ def planes_of(frame: VideoFrame) -> tuple[Planes, PixelFormat]:
 def to_av(planes: Planes, format: PixelFormat, width: int, height: int) -> VideoFrame:
     """A frame for an encoder, without timestamp or tags; the planes, alpha included, are copied.
 
-    CUDA planes of 4:2:0 and even size become a frame in the GPU's memory, as NV12, P010 or P016, for NVENC. Others are
-    brought to the CPU.
+    CUDA planes of 4:2:0 and even size become a frame in the GPU's memory, as NV12, P010 or P016, for NVENC.
+    Others are brought to the CPU.
 
     Args:
         planes: (H,W) integer tensors as `format` says; see `planes_of`.
@@ -99,12 +106,12 @@ def to_av(planes: Planes, format: PixelFormat, width: int, height: int) -> Video
         height: in pixels.
     """
     import av
-    import torch
+    from torch.utils.dlpack import from_dlpack
 
     if planes[0].is_cuda and goes_to_nvenc(format, width, height):
         return _frame_on_gpu(planes, format, width, height)
     frame = av.VideoFrame(width, height, format.name)
-    targets = [torch.from_dlpack(plane.__dlpack__()) for plane in frame.planes]
+    targets = [from_dlpack(plane.__dlpack__()) for plane in frame.planes]
     if format.family == "gray" and format.alpha:
         targets = list(targets[0].unbind(-1))
     for target, plane in zip(targets, planes, strict=True):
@@ -151,19 +158,21 @@ def _repack(frame: VideoFrame, source: str, format: PixelFormat) -> VideoFrame:
 def _tensor(plane: VideoPlane, format: PixelFormat) -> Tensor:
     import numpy as np
     import torch
+    from torch.utils.dlpack import from_dlpack
 
     if plane.line_size > 0:
         # The capsule, not the plane: torch would ask a plane on a GPU for a stream, which PyAV does not take.
-        return torch.from_dlpack(plane.__dlpack__())
-    lines: Any = np.frombuffer(plane, np.uint8 if format.depth == 8 else np.uint16)
+        return from_dlpack(plane.__dlpack__())
+    memory: Any = plane
+    lines = np.frombuffer(memory, np.uint8 if format.depth == 8 else np.uint16)
     return torch.from_numpy(lines.reshape(plane.height, -1)[::-1, : plane.width].copy())
 
 
 def _planes_on_gpu(frame: VideoFrame, layout: str) -> tuple[Planes, PixelFormat]:
-    import torch
+    from torch.utils.dlpack import from_dlpack
 
     depth = _CUDA_LAYOUTS[layout]
-    luma, chroma = (torch.from_dlpack(plane.__dlpack__()) for plane in frame.planes)
+    luma, chroma = (from_dlpack(plane.__dlpack__()) for plane in frame.planes)
     with _ordered(luma.device):
         planes = tuple(_lower(plane, depth) for plane in (luma, *chroma.unbind(-1)))
     name = "yuv420p" if depth == 8 else f"yuv420p{depth}le"
@@ -184,15 +193,18 @@ def _frame_on_gpu(planes: Planes, format: PixelFormat, width: int, height: int) 
         luma.copy_(_raise(planes[0], format.depth))
         chroma[:, 0::2] = _raise(planes[1], format.depth)
         chroma[:, 1::2] = _raise(planes[2], format.depth)
-    return av.VideoFrame.from_dlpack((luma, chroma), layout, width, height, cuda_context=_cuda_context(device.index))
+    return av.VideoFrame.from_dlpack(
+        (luma, chroma), layout, width, height, cuda_context=_cuda_context(device.index)
+    )
 
 
 def _lower(plane: Tensor, depth: int) -> Tensor:
-    """Samples of which the upper `depth` bits count, copied. 16-bit tensors cannot be shifted on every device."""
+    """Samples of which the upper `depth` bits count, copied."""
     import torch
 
     if depth in (8, _DEEPEST):
         return plane.clone(memory_format=torch.contiguous_format)
+    # torch does not shift unsigned 16-bit integers.
     return plane.to(torch.int32).bitwise_right_shift_(_DEEPEST - depth).to(torch.uint16)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +16,7 @@ from vidnoise.errors import InputError, UsageError
 from vidnoise.frame import Frame, StreamInfo
 from vidnoise.io import pipes
 from vidnoise.io.carry import is_cover
-from vidnoise.io.decode import Conformer, Decoder, Losses, decoder_for
+from vidnoise.io.decode import Conformer, Decoder, Losses, decoder_for, layout_of
 from vidnoise.io.facts import facts_of, stream_lines
 from vidnoise.io.interlace import InterlaceGate
 from vidnoise.io.protocols import Location, locate, mask
@@ -35,6 +37,9 @@ PRIME_BYTES = 256 << 20
 FAILURES = 100
 """Errors in a row, without a packet between them, after which the rest of the input is given up."""
 
+GEN_PTS = 1
+"""FFmpeg's flag for guessing times, AVFMT_FLAG_GENPTS."""
+
 MICRO = Fraction(1, 1_000_000)
 
 
@@ -52,9 +57,11 @@ class Reader:
         decoder: which decoder works, and why not another.
         container: the opened PyAV container; `stream` is the video stream in it that is decoded.
         lines: FFmpeg's description of each stream, by index.
+        gpu: the device that NVDEC decodes on, None for decoding on the CPU.
         pix_fmt: FFmpeg's name of the decoder's pixel format, of which `info.format` is the planar equivalent.
         facts: HDR, rotation and captions of the first picture.
         covers: the data of cover pictures, by stream index.
+        length: of the selected part in seconds, None for all that is left.
         shift: what `start` takes from all times, in seconds; 0 or negative.
         first: when the first frame is shown, in seconds.
     """
@@ -70,11 +77,14 @@ class Reader:
         deinterlace: bool = False,
         assume_progressive: bool = False,
         seekable: bool = True,
+        device: Device | None = None,
     ) -> None:
         self.source = source
         self.container = container
         self.losses = Losses()
         self.warnings: list[str] = []
+        # PyAV asks FFmpeg to guess missing times from those of later packets, which is a frame off in AVI.
+        container.flags &= ~GEN_PTS
         self.lines = stream_lines(container)
         self.covers: dict[int, bytes] = {}
         self.stream = _main_video(container, source)
@@ -93,23 +103,36 @@ class Reader:
         self._time_base: Fraction = self.stream.time_base or Fraction(1, 90000)
         self._step = _ticks_per_frame(self.stream, self._time_base)
         self._last: int | None = None
-        self._sink: Callable[[av.Packet], None] | None = None
-        self._early: deque[av.Packet] | None = deque()
+        self._last_shown: int | None = None
+        self._steps: deque[int] = deque(maxlen=8)
+        self._sink: Callable[[av.Packet[Any]], None] | None = None
+        self._early: deque[av.Packet[Any]] | None = deque()
         self._ended = False
         self._reached = Fraction(0)
         self._gaps: set[int] = set()
         self.shift = Fraction(0)
+        self.length: Fraction | None = None
         self._end: Fraction | None = None
         self._select(start, duration, seekable)
         self._packets = self._demux()
+        self.gpu: Device | None = None
+        if device is not None and device.is_cuda:
+            self._try_gpu(device)
         self._ready = deque(self._prime())
+        from vidnoise.io.planes import pixel_format
+
         picture = self._ready[0]
+        layout = layout_of(picture)
         self.first: Fraction = (picture.pts or 0) * self._time_base
-        self.pix_fmt = picture.format.name
-        self.facts = facts_of(picture, self.lines.get(self.stream.index, ""))
+        self.pix_fmt = pixel_format(layout).name if self.gpu else layout
+        # PyAV 18.1 crashes on side data of a PNG with a colour profile: it frees the profile's name twice.
+        self._carries = not self.gpu and not self.of_pictures and context.codec.name not in ("png", "apng")
+        self.facts = facts_of(
+            picture if self._carries or self.gpu else None, self.lines.get(self.stream.index, "")
+        )
         self.info = self._describe(picture)
 
-    def attach(self, sink: Callable[[av.Packet], None]) -> None:
+    def attach(self, sink: Callable[[av.Packet[Any]], None]) -> None:
         """Hand every packet of the other streams to `sink`, those already read at once."""
         early, self._early = self._early, None
         for packet in early or ():
@@ -133,12 +156,19 @@ class Reader:
                 format=self.info.format,
                 colour=self.info.colour,
                 cut=cut,
-                carrier=picture,
+                carrier=picture if self._carries else None,
             )
 
+    @property
+    def of_pictures(self) -> bool:
+        """Whether the input is picture files, which have no video codec that an output could keep."""
+        name = self.container.format.name
+        return name == "image2" or name.endswith("_pipe")
+
     def close(self) -> None:
-        """Release the file. Frames already handed out stay valid."""
-        self._packets.close()
+        """Release the file and end the iteration. Frames already handed out stay valid."""
+        self._ended = True
+        self._ready.clear()
         self.container.close()
 
     def __enter__(self) -> Reader:
@@ -156,6 +186,19 @@ class Reader:
             packet = next(self._packets, None)
             self._ended = packet is None
             self._ready.extend(self._decode(packet))
+
+    def _try_gpu(self, device: Device) -> None:
+        """Decode with NVDEC if it can; the packets of the trial are decoded again."""
+        from vidnoise.io.gpu import Trial
+
+        trial = Trial(self.stream, device, self._packets)
+        self._packets = chain(trial.packets, self._packets)
+        if trial.context is None:
+            self.decoder = f"{self.decoder}, because {trial.why}"
+            return
+        self.gpu = device
+        self.decoder = f"NVDEC ({trial.context.codec.canonical_name})"
+        self._decoder = Decoder(trial.context, self.losses)
 
     def _prime(self) -> list[av.VideoFrame]:
         """Read until there is a picture: only a picture tells format, colour and side data for certain."""
@@ -176,17 +219,28 @@ class Reader:
         hint = pipes.hint(self.container.name, self.container.format.name)
         raise InputError(f"{self.source}: no frame of its {codec} video could be decoded{found}{hint}")
 
-    def _decode(self, packet: av.Packet | None) -> list[av.VideoFrame]:
+    def _decode(self, packet: av.Packet[Any] | None) -> list[av.VideoFrame]:
         ready: list[av.VideoFrame] = []
         for frame in self._decoder.decode(packet):
             if not self._timed(frame):
                 continue
             frame = self._conform(frame)
-            if self._decoder.gap or self._conform.changed:
+            if self._follows_gap(frame) or self._conform.changed:
                 self._gaps.add(frame.pts or 0)
-            self._decoder.gap = False
             ready += self._gate.push(frame)
         return ready if packet is not None else ready + self._gate.flush()
+
+    def _follows_gap(self, frame: av.VideoFrame) -> bool:
+        """Whether damage has torn this picture from the one before: at once, or where the times then jump."""
+        decoder, pts = self._decoder, frame.pts or 0
+        step = pts - (self._last_shown if self._last_shown is not None else pts)
+        jumped = 2 * step > 3 * max(self._steps, default=self._step)
+        torn = decoder.gap or (decoder.suspect > 0 and jumped)
+        if self._last_shown is not None and not torn:
+            self._steps.append(step)
+        self._last_shown = pts
+        decoder.gap, decoder.suspect = False, max(0, decoder.suspect - 1)
+        return torn
 
     def _timed(self, frame: av.VideoFrame) -> bool:
         """Give the frame its time on the output's clock; False where it lies outside the selected part."""
@@ -203,7 +257,7 @@ class Reader:
         late = self._end is not None and time >= self._end
         return not early and not late
 
-    def _demux(self) -> Iterator[av.Packet]:
+    def _demux(self) -> Iterator[av.Packet[Any]]:
         """The packets of the video; all others are handed on as they pass."""
         import av
 
@@ -220,15 +274,17 @@ class Reader:
                         yield packet
                     else:
                         self._hand_on(packet)
+            except IndexError:
+                return  # PyAV at the end of a file in which streams have appeared on the way
             except av.error.FFmpegError:
                 failures += 1
                 self.losses.packets += failures == 1
-                self._decoder.gap = True
+                self._decoder.lost()
             else:
                 self._check_end()
                 return
 
-    def _is_past_end(self, packet: av.Packet) -> bool:
+    def _is_past_end(self, packet: av.Packet[Any]) -> bool:
         """Note how far the input has been read; True a second after the end of the selected part."""
         if packet.dts is None:
             return False
@@ -244,9 +300,12 @@ class Reader:
         ):
             return
         promised = ((self.container.start_time or 0) + duration) * MICRO
+        if "avi" in name and self.stream.frames:
+            # What is left decides on the duration; the header still counts the frames that were there.
+            promised = max(promised, self.stream.frames * self._time_base)
         self.losses.truncated = promised - self._reached > max(Fraction(1, 4), duration * MICRO / 100)
 
-    def _hand_on(self, packet: av.Packet) -> None:
+    def _hand_on(self, packet: av.Packet[Any]) -> None:
         stream: Stream = packet.stream
         if is_cover(stream):
             self.covers.setdefault(stream.index, bytes(packet))
@@ -257,7 +316,7 @@ class Reader:
         elif self._sink is not None:
             self._sink(packet)
 
-    def _selected(self, packet: av.Packet) -> bool:
+    def _selected(self, packet: av.Packet[Any]) -> bool:
         """Move a packet of another stream to the output's clock; False where it lies outside the selected part."""
         pts = packet.pts if packet.pts is not None else packet.dts
         if pts is None or not (self.shift or self._end is not None):
@@ -280,7 +339,8 @@ class Reader:
         origin = (self.container.start_time or 0) * MICRO
         begin = origin + Fraction(start or 0).limit_denominator(1_000_000)
         if duration is not None:
-            self._end = begin + Fraction(duration).limit_denominator(1_000_000)
+            self.length = Fraction(duration).limit_denominator(1_000_000)
+            self._end = begin + self.length
         if start:
             self.shift = -begin
             if seekable:
@@ -289,7 +349,7 @@ class Reader:
     def _describe(self, picture: av.VideoFrame) -> StreamInfo:
         from vidnoise.io.planes import pixel_format
 
-        format = pixel_format(picture.format.name)
+        format = pixel_format(layout_of(picture))
         return StreamInfo(
             width=picture.width,
             height=picture.height,
@@ -302,7 +362,7 @@ class Reader:
 
 
 def open_reader(
-    source: str | Path,
+    source: str | os.PathLike[str],
     *,
     start: float | None = None,
     duration: float | None = None,
@@ -310,16 +370,20 @@ def open_reader(
     deinterlace: bool = False,
     assume_progressive: bool = False,
     device: Device | None = None,
+    rate: Fraction | float | None = None,
 ) -> Reader:
     """Open an input for cleaning.
 
     Args:
-        source: a path, `-` for the standard input, or a URL of an allowed protocol (`vidnoise.io.protocols`).
+        source: a path, numbered pictures (`frames/%05d.png`), `-` for the standard input, or a URL of an
+            allowed protocol (`vidnoise.io.protocols`).
         start: seconds from the beginning of the file to leave out.
         duration: seconds to keep.
         threads: of the decoder; 0 means as many as there are processors.
         deinterlace: make whole pictures of interlaced ones with bwdif, one for each.
         assume_progressive: take the pictures as whole, whatever they look like.
+        device: a CUDA device decodes with NVDEC where that can, and frames stay on it.
+        rate: numbered pictures a second; 25 if not given.
 
     Raises:
         InputError: the input cannot be opened, or holds no video that can be decoded, or is interlaced.
@@ -327,6 +391,22 @@ def open_reader(
     """
     import av
 
+    from vidnoise.io.sequence import open_sequence
+
+    source = source if isinstance(source, str) else Path(source)
+    options: dict[str, Any] = {
+        "start": start,
+        "duration": duration,
+        "threads": threads,
+        "deinterlace": deinterlace,
+        "assume_progressive": assume_progressive,
+    }
+    if sequence := open_sequence(source, rate, **options):
+        return sequence
+    if rate is not None:
+        raise UsageError(
+            f"--rate is for numbered pictures such as frames/%05d.png, not for {mask(str(source))}"
+        )
     place = locate(source)
     _check(place)
     name = place.name
@@ -338,16 +418,7 @@ def open_reader(
         hint = pipes.hint(place.url)
         raise InputError(f"{name} cannot be read as video: {mask(_reason(failure))}{hint}") from failure
     try:
-        return Reader(
-            container,
-            name,
-            start=start,
-            duration=duration,
-            threads=threads,
-            deinterlace=deinterlace,
-            assume_progressive=assume_progressive,
-            seekable=place.seekable,
-        )
+        return Reader(container, name, seekable=place.seekable, device=device, **options)
     except BaseException:
         container.close()
         raise
@@ -384,17 +455,17 @@ def _ticks_per_frame(stream: Any, time_base: Fraction) -> int:
     return max(1, round(1 / (rate * time_base)))
 
 
-def _count(stream: Any, container: InputContainer, shift: Fraction, end: Fraction | None) -> int | None:
+def _count(stream: Any, container: Any, shift: Fraction, end: Fraction | None) -> int | None:
     """How many frames there are to come, as far as the header says."""
     rate = stream.average_rate
     if not shift and end is None and stream.frames:
         return int(stream.frames)
     if not rate or not (stream.duration or container.duration):
         return None
-    origin = (container.start_time or 0) * MICRO
+    origin: Fraction = (container.start_time or 0) * MICRO
     length = stream.duration * stream.time_base if stream.duration else container.duration * MICRO
     begin, last = -shift or origin, origin + length
-    return max(0, round((min(last, end or last) - begin) * rate))
+    return max(0, round(float((min(last, end or last) - begin) * rate)))
 
 
 def _check(place: Location) -> None:

@@ -18,7 +18,15 @@ def has_kept(frame: object) -> bool:
 
 def names(frame: object) -> list[str]:
     """The kinds of side data on a carrier; none where it is no picture."""
-    return [side.type.name for side in getattr(frame, "side_data", ())]
+    return [side.type.name for side in side_data(frame)]
+
+
+def side_data(frame: object) -> list[Any]:
+    """The side data of a picture; none where PyAV does not know a kind of it (EXIF): it then gives none."""
+    try:
+        return list(getattr(frame, "side_data", ()))
+    except ValueError:
+        return []
 
 
 class Transplant:

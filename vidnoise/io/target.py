@@ -29,7 +29,9 @@ class Target:
     format: str | None = None
     options: Mapping[str, str] = MappingProxyType({})
 
-    def __init__(self, path: str | Path, source: str | None = None, *, overwrite: bool = False) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], source: str | None = None, *, overwrite: bool = False
+    ) -> None:
         self.path = Path(path)
         self._overwrite = overwrite
         self._check(source)

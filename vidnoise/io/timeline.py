@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import av
+
+
+DELAY = 64
+"""Frames by which an encoder may shift decoding before presentation; more is not meant as a time."""
 
 
 class Timeline:
@@ -47,7 +51,7 @@ class Timeline:
         self._count += 1
         return self._count - 1
 
-    def stamp(self, packet: av.Packet, time_base: Fraction) -> None:
+    def stamp(self, packet: av.Packet[Any], time_base: Fraction) -> None:
         """Put true times, in units of `time_base`, on a packet whose times are counts.
 
         In a coarser time base two frames may fall on one tick; the later one is then moved on.
@@ -55,6 +59,8 @@ class Timeline:
         index = packet.pts or 0
         pts, duration = self._times[index]
         order = packet.dts if self._reorders and packet.dts is not None else index
+        if not -DELAY <= order <= index:
+            order = index  # x265 leaves the field unset where a clip is shorter than its delay
         first = self._times[self._oldest][0]
         dts = self._times[order][0] if order >= 0 else first + order * self._step
         scale = self.time_base / time_base

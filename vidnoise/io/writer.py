@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from vidnoise.colour import Colour
 from vidnoise.errors import OutputError, UsageError, VidnoiseError
 from vidnoise.frame import Frame, StreamInfo
-from vidnoise.io import carry, encoders, pipes
+from vidnoise.io import carry, encoders, gpu, pipes
 from vidnoise.io.encoders import Choice
 from vidnoise.io.facts import LOCATIONS, Facts
 from vidnoise.io.reader import Reader
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from av.container import OutputContainer
 
     from vidnoise.colour import PixelFormat, Planes
+    from vidnoise.device import Device
+    from vidnoise.io.sequence import PictureWriter
 
 IN_ORDER = {"av1", "vp8", "vp9"}
 """Codecs whose packets come in the order of presentation."""
@@ -92,7 +95,7 @@ class Writer:
         self._container, self._stream, choice = self._open_encoder()
         self._format, self._colour = self._written_as(choice)
         self.encoder = self._words(choice)
-        self._on_gpu = choice.encoder.name.endswith("_nvenc")
+        self._on_gpu = self._stream.codec_context.pix_fmt == "cuda"
         self._captions = encoders.has_option(choice.encoder.name, "a53cc")
         if reader is not None:
             self._add_others(reader)
@@ -154,7 +157,7 @@ class Writer:
             self._timeline.stamp(packet, self._stream.time_base)
             self._mux(packet)
 
-    def _copy(self, packet: av.Packet) -> None:
+    def _copy(self, packet: av.Packet[Any]) -> None:
         """Take a packet of another stream from the reader's thread."""
         copy = self._copies.get(packet.stream_index)
         if copy is None:
@@ -164,7 +167,7 @@ class Writer:
         elif not packet.is_discard and self._reader is not None:
             self._reader.losses.copied += 1
 
-    def _mux(self, packet: av.Packet) -> None:
+    def _mux(self, packet: av.Packet[Any]) -> None:
         with self._lock:
             if not self._closed:
                 self._guard(lambda: self._container.mux(packet))
@@ -220,14 +223,16 @@ class Writer:
         options = self._options
         sound = [c for c in self._choices() if self._is_readable(c)]
         if not sound:
-            raise UsageError(f"{self._target.path.suffix} cannot store {options.codec or 'this video'} readably; .mkv can")
+            raise UsageError(
+                f"{self._target.path.suffix} cannot store {options.codec or 'this video'} readably; .mkv can"
+            )
         chosen = options.crf is not None or options.preset or options.encoder_opts
         failure: OutputError | None = None
         for choice in sound:
             container = self._open_container()
             try:
                 stream = self._add_video(container, choice)
-                self._guard(stream.codec_context.open)
+                self._guard(stream.codec_context.open, f"open the encoder {self._with_options(choice)}")
             except OutputError as refused:
                 hardware = choice.encoder.name.rpartition("_")[2] in ("nvenc", "qsv", "amf", "v4l2m2m")
                 if chosen and not hardware:
@@ -235,30 +240,42 @@ class Writer:
                 failure = failure or refused
                 continue
             if failure is not None:
-                choice = replace(choice, why=choice.why or str(failure))
+                choice = replace(
+                    choice, why=choice.why or f"{choice.encoder.name} is used, because {failure}"
+                )
             return container, stream, choice
         assert failure is not None
         raise failure
 
     def _is_readable(self, choice: Choice) -> bool:
+        if choice.encoder.name == self._target.codec:
+            return True  # `pipes.choose` has seen to it
         return encoders.readable(self._open_container().format.name, choice.encoder.name, choice.pix_fmt)
 
     def _choices(self) -> list[Choice]:
         reader, options = self._reader, self._options
-        codec = reader.stream.codec_context.codec.canonical_name if reader else "h264"
-        supported = self._open_container().supported_codecs | {self._target.codec}
+        pictures = reader is not None and reader.of_pictures
+        codec = reader.stream.codec_context.codec.canonical_name if reader and not pictures else "h264"
+        container = self._open_container().format.name
+        asked = options.codec or self._target.codec
         if options.pix_fmt is not None:
             _check_format(options.pix_fmt)
         return list(
             encoders.choose(
                 codec,
                 self._source_format(),
-                lambda name: name in supported or encoders.canonical(name) in supported,
-                asked=options.codec or self._target.codec,
-                asked_format=options.pix_fmt,
-                gpu=getattr(reader, "on_gpu", False),
+                lambda name: name == self._target.codec or encoders.accepts(container, name),
+                asked=asked,
+                asked_format=options.pix_fmt or (self._common_format() if pictures and not asked else None),
+                gpu=reader is not None and reader.gpu is not None,
             )
         )
+
+    def _common_format(self) -> str:
+        """What players show, for a video made of pictures."""
+        info = self._info
+        odd = info.width % 2 or info.height % 2
+        return ("yuv444p" if odd else "yuv420p") + ("10le" if info.format.depth > 8 else "")
 
     def _source_format(self) -> str:
         """The pixel format to keep: the decoder's own name for it where that is another layout of the same."""
@@ -298,12 +315,15 @@ class Writer:
         info, options = self._info, self._options
         name = choice.encoder.name
         settings = encoders.options_of(choice.encoder, options.crf, options.preset, options.encoder_opts)
-        stream: Any = container.add_stream(name, rate=self._rate)
+        settings = encoders.merge(self._settings(container, choice), settings)
+        device = self._encodes_on(choice, settings)
+        acceleration = gpu.accelerator(device) if device else None
+        stream: Any = container.add_stream(name, rate=self._rate, hwaccel=acceleration)
         context = stream.codec_context
         context.width, context.height = info.width, info.height
-        context.pix_fmt = choice.pix_fmt
+        context.pix_fmt = choice.pix_fmt if device is None else _gpu_layout(self._written_as(choice)[0])
         context.thread_count = options.threads
-        context.options = encoders.merge(self._settings(container, choice), settings)
+        context.options = settings
         colour = self._written_as(choice)[1]
         context.colorspace, context.color_range = colour.matrix, colour.range
         context.color_primaries, context.color_trc = colour.primaries, colour.transfer
@@ -319,6 +339,18 @@ class Writer:
             stream.metadata.update(carry.stream_metadata(source, encoded=True))
             stream.disposition = source.disposition
         return stream
+
+    def _encodes_on(self, choice: Choice, settings: Mapping[str, str]) -> Device | None:
+        """The GPU whose memory the encoder takes frames from; None for the CPU's."""
+        from vidnoise.io.planes import goes_to_nvenc
+
+        name, size = choice.encoder.name, (self._info.width, self._info.height)
+        device = self._reader.gpu if self._reader else None
+        format = self._written_as(choice)[0]
+        if device is None or not name.endswith("_nvenc") or not goes_to_nvenc(format, *size):
+            return None
+        works = gpu.encodes_from_gpu(name, _gpu_layout(format), size, settings, device)
+        return device if works else None
 
     def _settings(self, container: OutputContainer, choice: Choice) -> dict[str, str]:
         """What the encoder is told of the source: HDR, chroma location, captions, the order of frames."""
@@ -389,8 +421,9 @@ class Writer:
             if carry.is_cover(stream) and format == "matroska":
                 self._attach_cover(reader, stream)
                 continue
-            keeps = format in carry.QUICKTIME
-            self._copies[stream.index] = carry.Copy(carry.add_copy(container, stream), keeps, self._offset)
+            delays = carry.knows_delay(reader.container.format.name, stream, format)
+            copy = carry.add_copy(container, stream)
+            self._copies[stream.index] = carry.Copy(copy, format, delays, self._offset)
         for stream in lost:
             line = reader.lines.get(stream.index, "")
             self.warnings.append(carry.warning(self._target.path.suffix, format, stream, line))
@@ -426,10 +459,14 @@ class Writer:
         chapters = []
         shift = reader.shift + self._offset
         for chapter in reader.container.chapters():
-            ticks = round(shift / chapter["time_base"])
-            start, end = chapter["start"] + ticks, chapter["end"] + ticks
-            if end > 0:
-                chapters.append({**chapter, "start": max(0, start), "end": end})
+            base = chapter["time_base"] or Fraction(1)
+            moved = round(shift / base)
+            start, end = chapter["start"] + moved, chapter["end"] + moved
+            last = end if reader.length is None else round(reader.length / base)
+            if start < last and end > 0:
+                kept = chapter.copy()
+                kept["start"], kept["end"] = max(0, start), min(end, last)
+                chapters.append(kept)
         if chapters:
             self._container.set_chapters(chapters)
 
@@ -437,8 +474,16 @@ class Writer:
         if text not in self.warnings:
             self.warnings.append(text)
 
-    def _guard(self, work: Callable[[], Any]) -> Any:
-        """Run a step whose failure is the output's fault."""
+    def _with_options(self, choice: Choice) -> str:
+        """An encoder with what the user chose for it, for messages."""
+        options = self._options
+        chosen = {"crf": options.crf, "preset": options.preset, **options.encoder_opts}
+        words = ", ".join(f"{name}={value}" for name, value in chosen.items() if value is not None)
+        size = f"{self._info.width}x{self._info.height} {choice.pix_fmt}"
+        return f"{choice.encoder.name} for {size}" + (f" with {words}" if words else "")
+
+    def _guard(self, work: Callable[[], Any], task: str = "") -> Any:
+        """Run a step whose failure is the output's fault; `task` says what it was."""
         import av
 
         try:
@@ -448,16 +493,21 @@ class Writer:
         except BrokenPipeError as failure:
             raise pipes.DownstreamError(f"what read {self._target.path} has ended") from failure
         except (av.error.FFmpegError, OSError, ValueError, OverflowError) as failure:
-            raise OutputError(f"cannot write {self._target.path}: {_reason(failure)}") from failure
+            task = task or f"write {self._target.path}"
+            raise OutputError(f"cannot {task}: {_reason(failure)}") from failure
 
 
 def open_writer(
-    target: str | Path, reader: Reader | None, info: StreamInfo, options: OutputOptions | None = None
-) -> Writer:
+    target: str | os.PathLike[str],
+    reader: Reader | None,
+    info: StreamInfo,
+    options: OutputOptions | None = None,
+) -> Writer | PictureWriter:
     """Start an output file.
 
     Args:
-        target: the final path, whose extension chooses the container, or `-` for the standard output.
+        target: the final path, whose extension chooses the container; a picture (`clean.png`) or numbered
+            ones (`clean/%05d.png`); or `-` for the standard output.
         reader: the input whose other streams, metadata and chapters are copied; None for pictures alone.
         info: size, time base, rate, format and colour of the frames that will be written.
 
@@ -466,8 +516,13 @@ def open_writer(
         OutputError: folder, permissions, container or encoder refuse.
     """
     options = options or OutputOptions()
+    target = target if isinstance(target, str) else Path(target)
     if target == "-":
         return _open_stdout(reader, info, options)
+    from vidnoise.io.sequence import open_pictures
+
+    if pictures := open_pictures(target, reader, info, options):
+        return pictures
     place = Target(target, reader.source if reader else None, overwrite=options.overwrite)
     try:
         return Writer(place, reader, info, options)
@@ -488,6 +543,11 @@ def _open_stdout(reader: Reader | None, info: StreamInfo, options: OutputOptions
     return writer
 
 
+def _gpu_layout(format: PixelFormat) -> str:
+    """How `planes.to_av` lays out 4:2:0 in a GPU's memory."""
+    return "nv12" if format.depth == 8 else "p010le"
+
+
 def _check_format(name: str) -> None:
     import av
 
@@ -500,14 +560,20 @@ def _check_format(name: str) -> None:
 
 
 def _rate(info: StreamInfo) -> Fraction:
-    rate = info.rate or Fraction(25)
-    return rate.limit_denominator(1001) if 0 < rate <= 1000 else Fraction(25)
+    """The frame rate for the encoder and the header: a usual one where the measured one is as good as that."""
+    rate = info.rate
+    if rate is None or not 0 < rate <= 1000:
+        return Fraction(25)
+    whole = Fraction(round(rate))
+    film = Fraction(round(rate * Fraction(1001, 1000)) * 1000, 1001)
+    near = min((whole, film), key=lambda usual: abs(usual - rate))
+    return near if abs(near - rate) < rate / 5000 else rate.limit_denominator(100_000) or Fraction(1)
 
 
 def _reason(failure: BaseException) -> str:
     import av
 
     if isinstance(failure, av.error.FFmpegError):
-        log = failure.log[2].strip() if failure.log else ""
+        log = str(failure.log[-1]).strip() if failure.log else ""
         return ": ".join(part for part in (failure.strerror, log) if part)
     return str(getattr(failure, "strerror", "") or failure)
