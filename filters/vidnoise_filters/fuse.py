@@ -25,8 +25,6 @@ MARGIN = dct.STEP
 """What overlapping blocks cannot reach at each border."""
 STRIP = 64
 """Lines shrunk at once on a CPU, so that their coefficients stay in its caches."""
-QUIET = 0.05 / 255
-"""Noise below this deviation is left alone."""
 SURE = 2.7
 """A coefficient this many deviations from zero is no noise."""
 RESIDUE = 1.5
@@ -177,9 +175,9 @@ class Fuse(RecurrentFilter[State]):
         small = torch.nn.functional.avg_pool2d(opponent, dct.BLOCK)
         turn = _opponent(frame.device)
         variance = noise_grid(frame, self.sigma, _mix(small, turn.T)).square() * self.strength**2
-        variance = _mix(variance, turn.square()).clamp(min=1e-12)
+        variance = _mix(variance, turn.square())
         variance[1:] *= self.chroma**2
-        return variance
+        return variance.clamp(min=1e-12)
 
 
 @dataclass(frozen=True)
