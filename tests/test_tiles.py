@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from streams import CPU, Mean, Running, clip, info, process, through
 
 from vidnoise import tiles
+from vidnoise.chain import Chain
 from vidnoise.device import choose
 from vidnoise.errors import UsageError
 from vidnoise.filter import SpatialFilter
@@ -32,7 +33,7 @@ def test_tiles_cover_everything_and_overlap_enough(length, side):
     found = tiles.spans(length, side, halo=8)
     assert found[0].start == 0
     assert found[-1].stop == length
-    assert all(a.stop - b.start >= 16 for a, b in itertools.pairwise(found))
+    assert all(a.stop - b.start >= 24 for a, b in itertools.pairwise(found))
     assert all(span.stop - span.start <= side for span in found)
 
 
@@ -74,4 +75,4 @@ def test_tiles_are_chosen_when_the_memory_is_short(monkeypatch):
 
 def test_tiles_too_small_for_the_filter_are_refused_with_the_least_size():
     with pytest.raises(UsageError, match="use --tile 32 or more"):
-        process(Box(), clip(1, 100, 100), choose("cpu", tile=20))
+        process(Chain.of(Box()), clip(1, 100, 100), choose("cpu", tile=20))

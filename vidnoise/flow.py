@@ -8,6 +8,7 @@ crosses but these copies, a quarter of the samples of one plane or less; the sma
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -85,6 +86,12 @@ class SharedFlow:
         with self._lock:
             self._keep(self._thumbnails, _key(frame), (frame, thumbnail(picture)))
 
+    def clear(self) -> None:
+        """Forget all frames: what follows, a new scene or a stream started again, may use their timestamps anew."""
+        with self._lock:
+            self._thumbnails.clear()
+            self._fields.clear()
+
     def between(self, a: Frame, b: Frame) -> Tensor:
         """The flow (2,H,W) from a to b, on a's device: `warp(b.image, flow)` looks like `a.image`.
 
@@ -140,7 +147,7 @@ def thumbnail(picture: Tensor) -> Thumbnail:
 
 def shrinking(height: int, width: int) -> int:
     """By how much a frame of this size is shrunk in each direction before the search; 2 or more."""
-    return max(2, round((height * width / THUMBNAIL_PIXELS) ** 0.5))
+    return max(2, round(math.sqrt(height * width / THUMBNAIL_PIXELS)))
 
 
 def _searcher() -> Any:

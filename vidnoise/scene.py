@@ -9,7 +9,9 @@ black, decides nothing and is not remembered.
 
 from __future__ import annotations
 
+import statistics
 from collections import deque
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -24,14 +26,20 @@ BLOCK_W, BLOCK_H = 16, 12
 REACH_X, REACH_Y = 8, 6
 """How far a block is searched for, in pixels of the thumbnail: an eighth of the width."""
 
-THRESHOLD = 0.53
-"""The share of structure not found again from which on a frame starts a scene. Cuts lie above 0.54 (all but 2 %),
-frames of one scene below 0.49 (all but 1 %), with noise of sigma 0 to 30, flashes and fast pans."""
+ALWAYS, NEVER, USUAL = 0.53, 0.38, 2.5
+"""A frame starts a scene where the share of structure not found again is over `USUAL` times what is usual in this
+scene, but over `ALWAYS` it does in any case and under `NEVER` it does not."""
+
+AFTER_FLASH = 0.68
+"""The same bound for the frame after a flash, in which what moved has moved on unseen."""
 
 GLOBAL_SHARE = 0.3
 MEMORY = 4
 FLAT = 3.0
 """Mean deviation inside blocks, in units of 1/255, below which a frame has no structure to compare."""
+
+WASHED = 0.4
+"""The share of the structure before that a flash may leave for a frame to be compared all the same."""
 
 
 class CutDetector:
@@ -42,25 +50,63 @@ class CutDetector:
 
     def __init__(self) -> None:
         self._recent: deque[Thumbnail] = deque(maxlen=MEMORY)
+        self._usual: deque[float] = deque(maxlen=2 * MEMORY)
+        self._structure = 0.0
+        self._lit = 0
 
     def push(self, image: Tensor) -> bool:
         """Take the next frame (3,H,W), RGB in 0..1; True where it belongs to another scene than those before."""
         frame = thumbnail(image)
         noise = _noise_variance(frame)
+        structure = _structure(frame, noise)
         if not self._recent:
+            self._remember(frame, structure)
+            return False
+        if structure < max(FLAT, 1.3 * noise**0.5):
+            return False
+        lit = self._lit < MEMORY and _is_lit(frame, self._recent)
+        if lit and structure < WASHED * self._structure:
+            self._lit += 1
+            return False
+        return self._decide(frame, structure, noise, lit)
+
+    def _decide(self, frame: Thumbnail, structure: float, noise: float, lit: bool) -> bool:
+        threshold = self._threshold(lit)
+        difference = 1.0
+        for past in reversed(self._recent):
+            difference = min(difference, _difference(past, frame, noise))
+            if difference <= threshold:
+                break
+        cut = difference > threshold
+        if lit and not cut:
+            self._lit += 1
             self._recent.append(frame)
             return False
-        if _structure(frame, noise) < FLAT:
-            return False
-        cut = all(_difference(past, frame, noise) > THRESHOLD for past in reversed(self._recent))
+        self._lit = 0
         if cut:
             self._recent.clear()
-        self._recent.append(frame)
+            self._usual.clear()
+        else:
+            self._usual.append(difference)
+        self._remember(frame, structure)
         return cut
+
+    def _threshold(self, lit: bool) -> float:
+        if self._lit:
+            return AFTER_FLASH
+        if lit or len(self._usual) < 2:
+            return ALWAYS
+        return max(NEVER, min(ALWAYS, USUAL * statistics.median(self._usual)))
+
+    def _remember(self, frame: Thumbnail, structure: float) -> None:
+        self._recent.append(frame)
+        self._structure = structure
 
     def reset(self) -> None:
         """Forget the stream: the next frame is a first one."""
         self._recent.clear()
+        self._usual.clear()
+        self._structure, self._lit = 0.0, 0
 
 
 def thumbnail(image: Tensor) -> Thumbnail:
@@ -68,7 +114,7 @@ def thumbnail(image: Tensor) -> Thumbnail:
     import torch.nn.functional as nnf
 
     # Every other pixel is enough for means over blocks of many pixels, and a quarter of the memory is read.
-    step = 2 if image.shape[-1] >= 4 * WIDTH and image.shape[-2] >= 4 * HEIGHT else 1
+    step = 2 if image.shape[-1] >= 16 * WIDTH and image.shape[-2] >= 16 * HEIGHT else 1
     small = nnf.interpolate(image[None, :, ::step, ::step].float(), (HEIGHT, WIDTH), mode="area")[0]
     luma = small[0] * 0.299 + small[1] * 0.587 + small[2] * 0.114
     array: Thumbnail = (luma * 255).clamp(0, 255).cpu().numpy()
@@ -107,9 +153,8 @@ def _found_whole(where: Thumbnail, what: Thumbnail) -> float:
     """The correlation of the blurred pictures as wholes, at the best shift."""
     import cv2
 
-    where, what = (cv2.GaussianBlur(picture, (0, 0), 1.5) for picture in (where, what))
-    core = what[4:-4, 8:-8]
-    return _best_match(where, core) if core.std() >= 0.5 else 0.0
+    core = cv2.GaussianBlur(what, (0, 0), 1.5)[4:-4, 8:-8]
+    return _best_match(cv2.GaussianBlur(where, (0, 0), 1.5), core) if core.std() >= 0.5 else 0.0
 
 
 def _best_match(region: Any, block: Any) -> float:
@@ -118,6 +163,12 @@ def _best_match(region: Any, block: Any) -> float:
 
     correlation = cv2.matchTemplate(region, block, cv2.TM_CCOEFF_NORMED)
     return float(np.clip(np.nan_to_num(correlation, posinf=0, neginf=0).max(), 0, 1))
+
+
+def _is_lit(frame: Thumbnail, recent: Iterable[Thumbnail]) -> bool:
+    """Whether the frame is brighter than those before and a further tenth of it is nearly white, as in a flash."""
+    means, whites = zip(*((past.mean(), (past > 240).mean()) for past in recent), strict=True)
+    return bool((frame > 240).mean() - min(whites) > 0.1 and frame.mean() - means[-1] > 15)
 
 
 def _structure(frame: Thumbnail, noise: float) -> float:

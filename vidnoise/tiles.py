@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections import deque
 from collections.abc import Sequence
@@ -61,10 +62,11 @@ class Span:
 
 
 def spans(length: int, side: int, halo: int) -> list[Span]:
-    """Cover `length` pixels by equal tiles of at most `side` that overlap by at least two halos."""
+    """Cover `length` pixels by equal tiles of at most `side` that overlap by at least three halos."""
     if length <= side:
         return [Span(0, length)]
-    count = math.ceil((length - 2 * halo) / (side - 2 * halo))
+    overlap = 3 * halo
+    count = math.ceil((length - overlap) / (side - overlap))
     starts = [round(i * (length - side) / (count - 1)) for i in range(count)]
     return [Span(start, start + side) for start in starts]
 
@@ -123,12 +125,9 @@ class TiledStage(BaseStage):
 
         size = (parts[0].shape[0], self._rows[-1].stop, self._columns[-1].stop)
         whole = torch.zeros(size, dtype=parts[0].dtype, device=parts[0].device)
-        for part, (row, column) in zip(parts, self._tiles, strict=True):
-            down, across = (
-                _fade(spans, spans.index(span), self._halo).to(part)
-                for spans, span in ((self._rows, row), (self._columns, column))
-            )
-            whole[:, row.slice, column.slice] += part * down[:, None] * across[None, :]
+        fades = itertools.product(_fades(self._rows, self._halo), _fades(self._columns, self._halo))
+        for part, (row, column), (down, across) in zip(parts, self._tiles, fades, strict=True):
+            whole[:, row.slice, column.slice] += part * (down[:, None] * across[None, :]).to(part)
         return whole
 
 
@@ -139,24 +138,19 @@ def _crop(frame: Frame, row: Span, column: Span, flow: SharedFlow) -> Frame:
     return cut.replace(sigma=frame.sigma, confidence=confidence, flow=frame.flow and flow, touched=False)
 
 
-def _fade(spans: Sequence[Span], index: int, halo: int) -> Tensor:
-    """Weights along one tile; with those of its neighbours they add up to one at every pixel."""
+def _fades(spans: Sequence[Span], halo: int) -> list[Tensor]:
+    """Weights along every tile: 0 within a halo of an edge that has a neighbour, adding up to 1 at every pixel."""
     import torch
 
-    span = spans[index]
-    weight = torch.ones(span.stop - span.start)
-    if index > 0:
-        weight *= _ramp(span, spans[index - 1].stop - span.start, halo)
-    if index + 1 < len(spans):
-        following = spans[index + 1]
-        ahead = _ramp(following, span.stop - following.start, halo)[: span.stop - following.start]
-        weight[following.start - span.start :] *= 1 - ahead
-    return weight
-
-
-def _ramp(span: Span, overlap: int, halo: int) -> Tensor:
-    """From 0 to 1 over `halo` pixels in the middle of the overlap at the start of a tile."""
-    import torch
-
-    first = (overlap - halo) / 2
-    return ((torch.arange(span.stop - span.start) + 0.5 - first) / halo).clamp(0, 1)
+    total = torch.zeros(spans[-1].stop)
+    weights = []
+    for span in spans:
+        inside = torch.arange(span.stop - span.start) + 0.5
+        weight = torch.ones(span.stop - span.start)
+        if span.start > 0:
+            weight *= ((inside - halo) / halo).clamp(0, 1)
+        if span.stop < spans[-1].stop:
+            weight *= ((inside.flip(0) - halo) / halo).clamp(0, 1)
+        total[span.slice] += weight
+        weights.append(weight)
+    return [weight / total[span.slice] for weight, span in zip(weights, spans, strict=True)]

@@ -50,7 +50,7 @@ class FFmpeg(Filter):
     @classmethod
     def examples(cls) -> Sequence[Filter]:
         """One that works within the frame, one that looks ahead."""
-        return [cls("removegrain=4"), cls("atadenoise=s=5")]
+        return [cls("bm3d=sigma=3"), cls("atadenoise=s=5")]
 
     def open(self, info: StreamInfo, device: Device) -> Stage:
         """Build the graph and measure its latency.
@@ -180,7 +180,10 @@ def _planes(picture: VideoFrame) -> list[NDArray[np.uint16]]:
     """The three planes (H,W) of a 16-bit picture, as views of its memory."""
     import numpy as np
 
-    lines = [np.frombuffer(plane, np.uint16).reshape(-1, plane.line_size // 2) for plane in picture.planes]
+    lines = [
+        np.frombuffer(memoryview(plane), np.uint16).reshape(-1, plane.line_size // 2)
+        for plane in picture.planes
+    ]
     return [line[: picture.height, : picture.width] for line in lines]
 
 

@@ -25,8 +25,6 @@ MARGIN = dct.STEP
 """What overlapping blocks cannot reach at each border."""
 STRIP = 64
 """Lines shrunk at once on a CPU, so that their coefficients stay in its caches."""
-QUIET = 0.05 / 255
-"""Noise below this deviation is left alone."""
 SURE = 2.7
 """A coefficient this many deviations from zero is no noise."""
 RESIDUE = 1.5
@@ -137,6 +135,8 @@ class Fuse(RecurrentFilter[State]):
         seen = state.ahead if state else ()
         parts, *later = [self._parts(f, seen) for f in (frame, *ahead)]
         flow = frame.flow if frame.flow is not None else SharedFlow()
+        if state is None:
+            flow.clear()
         past = None if state is None else _padded(flow.between(frame, state.frame))
         moves = [_padded(flow.between(frame, p.frame)) for p in later]
         luma, trust = remember(
@@ -148,9 +148,9 @@ class Fuse(RecurrentFilter[State]):
         chroma, _ = remember(
             Look(parts.chroma, _halved(parts.noise[1:]) / 4),
             state.chroma if state else None,
-            past if past is None else _halved(past) / 2,
+            past if past is None else past[:, ::2, ::2] / 2,
             [
-                Look(warp(p.chroma, _halved(move) / 2), _halved(p.noise[1:]) / 4)
+                Look(warp(p.chroma, move[:, ::2, ::2] / 2), _halved(p.noise[1:]) / 4)
                 for p, move in zip(later, moves, strict=True)
             ],
         )
@@ -175,9 +175,9 @@ class Fuse(RecurrentFilter[State]):
         small = torch.nn.functional.avg_pool2d(opponent, dct.BLOCK)
         turn = _opponent(frame.device)
         variance = noise_grid(frame, self.sigma, _mix(small, turn.T)).square() * self.strength**2
-        variance = _mix(variance, turn.square()).clamp(min=1e-12)
+        variance = _mix(variance, turn.square())
         variance[1:] *= self.chroma**2
-        return variance
+        return variance.clamp(min=1e-12)
 
 
 @dataclass(frozen=True)
@@ -202,7 +202,7 @@ def remember(
     known = Look(new.picture, noise.contiguous(memory_format=torch.channels_last))
     model, trust = None, torch.zeros_like(new.variance)
     if past is not None and flow is not None:
-        mean, model = warp(torch.cat([past.mean, past.clean]), flow, cubic=True).split(len(new.picture))
+        mean, model = warp(torch.cat([past.mean, past.clean]), flow, cubic=True).chunk(2)
         known, share = join(known, Look(mean, _moved_blocks(past.variance, flow)))
         trust = share.mean(1)
     best = known
@@ -265,6 +265,8 @@ def _shrink_strip(pictures: list[Tensor], variance: Tensor) -> Tensor:
     known = (power > SURE**2 * variance).float()
     model = dct.forward_overlapping(pictures[1]).square_() if len(pictures) > 1 else power * known
     first = dct.inverse_overlapping(_wiener(noisy, model.lerp_(power, known), variance))
+    if len(pictures) > 1 and len(noisy) > 1:  # for chroma with a model a second round gains nothing
+        return first[:, MARGIN:-MARGIN, MARGIN:-MARGIN]
     inner = slice(1, -1)
     noisy, variance = noisy[:, :, inner, inner], variance[:, :, inner, inner]
     return dct.inverse_overlapping(_wiener(noisy, dct.forward_overlapping(first).square_(), variance))
@@ -293,12 +295,14 @@ def _opponent(device: torch.device) -> Tensor:
     """Rows: luma, red against blue, green against both; orthonormal, so that white noise stays white."""
     import torch
 
-    rows = torch.tensor([[1.0, 1, 1], [1, 0, -1], [1, -2, 1]])
-    return (rows / rows.norm(dim=1, keepdim=True)).to(device)
+    rows: Tensor = torch.tensor([[1.0, 1, 1], [1, 0, -1], [1, -2, 1]])
+    rows = rows / rows.norm(dim=1, keepdim=True)
+    return rows.to(device)
 
 
 def _mix(image: Tensor, matrix: Tensor) -> Tensor:
-    return (matrix @ image.flatten(1)).view_as(image)
+    mixed: Tensor = matrix @ image.flatten(1)
+    return mixed.view_as(image)
 
 
 def _padded(image: Tensor) -> Tensor:
@@ -339,9 +343,9 @@ def _frequency_mean(device: torch.device) -> Tensor:
 
     steps = torch.arange(dct.BLOCK)
     near = ((steps[:, None] - steps).abs() <= 1).float()
-    return (
-        torch.kron(near, near).div_(torch.kron(near, near).sum(1, keepdim=True))[..., None, None].to(device)
-    )
+    weights = torch.kron(near, near)
+    weights /= weights.sum(1, keepdim=True)
+    return weights[..., None, None].to(device)
 
 
 def _local_mean(power: Tensor) -> Tensor:

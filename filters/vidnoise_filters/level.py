@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from vidnoise.noise import NoiseEstimate
 
     from vidnoise.frame import Frame
+    from vidnoise.noise import NoiseEstimate
 
 
 def noise_grid(frame: Frame, sigma: float, brightness: Tensor) -> Tensor:

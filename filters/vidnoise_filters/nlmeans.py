@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+QUIET = 0.1
+"""Below this strength, in 8-bit steps, there is nothing to do."""
+
+
 @dataclass(frozen=True)
 class NLMeans(SpatialFilter):
     """Averages pixels whose surroundings look alike, wherever they lie in a search window.
@@ -72,6 +76,10 @@ class NLMeans(SpatialFilter):
         codes = image.clamp(0, 1).mul(255).round().byte().cpu()
         mixed = cv2.merge([plane.numpy() for plane in codes.flip(0)])
         h = self.strength * sigma
+        if h < QUIET:
+            return image
+        # OpenCV goes through Lab in 8 bits: what that alone changes is no noise.
+        plain = cv2.cvtColor(cv2.cvtColor(mixed, cv2.COLOR_BGR2Lab), cv2.COLOR_Lab2BGR)
         clean = cv2.fastNlMeansDenoisingColored(mixed, None, h, h, self.patch | 1, self.search | 1)
-        change = torch.from_numpy(np.subtract(clean, mixed, dtype=np.float32))
+        change = torch.from_numpy(np.subtract(clean, plain, dtype=np.float32))
         return image + change.flip(2).permute(2, 0, 1).to(image.device) / 255

@@ -96,8 +96,9 @@ def table(title: str, columns: Mapping[str, tuple[str, str]], rows: Sequence[Row
     from rich.table import Table
 
     shown = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading, form in columns.values():
-        shown.add_column(heading, justify="right" if form else "left", overflow="fold")
+    for key, (heading, form) in columns.items():
+        whole = key != "settings"
+        shown.add_column(heading, justify="right" if form else "left", no_wrap=whole, overflow="fold")
     failures = []
     for row in rows:
         shown.add_row(*(_cell(row.get(key), form) for key, (_, form) in columns.items()))
