@@ -373,6 +373,14 @@ def test_an_encoder_that_cannot_write_hdr_metadata_says_so(tmp_path: Path) -> No
     assert [w for w in writer.warnings if "mastering-display" in w and "hevc" in w]
 
 
+def test_side_data_that_no_encoder_here_writes_is_named(tmp_path: Path) -> None:
+    options = {"crf": "10", "x264-params": "frame-packing=3"}
+    source = Clip(options=options, frames=3).save(tmp_path / "in.mkv")
+    assert "STEREO3D" in side_data(source)
+    _, writer = through(source, tmp_path / "out.mkv")
+    assert [w for w in writer.warnings if "3D views" in w]
+
+
 @pytest.mark.parametrize("full", [1, 2])
 @pytest.mark.parametrize("codec", ["libx264", "libx265", "libsvtav1", "libvpx-vp9"])
 def test_range_matrix_and_transfer_tags_are_kept(tmp_path: Path, codec: str, full: int) -> None:

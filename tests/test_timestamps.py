@@ -119,7 +119,8 @@ def test_the_beep_stays_with_the_flash(
     options = {"b": "1M"} if first == "webm" else {"crf": "4"}
     clip = Clip(frames=60, flashes=True, audio=audio, codec=codec, options=options, start=start)
     source, target = clip.save(tmp_path / f"in.{first}"), tmp_path / f"out.{second}"
-    through(source, target)
+    reader, _ = through(source, target)
+    assert not reader.losses
     before, after = ([clips.flash_times(path), clips.beep_times(path)] for path in (source, target))
     assert len(after[0]) == len(after[1]) == len(before[0]) >= 2
     offsets = [
@@ -156,7 +157,8 @@ def test_what_an_edit_list_cuts_away_stays_away(tmp_path: Path, ext: str) -> Non
     source, target = cut_with_edit_list(tmp_path, 0.52), tmp_path / f"out.{ext}"
     with av.open(str(source)) as old:
         assert any(packet.is_discard for packet in old.demux(audio=0)), "the test clip has nothing cut away"
-    through(source, target)
+    reader, _ = through(source, target)
+    assert not reader.losses
     check_times(source, target)
     assert clips.number_of(clips.decoded(target)[0]) == 13
     (begin, heard), (begin_out, heard_out) = clips.sound(source), clips.sound(target)

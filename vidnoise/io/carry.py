@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from vidnoise.io.decode import Losses
 from vidnoise.io.facts import is_timecode
 
 if TYPE_CHECKING:
@@ -127,12 +128,13 @@ def knows_delay(source: str, stream: Stream, target: str) -> bool:
 class Copy:
     """One copied stream: checks and mends the times of its packets, which muxers take only in order.
 
-    `container` is the output's format, `delays` what `knows_delay` says, `offset` in seconds is added to all
-    times.
+    `container` is the output's format, `losses` counts what cannot be mended, `delays` is what `knows_delay`
+    says, `offset` in seconds is added to all times.
     """
 
     stream: Stream
     container: str
+    losses: Losses
     delays: bool = False
     offset: Fraction = Fraction(0)
     last: int | None = None
@@ -151,6 +153,7 @@ class Copy:
         packet.pts = packet.dts if packet.pts is None else packet.pts + shift
         if self.last is not None and packet.dts <= self.last:
             if packet.pts <= self.last:
+                self.losses.copied += 1
                 return False
             packet.dts = self.last + 1
         self.last = packet.dts

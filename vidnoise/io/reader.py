@@ -312,7 +312,9 @@ class Reader:
             word in name for word in ("mov", "matroska", "avi", "flv", "asf", "ogg")
         ):
             return
-        promised = ((self.container.start_time or 0) + duration) * MICRO
+        # Matroska's duration counts from zero, that of others from the start.
+        start = 0 if "matroska" in name else self.container.start_time or 0
+        promised = (start + duration) * MICRO
         if "avi" in name and self.stream.frames:
             # What is left decides on the duration; the header still counts the frames that were there.
             promised = max(promised, self.stream.frames * self._time_base)
