@@ -1,10 +1,11 @@
 """Noise estimation: how strong the noise of a picture or a stream is, per channel and brightness.
 
-Blocks of 8x8 pixels are transformed by the DCT. Noise fills all frequencies, pictures mostly the low ones: blocks
-with the least energy at low frequencies are taken to be flat, and the noise is read from their *high* frequencies.
-Choosing by one band and measuring in another keeps the choice from biasing the measure (Ponomarenko, Lukin,
-Zriakhov, Kaarna & Astola 2007; Colom & Buades, IPOL 2013). Groups of blocks of like brightness give the noise as a
-function of brightness, which sensors and clipping both bend (Foi, Trimeche, Katkovnik & Egiazarian 2008).
+Blocks of 8x8 pixels are transformed by the DCT. Noise fills all frequencies, pictures mostly the low ones:
+blocks with the least energy at low frequencies are taken to be flat, and the noise is read from their *high*
+frequencies. Choosing by one band and measuring in another keeps the choice from biasing the measure (Ponomarenko,
+Lukin, Zriakhov, Kaarna & Astola 2007; Colom & Buades, IPOL 2013). Groups of blocks of like brightness give the
+noise as a function of brightness, which sensors and clipping both bend (Foi, Trimeche, Katkovnik & Egiazarian
+2008).
 
 In a stream the difference of two consecutive frames is measured in the same way: where nothing moves, the
 picture's own texture, which a single frame cannot always tell from noise, drops out.
@@ -40,9 +41,7 @@ _SATURATED = 0.75  # a block with more saturated pixels than this says nothing
 _NEAR, _FAR, _FAR_WEIGHT = 0.08, 0.3, 0.02  # reach of a group over brightness, and of all groups together
 _PERIOD = 3  # a stream is measured at every third frame: odd, so that doubled frames do not always meet it
 _MEMORY = 15  # measurements, so that a scene's estimate rests on about 45 frames
-_RANK = (
-    0.6  # of those; above one half, so that doubled frames, whose noise seems to stand still, do not decide
-)
+_RANK = 0.6  # of those; above one half, so that doubled frames, where the noise stands still, do not decide
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,10 +78,12 @@ class NoiseEstimate:
 
     def __str__(self) -> str:
         red, green, blue = (255 * self.sigma).tolist()
-        dark, middle, light = (255 * self.curve.mean(0)[[_KNOTS // 8, _KNOTS // 2, -_KNOTS // 8]]).tolist()
+        places = [_KNOTS // 8, _KNOTS // 2, -_KNOTS // 8]
+        dark, middle, light = (255 * self.curve.mean(0)[places]).tolist()
         return (
             f"sigma {(red + green + blue) / 3:.1f} of 255 (red {red:.1f}, green {green:.1f}, blue {blue:.1f}; "
-            f"dark {dark:.1f}, middle {middle:.1f}, light {light:.1f}), spatial correlation {self.correlation:.2f}"
+            f"dark {dark:.1f}, middle {middle:.1f}, light {light:.1f}), "
+            f"spatial correlation {self.correlation:.2f}"
         )
 
 
@@ -102,11 +103,11 @@ def estimate(frames: Tensor | Sequence[Tensor]) -> NoiseEstimate:
     """
     if isinstance(frames, Tensor):
         return _assemble(_measure(_sample(frames)))
+    if not frames:
+        raise InputError("noise cannot be estimated from no frames: give at least one")
     tracker = NoiseTracker(period=1)
     for frame in frames:
         result = tracker.update(frame, cut=False)
-    if not frames:
-        raise InputError("noise cannot be estimated from no frames: give at least one")
     return result
 
 
@@ -189,7 +190,8 @@ class _Measure(NamedTuple):
 def _check(image: Tensor) -> None:
     if image.ndim != 3 or image.shape[0] != 3 or 0 in image.shape or not image.is_floating_point():
         raise UsageError(
-            f"noise is estimated on floating images of shape (3,H,W); this one is {tuple(image.shape)} {image.dtype}"
+            "noise is estimated on floating images of shape (3,H,W); "
+            f"this one is of {tuple(image.shape)} and {image.dtype}"
         )
 
 
@@ -232,11 +234,10 @@ def _outer(flat: Tensor) -> Tensor:
 
 
 def _difference(new: _Sample, old: _Sample) -> _Sample:
-    """Compare two frames, scaled so that independent noise keeps its variance."""
+    """Compare two frames, scaled so that white noise keeps its variance."""
     coefficients = (new.coefficients - old.coefficients) * math.sqrt(0.5)
-    still = (
-        coefficients.square().mean(2) < _CONSTANT**2
-    )  # a repeated frame or a skipped block, not a clean one
+    # A block that did not change at all is a repeated frame's or was skipped by a codec: it tells nothing.
+    still = coefficients.square().mean(2) < _CONSTANT**2
     return _Sample(
         coefficients,
         (new.brightness + old.brightness) / 2,
@@ -275,7 +276,7 @@ def _measure(sample: _Sample) -> _Measure:
 
 
 def _group(brightness: Tensor, usable: Tensor) -> Tensor:
-    """Sort blocks by brightness into groups of equal size: (3,groups,size) indexes. Few blocks make one group."""
+    """Sort blocks by brightness into groups of equal size: (3,groups,size) indexes."""
     count = brightness.shape[1]
     groups = max(1, min(_GROUPS, count // 64))
     order = brightness.masked_fill(~usable, math.inf).argsort(1)
@@ -291,7 +292,8 @@ def _statistics(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return each group's brightness, variance and weight, (3,groups) each, from its chosen blocks.
 
-    `brightness` and `low` (3,N) belong to blocks, `chosen` (3,groups,size) and `high` (3,groups,size,21) to groups.
+    `brightness` and `low` (3,N) are in order of blocks, `chosen` (3,groups,size) and `high` (3,groups,size,21)
+    in order of groups.
     """
     mask = chosen.float()
     count = mask.sum(2)
@@ -310,7 +312,7 @@ def _statistics(
 def _fit(level: Tensor, variance: Tensor, weight: Tensor, clipped: Tensor) -> Tensor:
     """Fit the variance over brightness at the knots, (3,K), by local lines through the groups.
 
-    Clipping narrows the noise near black and white; the fit is made to what the noise was before, and narrowed.
+    Clipping narrows the noise near black and white; the fit is made to what it was before, and narrowed.
     """
     knots = torch.linspace(0, 1, _KNOTS, device=level.device)
     before = torch.where(clipped, variance * _widening(level, variance.sqrt()).square(), variance)
@@ -330,9 +332,10 @@ def _redness(power: Tensor, usable: Tensor) -> tuple[Tensor, Tensor]:
     """Compare the noise of all frequencies with that of the high ones, from the flattest blocks.
 
     Returns the total variance over that of the high band per channel (3,), and the correlation of neighbouring
-    pixels (). Low frequencies, where the picture itself is, are taken from a line through the logarithm of the
-    others over squared frequency (white noise blurred by a Gaussian). A picture with texture and no noise has
-    such a spectrum too, but its texture is uneven: noise has nearly the same power in all of the flattest blocks.
+    pixels (). Low frequencies, where the picture itself is, are taken from a line through the logarithm of
+    the others over squared frequency (white noise blurred by a Gaussian). A picture with texture and no noise
+    has such a spectrum too, but its texture is weak or uneven: noise has nearly the same power in all of the
+    flattest blocks. Where in doubt, the noise is taken to be white.
     """
     everywhere = usable.all(0)
     everywhere = everywhere | ~everywhere.any()
@@ -395,7 +398,7 @@ def _widening(mean: Tensor, deviation: Tensor) -> Tensor:
 
 
 def _narrowing(mean: Tensor, deviation: Tensor) -> Tensor:
-    """Deviation after clipping to [0,1] over that before it, given the mean after and the deviation before it."""
+    """Deviation after clipping to [0,1] over that before, given the mean after and the deviation before it."""
     level, after, _ = _clipping(mean.device)
     deviation = deviation.clamp_min(1e-6)
     return _lookup(mean / deviation, level, after) * _lookup((1 - mean) / deviation, level, after)
