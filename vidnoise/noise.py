@@ -2,10 +2,10 @@
 
 Blocks of 8x8 pixels are transformed by the DCT. Noise fills all frequencies, pictures mostly the low ones:
 blocks with the least energy at low frequencies are taken to be flat, and the noise is read from their *high*
-frequencies. Choosing by one band and measuring in another keeps the choice from biasing the measure (Ponomarenko,
-Lukin, Zriakhov, Kaarna & Astola 2007; Colom & Buades, IPOL 2013). Groups of blocks of like brightness give the
-noise as a function of brightness, which sensors and clipping both bend (Foi, Trimeche, Katkovnik & Egiazarian
-2008).
+frequencies. Choosing by one band and measuring in another keeps the choice from biasing the measure
+(Ponomarenko, Lukin, Zriakhov, Kaarna & Astola 2007; Colom & Buades, IPOL 2013). Groups of blocks of like
+brightness give the noise as a function of brightness, which sensors and clipping both bend (Foi, Trimeche,
+Katkovnik & Egiazarian 2008).
 
 In a stream the difference of two consecutive frames is measured in the same way: where nothing moves, the
 picture's own texture, which a single frame cannot always tell from noise, drops out.
@@ -77,11 +77,12 @@ class NoiseEstimate:
         return fine[0, :, :height, :width].contiguous()
 
     def __str__(self) -> str:
-        red, green, blue = (255 * self.sigma).tolist()
+        codes = (255 * self.sigma).tolist()
+        red, green, blue = codes
         places = [_KNOTS // 8, _KNOTS // 2, -_KNOTS // 8]
         dark, middle, light = (255 * self.curve.mean(0)[places]).tolist()
         return (
-            f"sigma {(red + green + blue) / 3:.1f} of 255 (red {red:.1f}, green {green:.1f}, blue {blue:.1f}; "
+            f"sigma {sum(codes) / 3:.1f} of 255 (red {red:.1f}, green {green:.1f}, blue {blue:.1f}; "
             f"dark {dark:.1f}, middle {middle:.1f}, light {light:.1f}), "
             f"spatial correlation {self.correlation:.2f}"
         )
@@ -292,7 +293,7 @@ def _statistics(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return each group's brightness, variance and weight, (3,groups) each, from its chosen blocks.
 
-    `brightness` and `low` (3,N) are in order of blocks, `chosen` (3,groups,size) and `high` (3,groups,size,21)
+    `brightness` and `low` (3,N) are in order of blocks, `chosen` (3,groups,size) and `high` (3,groups,size,F)
     in order of groups.
     """
     mask = chosen.float()
@@ -331,8 +332,8 @@ def _fit(level: Tensor, variance: Tensor, weight: Tensor, clipped: Tensor) -> Te
 def _redness(power: Tensor, usable: Tensor) -> tuple[Tensor, Tensor]:
     """Compare the noise of all frequencies with that of the high ones, from the flattest blocks.
 
-    Returns the total variance over that of the high band per channel (3,), and the correlation of neighbouring
-    pixels (). Low frequencies, where the picture itself is, are taken from a line through the logarithm of
+    Returns the total variance over that of the high band per channel (3,), and the correlation of pixels
+    side by side (). Low frequencies, where the picture itself is, are taken from a line through the logarithm of
     the others over squared frequency (white noise blurred by a Gaussian). A picture with texture and no noise
     has such a spectrum too, but its texture is weak or uneven: noise has nearly the same power in all of the
     flattest blocks. Where in doubt, the noise is taken to be white.
@@ -390,7 +391,7 @@ def _at(brightness: Tensor, curve: Tensor) -> Tensor:
 
 
 def _widening(mean: Tensor, deviation: Tensor) -> Tensor:
-    """Deviation before clipping to [0,1] over that after it, given the mean and the deviation after it."""
+    """Deviation before clipping to [0,1] over that after, given the mean and the deviation after."""
     _, after, ratio = _clipping(mean.device)
     deviation = deviation.clamp_min(1e-6)
     kept = _lookup(mean / deviation, ratio, after) * _lookup((1 - mean) / deviation, ratio, after)
@@ -398,7 +399,7 @@ def _widening(mean: Tensor, deviation: Tensor) -> Tensor:
 
 
 def _narrowing(mean: Tensor, deviation: Tensor) -> Tensor:
-    """Deviation after clipping to [0,1] over that before, given the mean after and the deviation before it."""
+    """Deviation after clipping to [0,1] over that before, given the mean after and the deviation before."""
     level, after, _ = _clipping(mean.device)
     deviation = deviation.clamp_min(1e-6)
     return _lookup(mean / deviation, level, after) * _lookup((1 - mean) / deviation, level, after)
