@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.stream import Stream
 
+    from vidnoise.colour import Planes
     from vidnoise.device import Device
 
 NOT_VIDEO = {"tty", "ansi", "bin", "adf", "idf", "xbin"}
@@ -133,6 +134,7 @@ class Reader:
             picture if self._carries or self.gpu else None, self.lines.get(self.stream.index, "")
         )
         self.info = self._describe(picture)
+        self._loose = context.codec.name == "rawvideo" and 8 < self.info.format.depth < 16
 
     def attach(self, sink: Callable[[av.Packet[Any]], None]) -> None:
         """Hand every packet of the other streams to `sink`, those already read at once."""
@@ -147,6 +149,8 @@ class Reader:
         self._early = None
         for picture in self._pictures():
             planes = planes_of(picture)[0]
+            if self._loose:
+                planes = _within(planes, self.info.format.peak)
             pts = picture.pts or 0
             cut = pts in self._gaps
             self._gaps.discard(pts)
@@ -448,6 +452,17 @@ def colour_of(frame: av.VideoFrame, chroma_location: int = 0) -> Colour:
         transfer=int(frame.color_trc),
         range=int(frame.color_range) or full,
         chroma_location=chroma_location,
+    )
+
+
+def _within(planes: Planes, peak: int) -> Planes:
+    """Samples of raw video that are larger than its depth allows, brought down; encoders may abort on them."""
+    import numpy as np
+    import torch
+
+    return tuple(
+        plane if int(plane.numpy().max()) <= peak else torch.from_numpy(np.minimum(plane.numpy(), peak))
+        for plane in planes
     )
 
 

@@ -351,7 +351,7 @@ class Writer:
         if self._reader is not None:
             source = self._reader.stream
             context.sample_aspect_ratio = source.sample_aspect_ratio or Fraction(1)
-            stream.metadata.update(carry.stream_metadata(source, encoded=True))
+            stream.metadata.update(carry.stream_metadata(source, container.format.name, encoded=True))
             stream.disposition = source.disposition
         return stream
 
