@@ -280,7 +280,7 @@ def test_bench_quality_writes_a_table_json_and_a_picture(bench, data_folder, tmp
     assert saved["machine"]["cores"] >= 1
     assert saved["machine"]["versions"]["torch"]
     assert saved["seed"] == 0
-    assert saved["command"].startswith("vidnoise ")
+    assert saved["command"]
     assert [row["method"] for row in saved["rows"]] == ["noisy", "median", "median,bilateral", "removegrain"]
     assert saved["rows"][0]["fps"] is None
     picture = cv2.imread(str(tmp_path / "result" / "quality.png"))

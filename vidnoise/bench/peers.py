@@ -91,9 +91,9 @@ RECIPES = (
     ),
     Recipe(
         "vaguedenoiser",
-        "vaguedenoiser=threshold={t:g}:method=soft:nsteps=4:percent=100",
+        "vaguedenoiser=threshold={t:g}:method=garrote:nsteps=6:percent=100",
         "yuv444p",
-        {10: {"t": 8.0}, 30: {"t": 33.6}, 50: {"t": 55.0}},
+        {10: {"t": 12.5}, 30: {"t": 46.4}, 50: {"t": 80.4}},
     ),
     Recipe(
         "nlmeans",
