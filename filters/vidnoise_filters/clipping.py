@@ -54,7 +54,7 @@ def _excess(mean: Tensor, deviation: Tensor) -> Tensor:
     """By how much a clipped mean lies above what it is the mean of; all of it below the mean of pure noise."""
     import torch
 
-    excess = mean.div(-deviation).add_(AT_ZERO).mul_(FALL).exp_().mul_(AT_ZERO * deviation)
+    excess = (mean * (-FALL / deviation)).add_(FALL * AT_ZERO).exp_().mul_(AT_ZERO * deviation)
     return torch.minimum(excess, mean).clamp_(min=0)
 
 
