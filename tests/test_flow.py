@@ -1,5 +1,7 @@
 """Optical flow: what it finds, what it shares, how warping follows it."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from skimage import data
@@ -96,7 +98,7 @@ def test_a_guide_finds_motion_that_noise_hides():
 def test_memory_stays_bounded():
     shared = SharedFlow()
     frames = [Frame(image=picture(32, 32, left=60 + i), pts=i) for i in range(3 * module.KEPT)]
-    for a, b in zip(frames, frames[1:], strict=False):
+    for a, b in pairwise(frames):
         shared.between(a, b)
     assert len(shared._fields) == len(shared._thumbnails) == module.KEPT
 

@@ -113,7 +113,7 @@ def test_strength_zero_changes_nothing_that_can_be_seen_and_two_smooths_more():
 
 
 def test_chroma_smooths_colours_and_leaves_brightness():
-    frames = noisy(panned(4), 20)
+    frames = noisy([0.3 + 0.4 * p for p in panned(4)], 20)
     off, on = (process(Fuse(sigma=20, chroma=c), frames)[-1].image for c in (0, 1))
     assert torch.allclose(off.mean(0), on.mean(0), atol=2e-3)
     kept = frames[-1].image[0] - frames[-1].image[2]
@@ -156,3 +156,20 @@ def test_on_a_gpu_it_gives_the_same():
     for a, b in zip(process(Fuse(sigma=25), frames), process(Fuse(sigma=25), there), strict=True):
         assert b.image.is_cuda
         assert float((a.image - b.image.cpu()).abs().mean()) < 0.5 / 255
+
+
+def test_dark_areas_are_not_lightened_by_noise_cut_off_at_black():
+    clean = torch.linspace(0, 0.4, 256).expand(3, 192, 256).contiguous()
+    frames = noisy([clean] * 6, 30)
+    noisy_mean = torch.stack([f.image for f in frames]).mean((0, 1, 2))[:32].mean()
+    for filter in (Fuse(sigma=30), Fuse()):
+        dark = process(Chain.of(filter), frames)[-1].image.mean((0, 1))[:32].mean()
+        truth = clean[0, 0, :32].mean()
+        assert abs(float(dark - truth)) < 0.35 * float(noisy_mean - truth)
+
+
+def test_black_without_noise_stays_black():
+    picture = coffee()
+    picture[:, :48] = 0
+    done = process(Chain.of(Fuse(sigma=20)), [Frame(image=picture, pts=i) for i in range(3)])
+    assert float(done[-1].image[:, :40].abs().max()) < 1 / 255

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from vidnoise.filter import RecurrentFilter, option
 from vidnoise.flow import SharedFlow, warp
 from vidnoise_filters import dct
+from vidnoise_filters.clipping import unclip
 from vidnoise_filters.level import noise_grid
 
 if TYPE_CHECKING:
@@ -157,7 +158,8 @@ class Fuse(RecurrentFilter[State]):
         fine = _fine(parts.colours - _doubled(parts.chroma), parts.noise[1:])
         clean = torch.cat([luma.clean, _doubled(chroma.clean) + fine])[:, : frame.height, : frame.width]
         flow.guide(frame, clean[:1] / math.sqrt(3))
-        image = _mix(clean, _opponent(frame.device).T)
+        removed = min(self.strength, 1) * min(self.chroma, 1)
+        image = unclip(_mix(clean, _opponent(frame.device).T), frame, self.sigma, removed)
         confidence = _grown(trust, dct.BLOCK)[:, : frame.height, : frame.width]
         return frame.with_image(image, confidence), State(frame, luma, chroma, tuple(later))
 
