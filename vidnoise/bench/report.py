@@ -26,7 +26,7 @@ Row = Mapping[str, Any]
 def describe(**more: Any) -> dict[str, Any]:
     """The circumstances of a run: command line, time, commit, machine and versions; `more` is added as it is."""
     return {
-        "command": shlex.join(["vidnoise", *sys.argv[1:]]),
+        "command": f"vidnoise {shlex.join(sys.argv[1:])}",
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "commit": commit(),
         "machine": machine(),
