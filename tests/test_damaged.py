@@ -171,7 +171,7 @@ def test_raw_samples_beyond_their_depth_do_not_reach_the_encoder(tmp_path: Path,
     profile = {"profile": "dnxhr_hqx"} if codec == "dnxhd" else {}
     target = tmp_path / ("out.mov" if codec == "dnxhd" else "out.mkv")
     through(source, target, OutputOptions(codec=codec, encoder_opts=profile))
-    assert clips.decoded(target)[0].to_ndarray(format="gray").min() > 250
+    assert clips.decoded(target)[0].to_ndarray(format="gray").mean() > 235
 
 
 @pytest.mark.parametrize("wrong", ["mp4", "avi", "mkv", "webm"])
