@@ -23,6 +23,8 @@ FALL = 2.3
 """How fast the excess falls with the mean, both in deviations: within 0.01 of the true curve."""
 FEW = 8
 """Areas where one in this many samples is cut off are corrected whole, those with fewer in part."""
+STRIP = 64
+"""Lines corrected at once on a CPU, so that they stay in its caches."""
 REACH = 2.5
 """Deviations from black and white at which the noise is whole."""
 
@@ -46,8 +48,20 @@ def unclip(clean: Tensor, frame: Frame, sigma: float, amount: float) -> Tensor:
     reach = min(REACH * noise_level(frame, sigma) / 255, 0.5)
     levels = torch.tensor([reach, 1 - reach], device=clean.device).repeat(3, 1, 1)
     dark, light = noise_grid(frame, sigma, levels).mul(amount).clamp(min=1e-6).chunk(2, 2)
-    clean = clean - _excess(clean, dark) * _share(frame.image <= 0)
-    return clean + _excess(1 - clean, light) * _share(frame.image >= 1)
+    shares = [_share(frame.image, at) for at in (0, 1)]
+    if clean.is_cuda:
+        return _corrected(clean, dark, light, *shares)
+    done = torch.empty_like(clean)
+    for start in range(0, clean.shape[1], STRIP):
+        rows = slice(start, start + STRIP)
+        parts = (share[:, start // BLOCK : (start + STRIP) // BLOCK] for share in shares)
+        done[:, rows] = _corrected(clean[:, rows], dark, light, *parts)
+    return done
+
+
+def _corrected(clean: Tensor, dark: Tensor, light: Tensor, at_black: Tensor, at_white: Tensor) -> Tensor:
+    lower = _excess(clean, dark).mul_(_spread(at_black, clean))
+    return _excess(1 - clean, light).mul_(_spread(at_white, clean)).sub_(lower).add_(clean)
 
 
 def _excess(mean: Tensor, deviation: Tensor) -> Tensor:
@@ -58,11 +72,20 @@ def _excess(mean: Tensor, deviation: Tensor) -> Tensor:
     return torch.minimum(excess, mean).clamp_(min=0)
 
 
-def _share(cut: Tensor) -> Tensor:
-    """How far an area is affected, 0 to 1, from where samples (3,H,W) are cut off."""
+def _share(image: Tensor, limit: int) -> Tensor:
+    """How far each 8x8 block is affected, 0 to 1, from where samples lie at black (0) or white (1) or beyond."""
+    import torch
     import torch.nn.functional as F
 
-    height, width = cut.shape[1:]
-    share = F.avg_pool2d(cut.float(), BLOCK, ceil_mode=True)
-    share = F.avg_pool2d(share, 3, 1, 1, count_include_pad=False).mul_(FEW).clamp_(max=1)
-    return F.interpolate(share[None], scale_factor=BLOCK, mode="nearest")[0, :, :height, :width]
+    step = 2  # a quarter of the samples tells as much
+    seen = image[:, ::step, ::step]
+    cut = (seen <= 0 if limit == 0 else seen >= 1).to(torch.float32)
+    share = F.avg_pool2d(cut, BLOCK // step, ceil_mode=True)
+    return F.avg_pool2d(share, 3, 1, 1, count_include_pad=False).mul_(FEW).clamp_(max=1)
+
+
+def _spread(share: Tensor, picture: Tensor) -> Tensor:
+    """A value for each pixel of a picture (3,H,W) from values of its 8x8 blocks."""
+    height, width = picture.shape[1:]
+    lines = share.repeat_interleave(BLOCK, 2)[:, :, :width]
+    return lines.repeat_interleave(BLOCK, 1)[:, :height]

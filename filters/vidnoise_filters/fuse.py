@@ -155,8 +155,8 @@ class Fuse(RecurrentFilter[State]):
                 for p, move in zip(later, moves, strict=True)
             ],
         )
-        fine = _fine(parts.colours - _doubled(parts.chroma), parts.noise[1:])
-        clean = torch.cat([luma.clean, _doubled(chroma.clean) + fine])[:, : frame.height, : frame.width]
+        colours = _restored(parts.colours, parts.chroma, chroma.clean, parts.noise[1:])
+        clean = torch.cat([luma.clean, colours])[:, : frame.height, : frame.width]
         flow.guide(frame, clean[:1] / math.sqrt(3))
         removed = min(self.strength, 1) * min(self.chroma, 1)
         image = unclip(_mix(clean, _opponent(frame.device).T), frame, self.sigma, removed)
@@ -281,15 +281,16 @@ def _wiener(noisy: Tensor, power: Tensor, variance: Tensor) -> Tensor:
     return gain.mul_(noisy)
 
 
-def _fine(residue: Tensor, noise: Tensor) -> Tensor:
-    """What halving took from the chroma (2,H,W), where it is more than the noise (2,h,w)."""
+def _restored(colours: Tensor, chroma: Tensor, clean: Tensor, noise: Tensor) -> Tensor:
+    """Chroma at full size (2,H,W) from its clean half (2,H/2,W/2), and what halving took where that is no noise."""
     import torch.nn.functional as F
 
-    power = F.avg_pool2d(residue.square(), dct.STEP)
-    power = F.avg_pool2d(F.pad(power, (1, 1, 1, 1), mode="replicate"), 3, 1)
+    lost = F.avg_pool2d(colours.square(), dct.STEP) - F.avg_pool2d(chroma.square(), dct.STEP // 2)
+    lost = F.avg_pool2d(lost, 3, 1, 1, count_include_pad=False)
     floor = RESIDUE * noise.repeat_interleave(2, 1).repeat_interleave(2, 2)
-    gain = (1 - floor / power.clamp(min=1e-12)).clamp(min=0)
-    return residue * _grown(gain, dct.STEP)
+    kept = (1 - floor / lost.clamp(min=1e-12)).clamp(min=0)
+    base = _doubled(clean - _doubled(kept) * chroma)
+    return base if not bool(kept.any()) else base + _grown(kept, dct.STEP) * colours
 
 
 @cache
@@ -340,19 +341,19 @@ def _grown(image: Tensor, factor: int) -> Tensor:
 
 @cache
 def _frequency_mean(device: torch.device) -> Tensor:
-    """Each frequency's power averaged with its neighbours, as a 1x1 convolution."""
+    """(64,64): each frequency's power averaged with its neighbours."""
     import torch
 
     steps = torch.arange(dct.BLOCK)
     near = ((steps[:, None] - steps).abs() <= 1).float()
     weights = torch.kron(near, near)
     weights /= weights.sum(1, keepdim=True)
-    return weights[..., None, None].to(device)
+    return weights.to(device)
 
 
 def _local_mean(power: Tensor) -> Tensor:
     """Over neighbouring frequencies and neighbouring blocks: one sample says little of a variance."""
     import torch.nn.functional as F
 
-    power = F.conv2d(power, _frequency_mean(power.device))
+    power = (power.permute(0, 2, 3, 1) @ _frequency_mean(power.device).T).permute(0, 3, 1, 2)
     return F.avg_pool2d(power, 3, 1, 1, count_include_pad=False)
