@@ -333,8 +333,8 @@ def _redness(power: Tensor, usable: Tensor) -> tuple[Tensor, Tensor]:
     """Compare the noise of all frequencies with that of the high ones, from the flattest blocks.
 
     Returns the total variance over that of the high band per channel (3,), and the correlation of pixels
-    side by side (). Low frequencies, where the picture itself is, are taken from a line through the logarithm of
-    the others over squared frequency (white noise blurred by a Gaussian). A picture with texture and no noise
+    side by side (). Low frequencies, where the picture itself is, are taken from a line through the logarithm
+    of the others over squared frequency (white noise, blurred). A picture with texture and no noise
     has such a spectrum too, but its texture is weak or uneven: noise has nearly the same power in all of the
     flattest blocks. Where in doubt, the noise is taken to be white.
     """
