@@ -1,0 +1,22 @@
+"""The command line: `vidnoise INPUT -o OUTPUT`, and a handful of commands beside it.
+
+Nothing here imports PyTorch, PyAV or OpenCV before a command needs them, so that help comes at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run the command `vidnoise` and leave the process with its exit status.
+
+    0: all is well. 1: nothing was written. 2: the request was wrong. 3: saved, but the input had losses.
+    130: interrupted. 141: whatever read the output has ended.
+    """
+    from vidnoise.cli.errors import guarded
+    from vidnoise.cli.root import root
+
+    words = list(sys.argv[1:] if args is None else args)
+    sys.exit(guarded(lambda: root.main(words, prog_name="vidnoise", standalone_mode=False), words))

@@ -1,0 +1,91 @@
+"""Noise that was cut off at black and white: its mean is off, and a good denoiser finds just that mean.
+
+Where a picture x carries white noise of deviation s and is clipped at 0, its mean is s * (z F(z) + f(z)) with z = x/s and
+f, F the normal density and distribution (A. Foi, "Clipped noisy images: heteroskedastic modeling and practical
+denoising", Signal Processing 2009). Dark areas come out too light, and light ones too dark.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vidnoise_filters.level import noise_grid, noise_level
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from vidnoise.frame import Frame
+
+BLOCK = 8
+AT_ZERO = 0.4
+"""The mean of the noise alone, clipped at zero, in deviations: 1 / sqrt(2 pi)."""
+FALL = 2.3
+"""How fast the excess falls with the mean, both in deviations: within 0.01 of the true curve."""
+FEW = 8
+"""Areas where one in this many samples is cut off are corrected whole, those with fewer in part."""
+STRIP = 64
+"""Lines corrected at once on a CPU, so that they stay in its caches."""
+REACH = 2.5
+"""Deviations from black and white at which the noise is whole."""
+
+
+def unclip(clean: Tensor, frame: Frame, sigma: float, amount: float) -> Tensor:
+    """Undo the shift in a denoised picture (3,H,W) of a frame; itself where the frame has no samples at 0 or 1.
+
+    Args:
+        clean: the local mean of the frame.
+        frame: the noisy picture, which tells where samples were cut off, and its noise estimate.
+        sigma: in 8-bit steps; 0 for the estimate.
+        amount: 1 where the noise was removed whole, 0 where it was left.
+    """
+    import torch
+
+    if amount == 0:
+        return clean
+    sample = frame.image[:, ::4, ::4]
+    if not bool(((sample <= 0) | (sample >= 1)).any()):
+        return clean
+    reach = min(REACH * noise_level(frame, sigma) / 255, 0.5)
+    levels = torch.tensor([reach, 1 - reach], device=clean.device).repeat(3, 1, 1)
+    dark, light = noise_grid(frame, sigma, levels).mul(amount).clamp(min=1e-6).chunk(2, 2)
+    shares = [_share(frame.image, at) for at in (0, 1)]
+    if clean.is_cuda:
+        return _corrected(clean, dark, light, *shares)
+    done = torch.empty_like(clean)
+    for start in range(0, clean.shape[1], STRIP):
+        rows = slice(start, start + STRIP)
+        parts = (share[:, start // BLOCK : (start + STRIP) // BLOCK] for share in shares)
+        done[:, rows] = _corrected(clean[:, rows], dark, light, *parts)
+    return done
+
+
+def _corrected(clean: Tensor, dark: Tensor, light: Tensor, at_black: Tensor, at_white: Tensor) -> Tensor:
+    lower = _excess(clean, dark).mul_(_spread(at_black, clean))
+    return _excess(1 - clean, light).mul_(_spread(at_white, clean)).sub_(lower).add_(clean)
+
+
+def _excess(mean: Tensor, deviation: Tensor) -> Tensor:
+    """By how much a clipped mean lies above what it is the mean of; all of it below the mean of pure noise."""
+    import torch
+
+    excess = (mean * (-FALL / deviation)).add_(FALL * AT_ZERO).exp_().mul_(AT_ZERO * deviation)
+    return torch.minimum(excess, mean).clamp_(min=0)
+
+
+def _share(image: Tensor, limit: int) -> Tensor:
+    """How far each 8x8 block is affected, 0 to 1, from where samples lie at black (0) or white (1) or beyond."""
+    import torch
+    import torch.nn.functional as F
+
+    step = 2  # a quarter of the samples tells as much
+    seen = image[:, ::step, ::step]
+    cut = (seen <= 0 if limit == 0 else seen >= 1).to(torch.float32)
+    share = F.avg_pool2d(cut, BLOCK // step, ceil_mode=True)
+    return F.avg_pool2d(share, 3, 1, 1, count_include_pad=False).mul_(FEW).clamp_(max=1)
+
+
+def _spread(share: Tensor, picture: Tensor) -> Tensor:
+    """A value for each pixel of a picture (3,H,W) from values of its 8x8 blocks."""
+    height, width = picture.shape[1:]
+    lines = share.repeat_interleave(BLOCK, 2)[:, :, :width]
+    return lines.repeat_interleave(BLOCK, 1)[:, :height]

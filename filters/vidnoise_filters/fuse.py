@@ -1,0 +1,359 @@
+"""Temporal fusion along optical flow, then shrinkage of the noise that is left: a denoiser without trained weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, ClassVar
+
+from vidnoise.filter import RecurrentFilter, option
+from vidnoise.flow import SharedFlow, warp
+from vidnoise_filters import dct
+from vidnoise_filters.clipping import unclip
+from vidnoise_filters.level import noise_grid
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from vidnoise.frame import Frame
+
+SIDE = 2 * dct.BLOCK
+"""Pictures are padded to multiples of this: a block of the halved chroma."""
+MARGIN = dct.STEP
+"""What overlapping blocks cannot reach at each border."""
+STRIP = 64
+"""Lines shrunk at once on a CPU, so that their coefficients stay in its caches."""
+SURE = 2.7
+"""A coefficient this many deviations from zero is no noise."""
+RESIDUE = 1.5
+"""How much more than the noise the finest chroma must hold to be kept; as a ratio of powers."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What is known of C channels after a frame.
+
+    Attributes:
+        mean: (C,H,W), the past averaged along the motion; nothing else was smoothed away.
+        clean: (C,H,W), the same after shrinkage.
+        variance: (C,64,H/8,W/8), of the noise left in `mean`, by block and frequency.
+    """
+
+    mean: Tensor
+    clean: Tensor
+    variance: Tensor
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A frame taken apart.
+
+    Attributes:
+        frame: where it is from.
+        colours: (2,H,W), chroma at full size, padded.
+        luma: (1,H,W), padded.
+        chroma: (2,H/2,W/2).
+        noise: (3,H/8,W/8), variance of luma and chroma at full size.
+    """
+
+    frame: Frame
+    colours: Tensor
+    luma: Tensor
+    chroma: Tensor
+    noise: Tensor
+
+
+@dataclass(frozen=True)
+class State:
+    """What is carried from frame to frame: the last frame, luma at full size, chroma at half, frames ahead."""
+
+    frame: Frame
+    luma: Memory
+    chroma: Memory
+    ahead: tuple[Parts, ...]
+
+
+@dataclass(frozen=True)
+class Fuse(RecurrentFilter[State]):
+    """Averages each frame with the past along the motion, as far as the two agree, then shrinks the noise left over.
+
+    The past is warped to the frame along dense optical flow and both are compared in 8x8 cosine transforms. Where they
+    differ by no more than the noise, a frequency is averaged as a Kalman filter does it, with the variance left of all
+    earlier frames; where they differ by more, at errors of the flow and uncovered areas, the frame itself is
+    taken. So edges that moved too far lose nothing but their low frequencies' noise. What noise is left is known by
+    block and frequency, and removed by a Wiener filter on overlapping blocks, with the previous result as its model
+    (in the manner of BM3D's second step: Dabov, Foi, Katkovnik, Egiazarian, "Image denoising by sparse 3-D
+    transform-domain collaborative filtering", IEEE TIP 2007; the recursion is near Arias and Morel, "Kalman filtering of
+    patches for frame-recursive video denoising", NTIRE 2019). Colours are opponent; chroma works at half size.
+
+    (3,H,W) in and out; the frame's `confidence` is set: 1 where the past was taken whole, 0 where it was not.
+    """
+
+    halo: ClassVar[int] = 32
+    bytes_per_pixel: ClassVar[int] = 250
+
+    sigma: float = option(
+        0.0, low=0, high=100, unit="8-bit steps", help="deviation of the noise; 0 takes the estimate"
+    )
+    strength: float = option(
+        1.0,
+        low=0,
+        high=2,
+        help="factor on the noise that is assumed: raise it for less noise and less detail",
+    )
+    chroma: float = option(
+        1.0,
+        low=0,
+        high=2,
+        help="a further factor for colour noise: raise it for less, 0 leaves colours as they are",
+    )
+
+    look: int = option(
+        1,
+        low=0,
+        high=2,
+        unit="frames",
+        help="frames to look ahead: raise it for less noise, later and slower",
+    )
+
+    @property
+    def ahead(self) -> int:
+        """As chosen by `look`."""
+        return self.look
+
+    @property
+    def wants_noise(self) -> bool:
+        """Unless sigma is given."""
+        return self.sigma == 0
+
+    def step(self, frame: Frame, state: State | None, ahead: Sequence[Frame]) -> tuple[Frame, State]:
+        """See `RecurrentFilter.step`."""
+        import torch
+
+        seen = state.ahead if state else ()
+        parts, *later = [self._parts(f, seen) for f in (frame, *ahead)]
+        flow = frame.flow if frame.flow is not None else SharedFlow()
+        if state is None:
+            flow.clear()
+        past = None if state is None else _padded(flow.between(frame, state.frame))
+        moves = [_padded(flow.between(frame, p.frame)) for p in later]
+        luma, trust = remember(
+            Look(parts.luma, parts.noise[:1]),
+            state.luma if state else None,
+            past,
+            [Look(warp(p.luma, move), p.noise[:1]) for p, move in zip(later, moves, strict=True)],
+        )
+        chroma, _ = remember(
+            Look(parts.chroma, _halved(parts.noise[1:]) / 4),
+            state.chroma if state else None,
+            past if past is None else past[:, ::2, ::2] / 2,
+            [
+                Look(warp(p.chroma, move[:, ::2, ::2] / 2), _halved(p.noise[1:]) / 4)
+                for p, move in zip(later, moves, strict=True)
+            ],
+        )
+        colours = _restored(parts.colours, parts.chroma, chroma.clean, parts.noise[1:])
+        clean = torch.cat([luma.clean, colours])[:, : frame.height, : frame.width]
+        flow.guide(frame, clean[:1] / math.sqrt(3))
+        removed = min(self.strength, 1) * min(self.chroma, 1)
+        image = unclip(_mix(clean, _opponent(frame.device).T), frame, self.sigma, removed)
+        confidence = _grown(trust, dct.BLOCK)[:, : frame.height, : frame.width]
+        return frame.with_image(image, confidence), State(frame, luma, chroma, tuple(later))
+
+    def _parts(self, frame: Frame, seen: Sequence[Parts]) -> Parts:
+        for parts in seen:
+            if parts.frame is frame:
+                return parts
+        opponent = _padded(_mix(frame.image, _opponent(frame.device)))
+        return Parts(frame, opponent[1:], opponent[:1], _halved(opponent[1:]), self._noise(frame, opponent))
+
+    def _noise(self, frame: Frame, opponent: Tensor) -> Tensor:
+        """(3,h,w): the variance of each opponent channel, by 8x8 blocks."""
+        import torch
+
+        small = torch.nn.functional.avg_pool2d(opponent, dct.BLOCK)
+        turn = _opponent(frame.device)
+        variance = noise_grid(frame, self.sigma, _mix(small, turn.T)).square() * self.strength**2
+        variance = _mix(variance, turn.square())
+        variance[1:] *= self.chroma**2
+        return variance.clamp(min=1e-12)
+
+
+@dataclass(frozen=True)
+class Look:
+    """One sight of C channels (C,H,W), and the variance of its noise (C,h,w) or (C,64,h,w) by 8x8 blocks."""
+
+    picture: Tensor
+    variance: Tensor
+
+
+def remember(
+    new: Look, past: Memory | None, flow: Tensor | None, later: Sequence[Look]
+) -> tuple[Memory, Tensor]:
+    """Fuse C channels with the past along a flow, look at them ahead, shrink.
+
+    Returns:
+        What is now known, and how far the past was trusted (C,h,w), 0 not at all to 1.
+    """
+    import torch
+
+    noise = new.variance[:, None].expand(-1, dct.BLOCK**2, -1, -1)
+    known = Look(new.picture, noise.contiguous(memory_format=torch.channels_last))
+    model, trust = None, torch.zeros_like(new.variance)
+    if past is not None and flow is not None:
+        mean, model = warp(torch.cat([past.mean, past.clean]), flow, cubic=True).chunk(2)
+        known, share = join(known, Look(mean, _moved_blocks(past.variance, flow)))
+        trust = share.mean(1)
+    best = known
+    for other in later:
+        best, _ = join(best, Look(other.picture, other.variance[:, None]))
+    return Memory(known.picture, shrink(best.picture, best.variance, model), known.variance), trust
+
+
+def join(sure: Look, doubtful: Look) -> tuple[Look, Tensor]:
+    """Average two sights of one thing, the second as far as it differs from the first by no more than their noise.
+
+    Returns:
+        The average, and the second's share in it (C,64,h,w).
+    """
+    change = dct.forward(doubtful.picture - sure.picture)
+    expected = sure.variance + doubtful.variance
+    total = _local_mean(change.square()).maximum(expected)
+    share = sure.variance / total
+    picture = sure.picture + dct.inverse(share * change)
+    return Look(picture, sure.variance * (1 - share)), share
+
+
+def _moved_blocks(values: Tensor, flow: Tensor) -> Tensor:
+    """What blocks (C,64,h,w) hold, taken along a flow (2,8h,8w) from the nearest block."""
+    import torch
+
+    count, depth, height, width = values.shape
+    steps = torch.nn.functional.avg_pool2d(flow, dct.BLOCK).div_(dct.BLOCK).round_().long()
+    columns = (torch.arange(width, device=flow.device) + steps[0]).clamp_(0, width - 1)
+    rows = (torch.arange(height, device=flow.device)[:, None] + steps[1]).clamp_(0, height - 1)
+    flat = values.permute(0, 2, 3, 1).reshape(count, height * width, depth)
+    moved = flat.index_select(1, (rows * width + columns).flatten())
+    return moved.view(count, height, width, depth).permute(0, 3, 1, 2)
+
+
+def shrink(picture: Tensor, variance: Tensor, model: Tensor | None) -> Tensor:
+    """Remove noise of known variance (C,64,h,w) from (C,H,W), by a model of the clean picture where there is one."""
+    import torch
+
+    height, width = picture.shape[1:]
+    pictures = [_bordered(p) for p in (picture, model) if p is not None]
+    spread = torch.nn.functional.interpolate(
+        variance, size=(height // dct.STEP + 3, width // dct.STEP + 3), mode="bilinear", align_corners=True
+    )
+    if picture.is_cuda:
+        return _shrink_strip(pictures, spread)
+    done = torch.empty_like(picture)
+    for start in range(0, height, STRIP):
+        stop = min(start + STRIP, height)
+        lines = [p[:, start : stop + 4 * MARGIN] for p in pictures]
+        rows = spread[:, :, start // dct.STEP : stop // dct.STEP + 3]
+        done[:, start:stop] = _shrink_strip(lines, rows)
+    return done
+
+
+def _shrink_strip(pictures: list[Tensor], variance: Tensor) -> Tensor:
+    """Pictures with a border of 2 MARGIN on each side; the second, if there is one, is the model."""
+    noisy = dct.forward_overlapping(pictures[0])
+    power = noisy.square()
+    known = (power > SURE**2 * variance).float()
+    model = dct.forward_overlapping(pictures[1]).square_() if len(pictures) > 1 else power * known
+    first = dct.inverse_overlapping(_wiener(noisy, model.lerp_(power, known), variance))
+    if len(pictures) > 1 and len(noisy) > 1:  # for chroma with a model a second round gains nothing
+        return first[:, MARGIN:-MARGIN, MARGIN:-MARGIN]
+    inner = slice(1, -1)
+    noisy, variance = noisy[:, :, inner, inner], variance[:, :, inner, inner]
+    return dct.inverse_overlapping(_wiener(noisy, dct.forward_overlapping(first).square_(), variance))
+
+
+def _wiener(noisy: Tensor, power: Tensor, variance: Tensor) -> Tensor:
+    """The best linear estimate where the clean coefficients have this power; the mean of a block is kept."""
+    gain = power.div_(power + variance)
+    gain[:, 0] = 1
+    return gain.mul_(noisy)
+
+
+def _restored(colours: Tensor, chroma: Tensor, clean: Tensor, noise: Tensor) -> Tensor:
+    """Chroma at full size (2,H,W) from its clean half (2,H/2,W/2), and what halving took where that is no noise."""
+    import torch.nn.functional as F
+
+    lost = F.avg_pool2d(colours.square(), dct.STEP) - F.avg_pool2d(chroma.square(), dct.STEP // 2)
+    lost = F.avg_pool2d(lost, 3, 1, 1, count_include_pad=False)
+    floor = RESIDUE * noise.repeat_interleave(2, 1).repeat_interleave(2, 2)
+    kept = (1 - floor / lost.clamp(min=1e-12)).clamp(min=0)
+    base = _doubled(clean - _doubled(kept) * chroma)
+    return base if not bool(kept.any()) else base + _grown(kept, dct.STEP) * colours
+
+
+@cache
+def _opponent(device: torch.device) -> Tensor:
+    """Rows: luma, red against blue, green against both; orthonormal, so that white noise stays white."""
+    import torch
+
+    rows: Tensor = torch.tensor([[1.0, 1, 1], [1, 0, -1], [1, -2, 1]])
+    rows = rows / rows.norm(dim=1, keepdim=True)
+    return rows.to(device)
+
+
+def _mix(image: Tensor, matrix: Tensor) -> Tensor:
+    mixed: Tensor = matrix @ image.flatten(1)
+    return mixed.view_as(image)
+
+
+def _padded(image: Tensor) -> Tensor:
+    import torch.nn.functional as F
+
+    _, height, width = image.shape
+    if height % SIDE == 0 and width % SIDE == 0:
+        return image
+    return F.pad(image[None], (0, -width % SIDE, 0, -height % SIDE), mode="replicate")[0]
+
+
+def _bordered(image: Tensor) -> Tensor:
+    import torch.nn.functional as F
+
+    return F.pad(image[None], (2 * MARGIN,) * 4, mode="replicate")[0]
+
+
+def _halved(image: Tensor) -> Tensor:
+    import torch.nn.functional as F
+
+    return F.avg_pool2d(image, 2)
+
+
+def _doubled(image: Tensor) -> Tensor:
+    return _grown(image, 2)
+
+
+def _grown(image: Tensor, factor: int) -> Tensor:
+    import torch.nn.functional as F
+
+    return F.interpolate(image[None], scale_factor=factor, mode="bilinear", align_corners=False)[0]
+
+
+@cache
+def _frequency_mean(device: torch.device) -> Tensor:
+    """(64,64): each frequency's power averaged with its neighbours."""
+    import torch
+
+    steps = torch.arange(dct.BLOCK)
+    near = ((steps[:, None] - steps).abs() <= 1).float()
+    weights = torch.kron(near, near)
+    weights /= weights.sum(1, keepdim=True)
+    return weights.to(device)
+
+
+def _local_mean(power: Tensor) -> Tensor:
+    """Over neighbouring frequencies and neighbouring blocks: one sample says little of a variance."""
+    import torch.nn.functional as F
+
+    power = (power.permute(0, 2, 3, 1) @ _frequency_mean(power.device).T).permute(0, 3, 1, 2)
+    return F.avg_pool2d(power, 3, 1, 1, count_include_pad=False)

@@ -1,0 +1,47 @@
+"""How noisy a frame is, for the filters whose strength follows the noise."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from vidnoise.frame import Frame
+    from vidnoise.noise import NoiseEstimate
+
+
+def noise_grid(frame: Frame, sigma: float, brightness: Tensor) -> Tensor:
+    """The noise's deviation at some places of a frame, on the scale of its picture.
+
+    Args:
+        frame: its estimate is used, or one is made where it has none.
+        sigma: in 8-bit steps; 0 for the estimate.
+        brightness: (3,h,w), the local mean of each channel there.
+
+    Returns:
+        (3,h,w).
+    """
+    import torch
+
+    if sigma > 0:
+        return torch.full_like(brightness, sigma / 255)
+    estimate = _estimate(frame)
+    levels, curve = estimate.levels.to(brightness.device), estimate.curve.to(brightness.device)
+    above = torch.bucketize(brightness.flatten(1), levels).clamp(1, len(levels) - 1)
+    low, high = levels[above - 1], levels[above]
+    part = ((brightness.flatten(1) - low) / (high - low)).clamp(0, 1)
+    return torch.lerp(curve.gather(1, above - 1), curve.gather(1, above), part).view_as(brightness)
+
+
+def noise_level(frame: Frame, sigma: float) -> float:
+    """One deviation for the whole picture, in 8-bit steps; arguments as for `noise_grid`."""
+    return sigma if sigma > 0 else 255 * float(_estimate(frame).sigma.square().mean().sqrt())
+
+
+def _estimate(frame: Frame) -> NoiseEstimate:
+    if frame.sigma is not None:
+        return frame.sigma
+    from vidnoise.noise import NoiseTracker
+
+    return NoiseTracker().update(frame.image, True)

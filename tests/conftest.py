@@ -1,0 +1,21 @@
+"""Shared by all tests: one thread a worker, and GPU tests that skip only where a GPU is not required."""
+
+import os
+
+import pytest
+import torch
+
+REQUIRE_CUDA = os.environ.get("VIDNOISE_REQUIRE_CUDA") == "1"
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    torch.set_num_threads(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if torch.cuda.is_available() or REQUIRE_CUDA:
+        return
+    for item in items:
+        if item.get_closest_marker("cuda"):
+            item.add_marker(
+                pytest.mark.skip(reason="no NVIDIA GPU (VIDNOISE_REQUIRE_CUDA=1 makes this a failure)")
+            )

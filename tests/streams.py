@@ -1,0 +1,104 @@
+"""Small streams of frames made of tensors, and two filters whose effect on time is easy to see."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import torch
+
+from vidnoise.device import Device, choose
+from vidnoise.filter import Filter, RecurrentFilter, Stage, WindowFilter, option
+from vidnoise.frame import Frame, StreamInfo
+
+CPU = choose("cpu", "fp32")
+TIME_BASE = Fraction(1, 90000)
+
+
+def texture(height: int = 48, width: int = 64, shift: int = 0, seed: int = 0) -> torch.Tensor:
+    """A smooth random picture (3,H,W) in 0.2..0.8, moved to the right by `shift` pixels."""
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.rand(1, 3, max(height // 8, 2), max(width // 8, 2), generator=generator)
+    fine = torch.nn.functional.interpolate(coarse, (height, width), mode="bicubic")[0].clamp(0, 1)
+    return (0.2 + 0.6 * fine).roll(shift, -1)
+
+
+def clip(
+    count: int,
+    height: int = 48,
+    width: int = 64,
+    sigma: float = 0.0,
+    motion: int = 1,
+    cuts: Iterable[int] = (),
+) -> list[Frame]:
+    """Frames of a moving texture at uneven times, with white noise of `sigma` (0..255), new scenes at `cuts`."""
+    generator = torch.Generator().manual_seed(1)
+    frames, scene, pts = [], 0, 700
+    for i in range(count):
+        scene += i in set(cuts)
+        image = texture(height, width, motion * i, seed=scene)
+        noisy = image + sigma / 255 * torch.randn(image.shape, generator=generator)
+        frames.append(Frame(image=noisy, pts=pts, time_base=TIME_BASE, duration=3000 + i, cut=i in set(cuts)))
+        pts += 3000 + i
+    return frames
+
+
+def info(height: int = 48, width: int = 64) -> StreamInfo:
+    return StreamInfo(width=width, height=height, time_base=TIME_BASE)
+
+
+def process(filter: Filter, frames: Sequence[Frame], device: Device = CPU) -> list[Frame]:
+    """All frames through a filter as a stream would: opened, pushed one by one, flushed."""
+    size = (frames[0].height, frames[0].width) if frames else (48, 64)
+    return through(filter.open(info(*size), device), frames)
+
+
+def through(stage: Stage, frames: Iterable[Frame]) -> list[Frame]:
+    done = [out for frame in frames for out in stage.push(frame)]
+    return [*done, *stage.flush()]
+
+
+class ListSource:
+    """Frames from a list, as a source for the pipeline."""
+
+    def __init__(self, frames: Sequence[Frame]) -> None:
+        self._frames = frames
+        self.info = info(frames[0].height, frames[0].width)
+
+    def __iter__(self) -> Iterator[Frame]:
+        yield from self._frames
+
+
+@dataclass(frozen=True)
+class Mean(WindowFilter):
+    """The mean of a window: shows which frames were in it."""
+
+    halo = 8
+
+    before: int = option(1, low=0, high=9, unit="frames", help="more past")
+    after: int = option(1, low=0, high=9, unit="frames", help="more future")
+
+    @property
+    def behind(self) -> int:
+        return self.before
+
+    @property
+    def ahead(self) -> int:
+        return self.after
+
+    def apply(self, window: torch.Tensor, centre: int) -> torch.Tensor:
+        return window.mean(0)
+
+
+@dataclass(frozen=True)
+class Running(RecurrentFilter[int]):
+    """Paints each frame with how many frames its scene has had, and how many it can see ahead."""
+
+    look: int = option(0, low=0, high=9, unit="frames", help="more future")
+
+    @property
+    def ahead(self) -> int:
+        return self.look
+
+    def step(self, frame: Frame, state: int | None, ahead: Sequence[Frame]) -> tuple[Frame, int]:
+        count = (state or 0) + 1
+        return frame.with_image(torch.full_like(frame.image, count + len(ahead) / 10)), count

@@ -1,0 +1,102 @@
+"""Filters as text: parsing, printing, and messages for what cannot be parsed."""
+
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from streams import Mean, Running
+
+import vidnoise as vn
+from vidnoise.chain import Chain
+from vidnoise.errors import UsageError
+from vidnoise.filter import SpatialFilter, option
+from vidnoise.registry import filters, find
+
+
+@pytest.fixture(autouse=True)
+def known(monkeypatch):
+    monkeypatch.setattr("vidnoise.registry._registered", {})
+    filters.cache_clear()
+    for filter in (Mean, Running, Text):
+        vn.register(filter)
+    yield
+    filters.cache_clear()
+
+
+@dataclass(frozen=True)
+class Text(SpatialFilter):
+    """Holds one of each kind of option."""
+
+    graph: str = option(help="required text")
+    on: bool = option(False, help="a switch")
+    level: float | None = option(None, low=0, high=2, help="more of it")
+
+    def apply(self, x):
+        return x
+
+
+def test_a_chain_is_read_from_text():
+    assert Chain.parse("mean:before=2,running:look=3") == Mean(before=2) | Running(look=3)
+
+
+def test_several_options_follow_by_colons_or_commas():
+    assert (
+        Chain.parse("mean:before=2:after=0") == Chain.parse("mean:before=2,after=0") == Chain.of(Mean(2, 0))
+    )
+
+
+def test_quotes_protect_commas_and_colons():
+    chain = Chain.parse("text:graph='bm3d=sigma=8,deband',mean")
+    assert chain == Text("bm3d=sigma=8,deband") | Mean()
+
+
+def test_switches_and_open_values_are_read():
+    assert Chain.parse("text:graph=a:on=yes:level=auto") == Chain.of(Text("a", on=True))
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    graph=st.text(st.characters(codec="utf-8", exclude_categories=("C",)), min_size=1, max_size=20),
+    on=st.booleans(),
+    level=st.none() | st.floats(0, 2),
+)
+def test_printing_and_reading_give_the_same_chain(graph, on, level):
+    chain = Text(graph, on, level) | Mean(after=3)
+    assert Chain.parse(str(chain)) == chain
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("maen", r"no filter is called 'maen'; did you mean 'mean'\?"),
+        ("mean:befor=1", r"mean has no option 'befor'; did you mean 'before'\?"),
+        ("mean:before=x", r"mean: before='x' is not a whole number"),
+        ("mean:before=11", r"out of range; it takes 0\.\.9"),
+        ("text", r"text needs graph=\.\.\."),
+        ("text:graph='a", r"quote ' in .* is not closed"),
+        ("mean:2", r"'2' is not option=value"),
+        ("text:graph=a:on=maybe", r"on='maybe' is neither yes nor no"),
+    ],
+)
+def test_a_mistake_is_answered_with_what_to_type(text, message):
+    with pytest.raises(UsageError, match=message):
+        Chain.parse(text)
+
+
+def test_two_filters_of_one_name_are_an_error():
+    @dataclass(frozen=True)
+    class Other(SpatialFilter):
+        name = "mean"
+
+        def apply(self, x):
+            return x
+
+    with pytest.raises(UsageError, match=r"two filters are called 'mean'.*Mean and .*Other"):
+        vn.register(Other)
+
+
+def test_every_built_in_filter_is_found_by_its_name():
+    for name, filter in filters().items():
+        assert find(name) is filter
+        assert filter.name == name

@@ -1,0 +1,611 @@
+"""The command line, as a user meets it: what is typed, what is printed where, and the exit status."""
+
+import contextlib
+import json
+import os
+import pty
+import re
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from clips import Clip, decoded, number_of, picture
+
+from vidnoise import registry
+from vidnoise.cli import main
+from vidnoise.filter import SpatialFilter, WindowFilter, option
+
+FAST = ("--preset", "ultrafast")
+LOSSLESS = {"codec": "libx264rgb", "pix_fmt": "rgb24", "options": {"crf": "0"}}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command said, and its exit status."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def record(self) -> dict:
+        """The only line of standard output, as JSON."""
+        (line,) = self.out.splitlines()
+        return json.loads(line)
+
+
+@dataclass(frozen=True)
+class Negative(WindowFilter):
+    """Inverts the picture, two frames late."""
+
+    @property
+    def behind(self) -> int:
+        return 0
+
+    @property
+    def ahead(self) -> int:
+        return 2
+
+    @property
+    def wants_motion(self) -> bool:
+        return False
+
+    def apply(self, window, centre):
+        return 1 - window[centre]
+
+
+@dataclass(frozen=True)
+class Broken(SpatialFilter):
+    """Fails in a way of your choice.
+
+    The second paragraph is only in the long text.
+    """
+
+    how: str = option("bug", choices=("bug", "memory", "opencv"), help="what goes wrong")
+    after: int = option(0, low=0, high=9, unit="frames", help="later")
+
+    def apply(self, x):
+        failures = {
+            "bug": KeyError("strange"),
+            "memory": RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 99 bytes"),
+            "opencv": ImportError("libGL.so.1: cannot open shared object file: No such file or directory"),
+        }
+        raise failures[self.how]
+
+
+@pytest.fixture
+def own_filters() -> Iterator[None]:
+    for filter in (Negative, Broken):
+        registry.register(filter)
+    yield
+    for filter in (Negative, Broken):
+        registry._registered.pop(filter.name)
+    registry.filters.cache_clear()
+
+
+@pytest.fixture
+def vidnoise(capfd):
+    """Runs the command in this process."""
+
+    def run(*words: object) -> Answer:
+        with pytest.raises(SystemExit) as ended:
+            main([str(word) for word in words])
+        out, err = capfd.readouterr()
+        return Answer(int(ended.value.code or 0), out, err)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Clip(frames=8).save(tmp_path_factory.mktemp("clip") / "clip.mp4")
+
+
+def process(*words: object, code: str = "", **settings) -> subprocess.Popen:
+    """The command in a process of its own; `code` runs before it."""
+    start = f"{code}\nfrom vidnoise.cli import main\nmain()"
+    streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | settings
+    return subprocess.Popen([sys.executable, "-c", start, *map(str, words)], **streams)
+
+
+def finished(command: subprocess.Popen) -> Answer:
+    out, err = command.communicate(timeout=60)
+    return Answer(command.returncode, (out or b"").decode(), (err or b"").decode())
+
+
+def wait_for(condition, seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.02)
+    assert condition()
+
+
+# Help
+
+
+def test_help_shows_the_main_job_and_every_command_and_loads_nothing_heavy():
+    code = (
+        "import atexit, sys\n"
+        "atexit.register(lambda: print(sorted({'torch', 'av', 'cv2', 'kornia', 'numpy'} & set(sys.modules))))"
+    )
+    answer = finished(process("--help", code=code))
+    assert answer.status == 0
+    assert answer.out.rstrip().endswith("[]")
+    for word in ("INPUT -o OUTPUT", "--filter", "--crf", "--tile", "probe", "compare", "filters", "devices"):
+        assert word in answer.out
+
+
+def test_help_takes_less_than_half_a_second_of_processor_time():
+    def used() -> float:
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return usage.ru_utime + usage.ru_stime
+
+    before = used()
+    assert finished(process("--help")).status == 0
+    assert used() - before < 0.5
+
+
+@pytest.mark.parametrize("command", ["run", "probe", "compare", "filters", "devices"])
+def test_every_command_explains_all_its_options(vidnoise, command):
+    answer = vidnoise(command, "--help")
+    assert answer.status == 0
+    options = [line.split()[0] for line in answer.out.splitlines() if re.match(r"  -", line)]
+    assert len(options) >= 2
+    assert answer.err == ""
+
+
+def test_without_words_it_shows_the_help_as_an_error(vidnoise):
+    answer = vidnoise()
+    assert answer.status == 2
+    assert "Usage: vidnoise INPUT -o OUTPUT" in answer.err
+
+
+def test_the_version_is_that_of_the_package(vidnoise):
+    import vidnoise as package
+
+    assert vidnoise("--version").out.strip() == f"vidnoise {package.__version__}"
+
+
+# The first word decides
+
+
+def test_a_file_named_like_a_command_needs_the_word_run(vidnoise, clip, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("probe").write_bytes(clip.read_bytes())
+    answer = vidnoise("run", "probe", "-f", "none", "-o", "out.mp4", *FAST)
+    assert (answer.status, Path("out.mp4").exists()) == (0, True)
+    assert "Missing argument 'INPUT'" in vidnoise("probe").err
+
+
+def test_a_misspelt_command_is_told_from_a_file_that_is_missing(vidnoise, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    answer = vidnoise("prob", "x.mp4")
+    assert answer.status == 2
+    assert "did you mean 'probe'" in answer.err
+    answer = vidnoise("missing.mp4", "-o", "out.mp4", "-f", "none")
+    assert answer.status == 1
+    assert "missing.mp4 cannot be opened: No such file" in answer.err
+
+
+def test_a_file_with_a_name_near_a_command_is_that_file(vidnoise, clip, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("probes").write_bytes(clip.read_bytes())
+    assert vidnoise("probes", "-o", "out.mp4", "-f", "none", *FAST).status == 0
+
+
+def test_options_may_stand_before_the_input(vidnoise, clip, tmp_path):
+    answer = vidnoise("--debug", "-q", "-f", "none", *FAST, "-o", tmp_path / "out.mp4", clip)
+    assert (answer.status, answer.err) == (0, "")
+
+
+# The main job
+
+
+def test_a_file_is_cleaned_and_nothing_is_said_where_nobody_watches(vidnoise, clip, tmp_path):
+    out = tmp_path / "out.mp4"
+    answer = vidnoise(clip, "-o", out, "-f", "none", *FAST)
+    assert (answer.status, answer.out, answer.err) == (0, "", "")
+    assert [number_of(frame) for frame in decoded(out)] == list(range(8))
+
+
+def test_json_gives_one_line_with_everything_that_was_done(vidnoise, clip, tmp_path):
+    record = vidnoise(clip, "-o", tmp_path / "out.mp4", "-f", "none", "--json", *FAST).record
+    assert record["status"] == 0
+    assert record["frames"] == 8
+    assert record["input"] == str(clip)
+    assert record["encoder"].startswith("libx264")
+    assert record["losses"] == {}
+    assert record["fps"] > 0
+
+
+def test_a_failure_too_gives_its_line_of_json(vidnoise, tmp_path):
+    answer = vidnoise(tmp_path / "none.mp4", "-o", tmp_path / "out.mp4", "--json", "-f", "none")
+    assert answer.status == answer.record["status"] == 1
+    assert "No such file" in answer.record["error"]
+
+
+def test_verbose_says_what_was_chosen_and_why(vidnoise, clip, tmp_path):
+    answer = vidnoise(clip, "-o", tmp_path / "out.mp4", "-f", "none", "-v", "--device", "cpu", *FAST)
+    assert "device: cpu: asked for" in answer.err
+    assert "encoder: libx264" in answer.err
+    assert "8 frames in" in answer.err
+
+
+def test_a_part_may_be_taken_by_the_clock(vidnoise, tmp_path):
+    source = Clip(frames=30, rate=10).save(tmp_path / "in.mp4")
+    words = ("--start", "0:01.5", "--duration", "0.5", "-f", "none", "--json", *FAST)
+    assert vidnoise(source, "-o", tmp_path / "out.mp4", *words).record["frames"] == 5
+    assert [number_of(frame) for frame in decoded(tmp_path / "out.mp4")] == [15, 16, 17, 18, 19]
+
+
+def test_a_damaged_file_is_saved_with_status_3_and_the_loss_is_said(vidnoise, tmp_path):
+    source = Clip(frames=40, options={"g": "5", "crf": "20"}).save(tmp_path / "in.mp4")
+    data = bytearray(source.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 2000] = bytes(2000)
+    source.write_bytes(data)
+    answer = vidnoise(source, "-o", tmp_path / "out.mp4", "-f", "none", "--json", *FAST)
+    assert answer.status == answer.record["status"] == 3
+    assert sum(answer.record["losses"].values()) > 0
+    assert "warning: the input is damaged" in answer.err
+    assert len(decoded(tmp_path / "out.mp4")) > 20
+
+
+def test_an_existing_file_is_replaced_only_on_demand(vidnoise, clip, tmp_path):
+    out = tmp_path / "out.mp4"
+    out.write_text("precious")
+    answer = vidnoise(clip, "-o", out, "-f", "none", *FAST)
+    assert answer.status == 2
+    assert "--overwrite" in answer.err
+    assert out.read_text() == "precious"
+    assert vidnoise(clip, "-o", out, "-f", "none", "--overwrite", *FAST).status == 0
+    assert len(decoded(out)) == 8
+
+
+def test_the_output_is_asked_for_by_name(vidnoise, clip):
+    answer = vidnoise(clip)
+    assert answer.status == 2
+    assert "say where to write: -o clip-clean.mp4" in answer.err
+
+
+def test_the_latency_of_a_chain_is_printed_and_may_be_bounded(vidnoise, clip, tmp_path, own_filters):
+    answer = vidnoise(clip, "-f", "negative,negative", "--print-latency")
+    assert answer.out == "negative,negative looks 4 frames ahead (0.16 s at 25 frames/s)\n"
+    record = vidnoise(clip, "-f", "negative", "--print-latency", "--json").record
+    assert (record["latency"], record["latency_seconds"]) == (2, 0.08)
+    answer = vidnoise(clip, "-f", "negative", "--max-latency", 1, "-o", tmp_path / "out.mp4")
+    assert answer.status == 2
+    assert "looks 2 frames ahead, and --max-latency allows 1" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--overwrit",), "--overwrite"),
+        (("--encoder-opt", "tune"), "'tune' is not key=value"),
+        (("--start", "soon"), "'soon' is no time; write seconds"),
+        (("--rate", "0"), "'0' is no frame rate"),
+        (("--precision", "fp8"), "'fp8' is not one of"),
+        (("-f", "brokn"), "did you mean 'broken'"),
+        (("-f", "broken:hou=bug"), "did you mean 'how'"),
+        (("-f", "broken:how=nothing"), "is not one of bug, memory, opencv"),
+        (("-f", "broken:after=10"), "it takes 0..9 frames"),
+        (("-f", "broken:after=many"), "is not a whole number"),
+        (("-f", "broken:how='bug"), "is not closed"),
+    ],
+)
+def test_a_wrong_request_is_status_2_and_says_what_to_type(
+    vidnoise, clip, tmp_path, own_filters, words, said
+):
+    answer = vidnoise(clip, "-o", tmp_path / "out.mp4", *words)
+    assert answer.status == 2
+    assert said in answer.err
+    assert "Traceback" not in answer.err
+    assert not list(tmp_path.iterdir())
+
+
+# Failures
+
+
+def test_a_bug_gives_no_traceback_unless_asked_and_leaves_no_file(vidnoise, clip, tmp_path, own_filters):
+    words = (clip, "-o", tmp_path / "out.mp4", "-f", "broken")
+    answer = vidnoise(*words)
+    assert answer.status == 1
+    assert "this is a bug in vidnoise: KeyError: 'strange'" in answer.err
+    assert "--debug" in answer.err
+    assert len(answer.err.splitlines()) == 1
+    assert "Traceback" in vidnoise(*words, "--debug").err
+    assert not list(tmp_path.iterdir())
+
+
+def test_too_little_memory_names_tiles(vidnoise, clip, tmp_path, own_filters):
+    answer = vidnoise(clip, "-o", tmp_path / "out.mp4", "-f", "broken:how=memory")
+    assert (answer.status, "--tile 512" in answer.err) == (1, True)
+
+
+def test_opencv_that_cannot_load_names_the_package_that_mends_it(vidnoise, clip, tmp_path, own_filters):
+    answer = vidnoise(clip, "-o", tmp_path / "out.mp4", "-f", "broken:how=opencv")
+    assert answer.status == 1
+    assert "apt-get install libgl1" in answer.err
+    assert "opencv-python-headless" in answer.err
+
+
+def test_a_password_in_a_url_is_never_printed(vidnoise, tmp_path):
+    answer = vidnoise("rtsp://me:secret@127.0.0.1:9/x", "-o", tmp_path / "o.mp4", "-f", "none", "--json")
+    assert answer.status == 1
+    assert "secret" not in answer.out + answer.err
+
+
+SLOW = """
+import time
+from dataclasses import dataclass
+from vidnoise.filter import SpatialFilter
+from vidnoise.registry import register
+
+@register
+@dataclass(frozen=True)
+class Slow(SpatialFilter):
+    def apply(self, x):
+        time.sleep(0.3)
+        return x + 0
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_leaves_nothing_behind(tmp_path, number):
+    source = Clip(frames=200).save(tmp_path / "in.mp4")
+    out = tmp_path / "out"
+    out.mkdir()
+    command = process(source, "-o", out / "out.mp4", "-f", "slow", code=SLOW)
+    wait_for(lambda: list(out.iterdir()))
+    time.sleep(0.5)
+    command.send_signal(number)
+    answer = finished(command)
+    assert answer.status == 130
+    assert answer.err.strip() == "vidnoise: interrupted; nothing was saved"
+    assert not list(out.iterdir())
+
+
+def test_a_reader_that_leaves_early_is_no_error(clip):
+    reading, writing = os.pipe()
+    os.close(reading)
+    answer = finished(process("filters", stdout=writing))
+    os.close(writing)
+    assert (answer.status, answer.err) == (141, "")
+
+
+# Progress
+
+
+@pytest.fixture
+def in_terminal(monkeypatch):
+    """Runs the command with a terminal as standard error; gives what was written there."""
+
+    def run(*words: object) -> str:
+        mine, theirs = pty.openpty()
+        with ThreadPoolExecutor() as other, open(theirs, "w") as terminal:
+            said = other.submit(everything, mine)
+            monkeypatch.setattr(sys, "stderr", terminal)
+            monkeypatch.setenv("TERM", "xterm")
+            with pytest.raises(SystemExit, match="0"):
+                main([str(word) for word in words])
+            monkeypatch.undo()
+            terminal.close()
+            return said.result(timeout=30)
+
+    return run
+
+
+def everything(terminal: int) -> str:
+    """What is written to a terminal until its other end is closed."""
+    parts = []
+    with contextlib.suppress(OSError):  # Linux's way to say that the other end is closed.
+        while part := os.read(terminal, 4096):
+            parts.append(part)
+    os.close(terminal)
+    return b"".join(parts).decode()
+
+
+def test_in_a_terminal_progress_and_a_summary_are_shown(in_terminal, clip, tmp_path):
+    said = in_terminal(clip, "-o", tmp_path / "out.mp4", "-f", "none", *FAST)
+    assert "8/8" in said
+    assert re.search(r"out\.mp4: 8 frames in .* frames/s", said)
+
+
+def test_quiet_says_nothing_in_a_terminal_either(in_terminal, clip, tmp_path):
+    assert in_terminal(clip, "-o", tmp_path / "out.mp4", "-f", "none", "-q", *FAST) == ""
+
+
+# Before and after
+
+
+@pytest.mark.parametrize("size", [(96, 64), (95, 63)])
+def test_side_by_side_shows_the_same_moment_twice(vidnoise, tmp_path, own_filters, size):
+    source = Clip(frames=6, size=size, pix_fmt="yuv444p").save(tmp_path / "in.mkv")
+    out = tmp_path / "out.mkv"
+    assert vidnoise(source, "-o", out, "-f", "negative", "--compare", "side", "--crf", 4).status == 0
+    width = size[0]
+    for number, (frame, original) in enumerate(zip(decoded(out), decoded(source), strict=True)):
+        shown, before = frame.to_ndarray(format="gray"), original.to_ndarray(format="gray")
+        assert shown.shape == (size[1], 2 * width)
+        assert number_of(shown[:, :width]) == number
+        assert np.abs(shown[:, :width].astype(int) - before).mean() < 2
+        assert np.abs(shown[:, width:].astype(int) - (255 - before)).mean() < 3
+
+
+def test_split_shows_the_left_half_before_and_the_right_half_after(vidnoise, clip, tmp_path, own_filters):
+    out = tmp_path / "out.mp4"
+    assert vidnoise(clip, "-o", out, "-f", "negative", "--compare", "split", "--crf", 4).status == 0
+    for frame, original in zip(decoded(out), decoded(clip), strict=True):
+        shown, before = (f.to_ndarray(format="gray").astype(int) for f in (frame, original))
+        assert np.abs(shown[:, :44] - before[:, :44]).mean() < 3
+        assert np.abs(shown[:, 52:] - (255 - before[:, 52:])).mean() < 6
+        assert shown[:, 47:49].mean() > 200
+
+
+# Filters
+
+
+def test_every_filter_is_listed_with_its_options_and_defaults(vidnoise, own_filters):
+    answer = vidnoise("filters")
+    assert answer.status == 0
+    text = " ".join(answer.out.split())
+    for name in registry.filters():
+        assert f" {name} " in text
+    assert "Fails in a way of your choice." in text
+    assert "how=bug, after=0" in text
+
+
+def test_one_filter_is_shown_whole(vidnoise, own_filters):
+    text = " ".join(vidnoise("filters", "broken").out.split())
+    assert "The second paragraph is only in the long text." in text
+    assert "bug|memory|opencv" in text
+    assert "0..9 frames later" in text
+    assert "-f broken:how=bug,after=0" in text
+
+
+def test_a_misspelt_filter_is_guessed(vidnoise, own_filters):
+    answer = vidnoise("filters", "negativ")
+    assert (answer.status, answer.out) == (2, "")
+    assert "did you mean 'negative'" in answer.err
+
+
+# Devices
+
+
+def test_devices_say_what_would_be_used_and_why(vidnoise):
+    record = vidnoise("devices", "--json", "--device", "cpu", "--precision", "fp32").record
+    assert (record["device"], record["precision"]) == ("cpu", "float32")
+    assert record["why"] == "cpu: asked for; fp32: asked for"
+    assert record["versions"]["PyTorch"] == torch.__version__
+    assert set(record["hardware_encoders"]).isdisjoint(record["failed_encoders"])
+    text = vidnoise("devices").out
+    for word in ("would be used", "CPU features", "FFmpeg", "OpenCV", "hardware encoders"):
+        assert word in text
+
+
+def test_a_device_that_is_not_there_is_said_to_be_missing(vidnoise):
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    answer = vidnoise("devices", "--device", "cuda")
+    assert answer.status == 1
+    assert "use --device cpu or auto" in answer.err
+
+
+# Probe
+
+
+def noisy(number: int, sigma: float) -> np.ndarray:
+    """A gradient that moves, under white noise."""
+    rng = np.random.default_rng(number)
+    image = picture(number, 160, 96).astype(np.float64)
+    return np.clip(np.rint(image + sigma * rng.standard_normal(image.shape)), 0, 255).astype(np.uint8)
+
+
+def test_probe_measures_the_noise_and_names_the_streams(vidnoise, tmp_path):
+    source = Clip(
+        frames=12,
+        size=(160, 96),
+        **LOSSLESS,
+        audio="aac",
+        draw=lambda number: noisy(number, 12),
+    ).save(tmp_path / "in.mkv")
+    record = vidnoise("probe", source, "--json").record
+    assert (record["codec"], record["width"], record["height"], record["depth"]) == ("h264", 160, 96, 8)
+    assert record["rate"] == 25
+    assert not record["variable_rate"]
+    assert record["scan"] == "progressive"
+    assert [other["type"] for other in record["others"]] == ["audio"]
+    assert record["others"][0]["codec"] == "aac"
+    assert (record["sampled_frames"], record["whole"]) == (12, True)
+    assert record["noise"] == pytest.approx([12, 12, 12], rel=0.15)
+    assert len(record["curve"]) == len(record["brightness"])
+    text = vidnoise("probe", source).out
+    for words in ("12 frames, which is all", "160x96", "audio aac", "noise over brightness", "correlation"):
+        assert words in text
+
+
+def test_probe_says_colour_by_name_and_that_the_rate_varies(vidnoise, tmp_path):
+    def tag(stream) -> None:
+        context = stream.codec_context
+        context.colorspace, context.color_primaries, context.color_trc, context.color_range = 9, 9, 16, 1
+
+    times = [Fraction(i * i, 200) for i in range(10)]
+    source = Clip(frames=10, times=times, pix_fmt="yuv420p10le", prepare=tag).save(tmp_path / "in.mkv")
+    record = vidnoise("probe", source, "--json").record
+    assert record["matrix"] == "bt2020nc"
+    assert record["primaries"] == "bt2020"
+    assert record["transfer"] == "smpte2084 (PQ)"
+    assert record["range"] == "limited (tv)"
+    assert record["depth"] == 10
+    assert record["variable_rate"]
+    assert "it varies" in vidnoise("probe", source).out
+
+
+def test_probe_looks_at_a_few_places_of_a_long_video(vidnoise, tmp_path, monkeypatch):
+    monkeypatch.setattr("vidnoise.probe.RUN", 4)
+    source = Clip(frames=400, options={"g": "25", "preset": "ultrafast"}).save(tmp_path / "in.mp4")
+    record = vidnoise("probe", source, "--json").record
+    assert record["frames"] == 400
+    assert not record["whole"]
+    assert record["sampled_places"] == 8
+    assert record["sampled_frames"] == 8 * 4
+    assert record["scenes"][-1]["end"] == pytest.approx(400 / 25 * 7 / 8 + 3 / 25, abs=0.1)
+
+
+def test_probe_of_what_is_no_video_says_so(vidnoise, tmp_path):
+    (tmp_path / "notes.txt").write_text("hello\n" * 50)
+    answer = vidnoise("probe", tmp_path / "notes.txt")
+    assert answer.status == 1
+    assert "notes.txt" in answer.err
+    assert "Traceback" not in answer.err
+
+
+# Compare
+
+
+def test_compare_finds_the_same_video_alike_and_the_worst_frame_of_another(vidnoise, tmp_path):
+    def spoilt(number: int) -> np.ndarray:
+        image = picture(number)
+        if number == 3:
+            image[40:56, 60:80] //= 2
+        return image
+
+    a = Clip(**LOSSLESS, frames=6).save(tmp_path / "a.mkv")
+    b = Clip(**LOSSLESS, frames=6, draw=spoilt).save(tmp_path / "b.mkv")
+    same = vidnoise("compare", a, a, "--json").record
+    assert (same["psnr"], same["ssim"], same["frames"]) == (None, 1.0, 6)
+    still = tmp_path / "still.png"
+    answer = vidnoise("compare", a, b, "--still", still)
+    assert re.search(r"in all: PSNR \d\d\.\d\d dB, SSIM 0\.9\d+, 6 frames", answer.out)
+    assert f"{still}: frame 3" in answer.out
+    assert "┤" in answer.out
+    (shown,) = decoded(still)
+    assert (shown.width, shown.height) == (2 * 96, 64 + 64)
+    record = vidnoise("compare", a, b, "--json").record
+    assert record["worst_frame"] == 3
+    assert [value is None for value in record["psnr_per_frame"]] == [i != 3 for i in range(6)]
+    answer = vidnoise("compare", a, b, "--still", still)
+    assert (answer.status, "--overwrite" in answer.err) == (2, True)
+
+
+def test_compare_refuses_other_sizes_and_counts_frames_without_a_partner(vidnoise, clip, tmp_path):
+    small = Clip(frames=8, size=(80, 64)).save(tmp_path / "small.mp4")
+    answer = vidnoise("compare", clip, small)
+    assert answer.status == 1
+    assert "96x64" in answer.err
+    assert "80x64" in answer.err
+    short = Clip(frames=5).save(tmp_path / "short.mp4")
+    answer = vidnoise("compare", clip, short, "-q")
+    assert answer.status == 0
+    assert "3 more frames are in one of the two only" in answer.err
+    assert answer.out.startswith("in all: ")

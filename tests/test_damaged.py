@@ -1,0 +1,235 @@
+"""Damaged input: a clear error, or a file with what could be saved and a count of what could not; never a hang."""
+
+from __future__ import annotations
+
+import random
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import clips
+import pytest
+from clips import Clip
+from test_files import through
+
+from vidnoise.errors import InputError, VidnoiseError
+from vidnoise.io import OutputOptions, open_reader, open_writer
+
+FRAMES = 40
+
+
+@pytest.fixture(scope="module")
+def intact(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The same film with sound in several containers and codecs."""
+    folder = tmp_path_factory.mktemp("intact")
+    options = {"g": "10", "crf": "20"}
+    made = {
+        "mp4": Clip(frames=FRAMES, audio="aac", options=options),
+        "mkv": Clip(frames=FRAMES, audio="pcm_s16le", options=options),
+        "ts": Clip(frames=FRAMES, audio="aac", options=options),
+        "avi": Clip(frames=FRAMES, codec="mpeg4", options={"g": "10", "b": "1M"}),
+        "webm": Clip(frames=FRAMES, codec="libvpx-vp9", options={"g": "10", "b": "1M"}),
+        "mov": Clip(frames=FRAMES, codec="mjpeg", pix_fmt="yuvj420p", options={"qmin": "2", "qmax": "2"}),
+    }
+    return {ext: clip.save(folder / f"clip.{ext}") for ext, clip in made.items()}
+
+
+def flipped(data: bytes, seed: int) -> bytes:
+    """1 to 20 bytes at seeded places replaced; half of the times only behind the header."""
+    dice = random.Random(seed)
+    spoiled = bytearray(data)
+    first = 0 if seed % 2 else len(data) // 10
+    for _ in range(dice.randint(1, 20)):
+        spoiled[dice.randrange(first, len(data))] = dice.randrange(256)
+    return bytes(spoiled)
+
+
+def save_what_is_left(source: Path, target: Path) -> tuple[int, Any]:
+    """Copy a file as the command does; the count of frames and the losses."""
+    count = 0
+    with open_reader(source, threads=1, assume_progressive=True) as reader:
+        options = OutputOptions(codec="mpeg4", threads=1)
+        writer = open_writer(target, reader, reader.info, options)
+        try:
+            for frame in reader:
+                writer.write(frame)
+                count += 1
+            writer.finish()
+        except BaseException:
+            writer.abort()
+            raise
+    return count, reader.losses
+
+
+@pytest.mark.parametrize("part", range(10))
+def test_flipped_bits_give_an_error_or_a_file(intact: dict[str, Path], tmp_path: Path, part: int) -> None:
+    """200 seeded places over six containers; a hang is caught by the test's time limit."""
+    saved = lossy = 0
+    for seed in range(20 * part, 20 * part + 20):
+        ext = list(intact)[seed // 2 % len(intact)]
+        source, target = tmp_path / f"in{seed}.{ext}", tmp_path / f"out{seed}.mkv"
+        source.write_bytes(flipped(intact[ext].read_bytes(), seed))
+        try:
+            count, losses = save_what_is_left(source, target)
+        except VidnoiseError:
+            assert not target.exists()
+        else:
+            saved += 1
+            lossy += bool(losses)
+            assert count > 0
+            assert len(clips.decoded(target)) == count
+            assert bool(losses) == bool(str(losses))
+    assert saved >= 10
+    assert lossy >= 1
+
+
+@pytest.mark.parametrize("ext", ["mp4", "mkv", "ts", "avi", "webm"])
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
+def test_a_truncated_file_gives_its_beginning(
+    intact: dict[str, Path], tmp_path: Path, ext: str, share: float
+) -> None:
+    data = intact[ext].read_bytes()
+    source = tmp_path / f"in.{ext}"
+    source.write_bytes(data[: int(len(data) * share)])
+    try:
+        count, losses = save_what_is_left(source, tmp_path / "out.mkv")
+    except InputError:
+        assert ext == "mp4", "only the index at the end of an MP4 makes the whole unreadable"
+        return
+    assert 0 < count <= FRAMES
+    numbers = [clips.number_of(f) for f in clips.decoded(tmp_path / "out.mkv")]
+    assert numbers[: count - 2] == list(range(count - 2))
+    if ext in ("mkv", "avi", "webm") and share < 0.9:
+        assert count < FRAMES
+        assert losses.truncated
+        assert "too early" in str(losses)
+
+
+def test_a_truncated_mp4_with_its_index_in_front_gives_its_beginning(tmp_path: Path) -> None:
+    clip = Clip(frames=FRAMES, options={"g": "10", "crf": "20"}, container_options={"movflags": "+faststart"})
+    data = clip.save(tmp_path / "whole.mp4").read_bytes()
+    (tmp_path / "in.mp4").write_bytes(data[: len(data) * 6 // 10])
+    count, losses = save_what_is_left(tmp_path / "in.mp4", tmp_path / "out.mkv")
+    assert 5 < count < FRAMES
+    assert losses.truncated
+
+
+@pytest.mark.parametrize("ext", ["mp4", "mkv", "ts", "avi", "webm", "mov"])
+def test_intact_files_have_no_losses(intact: dict[str, Path], tmp_path: Path, ext: str) -> None:
+    count, losses = save_what_is_left(intact[ext], tmp_path / "out.mkv")
+    assert count == FRAMES
+    assert not losses, losses
+    assert str(losses) == ""
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_damage_in_the_middle_is_counted_and_marked_as_a_cut(tmp_path: Path, threads: int) -> None:
+    """Twenty pictures overwritten: what follows belongs to no frame before them."""
+    source = Clip(frames=100, options={"g": "10", "crf": "10"}).save(tmp_path / "whole.mp4")
+    with av.open(str(source)) as container:
+        places = [(p.pos, p.size) for p in container.demux() if p.size and p.pos is not None]
+    data = bytearray(source.read_bytes())
+    for place, size in places[40:60]:
+        data[place : place + size] = b"\xff" * size
+    (tmp_path / "in.mp4").write_bytes(data)
+    with open_reader(tmp_path / "in.mp4", threads=threads) as reader:
+        step = round(Fraction(1, 25) / reader.info.time_base)
+        frames = [
+            (clips.number_of(f.planes[0].numpy()), f.pts // step, f.cut)
+            for f in reader
+            if f.planes and f.pts is not None
+        ]
+    assert reader.losses.packets >= 15
+    assert [number for number, _, _ in frames[:38]] == list(range(38))
+    assert [number for number, _, _ in frames[-38:]] == list(range(62, 100))
+    assert all(place == number for number, place, _ in frames if place < 38 or place >= 62)
+    assert not any(cut for _, place, cut in frames if place < 36 or place > 62)
+    assert [cut for _, place, cut in frames if place == 60] == [True]
+
+
+def test_broken_sound_does_not_spoil_the_picture(tmp_path: Path) -> None:
+    source = Clip(frames=FRAMES, audio="aac").save(tmp_path / "whole.mp4")
+    with av.open(str(source)) as container:
+        places = [(p.pos, p.size) for p in container.demux(audio=0) if p.size and p.pos is not None]
+    data = bytearray(source.read_bytes())
+    for place, size in places[3:20]:
+        data[place : place + size] = bytes(size)
+    (tmp_path / "in.mp4").write_bytes(data)
+    through(tmp_path / "in.mp4", tmp_path / "out.mp4")
+    assert [clips.number_of(f) for f in clips.decoded(tmp_path / "out.mp4")] == list(range(FRAMES))
+
+
+@pytest.mark.parametrize("codec", ["dnxhd", "libx264", "ffv1"])
+def test_raw_samples_beyond_their_depth_do_not_reach_the_encoder(tmp_path: Path, codec: str) -> None:
+    def spoil(number: int, frame: av.VideoFrame) -> av.VideoFrame:
+        frame.planes[0].update(b"\xff" * frame.planes[0].buffer_size)
+        return frame
+
+    clip = Clip(codec="rawvideo", pix_fmt="yuv422p10le", options={}, frames=2, size=(256, 128), retouch=spoil)
+    source = clip.save(tmp_path / "in.nut")
+    profile = {"profile": "dnxhr_hqx"} if codec == "dnxhd" else {}
+    target = tmp_path / ("out.mov" if codec == "dnxhd" else "out.mkv")
+    through(source, target, OutputOptions(codec=codec, encoder_opts=profile))
+    assert clips.decoded(target)[0].to_ndarray(format="gray").mean() > 235
+
+
+@pytest.mark.parametrize("wrong", ["mp4", "avi", "mkv", "webm"])
+def test_a_wrong_extension_does_not_matter(intact: dict[str, Path], tmp_path: Path, wrong: str) -> None:
+    source = tmp_path / f"in.{wrong}"
+    source.write_bytes(intact["ts"].read_bytes())
+    count, losses = save_what_is_left(source, tmp_path / "out.mkv")
+    assert (count, bool(losses)) == (FRAMES, False)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("empty.mp4", b"", "empty"),
+        ("text.txt", b"This is not a video.\n" * 200, "video"),
+        ("text.mp4", b"This is not a video.\n" * 200, "video"),
+        ("zeros.mkv", bytes(100_000), "video"),
+        ("noise.avi", random.Random(1).randbytes(100_000), "video"),
+        ("short.mp4", b"\x00\x00\x00\x18ftypmp42", "video"),
+    ],
+)
+def test_what_is_no_video_is_refused_by_name(tmp_path: Path, name: str, content: bytes, words: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=words) as caught:
+        open_reader(tmp_path / name)
+    assert name in str(caught.value)
+
+
+def test_a_missing_file_and_a_folder_are_explained(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"gone\.mp4 cannot be opened: No such file"):
+        open_reader(tmp_path / "gone.mp4")
+    with pytest.raises(InputError, match="is a folder"):
+        open_reader(tmp_path)
+
+
+def test_memory_for_copied_streams_does_not_grow_while_no_picture_comes(tmp_path: Path) -> None:
+    """Sound goes on for minutes after the last picture; its packets pass straight through."""
+    source = Clip(frames=5, audio="pcm_s16le").save(tmp_path / "short.mkv")
+    assert source.stat().st_size > 0
+    with av.open(str(tmp_path / "long.mkv"), "w") as out:
+        video: Any = out.add_stream("libx264", rate=25)
+        video.width, video.height = 96, 64
+        audio = out.add_stream("pcm_s16le", rate=48000, layout="mono")
+        for index in range(5):
+            frame = av.VideoFrame.from_ndarray(clips.picture(index), format="rgb24")
+            out.mux(video.encode(frame.reformat(format="yuv420p")))
+        out.mux(video.encode(None))
+        for second in range(120):
+            sound = av.AudioFrame.from_ndarray(clips.beeps(1), format="s16", layout="mono")
+            sound.sample_rate, sound.pts = 48000, second * 48000
+            out.mux(audio.encode(sound))
+    with open_reader(tmp_path / "long.mkv") as reader:
+        waiting: list[int] = []
+        written = tmp_path / "out.mkv"
+        writer = open_writer(written, reader, reader.info)
+        for frame in reader:
+            writer.write(frame)
+            waiting.append(len(reader._early or ()))
+        writer.finish()
+    assert max(waiting) == 0
+    assert sum(len(data) for _, data in clips.packets(written, 1)) == 120 * 48000 * 2

@@ -1,0 +1,700 @@
+"""Files in and out: everything but the pictures comes out as it went in, and the pictures as they were made."""
+
+from __future__ import annotations
+
+import os
+import struct
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import clips
+import numpy as np
+import pytest
+import torch
+from clips import Clip, Extra
+
+from vidnoise.errors import InputError, OutputError, UsageError, VidnoiseError
+from vidnoise.frame import Frame, StreamInfo
+from vidnoise.io import OutputOptions, Reader, Writer, open_reader, open_writer
+
+MASTERING = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)"
+HDR = {"x265-params": f"master-display={MASTERING}:max-cll=1000,400:log-level=none"}
+
+
+def through(
+    source: Path,
+    target: Path,
+    options: OutputOptions | None = None,
+    change: Callable[[Frame], Frame] | None = None,
+    **reading: Any,
+) -> tuple[Reader, Writer]:
+    """Read a file and write it, with the writer in a thread of its own as in the pipeline."""
+    with open_reader(source, threads=1, **reading) as reader:
+        writer = open_writer(target, reader, reader.info, options or OutputOptions(threads=1))
+        for frame in reader:
+            worker = threading.Thread(target=writer.write, args=[change(frame) if change else frame])
+            worker.start()
+            worker.join()
+        writer.finish()
+    return reader, writer
+
+
+def touched(frame: Frame) -> Frame:
+    """The same picture as if a filter had made it anew."""
+    return frame.with_image(frame.image.clone())
+
+
+def streams(path: Path) -> list[tuple[str, str | None]]:
+    """Type and codec of every stream."""
+    with av.open(str(path)) as container:
+        return [
+            (s.type, s.codec_context.codec.canonical_name if s.codec_context else None)
+            for s in container.streams
+        ]
+
+
+def side_data(path: Path) -> dict[str, bytes]:
+    """The side data of the first picture."""
+    return {side.type.name: bytes(side) for side in clips.decoded(path)[0].side_data}
+
+
+@pytest.mark.parametrize("ext", ["mp4", "mkv", "mov"])
+def test_audio_and_subtitles_are_copied_bit_for_bit(tmp_path: Path, ext: str) -> None:
+    source = Clip(audio="aac", extras=[clips.subtitles(ext)]).save(tmp_path / f"in.{ext}")
+    target = tmp_path / f"out.{ext}"
+    _, writer = through(source, target)
+    assert writer.warnings == []
+    assert streams(target) == streams(source)
+    assert clips.packets(target, 1) == clips.packets(source, 1)
+    # The empty ones in MP4 say where a text ends; the muxer makes them.
+    texts = [[p for p in clips.packets(path, 2) if b"line" in p[1]] for path in (source, target)]
+    assert texts[0] == texts[1]
+    with av.open(str(target)) as out:
+        assert [s.metadata.get("language") for s in out.streams.subtitles] == [
+            s.metadata.get("language") for s in av.open(str(source)).streams.subtitles
+        ]
+
+
+def test_every_frame_arrives_once_and_in_order(tmp_path: Path) -> None:
+    source = Clip(frames=40).save(tmp_path / "in.mp4")
+    through(source, tmp_path / "out.mkv")
+    assert [clips.number_of(frame) for frame in clips.decoded(tmp_path / "out.mkv")] == list(range(40))
+
+
+@pytest.mark.parametrize("change", [None, touched], ids=["untouched", "through RGB"])
+@pytest.mark.parametrize(
+    ("codec", "pix_fmt", "ext"),
+    [
+        ("ffv1", "yuv420p", "mkv"),
+        ("ffv1", "yuv422p10le", "mkv"),
+        ("ffv1", "yuv444p12le", "mkv"),
+        ("ffv1", "gray", "mkv"),
+        ("ffv1", "gray12le", "mkv"),
+        ("ffv1", "bgra", "mkv"),
+        ("ffv1", "yuva420p", "mkv"),
+        ("ffv1", "gbrp10le", "mkv"),
+        ("png", "rgb24", "mov"),
+        ("utvideo", "gbrap", "avi"),
+        ("rawvideo", "nv12", "nut"),
+        ("rawvideo", "yuv420p10le", "nut"),
+        ("rawvideo", "uyvy422", "mov"),
+    ],
+)
+def test_lossless_formats_come_out_with_the_same_samples(
+    tmp_path: Path, codec: str, pix_fmt: str, ext: str, change: Callable[[Frame], Frame] | None
+) -> None:
+    source = Clip(codec=codec, pix_fmt=pix_fmt, options={}, frames=3, retouch=_see_through).save(
+        tmp_path / f"in.{ext}"
+    )
+    target = tmp_path / f"out.{ext}"
+    _, writer = through(source, target, change=change)
+    assert writer.warnings == []
+    for before, after in zip(clips.decoded(source), clips.decoded(target), strict=True):
+        same = after.reformat(format=before.format.name)
+        assert [bytes(p) for p in same.planes] == [bytes(p) for p in before.planes]
+
+
+def _see_through(number: int, frame: av.VideoFrame) -> av.VideoFrame:
+    """An alpha channel that differs from pixel to pixel, where the format has one."""
+    if not any(part.is_alpha for part in frame.format.components):
+        return frame
+    rgba = frame.to_ndarray(format="rgba")
+    rgba[:, :, 3] = np.arange(rgba.shape[1]) + number
+    return av.VideoFrame.from_ndarray(rgba, format="rgba").reformat(format=frame.format.name)
+
+
+@pytest.mark.parametrize(
+    ("codec", "pix_fmt", "ext", "made"),
+    [
+        ("libx264", "yuv420p", "mp4", ("h264", "yuv420p")),
+        ("libx264", "yuv422p10le", "mp4", ("h264", "yuv422p10le")),
+        ("libx265", "gray", "mp4", ("hevc", "gray")),
+        ("libx264rgb", "bgr24", "mp4", ("h264", "gbrp")),
+        ("libx265", "yuv420p12le", "mp4", ("hevc", "yuv420p12le")),
+        ("libx265", "yuv444p", "mp4", ("hevc", "yuv444p")),
+        ("libsvtav1", "yuv420p10le", "mp4", ("av1", "yuv420p10le")),
+        ("libvpx-vp9", "yuv420p", "webm", ("vp9", "yuv420p")),
+        ("libvpx-vp9", "yuva420p", "webm", ("vp9", "yuva420p")),
+        ("libvpx", "yuv420p", "webm", ("vp8", "yuv420p")),
+        ("mpeg4", "yuv420p", "avi", ("mpeg4", "yuv420p")),
+        ("mpeg2video", "yuv422p", "ts", ("mpeg2video", "yuv422p")),
+        ("mjpeg", "yuvj420p", "avi", ("mjpeg", "yuvj420p")),
+        ("prores_ks", "yuva444p10le", "mov", ("prores", "yuva444p12le")),
+        ("dnxhd", "yuv422p10le", "mov", ("dnxhd", "yuv422p10le")),
+    ],
+)
+def test_codec_and_depth_of_the_input_are_kept_at_high_quality(
+    tmp_path: Path, codec: str, pix_fmt: str, ext: str, made: tuple[str, str]
+) -> None:
+    options = {"profile": "dnxhr_hqx"} if codec == "dnxhd" else {"b": "9M"}
+    size = (256, 128) if codec == "dnxhd" else (96, 64)
+    clip = Clip(codec=codec, pix_fmt=pix_fmt, options=options, frames=4, size=size, retouch=_see_through)
+    source, target = clip.save(tmp_path / f"in.{ext}"), tmp_path / f"out.{ext}"
+    through(source, target, change=touched)
+    with open_reader(source) as before, open_reader(target) as after:
+        assert (after.stream.codec_context.codec.canonical_name, after.info.format.name) == (
+            made[0],
+            made[1].replace("yuvj", "yuv"),
+        )
+        assert after.info.colour.resolved(64, "yuv").range == before.info.colour.resolved(64, "yuv").range
+        for a, b in zip(before, after, strict=True):
+            error = (a.image - b.image).square().mean().item()
+            assert error < 10**-3.6, f"{-10 * np.log10(error):.1f} dB"
+            if a.alpha is not None:
+                assert b.alpha is not None
+                assert (a.alpha - b.alpha).abs().max() < 0.05
+
+
+def test_a_codec_without_encoder_is_replaced_and_named(tmp_path: Path) -> None:
+    source = Clip(codec="prores_ks", pix_fmt="yuv422p10le", options={}, frames=3).save(tmp_path / "in.mov")
+    _, writer = through(source, tmp_path / "out.mp4")
+    with open_reader(tmp_path / "out.mp4") as out:
+        assert out.stream.codec_context.codec.canonical_name == "h264"
+        assert out.info.format.name == "yuv422p10le"
+    assert "prores" in writer.encoder
+    assert "libx264" in writer.warnings[0]
+
+
+@pytest.mark.parametrize(("codec", "ext"), [("ffv1", "ts"), ("png", "ts"), ("rawvideo", "avi")])
+def test_no_file_is_written_that_cannot_be_read(tmp_path: Path, codec: str, ext: str) -> None:
+    clip = Clip(codec="png" if codec == "png" else "ffv1", pix_fmt="gray", options={}, frames=30)
+    source = clip.save(tmp_path / ("in.mov" if codec == "png" else "in.mkv"))
+    through(source, tmp_path / f"out.{ext}")
+    assert [clips.number_of(f) for f in clips.decoded(tmp_path / f"out.{ext}")] == list(range(30))
+    pix_fmt = "yuv420p10le" if codec == "rawvideo" else None
+    with pytest.raises(UsageError, match=codec):
+        through(source, tmp_path / f"again.{ext}", OutputOptions(codec=codec, pix_fmt=pix_fmt))
+
+
+def test_a_depth_that_the_codec_cannot_keep_is_reported(tmp_path: Path) -> None:
+    source = Clip(codec="libx264", pix_fmt="yuv420p10le", frames=3).save(tmp_path / "in.mkv")
+    _, writer = through(source, tmp_path / "out.mkv", OutputOptions(codec="mpeg4"))
+    assert "10 bits a sample become 8" in " ".join(writer.warnings)
+
+
+def test_what_mp4_cannot_hold_is_named_with_a_container_that_can(tmp_path: Path) -> None:
+    font = ("font.ttf", "font/ttf", b"not really a font")
+    source = Clip(extras=[clips.subtitles("mkv")], attachments=[font]).save(tmp_path / "in.mkv")
+    _, writer = through(source, tmp_path / "out.mp4")
+    assert streams(tmp_path / "out.mp4") == [("video", "h264")]
+    text = "\n".join(writer.warnings)
+    assert "subtitle stream 1" in text
+    assert "deu" in text
+    assert "attachment stream 2" in text
+    assert text.count(".mkv can") == 2
+
+
+def test_text_that_a_transport_stream_would_bury_is_left_out_and_named(tmp_path: Path) -> None:
+    source = Clip(extras=[clips.subtitles("mkv")], audio="pcm_s16le", frames=30).save(tmp_path / "in.mkv")
+    _, writer = through(source, tmp_path / "out.ts")
+    assert streams(tmp_path / "out.ts") == [("video", "h264")]
+    text = "\n".join(writer.warnings)
+    assert "audio stream 1 (pcm_s16le)" in text
+    assert "subtitle stream 2" in text
+
+
+@pytest.mark.parametrize(("language", "found"), [("deu", {"deu", "ger"}), ("fra", {"fra", "fre"})])
+@pytest.mark.parametrize("ext", ["mp4", "mov", "mkv"])
+def test_languages_are_kept(tmp_path: Path, ext: str, language: str, found: set[str]) -> None:
+    source = Clip(video_metadata={"language": language}, frames=2).save(tmp_path / "in.mkv")
+    through(source, tmp_path / f"out.{ext}")
+    with av.open(str(tmp_path / f"out.{ext}")) as out:
+        assert out.streams.video[0].metadata["language"] in found
+
+
+def test_fonts_stay_attached(tmp_path: Path) -> None:
+    font = ("font.ttf", "font/ttf", b"not really a font")
+    source = Clip(attachments=[font]).save(tmp_path / "in.mkv")
+    through(source, tmp_path / "out.mkv")
+    with av.open(str(tmp_path / "out.mkv")) as out:
+        found: Any = [s for s in out.streams if s.type == "attachment"]
+        assert [(s.metadata["filename"], s.metadata["mimetype"], bytes(s.data)) for s in found] == [font]
+
+
+@pytest.mark.parametrize(("first", "second"), [("mp4", "mkv"), ("mkv", "mp4"), ("mp4", "mp4")])
+def test_a_cover_stays_a_cover_across_containers(tmp_path: Path, first: str, second: str) -> None:
+    picture = clips.cover()
+    as_stream = [Extra("mjpeg", [(0, 0, picture)], disposition=1 << 10, size=(32, 32))]
+    as_file = [("cover.jpg", "image/jpeg", picture)]
+    clip = Clip(attachments=as_file) if first == "mkv" else Clip(extras=as_stream)
+    source, target = clip.save(tmp_path / f"in.{first}"), tmp_path / f"out.{second}"
+    _, writer = through(source, target)
+    assert writer.warnings == []
+    with av.open(str(target)) as out:
+        covers = [s for s in out.streams.video if s.disposition & 1 << 10]
+        assert len(covers) == 1
+        assert [bytes(p) for p in out.demux(covers[0]) if p.size] == [picture]
+
+
+def test_a_second_video_is_copied_and_the_cover_before_the_video_is_not_taken_for_it(tmp_path: Path) -> None:
+    still = clips.image_bytes("mjpeg", clips.picture(9), "yuvj420p")
+    second = Extra("mjpeg", [(i * 0.04, 0.04, still) for i in range(5)], size=(96, 64))
+    source = Clip(extras=[second], attachments=[("cover.jpg", "image/jpeg", still)]).save(tmp_path / "in.mkv")
+    through(source, tmp_path / "out.mkv")
+    assert [codec for kind, codec in streams(tmp_path / "out.mkv") if kind == "video"] == [
+        "h264",
+        "mjpeg",
+        "mjpeg",
+    ]
+    assert clips.packets(tmp_path / "out.mkv", 1) == clips.packets(source, 1)
+
+
+@pytest.mark.parametrize("ext", ["mp4", "mkv", "mov"])
+def test_chapters_metadata_and_dispositions_are_kept(tmp_path: Path, ext: str) -> None:
+    chapters = [(0.0, 0.2, "Anfang"), (0.2, 0.48, "Schluss")]
+    clip = Clip(
+        chapters=chapters,
+        metadata={"title": "Wasser", "x-camera": "two"},
+        video_metadata={"language": "fra"},
+        audio="aac",
+        prepare=lambda stream: setattr(stream, "disposition", 1 | 1 << 2),
+    )
+    source, target = clip.save(tmp_path / f"in.{ext}"), tmp_path / f"out.{ext}"
+    through(source, target)
+    with av.open(str(source)) as before, av.open(str(target)) as after:
+        assert [c["metadata"]["title"] for c in after.chapters()] == ["Anfang", "Schluss"]
+        times = [
+            [(c["start"] * c["time_base"], c["end"] * c["time_base"]) for c in f.chapters()]
+            for f in (before, after)
+        ]
+        assert times[0] == times[1]
+        assert len(after.streams) == len(before.streams)
+        assert after.metadata["title"] == "Wasser"
+        assert after.streams.video[0].disposition == before.streams.video[0].disposition
+        assert after.streams.video[0].metadata["language"] == "fra"
+        assert {k.lower() for k in before.metadata} == {k.lower() for k in after.metadata}
+
+
+def test_metadata_that_mp4_has_no_place_for_moves_from_matroska(tmp_path: Path) -> None:
+    source = Clip(metadata={"title": "Wasser", "lens": "35 mm"}).save(tmp_path / "in.mkv")
+    through(source, tmp_path / "out.mp4")
+    with av.open(str(tmp_path / "out.mp4")) as out:
+        found = {key.lower(): value for key, value in out.metadata.items()}
+    assert (found["title"], found["lens"]) == ("Wasser", "35 mm")
+
+
+@pytest.mark.parametrize("ext", ["mov", "mp4", "mkv"])
+def test_a_timecode_track_becomes_one_that_can_be_read(tmp_path: Path, ext: str) -> None:
+    source = Clip(video_metadata={"timecode": "01:02:03:04"}).save(tmp_path / "in.mov")
+    assert ("data", None) in streams(source)
+    _, writer = through(source, tmp_path / f"out.{ext}")
+    assert writer.warnings == []
+    with av.open(str(tmp_path / f"out.{ext}")) as out:
+        tags = {key.lower(): value for key, value in out.streams.video[0].metadata.items()}
+        assert tags["timecode"] == "01:02:03:04"
+        assert len(list(out.decode(video=0))) == 12
+
+
+@pytest.mark.parametrize(("codec", "name"), [("libx264", "h264"), ("libx265", "hevc")])
+def test_closed_captions_in_frames_survive(tmp_path: Path, codec: str, name: str) -> None:
+    source = _captioned(tmp_path)
+    through(source, tmp_path / "out.mkv", OutputOptions(codec=codec), change=touched)
+    assert streams(tmp_path / "out.mkv")[0][1] == name
+    before, after = ([_captions(f) for f in clips.decoded(p)] for p in (source, tmp_path / "out.mkv"))
+    assert len(set(before)) == 8
+    assert after == before
+
+
+def test_an_encoder_without_captions_says_so(tmp_path: Path) -> None:
+    _, writer = through(_captioned(tmp_path), tmp_path / "out.mkv", OutputOptions(codec="ffv1"))
+    assert [w for w in writer.warnings if "closed captions" in w and "h264" in w]
+
+
+def _captions(frame: av.VideoFrame) -> bytes | None:
+    return next((bytes(side) for side in frame.side_data if side.type.name == "A53_CC"), None)
+
+
+def _captioned(folder: Path) -> Path:
+    """An H.264 stream with another CEA-708 packet in a SEI message before every picture (ATSC A/53 part 4)."""
+    options = {"bf": "0", "crf": "4"}
+    plain = Clip(frames=8, format="h264", options=options).save(folder / "plain.h264").read_bytes()
+    parser: Any = av.CodecContext.create("h264", "r")
+    data = b""
+    for index, packet in enumerate(parser.parse(plain) + parser.parse(None)):
+        user_data = b"GA94\x03" + bytes([0x42, 0xFF, 0xFC, 0x94, 0x20 + index, 0xFD, 0x80, 0x80, 0xFF])
+        payload = b"\xb5\x00\x31" + user_data
+        message = b"\x00\x00\x01\x06\x04" + bytes([len(payload)]) + payload + b"\x80"
+        unit = bytes(packet)
+        slices = [unit.find(b"\x00\x00\x01" + bytes([kind])) for kind in (0x65, 0x41, 0x61)]
+        first = min(at for at in slices if at >= 0)
+        data += unit[:first] + message + unit[first:]
+    marked = folder / "captions.h264"
+    marked.write_bytes(data)
+    return marked
+
+
+def hdr_clip(folder: Path, ext: str = "mp4", **changes: Any) -> Path:
+    """A short HDR10 clip: BT.2020, PQ, mastering display and content light, chroma sited top left."""
+
+    def tag(stream: Any) -> None:
+        context = stream.codec_context
+        context.colorspace, context.color_primaries, context.color_trc, context.color_range = 9, 9, 16, 1
+        context.options = {**context.options, "chroma_sample_location": "topleft"}
+
+    clip = Clip(codec="libx265", options={"crf": "8", **HDR}, pix_fmt="yuv420p10le", prepare=tag, frames=4)
+    return replace(clip, **changes).save(folder / f"hdr.{ext}")
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc", "av1"])
+@pytest.mark.parametrize("ext", ["mp4", "mkv"])
+def test_hdr_metadata_and_colour_tags_reach_the_encoder(tmp_path: Path, codec: str, ext: str) -> None:
+    source = hdr_clip(tmp_path)
+    _, writer = through(
+        source, tmp_path / f"out.{ext}", OutputOptions(codec=codec, threads=1), change=touched
+    )
+    assert writer.warnings == []
+    before, after = side_data(source), side_data(tmp_path / f"out.{ext}")
+    assert after["CONTENT_LIGHT_LEVEL"] == before["CONTENT_LIGHT_LEVEL"]
+    a, b = (_ratios(data["MASTERING_DISPLAY_METADATA"]) for data in (before, after))
+    np.testing.assert_allclose(a, b, rtol=0.02, atol=1e-4)
+    with open_reader(source) as first, open_reader(tmp_path / f"out.{ext}") as second:
+        assert second.info.colour == first.info.colour
+        assert (second.info.colour.chroma_location, second.info.colour.transfer) == (3, 16)
+        assert second.info.format == first.info.format
+
+
+def _ratios(mastering: bytes) -> list[float]:
+    numbers = struct.unpack("20i", mastering[:80])
+    return [a / b for a, b in zip(numbers[::2], numbers[1::2], strict=True)]
+
+
+def test_an_encoder_that_cannot_write_hdr_metadata_says_so(tmp_path: Path) -> None:
+    _, writer = through(hdr_clip(tmp_path), tmp_path / "out.mkv", OutputOptions(codec="ffv1"))
+    assert [w for w in writer.warnings if "mastering-display" in w and "hevc" in w]
+
+
+def test_side_data_that_no_encoder_here_writes_is_named(tmp_path: Path) -> None:
+    options = {"crf": "10", "x264-params": "frame-packing=3"}
+    source = Clip(options=options, frames=3).save(tmp_path / "in.mkv")
+    assert "STEREO3D" in side_data(source)
+    _, writer = through(source, tmp_path / "out.mkv")
+    assert [w for w in writer.warnings if "3D views" in w]
+
+
+@pytest.mark.parametrize("full", [1, 2])
+@pytest.mark.parametrize("codec", ["libx264", "libx265", "libsvtav1", "libvpx-vp9"])
+def test_range_matrix_and_transfer_tags_are_kept(tmp_path: Path, codec: str, full: int) -> None:
+    def tag(stream: Any) -> None:
+        context = stream.codec_context
+        context.colorspace, context.color_primaries, context.color_trc, context.color_range = 1, 1, 1, full
+
+    source = Clip(codec=codec, options={}, prepare=tag, frames=2).save(tmp_path / "in.mkv")
+    through(source, tmp_path / "out.mp4")
+    with open_reader(source) as first, open_reader(tmp_path / "out.mp4") as second:
+        assert second.info.colour == first.info.colour
+        assert second.info.colour.range == full
+
+
+def test_video_without_tags_stays_without(tmp_path: Path) -> None:
+    source = Clip(frames=2).save(tmp_path / "in.mp4")
+    through(source, tmp_path / "out.mp4", change=touched)
+    frame = clips.decoded(tmp_path / "out.mp4")[0]
+    assert (frame.colorspace, frame.color_primaries, frame.color_trc, frame.color_range) == (2, 2, 2, 0)
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libsvtav1", "mpeg4", "prores_ks"])
+def test_rotation_and_sample_shape_are_kept(tmp_path: Path, codec: str) -> None:
+    def turn(stream: Any) -> None:
+        stream.set_display_rotation(90, hflip=True)
+        stream.codec_context.sample_aspect_ratio = Fraction(4, 3)
+
+    pix_fmt = "yuv422p10le" if codec == "prores_ks" else "yuv420p"
+    ext = "mp4" if codec == "libsvtav1" else "mov"
+    clip = Clip(codec=codec, pix_fmt=pix_fmt, options={}, prepare=turn, frames=2)
+    source, target = clip.save(tmp_path / f"in.{ext}"), tmp_path / f"out.{ext}"
+    through(source, target)
+    assert side_data(target)["DISPLAYMATRIX"] == side_data(source)["DISPLAYMATRIX"]
+    with av.open(str(target)) as out:
+        assert out.streams.video[0].sample_aspect_ratio == Fraction(4, 3)
+
+
+def test_rotation_that_the_container_cannot_hold_is_reported(tmp_path: Path) -> None:
+    source = Clip(prepare=lambda s: s.set_display_rotation(90), frames=2).save(tmp_path / "in.mp4")
+    _, writer = through(source, tmp_path / "out.ts")
+    assert [w for w in writer.warnings if "rotation" in w and ".mp4" in w]
+
+
+@pytest.mark.parametrize("codec", ["libsvtav1", "libx264"])
+def test_sample_shape_in_matroska_is_kept_or_reported(tmp_path: Path, codec: str) -> None:
+    def wide(stream: Any) -> None:
+        stream.codec_context.sample_aspect_ratio = Fraction(4, 3)
+
+    source = Clip(codec=codec, options={}, prepare=wide, frames=2).save(tmp_path / "in.mp4")
+    _, writer = through(source, tmp_path / "out.mkv")
+    with av.open(str(tmp_path / "out.mkv")) as out:
+        kept = out.streams.video[0].sample_aspect_ratio == Fraction(4, 3)
+    assert kept != bool([w for w in writer.warnings if "4:3" in w and ".mp4" in w])
+
+
+# What the user chooses
+
+
+def test_options_reach_the_encoder(tmp_path: Path) -> None:
+    source = Clip(frames=10, draw=_noise).save(tmp_path / "in.mp4")
+    sizes = {}
+    for crf in (20, 40):
+        options = OutputOptions(
+            codec="libx264", crf=crf, preset="ultrafast", encoder_opts={"g": "2"}, threads=1
+        )
+        through(source, tmp_path / f"{crf}.mp4", options)
+        sizes[crf] = (tmp_path / f"{crf}.mp4").stat().st_size
+        with av.open(str(tmp_path / f"{crf}.mp4")) as out:
+            assert [p.is_keyframe for p in out.demux(video=0) if p.size].count(True) == 5
+    assert sizes[40] < sizes[20] / 2
+
+
+def _noise(number: int) -> Any:
+    return np.random.default_rng(number).integers(0, 256, (64, 96, 3)).astype(np.uint8)
+
+
+def test_audio_can_be_left_out(tmp_path: Path) -> None:
+    source = Clip(audio="aac").save(tmp_path / "in.mp4")
+    _, writer = through(source, tmp_path / "out.mp4", OutputOptions(audio="none"))
+    assert streams(tmp_path / "out.mp4") == [("video", "h264")]
+    assert writer.warnings == []
+
+
+def test_a_pixel_format_can_be_chosen(tmp_path: Path) -> None:
+    source = Clip(frames=3).save(tmp_path / "in.mp4")
+    through(source, tmp_path / "out.mp4", OutputOptions(pix_fmt="yuv420p10le"))
+    frames = clips.decoded(tmp_path / "out.mp4")
+    assert [f.format.name for f in frames] == ["yuv420p10le"] * 3
+    error = frames[1].to_ndarray(format="gray").astype(float) - clips.decoded(source)[1].to_ndarray(
+        format="gray"
+    )
+    assert np.abs(error).mean() < 1
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (OutputOptions(codec="h265x"), "h265x"),
+        (OutputOptions(codec="libx246"), "did you mean 'libx26"),
+        (OutputOptions(pix_fmt="yuv421p"), "yuv421p"),
+        (OutputOptions(codec="ffv1", crf=20), "--crf"),
+        (OutputOptions(codec="mjpeg", preset="slow"), "--preset"),
+        (OutputOptions(codec="libx264", encoder_opts={"tuen": "film"}), "tune"),
+        (OutputOptions(codec="libx264", preset="quick"), "quick"),
+        (OutputOptions(codec="libx264", pix_fmt="yuv420p12le"), "--pix-fmt"),
+        (OutputOptions(codec="libvpx-vp9"), ".mkv"),
+        (OutputOptions(audio="loud"), "loud"),
+    ],
+)
+def test_a_wrong_option_is_explained_and_leaves_nothing(
+    tmp_path: Path, options: OutputOptions, words: str
+) -> None:
+    ext = "ts" if options.codec == "libvpx-vp9" else "mp4"
+    source = Clip(frames=2).save(tmp_path / "in.mp4")
+    with pytest.raises(VidnoiseError, match=words):
+        through(source, tmp_path / f"out.{ext}", options)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in.mp4"]
+
+
+def test_a_hardware_encoder_that_is_not_there_is_replaced(tmp_path: Path) -> None:
+    source = Clip(frames=3, size=(256, 128)).save(tmp_path / "in.mp4")
+    _, writer = through(source, tmp_path / "out.mp4", OutputOptions(codec="h264_nvenc"))
+    assert len(clips.decoded(tmp_path / "out.mp4")) == 3
+    assert "h264_nvenc" in writer.encoder
+    if "libx264" in writer.encoder:
+        assert "h264_nvenc cannot be used here" in writer.warnings[0]
+
+
+def test_frames_without_a_reader_make_a_file(tmp_path: Path) -> None:
+    info = StreamInfo(width=64, height=48, rate=Fraction(10))
+    writer = open_writer(tmp_path / "out.mp4", None, info)
+    for index in range(5):
+        writer.write(Frame(pts=index * 100, image=torch.full((3, 48, 64), index / 5)))
+    writer.finish()
+    assert clips.times(tmp_path / "out.mp4") == [Fraction(i, 10) for i in range(5)]
+    means = [f.to_ndarray(format="rgb24").mean() for f in clips.decoded(tmp_path / "out.mp4")]
+    np.testing.assert_allclose(means, [i * 51 for i in range(5)], atol=3)
+
+
+# The place on disk
+
+
+def test_an_existing_file_needs_overwrite(tmp_path: Path) -> None:
+    source = Clip(frames=3).save(tmp_path / "in.mp4")
+    target = tmp_path / "out.mp4"
+    target.write_bytes(b"precious")
+    with pytest.raises(UsageError, match="--overwrite"):
+        through(source, target)
+    assert target.read_bytes() == b"precious"
+    through(source, target, OutputOptions(overwrite=True))
+    assert len(clips.decoded(target)) == 3
+
+
+@pytest.mark.parametrize("link", ["same", "hard", "symbolic", "dotted"])
+def test_the_input_is_never_the_output(tmp_path: Path, link: str) -> None:
+    source = Clip(frames=3).save(tmp_path / "in.mp4")
+    before = source.read_bytes()
+    target = tmp_path / "out.mp4"
+    if link == "hard":
+        target.hardlink_to(source)
+    elif link == "symbolic":
+        target.symlink_to(source)
+    else:
+        (tmp_path / "sub").mkdir()
+        target = source if link == "same" else tmp_path / "sub" / ".." / "in.mp4"
+    with pytest.raises(UsageError, match="input itself"):
+        through(source, target, OutputOptions(overwrite=True))
+    assert source.read_bytes() == before
+
+
+def test_the_final_name_appears_only_when_the_file_is_whole(tmp_path: Path) -> None:
+    source = Clip(frames=6).save(tmp_path / "in.mp4")
+    target = tmp_path / "out.mp4"
+    with open_reader(source) as reader:
+        writer = open_writer(target, reader, reader.info)
+        for frame in reader:
+            writer.write(frame)
+            assert not target.exists()
+        writer.finish()
+    assert target.exists()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in.mp4", "out.mp4"]
+
+
+def test_aborting_leaves_nothing_and_keeps_what_was_there(tmp_path: Path) -> None:
+    source = Clip(frames=6).save(tmp_path / "in.mp4")
+    target = tmp_path / "out.mp4"
+    target.write_bytes(b"old")
+    with open_reader(source) as reader:
+        writer = open_writer(target, reader, reader.info, OutputOptions(overwrite=True))
+        writer.write(next(iter(reader)))
+        writer.abort()
+        writer.abort()
+    assert target.read_bytes() == b"old"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in.mp4", "out.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "words"),
+    [
+        ("missing/out.mp4", OutputError, "mkdir"),
+        ("folder", OutputError, "folder"),
+        ("out.xyz", UsageError, ".mp4"),
+        ("out", UsageError, ".mp4"),
+        ("/dev/full", OutputError, "regular"),
+    ],
+)
+def test_a_target_that_cannot_be_written_is_explained(
+    tmp_path: Path, name: str, error: type[VidnoiseError], words: str
+) -> None:
+    (tmp_path / "folder").mkdir()
+    source = Clip(frames=2).save(tmp_path / "in.mp4")
+    with pytest.raises(error, match=words):
+        through(source, tmp_path / name, OutputOptions(overwrite=True))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["folder", "in.mp4"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_without_permission_is_explained(tmp_path: Path) -> None:
+    source = Clip(frames=2).save(tmp_path / "in.mp4")
+    (tmp_path / "locked").mkdir(mode=0o500)
+    with pytest.raises(OutputError, match="cannot write in"):
+        through(source, tmp_path / "locked" / "out.mp4")
+
+
+def test_a_full_disk_is_reported_and_leaves_nothing(tmp_path: Path) -> None:
+    """A limit on file sizes stands in for the full disk: the same call fails, in a process of its own."""
+    source = Clip(frames=30, draw=_noise, size=(96, 64)).save(tmp_path / "in.mkv")
+    script = textwrap.dedent(
+        """
+        import resource, signal, sys
+        from vidnoise.errors import OutputError
+        from vidnoise.io import OutputOptions, open_reader, open_writer
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
+        with open_reader(sys.argv[1]) as reader:
+            writer = open_writer(sys.argv[2], reader, reader.info, OutputOptions(codec="ffv1"))
+            try:
+                for frame in reader:
+                    writer.write(frame)
+                writer.finish()
+            except OutputError as error:
+                writer.abort()
+                print(error)
+                sys.exit(7)
+        """
+    )
+    command = [sys.executable, "-c", script, str(source), str(tmp_path / "out.mkv")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 7, done.stderr
+    assert "out.mkv" in done.stdout
+    assert [p.name for p in tmp_path.iterdir()] == ["in.mkv"]
+
+
+# Streams that change
+
+
+@pytest.mark.parametrize(
+    ("second", "words"),
+    [
+        ({"size": (128, 96)}, "from 96x64 yuv420p to 128x96 yuv420p"),
+        ({"pix_fmt": "yuv444p"}, "from 96x64 yuv420p to 96x64 yuv444p"),
+        ({"prepare": lambda stream: _tag(stream, 6, 2)}, "matrix or range"),
+    ],
+    ids=["size", "format", "colour"],
+)
+def test_a_stream_that_changes_is_brought_to_its_beginning(
+    tmp_path: Path, second: dict[str, Any], words: str
+) -> None:
+    options = {"bf": "0", "crf": "4"}
+    clip = Clip(
+        frames=6, format="mpegts", options=options, start=1, prepare=lambda stream: _tag(stream, 1, 1)
+    )
+    clip.save(tmp_path / "a.ts")
+    replace(clip, start=1 + Fraction(6, 25), **second).save(tmp_path / "b.ts")
+    joined = tmp_path / "in.ts"
+    joined.write_bytes((tmp_path / "a.ts").read_bytes() + (tmp_path / "b.ts").read_bytes())
+    cuts: list[bool] = []
+    reader, _ = through(joined, tmp_path / "out.mkv", change=lambda frame: cuts.append(frame.cut) or frame)
+    frames = clips.decoded(tmp_path / "out.mkv")
+    assert [clips.number_of(f) for f in frames] == [0, 1, 2, 3, 4, 5] * 2
+    assert {(f.width, f.height, f.format.name) for f in frames} == {(96, 64, "yuv420p")}
+    assert words in " ".join(reader.warnings)
+    assert cuts.index(True) == 6
+
+
+def _tag(stream: Any, matrix: int, span: int) -> None:
+    context = stream.codec_context
+    context.colorspace = context.color_primaries = context.color_trc = matrix
+    context.color_range = span
+
+
+def test_an_input_without_video_is_refused(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "in.wav"), "w") as out:
+        stream = out.add_stream("pcm_s16le", rate=48000, layout="mono")
+        sound = av.AudioFrame.from_ndarray(clips.beeps(0.1), format="s16", layout="mono")
+        sound.sample_rate = 48000
+        out.mux(stream.encode(sound))
+    with pytest.raises(InputError, match="no video to clean; it holds audio"):
+        open_reader(tmp_path / "in.wav")

@@ -1,0 +1,102 @@
+"""Imports run one way, and the package is quick to import."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import vidnoise_filters
+
+import vidnoise
+
+ENGINE = Path(vidnoise.__file__).parent
+FILTERS = Path(vidnoise_filters.__file__).parent
+
+LAYERS = [
+    "errors",
+    "option",
+    "colour",
+    "frame",
+    "device",
+    "filter",
+    "registry",
+    "chain",
+    "pipeline",
+    "api",
+    "cli",
+]
+"""Lowest first; a module may import those before it, and modules that are not in the list."""
+
+PUBLIC = {
+    "chain",
+    "colour",
+    "device",
+    "errors",
+    "filter",
+    "flow",
+    "frame",
+    "nets",
+    "noise",
+    "option",
+    "scene",
+}
+"""What the built-in filters may import: the engine that any plugin may use."""
+
+
+def imported(path: Path) -> set[str]:
+    """The vidnoise modules that a file imports at any place, types apart: `frame`, `io.reader`, ..."""
+    names: set[str] = set()
+    tree = ast.parse(path.read_text())
+    for guarded in [
+        n for n in ast.walk(tree) if isinstance(n, ast.If) and "TYPE_CHECKING" in ast.dump(n.test)
+    ]:
+        guarded.body = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+            names.update(f"{node.module}.{alias.name}" for alias in node.names if node.module == "vidnoise")
+    return {name.removeprefix("vidnoise.") for name in names if name.startswith("vidnoise.")} | {
+        "<filters>" for name in names if name.split(".")[0] == "vidnoise_filters"
+    }
+
+
+def test_each_layer_imports_only_lower_ones():
+    allowed_upward = {("filter", "chain"), ("chain", "registry")}
+    for layer in LAYERS[:-1]:
+        for name in imported(ENGINE / f"{layer}.py"):
+            top = name.split(".")[0]
+            upward = top in LAYERS and LAYERS.index(top) > LAYERS.index(layer)
+            assert not upward or (layer, top) in allowed_upward, f"{layer}.py imports {name}"
+
+
+def test_the_engine_never_imports_a_filter_but_in_the_facade():
+    for path in ENGINE.rglob("*.py"):
+        if path.relative_to(ENGINE) != Path("filters.py"):
+            assert not imported(path) & {"<filters>", "filters"}, path
+
+
+def test_reading_and_writing_know_frames_and_no_filters():
+    for path in (ENGINE / "io").rglob("*.py"):
+        tops = {name.split(".")[0] for name in imported(path)}
+        assert not tops & {"filter", "chain", "registry", "pipeline", "api", "cli", "tiles", "analysis"}, path
+
+
+def test_the_built_in_filters_use_only_the_public_engine():
+    for path in FILTERS.glob("*.py"):
+        tops = {name.split(".")[0] for name in imported(path)} - {"<filters>"}
+        assert tops <= PUBLIC, (path, tops - PUBLIC)
+
+
+def test_nothing_below_the_command_line_imports_it():
+    for path in ENGINE.rglob("*.py"):
+        if "cli" not in path.parts and path.name != "__main__.py":
+            assert "cli" not in {name.split(".")[0] for name in imported(path)}, path
+
+
+def test_importing_vidnoise_and_its_command_loads_nothing_heavy():
+    heavy = ("torch", "av", "cv2", "kornia", "numpy")
+    code = f"import sys, vidnoise, vidnoise.cli; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

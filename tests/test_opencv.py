@@ -1,0 +1,241 @@
+"""The drop-in for cv2.VideoCapture, held against cv2's own, and the callable on arrays."""
+
+from fractions import Fraction
+
+import clips
+import cv2
+import numpy as np
+import pytest
+import torch
+
+import vidnoise
+from vidnoise.chain import Chain
+from vidnoise.filter import SpatialFilter, WindowFilter
+from vidnoise.opencv import Cleaner, VideoCapture
+
+
+class Negative(SpatialFilter):
+    name = "opencv_negative"
+
+    def apply(self, x):
+        return 1 - x
+
+
+class LookAhead(WindowFilter):
+    """The mean of the frame and the one after next, so that order and edges show."""
+
+    name = "opencv_look_ahead"
+    behind = 0
+    ahead = 2
+
+    def apply(self, window, centre):
+        return torch.stack([window[centre], window[-1]]).mean(0)
+
+
+class Failing(SpatialFilter):
+    name = "opencv_failing"
+
+    def apply(self, x):
+        raise vidnoise.errors.FilterError("no more")
+
+
+def all_frames(capture):
+    frames = []
+    while True:
+        ok, frame = capture.read()
+        if not ok:
+            return frames
+        frames.append(frame)
+
+
+def turned(degrees):
+    return lambda stream: stream.set_display_rotation(degrees)
+
+
+CLIPS = {
+    "plain": clips.Clip(),
+    "BT.709": clips.Clip(prepare=lambda stream: setattr(stream.codec_context, "colorspace", 1)),
+    "BT.601, full range": clips.Clip(
+        pix_fmt="yuvj420p", prepare=lambda stream: setattr(stream.codec_context, "color_range", 2)
+    ),
+    "4:4:4": clips.Clip(pix_fmt="yuv444p"),
+    "gray": clips.Clip(pix_fmt="gray"),
+    "RGB": clips.Clip(codec="ffv1", pix_fmt="bgr0", options={}),
+    "odd size": clips.Clip(codec="ffv1", size=(97, 65), options={}),
+    "untagged HD": clips.Clip(size=(1280, 720), frames=3),
+}
+
+
+@pytest.mark.parametrize("clip", CLIPS.values(), ids=CLIPS)
+def test_without_filters_the_frames_are_those_of_opencv(tmp_path, clip):
+    path = clip.save(tmp_path / "clip.mkv")
+    theirs = all_frames(cv2.VideoCapture(str(path)))
+    with VideoCapture(path, Chain()) as capture:
+        ours = all_frames(capture)
+    assert len(ours) == len(theirs) == clip.frames
+    for a, b in zip(ours, theirs, strict=True):
+        assert a.shape == b.shape
+        assert a.dtype == np.uint8
+        assert np.abs(a.astype(int) - b).max() <= 1
+
+
+def test_filtered_frames_come_out_as_blue_green_red(tmp_path):
+    path = clips.Clip(pix_fmt="yuv444p").save(tmp_path / "clip.mkv")
+    theirs = all_frames(cv2.VideoCapture(str(path)))
+    ours = all_frames(VideoCapture(path, Negative()))
+    assert len(ours) == len(theirs)
+    for a, b in zip(ours, theirs, strict=True):
+        assert np.abs(255 - a.astype(int) - b).max() <= 2
+
+
+@pytest.mark.parametrize("degrees", [0, 90, 180, 270])
+def test_rotated_video_is_turned_as_opencv_turns_it(tmp_path, degrees):
+    path = clips.Clip(prepare=turned(degrees)).save(tmp_path / "clip.mp4")
+    theirs, ours = cv2.VideoCapture(str(path)), VideoCapture(path, Chain())
+    for prop in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_ORIENTATION_META):
+        assert ours.get(prop) == theirs.get(prop)
+    a, b = ours.read()[1], theirs.read()[1]
+    assert a.shape == b.shape
+    assert np.abs(a.astype(int) - b).max() <= 1
+    ours.set(cv2.CAP_PROP_ORIENTATION_AUTO, 0)
+    assert ours.read()[1].shape == (64, 96, 3)
+    assert ours.get(cv2.CAP_PROP_FRAME_WIDTH) == 96
+
+
+def test_properties_are_those_of_opencv(tmp_path):
+    path = clips.Clip(frames=20, rate=Fraction(30000, 1001)).save(tmp_path / "clip.mp4")
+    theirs, ours = cv2.VideoCapture(str(path)), VideoCapture(path, Chain())
+    names = ("FRAME_WIDTH", "FRAME_HEIGHT", "FPS", "FRAME_COUNT", "POS_FRAMES", "POS_MSEC")
+    for _ in range(4):
+        for name in names:
+            prop = getattr(cv2, f"CAP_PROP_{name}")
+            assert ours.get(prop) == pytest.approx(theirs.get(prop), abs=0.1), name
+        assert ours.grab()
+        assert theirs.grab()
+    assert ours.get(cv2.CAP_PROP_BRIGHTNESS) == 0
+    assert not ours.set(cv2.CAP_PROP_FRAME_WIDTH, 40)
+
+
+@pytest.mark.parametrize("start", [0, 3])
+def test_one_can_go_to_any_frame(tmp_path, start):
+    clip = clips.Clip(frames=30, start=start, options={"crf": "4", "preset": "veryfast", "g": "12"})
+    path = clip.save(tmp_path / "clip.mp4")
+    capture = VideoCapture(path, Chain())
+    for number in (17, 3, 29, 0, 12):
+        assert capture.set(cv2.CAP_PROP_POS_FRAMES, number)
+        assert capture.get(cv2.CAP_PROP_POS_FRAMES) == number
+        ok, frame = capture.read()
+        assert ok
+        assert clips.number_of(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)) == number
+        assert capture.get(cv2.CAP_PROP_POS_FRAMES) == number + 1
+        assert capture.get(cv2.CAP_PROP_POS_MSEC) == pytest.approx(40 * number, abs=1)
+        assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == 30
+    assert capture.set(cv2.CAP_PROP_POS_MSEC, 200)
+    assert clips.number_of(cv2.cvtColor(capture.read()[1], cv2.COLOR_BGR2GRAY)) == 5
+    assert capture.set(cv2.CAP_PROP_POS_FRAMES, 28)
+    assert len(all_frames(capture)) == 2
+
+
+def test_at_the_end_and_after_release_there_is_nothing(tmp_path):
+    path = clips.Clip(frames=2).save(tmp_path / "clip.mp4")
+    capture = VideoCapture(str(path), Chain())
+    assert len(all_frames(capture)) == 2
+    assert capture.read() == (False, None)
+    assert not capture.grab()
+    assert capture.isOpened()
+    capture.release()
+    assert not capture.isOpened()
+    assert capture.read() == (False, None)
+    assert capture.get(cv2.CAP_PROP_FRAME_WIDTH) == 0
+    assert capture.open(path)
+    assert capture.read()[0]
+    capture.release()
+
+
+def test_grab_goes_on_and_retrieve_stays(tmp_path):
+    path = clips.Clip(frames=4).save(tmp_path / "clip.mp4")
+    capture = VideoCapture(path, Chain())
+    assert capture.retrieve() == (False, None)
+    assert capture.grab()
+    assert capture.grab()
+    numbers = [clips.number_of(cv2.cvtColor(capture.retrieve()[1], cv2.COLOR_BGR2GRAY)) for _ in range(2)]
+    assert numbers == [1, 1]
+
+
+def test_what_cannot_be_opened_is_reported_as_opencv_does(tmp_path):
+    missing = VideoCapture(tmp_path / "missing.mp4", Chain())
+    assert not missing.isOpened()
+    assert missing.read() == (False, None)
+    assert "missing.mp4" in str(missing.error)
+    no_camera = VideoCapture(63, Chain())
+    assert not no_camera.isOpened()
+    assert "/dev/video63" in str(no_camera.error)
+
+
+def test_failures_of_filters_are_raised(tmp_path):
+    path = clips.Clip(frames=2).save(tmp_path / "clip.mp4")
+    with VideoCapture(path, Failing()) as capture, pytest.raises(vidnoise.VidnoiseError, match="no more"):
+        capture.read()
+
+
+def test_a_filter_that_looks_ahead_loses_no_frame(tmp_path):
+    path = clips.Clip(frames=7).save(tmp_path / "clip.mp4")
+    assert len(all_frames(VideoCapture(path, LookAhead()))) == 7
+
+
+@pytest.mark.parametrize("shape", [(48, 64, 3), (48, 64), (33, 17, 3)])
+def test_the_callable_gives_pictures_back_unchanged_without_filters(shape):
+    clean = Cleaner(Chain())
+    for seed in range(3):
+        picture = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+        assert np.array_equal(clean(picture), picture)
+    assert clean.flush() == []
+
+
+def test_the_callable_gives_one_result_for_each_picture_in_order():
+    clean = Cleaner(LookAhead())
+    pictures = [np.full((32, 32, 3), 10 * i, np.uint8) for i in range(6)]
+    results = [clean(picture) for picture in pictures]
+    assert clean.latency == 2
+    assert [r is None for r in results] == [True, True, False, False, False, False]
+    rest = clean.flush()
+    values = [int(r[0, 0, 0]) for r in [*results[2:], *rest]]
+    assert values == [10, 20, 30, 40, 45, 50]
+
+
+def test_gray_pictures_stay_gray():
+    gray = np.arange(64, dtype=np.uint8).repeat(64).reshape(64, 64)
+    assert np.array_equal(Cleaner(Negative())(gray), 255 - gray)
+
+
+def test_the_colours_of_the_callable_are_not_swapped():
+    picture = np.zeros((32, 32, 3), np.uint8)
+    picture[..., 0], picture[..., 1] = 200, 50
+    assert np.array_equal(Cleaner(Negative())(picture), 255 - picture)
+
+
+def test_the_callers_buffer_may_be_reused():
+    clean = Cleaner(LookAhead())
+    buffer = np.full((32, 32), 100, np.uint8)
+    clean(buffer)
+    buffer[:] = 0
+    clean(buffer)
+    assert int(clean(buffer)[0, 0]) == 50
+
+
+def test_pictures_of_another_shape_or_type_are_refused_with_advice():
+    clean = Cleaner(Chain())
+    with pytest.raises(vidnoise.errors.UsageError, match="uint8"):
+        clean(np.zeros((8, 8, 3), np.float32))
+    clean(np.zeros((32, 32, 3), np.uint8))
+    with pytest.raises(vidnoise.errors.UsageError, match="flush"):
+        clean(np.zeros((16, 32, 3), np.uint8))
+    clean.flush()
+    assert clean(np.zeros((16, 32), np.uint8)) is not None
+
+
+def test_noise_is_removed_from_pictures():
+    rng = np.random.default_rng(0)
+    truth = np.full((64, 64, 3), 128, np.uint8)
+    noisy = (truth + rng.normal(0, 20, truth.shape)).clip(0, 255).astype(np.uint8)
+    assert np.std(Cleaner("median")(noisy)) < 0.6 * np.std(noisy)

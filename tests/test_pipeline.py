@@ -1,0 +1,103 @@
+"""Threads: order, failures, and that nothing waits for ever."""
+
+import threading
+
+import pytest
+import torch
+from streams import CPU, ListSource, Mean, Running, clip
+
+from vidnoise import pipeline
+from vidnoise.chain import Chain
+from vidnoise.frame import Frame
+
+
+class Collector:
+    def __init__(self, fail_at: int | None = None) -> None:
+        self.frames: list[Frame] = []
+        self.fail_at = fail_at
+
+    def write(self, frame: Frame) -> None:
+        if len(self.frames) == self.fail_at:
+            raise OSError("disk full")
+        self.frames.append(frame)
+
+
+class FailingSource(ListSource):
+    def __iter__(self):
+        yield from self._frames[:5]
+        raise ValueError("bad packet")
+
+
+def run(source, filter, sink, **options):
+    return pipeline.run(source, filter.open(source.info, CPU), sink, CPU, **options)
+
+
+def workers() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("vidnoise-")]
+
+
+def test_every_frame_arrives_once_and_in_order():
+    frames, sink, seen = clip(40), Collector(), []
+    count = run(ListSource(frames), Mean(1, 2), sink, progress=lambda frame: seen.append(frame.pts))
+    assert count == 40
+    assert [f.pts for f in sink.frames] == [f.pts for f in frames] == seen
+
+
+def test_an_empty_chain_hands_over_the_very_frames():
+    frames, sink = clip(10), Collector()
+    run(ListSource(frames), Chain(), sink, convert=False)
+    assert all(a.image is b.image for a, b in zip(frames, sink.frames, strict=True))
+
+
+def test_a_failure_while_reading_ends_the_run_with_it_and_leaves_no_thread():
+    with pytest.raises(ValueError, match="bad packet"):
+        run(FailingSource(clip(40)), Running(), Collector())
+    assert not workers()
+
+
+def test_a_failure_while_writing_ends_the_run_with_it_and_leaves_no_thread():
+    with pytest.raises(OSError, match="disk full"):
+        run(ListSource(clip(60)), Running(), Collector(fail_at=3))
+    assert not workers()
+
+
+def test_a_failure_in_a_filter_ends_the_run_with_it_and_leaves_no_thread():
+    frames = clip(30)
+    frames[7] = Frame(image=torch.zeros(3, 10, 10), pts=1)
+    with pytest.raises(RuntimeError, match="stack"):
+        run(ListSource(frames), Mean(1, 1), Collector())
+    assert not workers()
+
+
+def test_an_interrupt_in_the_callers_thread_ends_the_run_and_leaves_no_thread():
+    def interrupt(frame: Frame) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(ListSource(clip(60)), Running(), Collector(), progress=interrupt)
+    assert not workers()
+
+
+def test_a_stream_that_is_left_early_leaves_no_thread():
+    source = ListSource(clip(60))
+    frames = pipeline.stream(source, Running().open(source.info, CPU), CPU)
+    assert next(frames).pts == source._frames[0].pts
+    frames.close()
+    assert not workers()
+
+
+def test_few_frames_wait_between_the_threads():
+    read = []
+
+    class Counting(ListSource):
+        def __iter__(self):
+            for frame in self._frames:
+                read.append(frame.pts)
+                yield frame
+
+    source = Counting(clip(60))
+    frames = pipeline.stream(source, Running().open(source.info, CPU), CPU)
+    next(frames)
+    threading.Event().wait(0.2)
+    frames.close()
+    assert len(read) <= pipeline.DEPTH + 3

@@ -1,0 +1,308 @@
+from __future__ import annotations
+
+import struct
+import zlib
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+import skimage.data
+
+from vidnoise.errors import InputError, OutputError, UsageError
+from vidnoise.io import OutputOptions, open_reader, open_writer
+
+SIZE = (40, 56)
+
+
+def picture(number=0, channels=3, depth=8) -> np.ndarray:
+    """(H,W,C) in OpenCV's order, another for each number, with the low bits of 16 in use."""
+    image = skimage.data.astronaut()[60 + number : 60 + number + SIZE[0], 100 : 100 + SIZE[1]].copy()
+    if channels == 1:
+        image = image[..., 0]
+    if channels == 4:
+        image = np.dstack([image, np.arange(SIZE[1])[None].repeat(SIZE[0], 0).astype(np.uint8)])
+    return image if depth == 8 else image.astype(np.uint16) * 257 + 13
+
+
+def pictures(folder: Path, numbers, name="{:05d}.png", **kind) -> str:
+    folder.mkdir(exist_ok=True)
+    for number in numbers:
+        cv2.imwrite(str(folder / name.format(number)), picture(number, **kind))
+    return str(folder / "%05d.png")
+
+
+def convert(source, target, change=None, *, rate=None, start=None, duration=None, **options) -> list[str]:
+    """Read and write; the warnings."""
+    with open_reader(source, rate=rate, start=start, duration=duration) as reader:
+        writer = open_writer(target, reader, reader.info, OutputOptions(**options))
+        try:
+            for frame in reader:
+                writer.write(change(frame) if change else frame)
+            writer.finish()
+        except BaseException:
+            writer.abort()
+            raise
+        return reader.warnings + writer.warnings
+
+
+def load(path) -> np.ndarray:
+    return cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def same_again(frame):
+    """The same picture as new floats, as a filter gives it."""
+    return frame.with_image(frame.image.clone())
+
+
+@pytest.mark.parametrize("change", [None, same_again])
+@pytest.mark.parametrize("depth", [8, 16])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_numbered_pictures_come_out_exact_with_their_numbers(tmp_path, channels, depth, change):
+    source = pictures(tmp_path / "in", (7, 8, 9), channels=channels, depth=depth)
+    (tmp_path / "out").mkdir()
+    assert convert(source, tmp_path / "out" / "c%03d.png", change) == []
+    assert names(tmp_path / "out") == ["c007.png", "c008.png", "c009.png"]
+    for number in (7, 8, 9):
+        back = load(tmp_path / "out" / f"c{number:03d}.png")
+        assert back.dtype == (np.uint8 if depth == 8 else np.uint16)
+        assert np.array_equal(back, picture(number, channels, depth))
+
+
+def test_numbers_are_times_at_the_rate_that_is_asked_for(tmp_path):
+    source = pictures(tmp_path / "in", range(10, 20))
+    with open_reader(source) as reader:
+        assert (reader.info.rate, reader.info.frames) == (25, 10)
+        assert [frame.pts * frame.time_base for frame in reader] == [Fraction(n, 25) for n in range(10)]
+    with open_reader(source, rate=Fraction(30000, 1001)) as reader:
+        assert [f.pts * f.time_base for f in reader] == [Fraction(1001 * n, 30000) for n in range(10)]
+
+
+def test_a_part_of_the_numbers_can_be_chosen_and_keeps_them(tmp_path):
+    source = pictures(tmp_path / "in", range(10, 20))
+    (tmp_path / "out").mkdir()
+    convert(source, tmp_path / "out" / "%05d.png", rate=10, start=0.3, duration=0.4)
+    assert names(tmp_path / "out") == [f"{n:05d}.png" for n in (13, 14, 15, 16)]
+    assert np.array_equal(load(tmp_path / "out" / "00013.png"), picture(13))
+    with pytest.raises(InputError, match="--start"):
+        open_reader(source, start=9)
+
+
+def test_a_gap_is_named_kept_and_starts_a_new_scene(tmp_path):
+    source = pictures(tmp_path / "in", (1, 2, 5, 6, 8))
+    (tmp_path / "out").mkdir()
+    warnings = convert(source, tmp_path / "out" / "%05d.png")
+    assert len(warnings) == 1
+    assert "missing 3 to 4, 7" in warnings[0]
+    assert names(tmp_path / "out") == names(tmp_path / "in")
+    with open_reader(source) as reader:
+        assert [(f.pts, f.cut) for f in reader] == [(0, False), (1, False), (4, True), (5, False), (7, True)]
+
+
+def test_a_damaged_picture_is_skipped_and_counted(tmp_path):
+    source = pictures(tmp_path / "in", range(1, 6))
+    (tmp_path / "in" / "00003.png").write_bytes(b"no picture at all")
+    (tmp_path / "out").mkdir()
+    with open_reader(source) as reader:
+        writer = open_writer(tmp_path / "out" / "%05d.png", reader, reader.info)
+        for frame in reader:
+            writer.write(frame)
+        writer.finish()
+        assert reader.losses
+    assert names(tmp_path / "out") == ["00001.png", "00002.png", "00004.png", "00005.png"]
+    assert np.array_equal(load(tmp_path / "out" / "00004.png"), picture(4))
+
+
+def test_pictures_of_several_sizes_are_refused_by_name(tmp_path):
+    source = pictures(tmp_path / "in", range(3))
+    cv2.imwrite(str(tmp_path / "in" / "00002.png"), picture()[:20])
+    with pytest.raises(InputError, match=r"00002\.png is 56x20.*56x40"):
+        convert(source, tmp_path / "out.mkv")
+    assert names(tmp_path) == ["in"]
+
+
+def test_missing_pictures_and_folders_are_named(tmp_path):
+    pictures(tmp_path / "in", (1,), name="frame{:d}.png")
+    with pytest.raises(InputError, match=r"no such pictures.*there is frame1\.png"):
+        open_reader(tmp_path / "in" / "%05d.png")
+    with pytest.raises(InputError, match="no folder"):
+        open_reader(tmp_path / "nowhere" / "%05d.png")
+    with pytest.raises(UsageError, match="one number"):
+        open_reader(tmp_path / "%d" / "%05d.png")
+    with pytest.raises(UsageError, match="--rate is for numbered pictures"):
+        open_reader(tmp_path / "in" / "frame1.png", rate=10)
+
+
+def test_existing_pictures_are_replaced_only_when_asked(tmp_path):
+    source = pictures(tmp_path / "in", range(2))
+    pictures(tmp_path / "out", range(2), channels=1)
+    with pytest.raises(UsageError, match=r"00000\.png and 1 more exist; add --overwrite"):
+        convert(source, tmp_path / "out" / "%05d.png")
+    convert(source, tmp_path / "out" / "%05d.png", overwrite=True)
+    assert load(tmp_path / "out" / "00001.png").shape == (*SIZE, 3)
+    assert names(tmp_path / "out") == ["00000.png", "00001.png"]
+
+
+def test_the_input_is_never_written_over(tmp_path):
+    source = pictures(tmp_path / "in", range(2))
+    with pytest.raises(UsageError, match="the input itself"):
+        convert(source, tmp_path / "in" / ".." / "in" / "%05d.png", overwrite=True)
+    with pytest.raises(UsageError, match="the input itself"):
+        convert(tmp_path / "in" / "00000.png", tmp_path / "in" / "00000.png", overwrite=True)
+
+
+def test_an_output_folder_that_is_missing_is_named_with_the_cure(tmp_path):
+    source = pictures(tmp_path / "in", range(2))
+    with pytest.raises(OutputError, match="mkdir -p"):
+        convert(source, tmp_path / "out" / "%05d.png")
+
+
+def test_many_frames_do_not_go_into_one_picture(tmp_path):
+    source = pictures(tmp_path / "in", range(2))
+    with pytest.raises(UsageError, match=r"type .*one%05d\.png for all"):
+        convert(source, tmp_path / "one.png")
+    assert names(tmp_path) == ["in"]
+
+
+def test_stopping_leaves_whole_pictures_and_no_other_files(tmp_path):
+    source = pictures(tmp_path / "in", range(6))
+    (tmp_path / "out").mkdir()
+
+    def fail_at_the_fourth(frame):
+        if frame.pts == 3:
+            raise KeyboardInterrupt
+        return frame
+
+    with pytest.raises(KeyboardInterrupt):
+        convert(source, tmp_path / "out" / "%05d.png", fail_at_the_fourth)
+    left = names(tmp_path / "out")
+    assert set(left) <= {"00000.png", "00001.png", "00002.png"}
+    assert all(np.array_equal(load(tmp_path / "out" / n), load(tmp_path / "in" / n)) for n in left)
+
+
+def test_a_disk_that_refuses_ends_the_run(tmp_path):
+    source = pictures(tmp_path / "in", range(6))
+    (tmp_path / "out").mkdir()
+
+    def take_the_folder_away(frame):
+        if frame.pts == 2:
+            for path in (tmp_path / "out").iterdir():
+                path.unlink()
+            (tmp_path / "out").rename(tmp_path / "gone")
+        return frame
+
+    with pytest.raises(OutputError, match="out"):
+        convert(source, tmp_path / "out" / "%05d.png", take_the_folder_away)
+
+
+def test_pictures_become_a_video_that_players_show_and_a_video_becomes_pictures(tmp_path):
+    source = pictures(tmp_path / "in", (4, 5, 6))
+    warnings = convert(source, tmp_path / "clip.mp4", rate=10)
+    assert any("yuv420p" in warning for warning in warnings)
+    with av.open(tmp_path / "clip.mp4") as container:
+        stream = container.streams.video[0]
+        assert (stream.codec_context.name, stream.codec_context.pix_fmt) == ("h264", "yuv420p")
+        assert [frame.time for frame in container.decode(stream)] == pytest.approx([0, 0.1, 0.2])
+    (tmp_path / "out").mkdir()
+    convert(tmp_path / "clip.mp4", tmp_path / "out" / "%03d.png")
+    assert names(tmp_path / "out") == ["001.png", "002.png", "003.png"]
+    error = load(tmp_path / "out" / "002.png").astype(int) - picture(5)
+    assert np.abs(error).mean() < 6
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "bmp", "webp", "ppm"])
+def test_one_picture_becomes_one_picture_in_every_lossless_format(tmp_path, suffix):
+    cv2.imwrite(str(tmp_path / "in.png"), picture())
+    convert(tmp_path / "in.png", tmp_path / f"out.{suffix}")
+    assert np.array_equal(load(tmp_path / f"out.{suffix}")[..., :3], picture())
+    convert(tmp_path / f"out.{suffix}", tmp_path / "back.png")
+    assert np.array_equal(load(tmp_path / "back.png")[..., :3], picture())
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_transparency_and_16_bits_are_kept(tmp_path, suffix, depth):
+    cv2.imwrite(str(tmp_path / "in.png"), picture(0, 4, depth))
+    assert convert(tmp_path / "in.png", tmp_path / f"out.{suffix}", same_again) == []
+    convert(tmp_path / f"out.{suffix}", tmp_path / "back.png")
+    assert np.array_equal(load(tmp_path / "back.png"), picture(0, 4, depth))
+
+
+def test_what_a_format_cannot_hold_is_said(tmp_path):
+    cv2.imwrite(str(tmp_path / "in.png"), picture(0, 4, 16))
+    said = " ".join(convert(tmp_path / "in.png", tmp_path / "out.jpg"))
+    assert "transparency" in said
+    assert "8 of 16 bits" in said
+    said = " ".join(convert(tmp_path / "in.png", tmp_path / "out.ppm"))
+    assert "transparency" in said
+    with pytest.raises(OutputError, match=r"use \.png"):
+        convert(tmp_path / "in.png", tmp_path / "out.pgm")
+    with pytest.raises(UsageError, match="--preset does not apply"):
+        convert(tmp_path / "in.png", tmp_path / "new.png", preset="fast")
+    with pytest.raises(UsageError, match="numbered pictures are"):
+        convert(tmp_path / "in.png", tmp_path / "%05d.mp4")
+
+
+def test_jpeg_stays_jpeg_at_a_quality_that_shows_no_loss(tmp_path):
+    smooth = cv2.resize(picture(), (160, 120), interpolation=cv2.INTER_CUBIC)
+    cv2.imwrite(str(tmp_path / "in.jpg"), smooth, [cv2.IMWRITE_JPEG_QUALITY, 95])
+    convert(tmp_path / "in.jpg", tmp_path / "fine.jpg")
+    convert(tmp_path / "in.jpg", tmp_path / "rough.jpg", crf=20)
+    original = load(tmp_path / "in.jpg")
+    assert cv2.PSNR(load(tmp_path / "fine.jpg"), original) > 45
+    assert (tmp_path / "rough.jpg").stat().st_size < (tmp_path / "fine.jpg").stat().st_size / 2
+    convert(tmp_path / "in.jpg", tmp_path / "out.png")
+    assert cv2.PSNR(load(tmp_path / "out.png"), original) > 40
+
+
+PROFILE = bytes(range(256)) * 300
+EXIF = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"
+"""Little-endian TIFF with one entry: orientation 6."""
+
+
+def tagged_png(path: Path) -> None:
+    _, data = cv2.imencode(".png", picture())
+    plain = data.tobytes()
+    chunks = {
+        b"iCCP": b"p\0\0" + zlib.compress(PROFILE),
+        b"pHYs": struct.pack(">IIB", 11811, 11811, 1),
+        b"eXIf": EXIF,
+    }
+    added = b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in chunks.items()
+    )
+    path.write_bytes(plain[:33] + added + plain[33:])
+
+
+def test_a_colour_profile_does_no_harm_to_a_video_made_of_the_picture(tmp_path):
+    tagged_png(tmp_path / "in.png")
+    convert(tmp_path / "in.png", tmp_path / "out.mkv")
+    convert(tmp_path / "in.png", tmp_path / "png.mov", codec="png")
+    for name in ("out.mkv", "png.mov"):
+        with av.open(tmp_path / name) as container:
+            assert len(list(container.decode(video=0))) == 1
+
+
+def test_profile_exif_and_resolution_stay_with_png_and_jpeg(tmp_path):
+    """Also through a numbered sequence; as Pillow, which scikit-image brings, reads them."""
+    from PIL import Image
+
+    (tmp_path / "in").mkdir()
+    (tmp_path / "out").mkdir()
+    tagged_png(tmp_path / "in" / "1.png")
+    ways = [("in/1.png", "a.png"), ("a.png", "b.jpg"), ("b.jpg", "c.jpg"), ("c.jpg", "d.png")]
+    for source, target in [*ways, ("in/%d.png", "out/%d.png")]:
+        assert convert(tmp_path / source, tmp_path / target) == []
+        with Image.open(tmp_path / (target % 1 if "%" in target else target)) as image:
+            image.load()
+            assert image.info["icc_profile"] == PROFILE
+            assert image.info["dpi"] == pytest.approx((300, 300), abs=0.1)
+            assert image.getexif()[0x112] == 6
+    assert "not carried" in " ".join(convert(tmp_path / "a.png", tmp_path / "e.tif"))

@@ -1,0 +1,132 @@
+"""What the engine does for every filter: windows, states, cuts, edges, failures, batches."""
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from streams import CPU, Mean, Running, clip, info, process, through
+
+from vidnoise.chain import ChainStage
+from vidnoise.errors import FilterError, UsageError
+from vidnoise.filter import Filter, SpatialFilter, option
+from vidnoise.frame import Frame
+
+
+def numbered(count: int, cuts: set[int] = frozenset()) -> list[Frame]:
+    return [Frame(image=torch.full((3, 4, 4), float(i)), pts=10 * i, cut=i in cuts) for i in range(count)]
+
+
+def values(frames: list[Frame]) -> list[float]:
+    return [round(float(frame.image.mean()), 4) for frame in frames]
+
+
+def row(*filters: Filter) -> ChainStage:
+    """Filters in a row without the analysis that a chain puts before them."""
+    return ChainStage([filter.open(info(4, 4), CPU) for filter in filters])
+
+
+@dataclass(frozen=True)
+class Fragile(SpatialFilter):
+    """Fails on dark frames."""
+
+    limit: float = option(0.0, low=0, high=1, help="fails on more frames")
+
+    def apply(self, x: torch.Tensor) -> torch.Tensor:
+        if float(x.min()) < self.limit:
+            raise FloatingPointError("too dark")
+        return x + 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    count=st.integers(0, 12),
+    behind=st.integers(0, 4),
+    ahead=st.integers(0, 4),
+    cuts=st.sets(st.integers(0, 11), max_size=3),
+)
+def test_a_window_holds_exactly_the_neighbours_of_its_own_scene(count, behind, ahead, cuts):
+    frames = numbered(count, cuts)
+    scene = [sum(c <= i for c in cuts if c > 0) for i in range(count)]
+    expected = []
+    for i in range(count):
+        seen = [j for j in range(i - behind, i + ahead + 1) if 0 <= j < count and scene[j] == scene[i]]
+        expected.append(round(sum(seen) / len(seen), 4))
+    assert values(process(Mean(behind, ahead), frames)) == pytest.approx(expected, abs=1e-3)
+
+
+@settings(max_examples=60, deadline=None)
+@given(count=st.integers(0, 12), ahead=st.integers(0, 4), cuts=st.sets(st.integers(0, 11), max_size=3))
+def test_timestamps_and_their_order_survive_any_window_and_any_cut(count, ahead, cuts):
+    frames = numbered(count, cuts)
+    done = through(row(Mean(2, ahead), Running(ahead)), frames)
+    assert [(f.pts, f.cut) for f in done] == [(f.pts, f.cut) for f in frames]
+
+
+def test_a_recurrent_filter_starts_afresh_at_a_cut_and_sees_less_ahead_before_it():
+    done = process(Running(2), numbered(6, cuts={3}))
+    assert values(done) == [1.2, 2.1, 3.0, 1.2, 2.1, 3.0]
+
+
+def test_frames_come_out_after_the_declared_latency():
+    stage = row(Mean(0, 3), Running(2))
+    assert stage.latency == 5
+    given = [len(stage.push(frame)) for frame in numbered(8)]
+    assert given == [0, 0, 0, 0, 0, 1, 1, 1]
+    assert len(stage.flush()) == 5
+
+
+def test_frames_pushed_together_come_out_as_if_pushed_one_by_one():
+    frames = numbered(7, cuts={4})
+    stage = Mean(1, 1).open(info(4, 4), CPU)
+    together = [*stage.push(*frames), *stage.flush()]
+    assert values(together) == values(process(Mean(1, 1), frames))
+
+
+def test_a_stage_that_was_reset_behaves_like_a_new_one():
+    stage = Running(1).open(info(4, 4), CPU)
+    stage.push(*numbered(5))
+    stage.reset()
+    assert values(through(stage, numbered(3))) == values(process(Running(1), numbered(3)))
+
+
+def test_a_stage_can_be_used_again_after_a_flush():
+    stage = Running().open(info(4, 4), CPU)
+    assert values(through(stage, numbered(2))) == values(through(stage, numbered(2))) == [1, 2]
+
+
+def test_after_a_failure_a_stage_refuses_frames_until_it_is_reset():
+    stage = Fragile(limit=0.5).open(info(), CPU)
+    dark, bright = (Frame(image=torch.full((3, 4, 4), v)) for v in (0.0, 0.9))
+    with pytest.raises(FloatingPointError):
+        stage.push(dark)
+    with pytest.raises(FilterError, match=r"too dark.*reset\(\)"):
+        stage.push(bright)
+    stage.reset()
+    assert len(stage.push(bright)) == 1
+
+
+def test_two_streams_of_one_filter_never_see_each_other():
+    one, two = (Running().open(info(), CPU) for _ in range(2))
+    one.push(*numbered(5))
+    assert values(two.push(*numbered(1))) == [1]
+
+
+def test_an_option_out_of_range_is_refused_with_its_range():
+    with pytest.raises(UsageError, match=r"mean: before=10 is out of range; it takes 0\.\.9 frames"):
+        Mean(before=10)
+
+
+def test_filters_are_values():
+    assert Mean(1, 2) == Mean(1, 2)
+    assert hash(Mean(1, 2) | Running()) == hash(Mean(1, 2) | Running())
+    assert (Mean() | Running()) | Mean() == Mean() | (Running() | Mean())
+    with pytest.raises(AttributeError):
+        Mean().before = 3
+
+
+def test_what_no_filter_changed_keeps_the_planes_of_its_source():
+    frame = clip(1)[0]
+    assert not frame.replace(touched=False).with_image(frame.image).touched
+    assert frame.with_image(frame.image + 1).touched

@@ -1,0 +1,78 @@
+"""Tiles: no seams, for filters with and without memory, and the choice by memory."""
+
+import itertools
+from dataclasses import dataclass
+
+import pytest
+import torch
+import torch.nn.functional as nnf
+from hypothesis import given
+from hypothesis import strategies as st
+from streams import CPU, Mean, Running, clip, info, process, through
+
+from vidnoise import tiles
+from vidnoise.chain import Chain
+from vidnoise.device import choose
+from vidnoise.errors import UsageError
+from vidnoise.filter import SpatialFilter
+from vidnoise.frame import Frame
+
+
+@dataclass(frozen=True)
+class Box(SpatialFilter):
+    """A box blur, 17 pixels wide."""
+
+    halo = 8
+
+    def apply(self, x):
+        return nnf.avg_pool2d(nnf.pad(x, (8, 8, 8, 8), mode="replicate"), 17, 1)
+
+
+@given(length=st.integers(33, 500), side=st.integers(33, 200))
+def test_tiles_cover_everything_and_overlap_enough(length, side):
+    found = tiles.spans(length, side, halo=8)
+    assert found[0].start == 0
+    assert found[-1].stop == length
+    assert all(a.stop - b.start >= 24 for a, b in itertools.pairwise(found))
+    assert all(span.stop - span.start <= side for span in found)
+
+
+@pytest.mark.parametrize("size", [(48, 64), (97, 151)])
+def test_a_filter_in_tiles_gives_the_picture_it_gives_whole(size):
+    frames = clip(2, *size, sigma=20)
+    tiled = process(Box() | Mean(), frames, choose("cpu", "fp32", tile=40))
+    for whole, joined in zip(process(Box() | Mean(), frames), tiled, strict=True):
+        assert torch.allclose(whole.image, joined.image, atol=1e-5)
+        assert whole.pts == joined.pts
+
+
+def test_every_tile_keeps_its_own_state_over_time_and_over_cuts():
+    frames = clip(6, 160, 200, cuts=[4])
+    tiled = tiles.open_tiled(Running(1), info(160, 200), choose("cpu", "fp32", tile=128))
+    values = [round(float(f.image.mean()), 3) for f in through(tiled, frames)]
+    assert tiled.latency == 1
+    assert values == [1.1, 2.1, 3.1, 4.0, 1.1, 2.0]
+
+
+def test_what_no_filter_touched_stays_untouched_in_tiles():
+    frame = clip(1, 160, 200)[0].replace(touched=False)
+
+    class Nothing(Box):
+        def process(self, frames):
+            return list(frames)
+
+    assert tiles.open_tiled(Nothing(), info(160, 200), choose("cpu", tile=128)).push(frame)[0] is frame
+
+
+def test_tiles_are_chosen_when_the_memory_is_short(monkeypatch):
+    assert not isinstance(tiles.open_tiled(Box(), info(480, 640), CPU), tiles.TiledStage)
+    monkeypatch.setattr(tiles, "free_memory", lambda device: 10_000_000)
+    stage = tiles.open_tiled(Box(), info(480, 640), CPU)
+    assert isinstance(stage, tiles.TiledStage)
+    (out,) = stage.push(Frame(image=torch.full((3, 480, 640), 0.5)))
+    assert torch.allclose(out.image, torch.full((3, 480, 640), 0.5), atol=1e-6)
+
+
+def test_tiles_too_small_for_the_filter_are_refused_with_the_least_size():
+    with pytest.raises(UsageError, match="use --tile 32 or more"):
+        process(Chain.of(Box()), clip(1, 100, 100), choose("cpu", tile=20))

@@ -1,0 +1,241 @@
+"""Times come out as they went in, to one tick of the coarser clock, and sound stays with the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import clips
+import numpy as np
+import pytest
+from clips import Clip
+from test_files import through
+
+from vidnoise.frame import Frame
+from vidnoise.io import OutputOptions, open_reader
+
+PHONE = [Fraction(i, 30) + Fraction((i * 7) % 5, 1000) for i in range(20)]
+"""A phone's variable rate: a few milliseconds early or late."""
+
+PAUSES = [Fraction(i, 25) + Fraction(i // 5 * 7, 10) for i in range(20)]
+"""A screen recording: frames stop for 0.7 s now and then."""
+
+FILM = [Fraction(1001 * i, 24000) for i in range(20)]
+
+
+def check_times(source: Path, target: Path) -> None:
+    """Same count, same times to one tick of the coarser time base."""
+    before, after = clips.times(source), clips.times(target)
+    coarser = max(clips.tick(source), clips.tick(target))
+    assert len(after) == len(before)
+    worst = max(abs(a - b) for a, b in zip(before, after, strict=True))
+    assert worst <= coarser, f"{float(worst) * 1000:.3f} ms"
+    assert [clips.number_of(f) for f in clips.decoded(target)] == [
+        clips.number_of(f) for f in clips.decoded(source)
+    ]
+
+
+@pytest.mark.parametrize(
+    "start", [0, 5, Fraction(123457, 90000)], ids=["at zero", "at 5 s", "at an odd time"]
+)
+@pytest.mark.parametrize("times", [PHONE, PAUSES, FILM], ids=["phone", "pauses", "film"])
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("mp4", "mp4"),
+        ("mp4", "mkv"),
+        ("mkv", "mp4"),
+        ("mkv", "mkv"),
+        ("ts", "ts"),
+        ("ts", "mp4"),
+        ("mov", "nut"),
+    ],
+)
+def test_times_are_kept(
+    tmp_path: Path, first: str, second: str, times: Sequence[Fraction], start: Fraction
+) -> None:
+    shifted = [time + start for time in times]
+    options = {"bf": "0", "crf": "4"} if first == "ts" and start == 0 else {"bf": "3", "crf": "4"}
+    precise = {"movie_timescale": "90000"} if first in ("mp4", "mov") else {}
+    clip = Clip(times=shifted, options=options, container_options=precise)
+    source = clip.save(tmp_path / f"in.{first}")
+    assert abs(clips.times(source)[0] - start) <= clips.tick(source)
+    through(source, tmp_path / f"out.{second}")
+    check_times(source, tmp_path / f"out.{second}")
+
+
+@pytest.mark.parametrize(
+    ("codec", "ext"),
+    [("libx265", "mp4"), ("libsvtav1", "mp4"), ("libvpx-vp9", "webm"), ("mpeg4", "mp4"), ("ffv1", "mkv")],
+)
+def test_every_encoder_keeps_a_variable_rate(tmp_path: Path, codec: str, ext: str) -> None:
+    source = Clip(times=[t + 2 for t in PHONE]).save(tmp_path / "in.mkv")
+    through(source, tmp_path / f"out.{ext}", OutputOptions(codec=codec, threads=1))
+    check_times(source, tmp_path / f"out.{ext}")
+
+
+def test_a_fixed_rate_survives_avi(tmp_path: Path) -> None:
+    source = Clip(times=FILM, rate=Fraction(24000, 1001), time_base=Fraction(1, 24000)).save(
+        tmp_path / "in.mp4"
+    )
+    through(source, tmp_path / "out.avi")
+    check_times(source, tmp_path / "out.avi")
+    with open_reader(tmp_path / "out.avi") as out:
+        assert out.info.rate == Fraction(24000, 1001)
+
+
+def test_a_start_before_zero_loses_no_frame(tmp_path: Path) -> None:
+    """MPEG-TS counts in 33 bits; FFmpeg puts what lies before the overflow before zero."""
+    source = Clip(frames=12, start=Fraction(2**33, 90000) - Fraction(1, 5)).save(tmp_path / "in.ts")
+    with open_reader(source) as reader:
+        assert reader.first < 0
+    through(source, tmp_path / "out.mp4")
+    gaps = np.diff([float(t) for t in clips.times(tmp_path / "out.mp4")])
+    assert len(gaps) == 11
+    np.testing.assert_allclose(gaps, 0.04, atol=0.001)
+
+
+@pytest.mark.parametrize("start", [0, 3.52])
+@pytest.mark.parametrize(
+    ("first", "second", "audio"),
+    [
+        ("mp4", "mp4", "aac"),
+        ("mp4", "mkv", "aac"),
+        ("mkv", "mp4", "aac"),
+        ("mov", "mov", "pcm_s16le"),
+        ("mkv", "mkv", "pcm_s16le"),
+        ("mp4", "ts", "aac"),
+        ("ts", "mp4", "aac"),
+        ("webm", "webm", "libopus"),
+    ],
+)
+def test_the_beep_stays_with_the_flash(
+    tmp_path: Path, first: str, second: str, audio: str, start: float
+) -> None:
+    codec = "libvpx-vp9" if first == "webm" else "libx264"
+    options = {"b": "1M"} if first == "webm" else {"crf": "4"}
+    clip = Clip(frames=60, flashes=True, audio=audio, codec=codec, options=options, start=start)
+    source, target = clip.save(tmp_path / f"in.{first}"), tmp_path / f"out.{second}"
+    reader, _ = through(source, target)
+    assert not reader.losses
+    before, after = ([clips.flash_times(path), clips.beep_times(path)] for path in (source, target))
+    assert len(after[0]) == len(after[1]) == len(before[0]) >= 2
+    offsets = [
+        [float(flash) - beep for flash, beep in zip(flashes, sounds, strict=True)]
+        for flashes, sounds in (before, after)
+    ]
+    # Without its priming packet, which only edit lists can hide, AAC begins with a fade of 10 ms.
+    first_beep = 1 if (first, second) in {("mp4", "mkv"), ("mp4", "ts")} and not start else 0
+    np.testing.assert_allclose(offsets[1][first_beep:], offsets[0][first_beep:], atol=0.0015)
+
+
+def cut_with_edit_list(tmp_path: Path, keep_from: float) -> Path:
+    """A film whose edit list begins in the middle, as phones and editors write it: trimmed without re-encoding.
+
+    The muxer makes such a list of packets with times before zero.
+    """
+    whole = Clip(frames=75, flashes=True, audio="aac", options={"g": "15", "crf": "4"}).save(
+        tmp_path / "whole.mp4"
+    )
+    trimmed = tmp_path / "trimmed.mp4"
+    with av.open(str(whole)) as old, av.open(str(trimmed), "w") as new:
+        copies = {s.index: new.add_stream_from_template(s, opaque=True) for s in old.streams}
+        for packet in old.demux():
+            if packet.size and packet.pts is not None and packet.dts is not None:
+                shift = round(Fraction(keep_from) / packet.time_base)
+                packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
+                packet.stream = copies[packet.stream_index]
+                new.mux(packet)
+    return trimmed
+
+
+@pytest.mark.parametrize("ext", ["mp4", "mov", "mkv"])
+def test_what_an_edit_list_cuts_away_stays_away(tmp_path: Path, ext: str) -> None:
+    source, target = cut_with_edit_list(tmp_path, 0.52), tmp_path / f"out.{ext}"
+    with av.open(str(source)) as old:
+        assert any(packet.is_discard for packet in old.demux(audio=0)), "the test clip has nothing cut away"
+    reader, _ = through(source, target)
+    assert not reader.losses
+    check_times(source, target)
+    assert clips.number_of(clips.decoded(target)[0]) == 13
+    (begin, heard), (begin_out, heard_out) = clips.sound(source), clips.sound(target)
+    assert 0 <= begin_out - begin <= Fraction(1024, 48000)
+    assert abs(len(heard) - len(heard_out)) <= 1024
+    np.testing.assert_allclose(clips.beep_times(target), clips.beep_times(source), atol=0.0015)
+    if ext != "mkv":
+        np.testing.assert_array_equal(heard_out, heard)
+        # Hidden priming is a packet or two; the half second that was cut away is gone from the file.
+        with av.open(str(target)) as out:
+            assert sum(packet.is_discard for packet in out.demux(audio=0)) <= 5
+
+
+@pytest.mark.parametrize("ext", ["mp4", "mkv"])
+def test_a_part_is_cut_out_in_sync(tmp_path: Path, ext: str) -> None:
+    clip = Clip(
+        frames=150,
+        flashes=True,
+        audio="aac",
+        options={"g": "40", "crf": "4"},
+        chapters=[(0, 2, "a"), (2, 4, "b"), (4, 6, "c")],
+        extras=[
+            clips.Extra("subrip", [(0.5, 0.4, b"early"), (1.3, 0.6, b"over the edge"), (3, 0.5, b"inside")])
+        ],
+    )
+    source = clip.save(tmp_path / "in.mkv")
+    target = tmp_path / f"out.{ext}"
+    through(source, target, start=1.5, duration=2.0)
+    numbers = [clips.number_of(f) for f in clips.decoded(target)]
+    assert numbers == list(range(38, 88))
+    assert abs(clips.times(target)[0] - Fraction(2, 100)) <= Fraction(1, 1000)
+    np.testing.assert_allclose([float(t) for t in clips.flash_times(target)], [0.5, 1.5], atol=0.002)
+    np.testing.assert_allclose(clips.beep_times(target), [0.5, 1.5], atol=0.003)
+    with av.open(str(target)) as out:
+        assert [c["metadata"]["title"] for c in out.chapters()] == ["a", "b"]
+    if ext == "mkv":
+        assert [(float(t), text) for t, text in clips.packets(target, 2)] == [
+            (0.0, b"over the edge"),
+            (1.5, b"inside"),
+        ]
+
+
+def test_nothing_is_chosen_beyond_the_end(tmp_path: Path) -> None:
+    source = Clip(frames=10).save(tmp_path / "in.mp4")
+    with pytest.raises(Exception, match="--start"):
+        open_reader(source, start=20)
+
+
+def test_the_number_of_frames_to_come_is_estimated(tmp_path: Path) -> None:
+    source = Clip(frames=50).save(tmp_path / "in.mp4")
+    with open_reader(source) as whole, open_reader(source, start=0.5, duration=1) as part:
+        assert whole.info.frames == 50
+        assert part.info.frames == 25
+        assert len(list(part)) == 25
+
+
+@pytest.mark.parametrize("second", [1, 500], ids=["back to the start", "far ahead"])
+def test_a_clock_that_jumps_is_joined_on_in_sync(tmp_path: Path, second: int) -> None:
+    """Two recordings of a transport stream in one file, each with its own clock."""
+    clip = Clip(frames=50, flashes=True, audio="mp2", start=5)
+    data = [replace(clip, start=begin).save(tmp_path / f"{begin}.ts").read_bytes() for begin in (5, second)]
+    (tmp_path / "in.ts").write_bytes(b"".join(data))
+    cuts: list[int] = []
+
+    def note(frame: Frame) -> Frame:
+        if frame.cut:
+            cuts.append(clips.number_of(frame.planes[0].numpy()) if frame.planes else -1)
+        return frame
+
+    reader, _ = through(tmp_path / "in.ts", tmp_path / "out.mp4", change=note)
+    assert not reader.losses
+    assert "clock jumps" in " ".join(reader.warnings)
+    assert [clips.number_of(f) for f in clips.decoded(tmp_path / "out.mp4")] == list(range(50)) * 2
+    gaps = np.diff([float(time) for time in clips.times(tmp_path / "out.mp4")])
+    assert gaps.max() < 0.2
+    assert gaps.min() > 0.03
+    assert cuts == [0]
+    flashes, sounds = clips.flash_times(tmp_path / "out.mp4"), clips.beep_times(tmp_path / "out.mp4")
+    assert len(flashes) == 4
+    np.testing.assert_allclose([float(flash) for flash in flashes], sounds, atol=0.03)

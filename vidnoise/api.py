@@ -1,0 +1,214 @@
+"""`run` and `open`: a source, filters, a target."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+from vidnoise import pipeline
+from vidnoise.chain import Chain
+from vidnoise.device import choose
+from vidnoise.errors import FilterError, UsageError
+from vidnoise.filter import Filter, Stage
+from vidnoise.frame import Frame, StreamInfo
+
+if TYPE_CHECKING:
+    from vidnoise.device import Device
+    from vidnoise.io import OutputOptions, Reader
+
+Filters = Filter | str | None
+
+
+@dataclass
+class Summary:
+    """What a run did.
+
+    `noise` is the mean standard deviation found in the source, in units of 1/255 and per channel R, G, B; None where
+    no filter asked for it. `losses` counts what damage of the source has cost, by kind; empty where it was whole, and
+    `damage` says the same in a sentence.
+    """
+
+    frames: int = 0
+    seconds: float = 0.0
+    noise: tuple[float, float, float] | None = None
+    losses: dict[str, int] = field(default_factory=dict)
+    damage: str = ""
+    warnings: list[str] = field(default_factory=list)
+    decoder: str = ""
+    encoder: str = ""
+    device: str = ""
+    filters: str = ""
+    latency: int = 0
+
+    @property
+    def fps(self) -> float:
+        """Frames a second, start and end included."""
+        return self.frames / self.seconds if self.seconds else 0.0
+
+
+def default_chain() -> Chain:
+    """What `vidnoise IN -o OUT` applies when no filter is named."""
+    return Chain.parse("fuse")
+
+
+def as_chain(filters: Filters) -> Chain:
+    """A filter, a chain, command-line text, or None for the default chain.
+
+    Raises:
+        UsageError: the text names a filter or option that does not exist.
+    """
+    if filters is None:
+        return default_chain()
+    return Chain.parse(filters) if isinstance(filters, str) else Chain.of(filters)
+
+
+def run(
+    source: str | PathLike[str],
+    filters: Filters,
+    target: str | PathLike[str],
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    tile: int = 0,
+    max_latency: int | None = None,
+    compare: str | None = None,
+    output: OutputOptions | None = None,
+    overwrite: bool = False,
+    progress: Callable[[Frame], None] | None = None,
+    opened: Callable[[Reader, Summary], None] | None = None,
+    **reading: Any,
+) -> Summary:
+    """Clean a video file, keeping everything else in it.
+
+    Args:
+        source: a path, URL, image sequence pattern, or `-` for standard input.
+        filters: a filter, a chain made with `|`, text such as `"fuse:strength=0.8"`, or None for the default.
+        target: where to write; the file appears under this name only when it is whole.
+        device: `auto`, `cpu` or `cuda`.
+        precision: `auto`, `fp32`, `bf16` or `fp16`, for the arithmetic inside networks.
+        tile: force tiles of that many pixels a side; 0 chooses by the memory there is.
+        max_latency: refuse a chain that looks further ahead than this many frames.
+        compare: write before and after in one picture: `split` (left half before) or `side` (next to each other).
+        output: codec, quality and so on; by default the source's own codec and depth, visually lossless.
+        overwrite: whether an existing target may be replaced.
+        progress: called with each finished frame.
+        opened: called once, when source and target are open, with the reader and the summary so far.
+        reading: what `vidnoise.io.open_reader` takes: `start`, `duration` (seconds), `deinterlace`, and so on.
+
+    Raises:
+        VidnoiseError: its text says what was asked, what was found and what to do.
+    """
+    import dataclasses
+
+    from vidnoise.before_after import Compared, compared_info
+    from vidnoise.io import OutputOptions, open_reader, open_writer
+
+    chain = as_chain(filters)
+    place = choose(device, precision, tile)
+    options = output or OutputOptions()
+    if overwrite:
+        options = dataclasses.replace(options, overwrite=True)
+    began = time.monotonic()
+    summary = Summary(device=place.why, filters=str(chain))
+    with open_reader(source, device=place, **reading) as reader:
+        stage = open_chain(chain, reader.info, place, max_latency)
+        summary.latency = stage.latency
+        noise = NoiseMean()
+        info = reader.info
+        if compare:
+            stage, info = Compared(stage, compare), compared_info(info, compare)
+        writer = open_writer(target, reader, info, options)
+        try:
+            summary.decoder, summary.encoder = reader.decoder, writer.encoder
+            summary.warnings = [*reader.warnings, *writer.warnings]
+            if opened:
+                opened(reader, summary)
+            summary.frames = pipeline.run(
+                reader, stage, writer, place, convert=bool(chain.filters), progress=noise.watching(progress)
+            )
+            writer.finish()
+        except BaseException:
+            writer.abort()
+            raise
+        summary.warnings = list(dict.fromkeys([*reader.warnings, *writer.warnings]))
+        summary.losses = {kind: int(n) for kind, n in dataclasses.asdict(reader.losses).items() if n}
+        summary.damage = str(reader.losses)
+        summary.noise = noise.mean()
+    summary.seconds = time.monotonic() - began
+    return summary
+
+
+@contextmanager
+def open(
+    source: str | PathLike[str],
+    filters: Filters = None,
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    tile: int = 0,
+    **reading: Any,
+) -> Iterator[Iterator[Frame]]:
+    """Iterate over cleaned frames: `with vn.open("in.mp4", Fuse()) as frames: ...`.
+
+    Arguments and errors are those of `run`; `frame.image` is a float tensor (3,H,W) in 0..1.
+    """
+    from vidnoise.io import open_reader
+
+    chain = as_chain(filters)
+    place = choose(device, precision, tile)
+    with open_reader(source, device=place, **reading) as reader:
+        frames = pipeline.stream(reader, open_chain(chain, reader.info, place, None), place)
+        try:
+            yield frames
+        finally:
+            frames.close()
+
+
+def open_chain(chain: Chain, info: StreamInfo, device: Device, max_latency: int | None) -> Stage:
+    """Open a chain and hold its latency against the most that is allowed.
+
+    Raises:
+        UsageError: it looks further ahead.
+        FilterError: a filter cannot work on such a stream.
+    """
+    stage = chain.open(info, device)
+    if max_latency is not None and stage.latency > max_latency:
+        raise UsageError(
+            f"{chain} looks {stage.latency} frames ahead, and --max-latency allows {max_latency}; "
+            f"have it look less far ahead (fuse:look=0) or raise --max-latency"
+        )
+    if stage.latency < 0:
+        raise FilterError(f"{chain} declares a negative latency")
+    return stage
+
+
+class NoiseMean:
+    """The mean of the noise found over a run."""
+
+    def __init__(self) -> None:
+        self._sums = [0.0, 0.0, 0.0]
+        self._count = 0
+
+    def watching(self, then: Callable[[Frame], None] | None) -> Callable[[Frame], None]:
+        """A progress callback that also counts the frame's noise."""
+
+        def watch(frame: Frame) -> None:
+            if frame.sigma is not None:
+                sigma = [255 * value for value in frame.sigma.sigma.tolist()]
+                self._sums = [a + b for a, b in zip(self._sums, sigma, strict=True)]
+                self._count += 1
+            if then:
+                then(frame)
+
+        return watch
+
+    def mean(self) -> tuple[float, float, float] | None:
+        """Per channel in units of 1/255, or None where no frame had an estimate."""
+        if not self._count:
+            return None
+        r, g, b = (total / self._count for total in self._sums)
+        return r, g, b

@@ -1,0 +1,139 @@
+"""Clean clips to measure on, and the noise that is added to them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vidnoise.errors import InputError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Picture = NDArray[Any]
+    """(H,W,3) RGB, uint8"""
+    Noisy = NDArray[Any]
+    """(H,W,3) RGB, uint8 or float32 in 0..255"""
+
+PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm"}
+VIDEOS = {".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".y4m", ".nut", ".ts", ".mpg"}
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A clean clip: its name, and its frames (H,W,3) RGB, 8 bit, all of one size."""
+
+    name: str
+    frames: list[Picture]
+
+
+def find(data: Path) -> list[Path]:
+    """The clips under a path: video files, and folders that hold pictures; a path may be a clip itself.
+
+    Raises:
+        InputError: there is none.
+    """
+    if not data.exists():
+        raise InputError(f"{data} does not exist; give a folder of video files or of folders of frames")
+    inside = [data, *sorted(data.rglob("*"))]
+    clips = [path for path in inside if _is_clip(path)]
+    if not clips:
+        raise InputError(
+            f"{data} holds no video file and no folder of pictures ({', '.join(sorted(PICTURES))})"
+        )
+    return clips
+
+
+def load(path: Path, most: int) -> Clip:
+    """The first `most` frames of a clip.
+
+    Raises:
+        InputError: a frame cannot be read, or the pictures of a folder differ in size.
+    """
+    frames = list(islice(_pictures(path) if path.is_dir() else _decoded(path), most))
+    sizes = {frame.shape[:2] for frame in frames}
+    if len(sizes) > 1:
+        raise InputError(f"the pictures in {path} are no clip: they differ in size")
+    return Clip(path.stem, frames)
+
+
+def add_noise(frames: list[Picture], sigma: float, seed: int, rounded: bool = True) -> list[Noisy]:
+    """White Gaussian noise, its deviation in units of 1/255, apart for each pixel and channel.
+
+    Rounded and clipped to 8 bit (uint8), as a camera gives it, or float32 in 0..255 without clipping.
+    """
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    noisy: list[Noisy] = []
+    for frame in frames:
+        x = frame + np.float32(sigma) * rng.standard_normal(frame.shape, dtype=np.float32)
+        noisy.append(to_8_bit(x) if rounded else x)
+    return noisy
+
+
+def to_8_bit(picture: Noisy) -> Picture:
+    """Rounded and clipped; pictures of 8 bit stay as they are."""
+    import numpy as np
+
+    if picture.dtype == np.uint8:
+        return picture
+    return np.rint(picture).clip(0, 255).astype(np.uint8)
+
+
+def rendered(width: int, height: int, count: int, seed: int = 0) -> list[Picture]:
+    """A moving scene made in code: a textured ground that pans, and discs that cross it."""
+    import cv2
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    scales = [(height // k + 2, (width + 8 * count) // k + 2) for k in (4, 16, 64)]
+    wide = (width + 8 * count, height)
+    layers = [cv2.resize(rng.uniform(0, 85, (*size, 3)).astype(np.float32), wide) for size in scales]
+    ground = to_8_bit(sum(layers[1:], layers[0]))
+    discs = [(rng.uniform(0, 1, 4), rng.integers(0, 256, 3).tolist()) for _ in range(6)]
+    frames = []
+    for i in range(count):
+        frame = ground[:, 3 * i : 3 * i + width].copy()
+        for (x, y, dx, dy), colour in discs:
+            centre = (
+                int((x * width + 12 * i * (dx - 0.5)) % width),
+                int((y * height + 8 * i * (dy - 0.5)) % height),
+            )
+            cv2.circle(frame, centre, height // 10, colour, -1, cv2.LINE_AA)
+        frames.append(frame)
+    return frames
+
+
+def _is_clip(path: Path) -> bool:
+    if path.is_dir():
+        return any(child.suffix.lower() in PICTURES for child in path.iterdir())
+    return path.suffix.lower() in VIDEOS
+
+
+def _pictures(folder: Path) -> Iterator[Picture]:
+    import cv2
+
+    paths = [path for path in folder.iterdir() if path.suffix.lower() in PICTURES]
+    for path in sorted(paths, key=_by_number):
+        picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        if picture is None:
+            raise InputError(f"{path} cannot be read as a picture; mend or remove it")
+        yield picture[..., ::-1].copy()
+
+
+def _by_number(path: Path) -> tuple[list[int], str]:
+    return [int(digits) for digits in re.findall(r"\d+", path.stem)], path.name
+
+
+def _decoded(path: Path) -> Iterator[Picture]:
+    import vidnoise
+    from vidnoise.chain import Chain
+
+    with vidnoise.open(path, Chain(), device="cpu") as frames:
+        for frame in frames:
+            yield to_8_bit(frame.image.permute(1, 2, 0).mul(255).numpy())

@@ -1,0 +1,227 @@
+"""Filters in a row: `Denoise() | Deblur()` in scripts, `denoise:strength=0.8,deblur` on the command line."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+import types
+import typing
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from vidnoise.errors import UsageError
+from vidnoise.filter import Filter, Stage, option
+from vidnoise.frame import Frame, StreamInfo
+
+if TYPE_CHECKING:
+    from vidnoise.device import Device
+
+
+@dataclass(frozen=True)
+class Chain(Filter):
+    """Filters applied one after another; an empty chain is the identity. Its latency is the sum of theirs."""
+
+    name: ClassVar[str] = "chain"
+    filters: tuple[Filter, ...] = option((), help="the filters, first to last")
+
+    @classmethod
+    def of(cls, *filters: Filter) -> Chain:
+        """A chain of filters; chains among them are flattened."""
+        flat: list[Filter] = []
+        for filter in filters:
+            flat.extend(filter.filters if isinstance(filter, Chain) else [filter])
+        return cls(tuple(flat))
+
+    @classmethod
+    def parse(cls, text: str) -> Chain:
+        """Read command-line text: filters apart by commas, options after a colon.
+
+        `denoise:strength=0.8,deblur`; a comma inside a value is protected by quotes:
+        `ffmpeg:graph='bm3d=sigma=8,deband'`. A word with `=` belongs to the filter before it.
+
+        Raises:
+            UsageError: a name or option that does not exist, a value of the wrong kind or out of range.
+        """
+        filters: list[tuple[str, dict[str, str]]] = []
+        for part in _split(text, ","):
+            head, colon, rest = part.partition(":")
+            if re.fullmatch(r"\s*[\w-]+\s*=.*", part, re.DOTALL) and filters:
+                _add_option(filters[-1], part)
+                continue
+            filters.append((head.strip(), {}))
+            if colon:
+                _add_option(filters[-1], rest)
+        return cls.of(*(make(name, options) for name, options in filters))
+
+    @property
+    def wants_noise(self) -> bool:
+        """Whether one of the filters does."""
+        return any(filter.wants_noise for filter in self.filters)
+
+    @property
+    def wants_motion(self) -> bool:
+        """Whether one of the filters does."""
+        return any(filter.wants_motion for filter in self.filters)
+
+    def open(self, info: StreamInfo, device: Device) -> Stage:
+        """Open every filter for one stream; what they share (noise, cuts, flow) is measured once, before the first.
+
+        Raises:
+            FilterError: a filter cannot work on such a stream.
+        """
+        from vidnoise.tiles import open_tiled
+
+        stages: list[Stage] = [open_tiled(filter, info, device) for filter in self.filters]
+        if self.wants_noise or self.wants_motion:
+            from vidnoise.analysis import Analysis
+
+            stages.insert(0, Analysis(noise=self.wants_noise, motion=self.wants_motion))
+        return ChainStage(stages)
+
+    def __str__(self) -> str:
+        return ",".join(str(filter) for filter in self.filters)
+
+
+class ChainStage:
+    """Stages in a row, each fed with what the one before gives."""
+
+    def __init__(self, stages: Sequence[Stage]) -> None:
+        self._stages = stages
+
+    @property
+    def latency(self) -> int:
+        """The sum of the stages' latencies, in frames."""
+        return sum(stage.latency for stage in self._stages)
+
+    def push(self, *frames: Frame) -> Sequence[Frame]:
+        """See `Stage.push`."""
+        moving: Sequence[Frame] = frames
+        for stage in self._stages:
+            if not moving:
+                break
+            moving = stage.push(*moving)
+        return moving
+
+    def flush(self) -> Sequence[Frame]:
+        """See `Stage.flush`."""
+        moving: Sequence[Frame] = ()
+        for stage in self._stages:
+            moving = [*(stage.push(*moving) if moving else ()), *stage.flush()]
+        return moving
+
+    def reset(self) -> None:
+        """See `Stage.reset`."""
+        for stage in self._stages:
+            stage.reset()
+
+
+def make(name: str, options: dict[str, str]) -> Filter:
+    """A filter from its name and its options as text.
+
+    Raises:
+        UsageError: a name or option that does not exist or is missing, a value of the wrong kind or out of range.
+    """
+    from vidnoise.registry import find
+
+    filter = find(name)
+    fields = {field.name: field for field in dataclasses.fields(filter)}
+    hints = typing.get_type_hints(filter)
+    values: dict[str, Any] = {}
+    for key, text in options.items():
+        if key not in fields:
+            raise UsageError(_unknown_option(name, key, list(fields)))
+        values[key] = convert(f"{name}: {key}", text, hints[key])
+    missing = [f.name for f in fields.values() if f.default is dataclasses.MISSING and f.name not in values]
+    if missing:
+        raise UsageError(f"{name} needs {missing[0]}=...; vidnoise filters {name} shows its options")
+    return filter(**values)
+
+
+def convert(what: str, text: str, kind: Any) -> Any:
+    """One option's text as the type of its field: bool, int, float, str, or one of them or None.
+
+    Raises:
+        UsageError: the text is no such value.
+    """
+    kinds = [k for k in typing.get_args(kind) if k is not type(None)] if _is_optional(kind) else [kind]
+    if _is_optional(kind) and text.lower() in ("none", "auto"):
+        return None
+    kind = kinds[0]
+    if kind is bool:
+        words = {
+            "1": True,
+            "yes": True,
+            "true": True,
+            "on": True,
+            "0": False,
+            "no": False,
+            "false": False,
+            "off": False,
+        }
+        if text.lower() not in words:
+            raise UsageError(f"{what}={text!r} is neither yes nor no")
+        return words[text.lower()]
+    try:
+        return kind(text)
+    except ValueError:
+        raise UsageError(
+            f"{what}={text!r} is not {'a whole number' if kind is int else 'a number'}"
+        ) from None
+
+
+def quote(value: Any) -> str:
+    """A value as command-line text, in quotes where it holds a separator."""
+    text = ("yes" if value else "no") if isinstance(value, bool) else "none" if value is None else str(value)
+    if not re.search(r"[,:'\"\\\s]", text):
+        return text
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _is_optional(kind: Any) -> bool:
+    return typing.get_origin(kind) in (typing.Union, types.UnionType) and type(None) in typing.get_args(kind)
+
+
+def _unknown_option(name: str, key: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(key, known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"it has: {', '.join(known) or 'none'}"
+    return f"{name} has no option {key!r}; {hint} (vidnoise filters {name} shows them)"
+
+
+def _add_option(filter: tuple[str, dict[str, str]], text: str) -> None:
+    name, options = filter
+    for part in _split(text, ":"):
+        key, equals, value = part.partition("=")
+        if not equals:
+            raise UsageError(f"{name}: {part.strip()!r} is not option=value; write it as {name}:option=value")
+        options[key.strip()] = _unquote(value.strip())
+
+
+def _split(text: str, separator: str) -> list[str]:
+    """Cut at separators that are not inside quotes nor after a backslash; quotes and backslashes stay."""
+    parts, current, quoted, escaped = [], "", "", False
+    for char in text:
+        if escaped:
+            escaped = False
+        elif char == "\\":
+            escaped = True
+        elif quoted:
+            quoted = "" if char == quoted else quoted
+        elif char in "'\"":
+            quoted = char
+        elif char == separator:
+            parts.append(current)
+            current = ""
+            continue
+        current += char
+    if quoted:
+        raise UsageError(f"the quote {quoted} in {text!r} is not closed")
+    parts.append(current)
+    return [part.strip() for part in parts if part.strip()]
+
+
+def _unquote(text: str) -> str:
+    if len(text) >= 2 and text[0] == text[-1] and text[0] in "'\"":
+        text = text[1:-1]
+    return re.sub(r"\\([\\'\"])", r"\1", text)

@@ -1,0 +1,307 @@
+"""`vidnoise bench`: quality and speed of the filters and of their peers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vidnoise.cli.options import SectionCommand, debug_option, device_options, json_option, option
+from vidnoise.errors import OutputError
+
+if TYPE_CHECKING:
+    from vidnoise.bench.report import Row
+
+WHAT = "What is measured"
+OUTPUT = "What is said"
+
+QUALITY_COLUMNS = {
+    "method": ("method", ""),
+    "home": ("of", ""),
+    "psnr": ("PSNR dB", ".2f"),
+    "ssim": ("SSIM", ".4f"),
+    "flicker": ("flicker", ".2f"),
+    "warping": ("warping", ".2f"),
+    "fps": ("fps", ".3g"),
+    "settings": ("settings", ""),
+}
+SPEED_COLUMNS = {
+    "method": ("method", ""),
+    "home": ("of", ""),
+    "fps": ("fps", ".3g"),
+    "slowest": ("slowest", ".3g"),
+    "fastest": ("fastest", ".3g"),
+    "memory": ("MiB", ".0f"),
+    "settings": ("settings", ""),
+}
+QUALITY_LEGEND = (
+    "flicker: RMS change of still areas, of 255; warping: warping error, thousandths; lower is better"
+)
+
+
+@click.group(short_help="Measure quality and speed of the filters and of their peers.")
+@debug_option
+def command() -> None:
+    """Measure the filters and their peers (FFmpeg's in the ffmpeg program and in PyAV, OpenCV's) on the same input."""
+
+
+def common(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of both commands."""
+    decorators = [
+        option(
+            "-f", "--filter", "names", multiple=True, metavar="FILTER", section=WHAT,
+            help="A filter or chain to measure; may be repeated. Without it, every filter at its defaults.",
+        ),
+        option(
+            "-p", "--peer", "peer_names", multiple=True, metavar="PEER", section=WHAT,
+            help="A peer such as bm3d or bm3d@PyAV; may be repeated. 'all': wherever each is found; 'none'. "
+            "Without it, every peer once.",
+        ),
+        option("--seed", type=int, default=0, show_default=True, section=WHAT, help="Of the noise."),
+        device_options,
+        option(
+            "-o", "--output", type=click.Path(file_okay=False, path_type=Path), metavar="FOLDER", section=OUTPUT,
+            help="Write the result there: JSON with machine and commit, and for quality the picture against speed.",
+        ),
+        json_option("Print one line of JSON in place of the tables."),
+        debug_option,
+    ]  # fmt: skip
+    for decorator in reversed(decorators):
+        function = decorator(function)
+    return function
+
+
+class Numbers(click.ParamType[tuple[float, ...]]):
+    """Numbers apart by commas: `10,30,50`."""
+
+    name = "numbers"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, ...]:
+        """The numbers, each from 0 to 255."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            numbers = tuple(float(part) for part in value.split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not a list of numbers; write for example 10,30,50", param, ctx)
+        if not all(0 <= number <= 255 for number in numbers):
+            self.fail(f"{value!r} goes beyond 0 to 255", param, ctx)
+        return numbers
+
+
+@command.command(
+    cls=SectionCommand, short_help="PSNR, SSIM, steadiness and speed on clean clips with noise added."
+)
+@click.argument("data", type=click.Path(path_type=Path))
+@option(
+    "--sigma",
+    "sigmas",
+    type=Numbers(),
+    default="10,30,50",
+    show_default=True,
+    section=WHAT,
+    help="Deviations of the white noise that is added, of 255.",
+)
+@option(
+    "--noise",
+    type=click.Choice(["rounded", "float"]),
+    default="rounded",
+    show_default=True,
+    section=WHAT,
+    help="rounded: to 8 bit and clipped, as a camera gives it. float: neither; the peers still get 8 bit.",
+)
+@option(
+    "--skip",
+    type=click.IntRange(0),
+    default=4,
+    show_default=True,
+    section=WHAT,
+    help="Frames at the start of each clip that do not count.",
+)
+@option(
+    "--frames",
+    "most",
+    type=click.IntRange(2),
+    default=30,
+    show_default=True,
+    section=WHAT,
+    help="Frames of each clip that are used.",
+)
+@common
+def quality(
+    data: Path, sigmas: tuple[float, ...], noise: str, skip: int, most: int, **chosen: Any
+) -> None:  # fmt: skip
+    """Add noise to the clips in DATA, clean them with each method, and say how near the result is to the clean clip.
+
+    DATA is a video file, or a folder that holds video files or folders of frames.
+    """
+    from vidnoise.bench import ours, peers, report
+    from vidnoise.bench import quality as bench
+    from vidnoise.device import choose
+
+    place = choose(chosen["device"], chosen["precision"])
+    plan = bench.Plan(data, sigmas, noise == "rounded", chosen["seed"], skip, most)
+    mine = [ours.Ours(chain, place) for chain in ours.chains(chosen["names"])]
+    with _telling() as tell:
+        rows = [
+            row.values() for row in bench.measure(plan, [*mine, *peers.choose(chosen["peer_names"])], tell)
+        ]
+    about = report.describe(
+        data=str(data), noise=noise, seed=plan.seed, skip=skip, frames=most, device=place.why
+    )
+    if chosen["output"]:
+        _save_quality(_folder(chosen["output"]), about, rows)
+    _say(about, rows, _quality_tables, chosen["as_json"])
+
+
+@command.command(cls=SectionCommand, short_help="Frames a second and peak memory at several sizes.")
+@option(
+    "--size",
+    "sizes",
+    multiple=True,
+    metavar="SIZE",
+    section=WHAT,
+    help="480p, 720p or 1080p; may be repeated. Without it, all three.",
+)
+@option(
+    "--clip",
+    type=click.Path(path_type=Path),
+    metavar="CLIP",
+    section=WHAT,
+    help="A video or a folder of frames, brought to each size; without it, a scene rendered in code.",
+)
+@option(
+    "--sigma",
+    type=click.FloatRange(0, 255),
+    default=20.0,
+    show_default=True,
+    section=WHAT,
+    help="Deviation of the white noise that is added, of 255; 0 for a clip that is noisy already.",
+)
+@option(
+    "--seconds",
+    type=click.FloatRange(0, min_open=True),
+    default=2.0,
+    show_default=True,
+    section=WHAT,
+    help="About how long each of three rounds lasts; the median counts.",
+)
+@option(
+    "--engine/--no-engine",
+    default=True,
+    show_default=True,
+    section=WHAT,
+    help="Also measure the engine without a filter, from file to file, against the ffmpeg program.",
+)
+@common
+def speed(
+    sizes: tuple[str, ...], clip: Path | None, sigma: float, seconds: float, engine: bool, **chosen: Any
+) -> None:  # fmt: skip
+    """Measure how many frames a second each method cleans, and how much memory it takes, one process for each.
+
+    Frames go in and come out as yuv420p, so the conversions that a method needs are part of its time.
+    """
+    from vidnoise.bench import ours, peers, report
+    from vidnoise.bench import speed as bench
+
+    noise, pace = bench.Noise(clip, sigma, chosen["seed"]), bench.Pace(seconds)
+    chains, others = ours.chains(chosen["names"]), peers.choose(chosen["peer_names"])
+    jobs = []
+    for size in bench.sizes(sizes or tuple(bench.SIZES)):
+        where = {"device": chosen["device"], "precision": chosen["precision"]}
+        jobs += [bench.Job(size, noise, pace, chain=str(chain), **where) for chain in chains]
+        jobs += [bench.Job(size, noise, pace, peer=peer) for peer in others]
+    with _telling() as tell:
+        rows = [row.values() for row in bench.measure(jobs, tell)]
+        about = report.describe(
+            clip=str(clip or "rendered"),
+            sigma=sigma,
+            seed=noise.seed,
+            engine=_engine(tell) if engine else None,
+        )
+    if chosen["output"]:
+        report.save(_folder(chosen["output"]) / "speed.json", about, rows)
+    _say(about, rows, _speed_tables, chosen["as_json"])
+
+
+def _engine(tell: Callable[[str], None]) -> dict[str, Any] | None:
+    """The engine against ffmpeg at 720p; None where there is no ffmpeg program."""
+    from vidnoise.bench import engine
+
+    if not engine.has_program():
+        return None
+    tell("720p: the engine without a filter, against ffmpeg")
+    found = engine.compare()
+    return {"ratio": found.ratio, "ours": found.ours, "ffmpeg": found.ffmpeg}
+
+
+def _quality_tables(about: dict[str, Any], rows: Sequence[Row]) -> Iterator[Any]:
+    from vidnoise.bench import report
+
+    for sigma in dict.fromkeys(row["sigma"] for row in rows):
+        title = f"white noise of sigma {sigma:g}, {about['noise']}"
+        yield report.table(title, QUALITY_COLUMNS, [row for row in rows if row["sigma"] == sigma])
+    yield QUALITY_LEGEND
+
+
+def _speed_tables(about: dict[str, Any], rows: Sequence[Row]) -> Iterator[Any]:
+    from vidnoise.bench import report
+
+    for size in dict.fromkeys(row["size"] for row in rows):
+        yield report.table(size, SPEED_COLUMNS, [row for row in rows if row["size"] == size])
+    if engine := about["engine"]:
+        yield (
+            f"engine without a filter, 720p, libx264 veryfast, file to file: {engine['ratio']:.2f} of the speed of ffmpeg "
+            f"({max(engine['ours']):.0f} and {max(engine['ffmpeg']):.0f} frames a second at best)"
+        )
+
+
+def _say(
+    about: dict[str, Any],
+    rows: Sequence[Row],
+    tables: Callable[[dict[str, Any], Sequence[Row]], Iterator[Any]],
+    as_json: bool,
+) -> None:
+    from vidnoise.bench.report import record
+    from vidnoise.cli.console import emit, out
+
+    if as_json:
+        emit(record(about, rows))
+        return
+    console = out()
+    for part in tables(about, rows):
+        console.print(part)
+    machine = about["machine"]
+    gpu = f", {machine['gpu']}" if machine["gpu"] else ""
+    console.print(f"{machine['cpu']}, {machine['cores']} cores{gpu}; commit {about['commit'] or 'unknown'}")
+
+
+def _save_quality(folder: Path, about: dict[str, Any], rows: Sequence[Row]) -> None:
+    from vidnoise.bench import canvas, plot, report
+
+    machine = about["machine"]
+    caption = f"{machine['gpu'] or machine['cpu']}, {machine['cores']} cores; {Path(about['data']).name}"
+    report.save(folder / "quality.json", about, rows)
+    canvas.save(folder / "quality.png", plot.quality_against_speed(rows, caption))
+
+
+def _folder(path: Path) -> Path:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as failure:
+        raise OutputError(f"the folder {path} cannot be made: {failure.strerror}") from failure
+    return path
+
+
+@contextmanager
+def _telling() -> Iterator[Callable[[str], None]]:
+    """Shows what is being measured in a terminal's last line; says nothing elsewhere."""
+    from vidnoise.cli.console import err
+
+    with err().status("measuring") as status:
+        yield status.update

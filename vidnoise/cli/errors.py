@@ -1,0 +1,175 @@
+"""Failures as messages and exit statuses: what was asked, what was found, what to type; no traceback unless asked for."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from enum import IntEnum
+from pathlib import Path
+
+import click
+
+from vidnoise.errors import UsageError, VidnoiseError
+
+
+class Status(IntEnum):
+    """What the command leaves the process with; 141 is how shells report a pipe that nobody reads (128 + SIGPIPE)."""
+
+    WHOLE = 0
+    NOTHING = 1
+    USAGE = 2
+    LOSSES = 3
+    INTERRUPTED = 130
+    UNREAD = 141
+
+
+LIBRARIES = {"libGL.so": "libgl1", "libgthread": "libglib2.0-0", "libglib": "libglib2.0-0"}
+"""What OpenCV's wheel needs from the system, and the Debian package that has it."""
+
+
+def guarded(command: Callable[[], object], words: Sequence[str]) -> int:
+    """Run a command; print what went wrong, if anything; give the exit status.
+
+    `words` are the command's own words, among which `--debug` asks for tracebacks.
+    """
+    try:
+        with _terminated_as_interrupt():
+            status = command()
+        sys.stdout.flush()
+    except BaseException as failure:
+        return _report(failure, debug="--debug" in words)
+    return status if isinstance(status, int) else Status.WHOLE
+
+
+def status_of(failure: BaseException) -> Status:
+    """The exit status that a failure means."""
+    if isinstance(failure, KeyboardInterrupt | click.Abort):
+        return Status.INTERRUPTED
+    if isinstance(failure, UsageError | click.UsageError):
+        return Status.USAGE
+    if _is_broken_pipe(failure):
+        return Status.UNREAD
+    return Status.NOTHING
+
+
+def message(failure: BaseException) -> str:
+    """A failure in words for the user, in one line and without the passwords of URLs."""
+    from vidnoise.io.protocols import mask
+
+    return mask(" ".join(_words(failure).split()))
+
+
+def _words(failure: BaseException) -> str:
+    if isinstance(failure, KeyboardInterrupt | click.Abort):
+        return "interrupted; nothing was saved"
+    if isinstance(failure, click.ClickException):
+        return failure.format_message()
+    if hint := _library_hint(failure):
+        return hint
+    if _is_out_of_memory(failure):
+        return (
+            "the memory does not suffice for frames of this size; process them in tiles: add --tile 512, or a "
+            "smaller number"
+        )
+    if isinstance(failure, VidnoiseError):
+        return str(failure)
+    if isinstance(failure, OSError):
+        return f"{failure.filename}: {failure.strerror}" if failure.filename else str(failure)
+    return (
+        f"this is a bug in vidnoise: {_name(failure)}{_place(failure)}; "
+        f"run it again with --debug and report what that prints"
+    )
+
+
+def _report(failure: BaseException, debug: bool) -> int:
+    if isinstance(failure, SystemExit):
+        return failure.code if isinstance(failure.code, int) else Status.WHOLE
+    if isinstance(failure, click.exceptions.NoArgsIsHelpError):
+        click.echo(failure.ctx.get_help() if failure.ctx else "", err=True)
+        return Status.USAGE
+    if _is_broken_pipe(failure):
+        # Whoever read our output has seen enough; Python would complain once more when it flushes at exit.
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Status.UNREAD
+    if debug:
+        traceback.print_exception(failure)
+    click.echo(f"vidnoise: {message(failure)}", err=True)
+    if isinstance(failure, click.UsageError) and failure.ctx is not None:
+        command = failure.ctx.command_path.removesuffix(" run")
+        click.echo(f"{command} --help explains all options", err=True)
+    return status_of(failure)
+
+
+@contextlib.contextmanager
+def _terminated_as_interrupt() -> Iterator[None]:
+    """Requests to end are met like Ctrl-C: temporary files are removed on the way out.
+
+    What the process was started to ignore (`nohup`) stays ignored.
+    """
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    # Only the main thread may set handlers; elsewhere the host handles signals.
+    mine = threading.current_thread() is threading.main_thread()
+    asked = [s for s in (signal.SIGTERM, signal.SIGHUP) if mine and signal.getsignal(s) == signal.SIG_DFL]
+    for number in asked:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number in asked:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _causes(failure: BaseException) -> Iterator[BaseException]:
+    """A failure and what led to it."""
+    current: BaseException | None = failure
+    while current is not None:
+        yield current
+        current = current.__cause__
+
+
+def _is_broken_pipe(failure: BaseException) -> bool:
+    return any(isinstance(cause, BrokenPipeError) for cause in _causes(failure))
+
+
+def _is_out_of_memory(failure: BaseException) -> bool:
+    # torch has a class for the GPU's memory but raises a plain RuntimeError for the system's.
+    words = ("can't allocate memory", "out of memory", "not enough memory")
+    return any(
+        isinstance(cause, MemoryError)
+        or (isinstance(cause, RuntimeError) and any(word in str(cause) for word in words))
+        for cause in _causes(failure)
+    )
+
+
+def _library_hint(failure: BaseException) -> str:
+    """What to install where OpenCV's wheel misses a library of the system; empty for other failures."""
+    for cause in _causes(failure):
+        if not isinstance(cause, ImportError):
+            continue
+        for library, package in LIBRARIES.items():
+            if library in str(cause):
+                return (
+                    f"OpenCV cannot load ({cause}); install the library (Debian: apt-get install {package}), or use "
+                    f"the build that does not need it: pip uninstall opencv-python; pip install opencv-python-headless"
+                )
+        if isinstance(cause, ModuleNotFoundError) and (cause.name or "").split(".")[0] != "vidnoise":
+            return f"the Python package {cause.name!r} is missing; install vidnoise again with: pip install vidnoise"
+    return ""
+
+
+def _name(failure: BaseException) -> str:
+    return f"{type(failure).__name__}: {failure}" if str(failure) else type(failure).__name__
+
+
+def _place(failure: BaseException) -> str:
+    frames = traceback.extract_tb(failure.__traceback__)
+    return f" (in {Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""

@@ -1,0 +1,110 @@
+"""`vidnoise filters`: what there is to choose from; all of it comes from the filters' own fields."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import typing
+from collections.abc import Mapping
+
+import click
+
+from vidnoise.cli.options import SectionCommand, debug_option
+from vidnoise.filter import Filter, describe
+
+KINDS = {bool: "yes|no", int: "whole number", float: "number", str: "text"}
+
+
+@click.command(
+    cls=SectionCommand,
+    short_help="List the filters, or show one with its options.",
+    help="List every filter with its options, or show one whole.\n\n"
+    "The options go behind the name: -f fuse:strength=0.8. Filters of installed plugins are among them.",
+)
+@click.argument("name", required=False)
+@debug_option
+def filters(name: str | None) -> None:
+    """List the filters, or show one."""
+    from vidnoise import registry
+
+    if name:
+        _show(registry.find(name))
+    else:
+        _list(registry.filters())
+
+
+def _list(known: Mapping[str, type[Filter]]) -> None:
+    from vidnoise.cli.console import out, table
+
+    rows = table("filter", "what it does", "options, with their defaults")
+    for name in sorted(known):
+        options = ", ".join(_assignment(field) for field in dataclasses.fields(known[name]))
+        rows.add_row(name, _summary(known[name]), options or "none")
+    out().print(rows)
+    out().print(
+        "vidnoise filters NAME shows one whole; vidnoise INPUT -o OUTPUT -f NAME:OPTION=VALUE applies it."
+    )
+
+
+def _show(filter: type[Filter]) -> None:
+    from vidnoise.cli.console import out, table
+
+    console = out()
+    console.print(filter.name, style="bold")
+    console.print(f"\n{_flowing(_text(filter))}\n")
+    fields = dataclasses.fields(filter)
+    if not fields:
+        console.print("It has no options.")
+        return
+    kinds = typing.get_type_hints(filter)
+    rows = table("option", "default", "takes", "unit", "effect")
+    for field in fields:
+        known = describe(field)
+        takes = known.range_text() or _kind(kinds[field.name])
+        rows.add_row(field.name, _default(field), takes, known.unit or "-", known.help)
+    console.print(rows)
+    console.print(f"On the command line: -f {_usage(filter)}")
+
+
+def _assignment(field: dataclasses.Field[object]) -> str:
+    return f"{field.name}={_default(field)}"
+
+
+def _default(field: dataclasses.Field[object]) -> str:
+    from vidnoise.chain import quote
+
+    if field.default is dataclasses.MISSING:
+        return "(required)"
+    return "auto" if field.default is None else quote(field.default)
+
+
+def _kind(kind: object) -> str:
+    """The type of an option in words; None among the types is written `auto`."""
+    kinds = typing.get_args(kind) or (kind,)
+    words = [KINDS.get(k, str(k)) for k in kinds if isinstance(k, type) and k is not type(None)]
+    return " or ".join([*words, "auto"] if type(None) in kinds else words)
+
+
+def _text(filter: type[Filter]) -> str:
+    return inspect.cleandoc(filter.__doc__ or "It says nothing of itself.")
+
+
+def _flowing(text: str) -> str:
+    """Text with each paragraph on one line, for the terminal to break; indented lines are kept."""
+    paragraphs = []
+    for paragraph in text.split("\n\n"):
+        lines = paragraph.split("\n")
+        paragraphs.append(paragraph if any(line.startswith(" ") for line in lines) else " ".join(lines))
+    return "\n\n".join(paragraphs)
+
+
+def _summary(filter: type[Filter]) -> str:
+    """The first paragraph of its docstring, in one line."""
+    return " ".join(_text(filter).split("\n\n")[0].split())
+
+
+def _usage(filter: type[Filter]) -> str:
+    """The filter with all its options, to be copied and changed."""
+    fields = dataclasses.fields(filter)
+    values = ["..." if field.default is dataclasses.MISSING else _default(field) for field in fields]
+    return f"{filter.name}:" + ",".join(f"{f.name}={v}" for f, v in zip(fields, values, strict=True))

@@ -1,0 +1,309 @@
+"""The main job: `vidnoise INPUT -o OUTPUT`."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vidnoise.cli.errors import Status, message, status_of
+from vidnoise.cli.options import (
+    Rate,
+    Seconds,
+    SectionCommand,
+    debug_option,
+    device_options,
+    json_option,
+    key_values,
+    option,
+)
+
+if TYPE_CHECKING:
+    from vidnoise.api import Summary
+    from vidnoise.io import OutputOptions
+
+FILTERS, RESULT, PART, WHERE, SAID = "Filters", "The result", "What is read", "Where it runs", "What is said"
+
+
+@click.command(
+    cls=SectionCommand,
+    options_metavar="-o OUTPUT [OPTIONS]",
+    short_help="Clean a video; the word run is needed only for a file named like a command.",
+    help="Clean a video and keep everything else in the file: audio, subtitles, chapters, timestamps, colour.\n\n"
+    "INPUT is a file, a URL, an image sequence such as frames/%05d.png, or - for standard input.",
+)
+@click.argument("source", metavar="INPUT")
+@option(
+    "-o",
+    "--output",
+    "target",
+    metavar="OUTPUT",
+    section=RESULT,
+    help="Where to write: a file, frames/%05d.png, a URL, or - for standard output. "
+    "A file appears under its name only when it is whole.",
+)
+@option("--overwrite", is_flag=True, section=RESULT, help="Replace OUTPUT where it exists.")
+@option(
+    "-f",
+    "--filter",
+    "filters",
+    multiple=True,
+    metavar="NAME[:OPTION=VALUE,...]",
+    section=FILTERS,
+    help="What to apply, in this order; may be given several times, and may be a chain: 'median,fuse:strength=0.8'. "
+    "Without it: fuse. `vidnoise filters` lists what there is; 'none' applies nothing.",
+)
+@option(
+    "--compare",
+    type=click.Choice(("split", "side")),
+    section=FILTERS,
+    help="Write before and after: split shows the left half before and the right half after, side shows both whole.",
+)
+@option(
+    "--max-latency",
+    type=click.IntRange(min=0),
+    metavar="FRAMES",
+    section=FILTERS,
+    help="Refuse filters that together look further ahead than this; for live streams.",
+)
+@option(
+    "--print-latency",
+    is_flag=True,
+    section=FILTERS,
+    help="Print how many frames the filters look ahead on this input, and end; no OUTPUT is needed.",
+)
+@option(
+    "--codec",
+    metavar="NAME",
+    section=RESULT,
+    help="Codec (h264, hevc, av1) or encoder (libx264, h264_nvenc); by default the input's own.",
+)
+@option(
+    "--crf",
+    type=float,
+    metavar="N",
+    section=RESULT,
+    help="Quality on the encoder's own scale, lower is better; by default visually lossless.",
+)
+@option(
+    "--preset",
+    metavar="NAME",
+    section=RESULT,
+    help="The encoder's own speed setting, such as veryfast or slow.",
+)
+@option(
+    "--pix-fmt",
+    metavar="NAME",
+    section=RESULT,
+    help="Pixel format, such as yuv420p10le; by default the input's own, so that its depth is kept.",
+)
+@option(
+    "--encoder-opt",
+    "encoder_opts",
+    multiple=True,
+    metavar="KEY=VALUE",
+    callback=key_values,
+    section=RESULT,
+    help="Any other option of the encoder, such as tune=grain; may be given several times.",
+)
+@option(
+    "--audio",
+    type=click.Choice(("copy", "none")),
+    default="copy",
+    show_default=True,
+    section=RESULT,
+    help="Copy the sound as it is, or leave it out.",
+)
+@option(
+    "--format",
+    "format",
+    metavar="NAME",
+    section=RESULT,
+    help="Container of `-o -`: nut (default; keeps timestamps and colour) or y4m.",
+)
+@option(
+    "--start",
+    type=Seconds(),
+    metavar="TIME",
+    section=PART,
+    help="Leave out what is before this time: seconds, or h:mm:ss.",
+)
+@option(
+    "--duration", type=Seconds(), metavar="TIME", section=PART, help="How much to clean: seconds, or h:mm:ss."
+)
+@option(
+    "--rate",
+    type=Rate(),
+    metavar="FPS",
+    section=PART,
+    help="Frames a second of an image sequence: 25, 29.97 or 30000/1001; 25 if not given.",
+)
+@option(
+    "--deinterlace",
+    is_flag=True,
+    section=PART,
+    help="Make whole frames of an interlaced input, one of each of its frames; without it such input is refused.",
+)
+@option(
+    "--assume-progressive",
+    is_flag=True,
+    section=PART,
+    help="The input is not interlaced, whatever it says or looks like.",
+)
+@device_options
+@option(
+    "--tile",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="PIXELS",
+    section=WHERE,
+    help="Work in overlapping tiles of this size; 0 (default) chooses by the free memory.",
+)
+@option(
+    "--threads",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    section=WHERE,
+    help="Most threads of decoder, filters and encoder each; 0 (default) takes all processors.",
+)
+@json_option("Print one line of JSON at the end: on standard output, or on standard error with `-o -`.")
+@option(
+    "-v",
+    "--verbose",
+    is_flag=True,
+    section=SAID,
+    help="Say what was chosen and why: device, decoder, encoder.",
+)
+@option("-q", "--quiet", is_flag=True, section=SAID, help="Say nothing but errors.")
+@debug_option
+def run(source: str, target: str | None, as_json: bool, **chosen: Any) -> int:
+    """Clean a video."""
+    from vidnoise.io.protocols import mask
+
+    if target is None and not chosen["print_latency"]:
+        raise click.UsageError(f"say where to write: -o {_suggested(source)}", click.get_current_context())
+    to_stderr = target == "-"
+    names = {"input": mask(source), "output": None if target is None else mask(target)}
+    try:
+        if chosen["print_latency"]:
+            return _print_latency(source, as_json, chosen)
+        assert target is not None
+        summary = _clean(source, target, chosen)
+    except (Exception, KeyboardInterrupt) as failure:
+        if as_json:
+            _emit({**names, "status": status_of(failure), "error": message(failure)}, to_stderr)
+        raise
+    status = Status.LOSSES if summary.losses else Status.WHOLE
+    if as_json:
+        _emit({**names, "status": status, **_record(summary)}, to_stderr)
+    return status
+
+
+def _suggested(source: str) -> str:
+    """A name for the output of an input: `clip-clean.mp4` for `folder/clip.mp4`."""
+    path = Path(source)
+    return f"{path.stem}-clean{path.suffix}" if path.is_file() and path.suffix else "OUTPUT"
+
+
+def _clean(source: str, target: str, chosen: dict[str, Any]) -> Summary:
+    from vidnoise import api
+    from vidnoise.cli.progress import Talk
+
+    _limit_threads(chosen["threads"])
+    talk = Talk(chosen["verbose"], chosen["quiet"])
+    with talk:
+        summary = api.run(
+            source,
+            _chain(chosen["filters"]),
+            target,
+            device=chosen["device"],
+            precision=chosen["precision"],
+            tile=chosen["tile"],
+            max_latency=chosen["max_latency"],
+            compare=chosen["compare"],
+            output=_output(chosen),
+            progress=talk.frame,
+            opened=talk.opened,
+            **_reading(chosen),
+        )
+    talk.done(target, summary)
+    return summary
+
+
+def _print_latency(source: str, as_json: bool, chosen: dict[str, Any]) -> int:
+    from vidnoise import api
+    from vidnoise.device import choose
+    from vidnoise.io import open_reader
+
+    chain = api.as_chain(_chain(chosen["filters"]))
+    place = choose(chosen["device"], chosen["precision"], chosen["tile"])
+    with open_reader(source, device=place, **_reading(chosen)) as reader:
+        latency = api.open_chain(chain, reader.info, place, chosen["max_latency"]).latency
+        rate = reader.info.rate
+    seconds = float(latency / rate) if rate else None
+    if as_json:
+        _emit({"filters": str(chain), "latency": latency, "latency_seconds": seconds}, to_stderr=False)
+    else:
+        time = "" if seconds is None else f" ({seconds:.3g} s at {float(rate or 0):g} frames/s)"
+        click.echo(f"{str(chain) or 'no filter'} looks {latency} frames ahead{time}")
+    return Status.WHOLE
+
+
+def _chain(texts: tuple[str, ...]) -> Any:
+    """What `-f` asked for: None for the default, and nothing at all for `none`."""
+    from vidnoise.chain import Chain
+
+    if not texts:
+        return None
+    return Chain.of(*(Chain.parse(text) for text in texts if text.strip() != "none"))
+
+
+def _output(chosen: dict[str, Any]) -> OutputOptions:
+    """The writer's options among those of the command line."""
+    from vidnoise.io import OutputOptions
+
+    fields = {field.name for field in dataclasses.fields(OutputOptions)}
+    return OutputOptions(**{key: value for key, value in chosen.items() if key in fields})
+
+
+def _reading(chosen: dict[str, Any]) -> dict[str, Any]:
+    """The reader's options among those of the command line."""
+    names = ("start", "duration", "rate", "deinterlace", "assume_progressive", "threads")
+    return {name: chosen[name] for name in names if chosen[name]}
+
+
+def _limit_threads(most: int) -> None:
+    if most:
+        import cv2
+        import torch
+
+        torch.set_num_threads(most)
+        cv2.setNumThreads(most)
+
+
+def _record(summary: Summary) -> dict[str, Any]:
+    """A summary as JSON holds it."""
+    record = {**dataclasses.asdict(summary), "fps": summary.fps}
+    return {key: _rounded(value) for key, value in record.items()}
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_rounded(item) for item in value]
+    if isinstance(value, float):
+        return round(value, 3) if math.isfinite(value) else None
+    return str(value) if isinstance(value, Fraction) else value
+
+
+def _emit(record: dict[str, Any], to_stderr: bool) -> None:
+    from vidnoise.cli.console import emit
+
+    emit(
+        {key: int(value) if isinstance(value, Status) else value for key, value in record.items()},
+        to_stderr=to_stderr,
+    )

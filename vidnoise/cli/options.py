@@ -1,0 +1,134 @@
+"""Options that several commands share, help in sections, and the kinds of values that people type."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any, TypeVar
+
+import click
+
+from vidnoise.device import DEVICES, PRECISIONS
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class SectionOption(click.Option):
+    """An option that is listed under a heading."""
+
+    def __init__(self, *args: Any, section: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.section = section
+
+    def get_help_extra(self, ctx: click.Context) -> Any:
+        """What click adds in brackets, less the range, which the help texts say in words."""
+        extra = super().get_help_extra(ctx)
+        extra.pop("range", None)
+        return extra
+
+
+class SectionCommand(click.Command):
+    """A command whose help lists its options in sections."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The sections, then what belongs to none."""
+        self.write_sections(ctx, formatter)
+        rest = [p for p in self.get_params(ctx) if not isinstance(p, SectionOption | click.Argument)]
+        with formatter.section("Help"):
+            formatter.write_dl([record for p in rest if (record := p.get_help_record(ctx))])
+
+    def write_sections(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Each section with its options, in the order of their definition."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for param in self.params:
+            record = param.get_help_record(ctx)
+            if isinstance(param, SectionOption) and record:
+                sections.setdefault(param.section, []).append(record)
+        for heading, records in sections.items():
+            with formatter.section(heading):
+                formatter.write_dl(records)
+
+
+def option(*names: str, section: str, **settings: Any) -> Callable[[F], F]:
+    """`click.option` with a heading."""
+    return click.option(*names, cls=SectionOption, section=section, **settings)
+
+
+class Seconds(click.ParamType[float]):
+    """A time: seconds (`90`, `1.5`) or a clock's (`1:30`, `01:02:03.5`)."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Seconds from text."""
+        if isinstance(value, int | float):
+            return float(value)
+        if not re.fullmatch(r"(\d+:){0,2}\d+(\.\d*)?|\.\d+", value):
+            self.fail(f"{value!r} is no time; write seconds (90, 1.5) or h:mm:ss (0:01:30)", param, ctx)
+        seconds = 0.0
+        for part in value.split(":"):
+            seconds = 60 * seconds + float(part)
+        return seconds
+
+
+class Rate(click.ParamType[Fraction]):
+    """Frames a second: `25`, `29.97` or `30000/1001`."""
+
+    name = "rate"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Fraction:
+        """A fraction from text."""
+        try:
+            rate = Fraction(value)
+        except (ValueError, ZeroDivisionError):
+            rate = Fraction(0)
+        if rate <= 0:
+            self.fail(f"{value!r} is no frame rate; write 25, 29.97 or 30000/1001", param, ctx)
+        return rate
+
+
+def key_values(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    """`("k=v", ...)` as a dictionary; for click's `callback`."""
+    pairs = [value.partition("=") for value in values]
+    for key, equals, _ in pairs:
+        if not key or not equals:
+            raise click.BadParameter(f"{key!r} is not key=value; write for example tune=grain", ctx, param)
+    return {key: value for key, _, value in pairs}
+
+
+def device_options(command: F) -> F:
+    """`--device`, `--precision`."""
+    where = "Where it runs"
+    command = option(
+        "--precision",
+        type=click.Choice(PRECISIONS),
+        default="auto",
+        show_default=True,
+        section=where,
+        help="Arithmetic inside networks; auto takes the fastest that loses nothing visible.",
+    )(command)
+    return option(
+        "--device",
+        type=click.Choice(DEVICES),
+        default="auto",
+        show_default=True,
+        section=where,
+        help="auto takes an NVIDIA GPU where there is one; `vidnoise devices` explains the choice.",
+    )(command)
+
+
+def debug_option(command: F) -> F:
+    """`--debug`; it is looked for in the words themselves, so that it also holds for errors in them."""
+    return option(
+        "--debug",
+        is_flag=True,
+        expose_value=False,
+        section="What is said",
+        help="Print the traceback of an error.",
+    )(command)
+
+
+def json_option(help: str) -> Callable[[F], F]:
+    """`--json`."""
+    return option("--json", "as_json", is_flag=True, section="What is said", help=help)

@@ -1,0 +1,185 @@
+"""`vidnoise probe`: what a video is, and how noisy."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vidnoise.cli.options import SectionCommand, debug_option, json_option
+
+if TYPE_CHECKING:
+    from vidnoise.probe import Probe, Scene
+
+ROWS = 20
+"""At most so many scenes are printed; JSON has all."""
+
+VISIBLE = 0.5
+"""Noise below this, of 255, is that of rounding; its grain means nothing."""
+
+LEVELS = 9
+"""Points of the noise curve that are printed."""
+
+
+@click.command(
+    cls=SectionCommand,
+    short_help="Say what a video is: its streams, its colour, and its noise.",
+    help="Say what a video is: container, codec, rate, colour, interlacing, other streams; and how noisy: per channel, "
+    "over brightness, and per scene, in units of 1/255.\n\n"
+    "A short video is looked at whole, of a long one some places; it says how many frames.",
+)
+@click.argument("source", metavar="INPUT")
+@json_option("Print all of it as one line of JSON.")
+@debug_option
+def probe(source: str, as_json: bool) -> None:
+    """Look at a video and print what was found."""
+    import vidnoise.probe
+    from vidnoise.cli.console import emit
+
+    found = vidnoise.probe.probe(source)
+    if as_json:
+        emit(_plain(asdict(found)))
+    else:
+        _show(found)
+
+
+def _show(found: Probe) -> None:
+    from vidnoise.cli.console import out, table
+
+    rows = table("", "")
+    rows.show_header = False
+    for name, value in _facts(found):
+        rows.add_row(name, value)
+    console = out()
+    console.print(found.source, rows)
+    if found.noise is None:
+        console.print("The noise could not be measured.")
+        return
+    console.print("noise over brightness (mean of the channels, of 255)", _curve(found))
+    console.print("scenes" if found.whole else "scenes, as far as looked at", _scenes(found))
+    if len(found.scenes) > ROWS:
+        console.print(f"and {len(found.scenes) - ROWS} more scenes; --json has them all")
+
+
+def _facts(found: Probe) -> list[tuple[str, str]]:
+    """What is worth a line, in words."""
+    rotated = f", shown turned by {found.rotation} degrees" if found.rotation else ""
+    aspect = "" if found.pixel_aspect in ("1", "0") else f", pixels {found.pixel_aspect}"
+    lines = [
+        ("container", f"{found.container}{_size(found.bytes)}"),
+        ("video", f"{found.codec}{f' ({found.profile})' if found.profile else ''}"),
+        ("size", f"{found.width}x{found.height}{aspect}{rotated}"),
+        ("pixels", f"{found.pixel_format}, {found.depth} bit"),
+        ("rate", _rate(found)),
+        ("duration", _clock(found.duration) + (f", about {found.frames} frames" if found.frames else "")),
+        ("colour", _colour(found)),
+        ("scan", _scan(found.scan)),
+    ]
+    lines += [("hdr", ", ".join(found.hdr))] if found.hdr else []
+    lines += [("also", _stream(other)) for other in found.others]
+    damage = ", ".join(f"{count} {kind}" for kind, count in found.losses.items())
+    lines += [("damage", damage)] if damage else []
+    lines += [("warning", warning) for warning in found.warnings]
+    lines.append(("looked at", f"{found.sampled_frames} frames, {_places(found)}"))
+    if found.noise and found.correlation is not None:
+        r, g, b = found.noise
+        lines.append(("noise", f"R {r:.2f}  G {g:.2f}  B {b:.2f} of 255"))
+        lines += [("grain", _grain(found.correlation))] if max(found.noise) >= VISIBLE else []
+    return lines
+
+
+def _curve(found: Probe) -> Any:
+    """The noise at some levels of brightness, as figures and bars."""
+    from vidnoise.cli.console import table
+
+    rows = table("brightness", "noise", "")
+    last = len(found.brightness) - 1
+    chosen = [round(i * last / (LEVELS - 1)) for i in range(LEVELS)]
+    most = max((found.curve[i] for i in chosen if math.isfinite(found.curve[i])), default=0.0)
+    for i in chosen:
+        noise = found.curve[i]
+        bar = "▇" * round(30 * noise / most) if most > 0 and math.isfinite(noise) else ""
+        rows.add_row(f"{found.brightness[i]:.0f}", f"{noise:.2f}" if math.isfinite(noise) else "-", bar)
+    return rows
+
+
+def _scenes(found: Probe) -> Any:
+    from vidnoise.cli.console import table
+
+    rows = table("from", "to", "frames", "R", "G", "B", "correlation")
+    for scene in found.scenes[:ROWS]:
+        rows.add_row(*_row(scene))
+    return rows
+
+
+def _row(scene: Scene) -> list[str]:
+    times = [_clock(scene.start), _clock(scene.end), str(scene.frames)]
+    return [*times, *(f"{value:.2f}" for value in scene.sigma), f"{scene.correlation:.2f}"]
+
+
+def _scan(scan: str) -> str:
+    return scan if scan == "progressive" else f"interlaced, {scan}: needs --deinterlace"
+
+
+def _places(found: Probe) -> str:
+    if found.whole:
+        return "which is all"
+    return f"in {found.sampled_places} places" if found.sampled_places > 1 else "at its start"
+
+
+def _rate(found: Probe) -> str:
+    if found.rate is None:
+        return "not said"
+    return f"{found.rate:.6g} frames/s" + (" on average; it varies" if found.variable_rate else "")
+
+
+def _colour(found: Probe) -> str:
+    tags = {
+        "matrix": found.matrix,
+        "range": found.range,
+        "transfer": found.transfer,
+        "primaries": found.primaries,
+        "chroma": found.chroma_location,
+    }
+    return ", ".join(f"{name} {value or 'not said'}" for name, value in tags.items())
+
+
+def _grain(correlation: float) -> str:
+    """What the correlation between neighbouring pixels means."""
+    words = "fine, like a sensor's" if correlation < 0.15 else "coarse, as compression or scaling leave it"
+    return f"{words} (correlation of neighbours {correlation:.2f})"
+
+
+def _stream(other: dict[str, Any]) -> str:
+    parts = [other["type"], other["codec"], other["language"]]
+    parts += [f"{other['channels']} channels", f"{other['rate']} Hz"] if "channels" in other else []
+    parts += [f"“{other['title']}”"] if other["title"] else []
+    return " ".join(str(part) for part in parts if part and part != "und")
+
+
+def _size(bytes: int | None) -> str:
+    return "" if bytes is None else f", {bytes / 1e6:.1f} MB"
+
+
+def _clock(seconds: float | None) -> str:
+    """`1:02:03.45`, `2:03.45` or `3.45 s`."""
+    if seconds is None:
+        return "not said"
+    minutes, rest = divmod(seconds, 60)
+    hours, minutes = divmod(int(minutes), 60)
+    if hours:
+        return f"{hours}:{minutes:02}:{rest:05.2f}"
+    return f"{minutes}:{rest:05.2f}" if minutes else f"{rest:.2f} s"
+
+
+def _plain(value: Any) -> Any:
+    """Rounded to a thousandth, with null for what is no number: JSON has no other word for it."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return round(value, 3) if math.isfinite(value) else None
+    return value

@@ -1,0 +1,375 @@
+"""Filters and their running state: what an author writes, and what the engine does for all of them.
+
+A `Filter` is what the user chose: immutable, comparable, printable as command-line text. `open()` makes a `Stage`, the
+running state of one stream. Authors subclass `SpatialFilter`, `WindowFilter` or `RecurrentFilter` and write only the
+maths; cuts, edges, flushing and timestamps are handled here, once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
+
+from vidnoise.errors import FilterError
+from vidnoise.frame import Frame, StreamInfo
+from vidnoise.option import Option, check, describe, option
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from vidnoise.chain import Chain
+    from vidnoise.device import Device
+
+__all__ = [
+    "BaseStage",
+    "Filter",
+    "Option",
+    "RecurrentFilter",
+    "SpatialFilter",
+    "Stage",
+    "WindowFilter",
+    "describe",
+    "option",
+]
+
+S = TypeVar("S")
+
+
+class Stage(Protocol):
+    """The running state of one stream: no threads, no hidden buffering.
+
+    `latency` frames go in before the first comes out. Frames come out in order, one for each that went in.
+    """
+
+    @property
+    def latency(self) -> int:
+        """Frames pushed before the first comes out."""
+        ...
+
+    def push(self, *frames: Frame) -> Sequence[Frame]:
+        """Take one frame, or several that are already there; give what is finished."""
+        ...
+
+    def flush(self) -> Sequence[Frame]:
+        """The stream has ended: give the rest."""
+        ...
+
+    def reset(self) -> None:
+        """Forget everything, pending frames too: after a reconnect or an error."""
+        ...
+
+
+@dataclass(frozen=True)
+class Filter(ABC):
+    """What the user chose. Subclasses are frozen dataclasses whose fields are made with `option()`.
+
+    Class attributes tell the engine what the filter needs:
+        name: the word for the command line; by default the class name in lower case.
+        halo: pixels around a tile that influence its centre, for frames processed in tiles.
+        tileable: whether tiles may be processed apart; False for filters that look at the whole picture.
+        bytes_per_pixel: working memory while filtering, from which tiles are chosen.
+        exempt: invariants of the contract tests that it cannot hold, each with the reason; see `tests/test_contract.py`.
+    """
+
+    name: ClassVar[str] = ""
+    halo: ClassVar[int] = 32
+    tileable: ClassVar[bool] = True
+    bytes_per_pixel: ClassVar[int] = 100
+    exempt: ClassVar[Mapping[str, str]] = MappingProxyType({})
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "name" not in cls.__dict__:
+            cls.name = cls.__name__.lower()
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            check(self.name, field.name, getattr(self, field.name), describe(field))
+
+    @abstractmethod
+    def open(self, info: StreamInfo, device: Device) -> Stage:
+        """Start filtering one stream.
+
+        Raises:
+            FilterError: the filter cannot work on such a stream.
+        """
+
+    @property
+    def wants_noise(self) -> bool:
+        """Whether `frame.sigma` must be measured for this filter."""
+        return False
+
+    @property
+    def wants_motion(self) -> bool:
+        """Whether cuts must be found and `frame.flow` be given for this filter."""
+        return False
+
+    @classmethod
+    def examples(cls) -> Sequence[Filter]:
+        """Instances for the contract tests; filters with required options must say some."""
+        return [cls()]
+
+    def __or__(self, other: Filter) -> Chain:
+        from vidnoise.chain import Chain
+
+        return Chain.of(self, other)
+
+    def __str__(self) -> str:
+        """The filter as command-line text, with the options that differ from their defaults."""
+        from vidnoise.chain import quote
+
+        chosen = [
+            f"{field.name}={quote(getattr(self, field.name))}"
+            for field in dataclasses.fields(self)
+            if getattr(self, field.name) != field.default
+        ]
+        return f"{self.name}:{','.join(chosen)}" if chosen else self.name
+
+
+class BaseStage(ABC):
+    """A stage that flushes and starts afresh at cuts, and refuses frames after a failure until `reset()`."""
+
+    latency: int = 0
+
+    def __init__(self) -> None:
+        self._started = False
+        self._failure: BaseException | None = None
+
+    @abstractmethod
+    def accept(self, frames: Sequence[Frame]) -> list[Frame]:
+        """Take frames of one scene, in order; give what is finished."""
+
+    def drain(self) -> list[Frame]:
+        """Give what is still held: the scene has ended."""
+        return []
+
+    @abstractmethod
+    def restart(self) -> None:
+        """Forget the past, and anything still held."""
+
+    def push(self, *frames: Frame) -> list[Frame]:
+        """See `Stage.push`.
+
+        Raises:
+            FilterError: the stage has failed before and was not reset.
+        """
+        return self._guarded(lambda: [out for scene in scenes(frames) for out in self._push_scene(scene)])
+
+    def flush(self) -> list[Frame]:
+        """See `Stage.flush`; raises as `push` does."""
+        return self._guarded(self._end_scene)
+
+    def reset(self) -> None:
+        """See `Stage.reset`."""
+        self._failure = None
+        self._started = False
+        self.restart()
+
+    def _push_scene(self, frames: Sequence[Frame]) -> list[Frame]:
+        done = self._end_scene() if frames[0].cut and self._started else []
+        self._started = True
+        return done + self.accept(frames)
+
+    def _end_scene(self) -> list[Frame]:
+        done = self.drain()
+        self._started = False
+        self.restart()
+        return done
+
+    def _guarded(self, work: Any) -> list[Frame]:
+        import torch
+
+        if self._failure is not None:
+            raise FilterError(f"this stage failed ({self._failure}); call reset() before pushing again")
+        try:
+            with torch.no_grad():
+                return list(work())
+        except BaseException as failure:
+            self._failure = failure
+            raise
+
+
+def scenes(frames: Iterable[Frame]) -> list[list[Frame]]:
+    """Split frames into runs that each start at a cut."""
+    runs: list[list[Frame]] = []
+    for frame in frames:
+        if frame.cut or not runs:
+            runs.append([])
+        runs[-1].append(frame)
+    return runs
+
+
+@dataclass(frozen=True)
+class SpatialFilter(Filter):
+    """A filter without memory. Frames that are already there are handed over as one batch."""
+
+    batch: ClassVar[int] = 4
+
+    @abstractmethod
+    def apply(self, x: Tensor) -> Tensor:
+        """Clean a batch (B,3,H,W) of RGB floats, nominally 0..1; same shape out."""
+
+    def process(self, frames: Sequence[Frame]) -> list[Frame]:
+        """Clean some frames; override it in place of `apply` where the filter needs more of a frame than its image."""
+        import torch
+
+        images = self.apply(torch.stack([frame.image for frame in frames]))
+        return [frame.with_image(image) for frame, image in zip(frames, images, strict=True)]
+
+    def open(self, info: StreamInfo, device: Device) -> Stage:
+        """See `Filter.open`."""
+        return SpatialStage(self, device)
+
+
+class SpatialStage(BaseStage):
+    """Runs a `SpatialFilter`; on a CPU frame by frame, since a batch gains nothing there and costs memory."""
+
+    def __init__(self, filter: SpatialFilter, device: Device) -> None:
+        super().__init__()
+        self._filter = filter
+        self._batch = filter.batch if device.is_cuda else 1
+
+    def accept(self, frames: Sequence[Frame]) -> list[Frame]:
+        """Filter the frames at once."""
+        starts = range(0, len(frames), self._batch)
+        return [out for i in starts for out in self._filter.process(frames[i : i + self._batch])]
+
+    def restart(self) -> None:
+        """There is nothing to forget."""
+
+
+@dataclass(frozen=True)
+class WindowFilter(Filter):
+    """A filter that sees a window of neighbouring frames of the same scene."""
+
+    @property
+    @abstractmethod
+    def behind(self) -> int:
+        """How many frames before the restored one it sees."""
+
+    @property
+    @abstractmethod
+    def ahead(self) -> int:
+        """How many frames after it, which is also the latency."""
+
+    @abstractmethod
+    def apply(self, window: Tensor, centre: int) -> Tensor:
+        """Clean `window[centre]`; (T,3,H,W) -> (3,H,W). At the edges of a scene the window is shorter."""
+
+    @property
+    def wants_motion(self) -> bool:
+        """Cuts must be known, so that no window reaches over one."""
+        return True
+
+    def open(self, info: StreamInfo, device: Device) -> Stage:
+        """See `Filter.open`."""
+        return WindowStage(self)
+
+
+class WindowStage(BaseStage):
+    """Runs a `WindowFilter`, keeping only the frames that its window needs."""
+
+    def __init__(self, filter: WindowFilter) -> None:
+        super().__init__()
+        self._filter = filter
+        self.latency = filter.ahead
+        self._frames: deque[Frame] = deque()
+        self._centre = 0
+
+    def accept(self, frames: Sequence[Frame]) -> list[Frame]:
+        """Take frames; give each whose look-ahead is complete."""
+        done = []
+        for frame in frames:
+            self._frames.append(frame)
+            if len(self._frames) - self._centre > self._filter.ahead:
+                done.append(self._restore())
+        return done
+
+    def drain(self) -> list[Frame]:
+        """Restore the last frames with shorter windows."""
+        return [self._restore() for _ in range(len(self._frames) - self._centre)]
+
+    def restart(self) -> None:
+        """Drop the window."""
+        self._frames.clear()
+        self._centre = 0
+
+    def _restore(self) -> Frame:
+        import torch
+
+        frame = self._frames[self._centre]
+        seen = list(self._frames)[: self._centre + 1 + self._filter.ahead]
+        image = self._filter.apply(torch.stack([f.image for f in seen]), self._centre)
+        self._centre += 1
+        while self._centre > self._filter.behind:
+            self._frames.popleft()
+            self._centre -= 1
+        return frame.with_image(image)
+
+
+@dataclass(frozen=True)
+class RecurrentFilter(Filter, Generic[S]):
+    """A filter that carries a state from frame to frame, and may look some frames ahead."""
+
+    @property
+    def ahead(self) -> int:
+        """How many frames it looks ahead, which is also the latency."""
+        return 0
+
+    @abstractmethod
+    def step(self, frame: Frame, state: S | None, ahead: Sequence[Frame]) -> tuple[Frame, S]:
+        """Clean one frame.
+
+        Args:
+            frame: the frame to restore; give `frame.with_image(...)`.
+            state: what the last call returned; None at a start, a cut or a reconnect.
+            ahead: up to `self.ahead` frames that follow in the same scene, fewer at its end.
+        """
+
+    @property
+    def wants_motion(self) -> bool:
+        """Cuts must be known, so that the state starts afresh."""
+        return True
+
+    def open(self, info: StreamInfo, device: Device) -> Stage:
+        """See `Filter.open`."""
+        return RecurrentStage(self)
+
+
+class RecurrentStage(BaseStage, Generic[S]):
+    """Runs a `RecurrentFilter`."""
+
+    def __init__(self, filter: RecurrentFilter[S]) -> None:
+        super().__init__()
+        self._filter = filter
+        self.latency = filter.ahead
+        self._pending: deque[Frame] = deque()
+        self._state: S | None = None
+
+    def accept(self, frames: Sequence[Frame]) -> list[Frame]:
+        """Take frames; give each whose look-ahead is complete."""
+        done = []
+        for frame in frames:
+            self._pending.append(frame)
+            if len(self._pending) > self._filter.ahead:
+                done.append(self._restore())
+        return done
+
+    def drain(self) -> list[Frame]:
+        """Restore the last frames with a shorter look-ahead."""
+        return [self._restore() for _ in range(len(self._pending))]
+
+    def restart(self) -> None:
+        """Drop the state."""
+        self._pending.clear()
+        self._state = None
+
+    def _restore(self) -> Frame:
+        frame = self._pending.popleft()
+        restored, self._state = self._filter.step(frame, self._state, tuple(self._pending))
+        return restored

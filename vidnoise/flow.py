@@ -1,0 +1,208 @@
+"""Optical flow between frames, shared by the filters of a chain, and warping along it.
+
+Flow fields are (2,H,W) float32 in pixels, x first: the point (x, y) of one frame lies at (x + flow[0], y + flow[1]) in
+the other. The method is dense inverse search (Kroeger, Timofte, Dai, Van Gool, "Fast Optical Flow using Dense Inverse
+Search", ECCV 2016) as in OpenCV. It runs on the CPU, on small gray copies of the frames. Of frames on a GPU nothing
+crosses but these copies, a quarter of the samples of one plane or less; the small flow goes back and is enlarged there.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from vidnoise.frame import Frame
+
+    Thumbnail = NDArray[np.uint8]
+
+THUMBNAIL_PIXELS = 360 * 640
+"""Frames are halved, and then shrunk by more until about this size, before their flow is searched."""
+SMALLEST_SIDE = 32
+"""Thumbnails are padded to this side, since the search needs a few patches in each direction."""
+KEPT = 16
+"""Thumbnails and flow fields that are remembered: more than any look-ahead uses at once."""
+
+V = TypeVar("V")
+
+
+def warp(image: Tensor, flow: Tensor, *, cubic: bool = False) -> Tensor:
+    """Sample an image along a flow: the value at p is that of `image` at p + flow(p).
+
+    Bilinear, or bicubic (a = -0.75), which keeps detail through repeated warping. Points outside take the border's value.
+
+    Args:
+        image: (C,H,W) float32.
+        flow: (2,H,W) float32 in pixels, on the same device.
+        cubic: bicubic in place of bilinear.
+
+    Returns:
+        (C,H,W). The CPU (OpenCV's remap) and CUDA (grid_sample) agree to 1e-3 of the image's range.
+    """
+    return _warp_on_gpu(image, flow, cubic) if image.is_cuda else _warp_on_cpu(image, flow, cubic)
+
+
+def occlusion(forward: Tensor, backward: Tensor) -> Tensor:
+    """Where the flow from a to b finds no counterpart: its end flows back to elsewhere.
+
+    A point is occluded where the two flows differ by more than a hundredth of their squared length plus half a pixel
+    (Sundaram, Brox, Keutzer, "Dense Point Trajectories by GPU-accelerated Large Displacement Optical Flow", ECCV 2010).
+
+    Args:
+        forward: (2,H,W), from a to b.
+        backward: (2,H,W), from b to a.
+
+    Returns:
+        (1,H,W) bool, on the grid of a.
+    """
+    back = warp(backward, forward)
+    gap = (forward + back).square().sum(0, keepdim=True)
+    length = (forward.square() + back.square()).sum(0, keepdim=True)
+    return gap > 0.01 * length + 0.5
+
+
+class SharedFlow:
+    """The optical flow of one stream: each ordered pair of frames is searched once, whichever filters ask for it.
+
+    Frames are known by their pts, and by themselves where they have none. Filters may call it from several threads.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._thumbnails: OrderedDict[Hashable, tuple[Frame, Thumbnail]] = OrderedDict()
+        self._fields: OrderedDict[Hashable, tuple[Frame, Frame, Tensor]] = OrderedDict()
+        self._search: Any = None
+
+    def guide(self, frame: Frame, picture: Tensor) -> None:
+        """Search with a cleaner picture (3,H,W) of this frame from now on: noise misleads the search."""
+        with self._lock:
+            self._keep(self._thumbnails, _key(frame), (frame, thumbnail(picture)))
+
+    def clear(self) -> None:
+        """Forget all frames: what follows, a new scene or a stream started again, may use their timestamps anew."""
+        with self._lock:
+            self._thumbnails.clear()
+            self._fields.clear()
+
+    def between(self, a: Frame, b: Frame) -> Tensor:
+        """The flow (2,H,W) from a to b, on a's device: `warp(b.image, flow)` looks like `a.image`.
+
+        Both frames must have one size.
+        """
+        with self._lock:
+            pair = _key(a), _key(b)
+            if pair not in self._fields:
+                self._keep(self._fields, pair, (a, b, self._compute(a, b)))
+            return self._fields[pair][2].to(a.device)
+
+    def occluded(self, a: Frame, b: Frame) -> Tensor:
+        """(1,H,W) bool: the points of a that are not seen in b; see `occlusion`."""
+        return occlusion(self.between(a, b), self.between(b, a))
+
+    def _compute(self, a: Frame, b: Frame) -> Tensor:
+        import torch
+
+        if self._search is None:
+            self._search = _searcher()
+        found = self._search.calc(self._thumbnail(a), self._thumbnail(b), None)
+        small = torch.from_numpy(found).to(a.device).permute(2, 0, 1)
+        return _enlarge(small, a.height, a.width)
+
+    def _thumbnail(self, frame: Frame) -> Thumbnail:
+        key = _key(frame)
+        if key not in self._thumbnails:
+            self._keep(self._thumbnails, key, (frame, thumbnail(frame.image)))
+        return self._thumbnails[key][1]
+
+    @staticmethod
+    def _keep(store: OrderedDict[Hashable, V], key: Hashable, value: V) -> None:
+        store.pop(key, None)
+        store[key] = value
+        while len(store) > KEPT:
+            store.popitem(last=False)
+
+
+def thumbnail(picture: Tensor) -> Thumbnail:
+    """The small gray 8-bit copy (h,w) on which flow is searched, from a picture (3,H,W), nominally 0..1."""
+    import torch.nn.functional as F
+
+    _, height, width = picture.shape
+    k = shrinking(height, width)
+    gray = picture.mean(0)[None, None]
+    gray = F.pad(gray, (0, -width % k, 0, -height % k), mode="replicate")
+    gray = F.avg_pool2d(gray, k)
+    more = max(0, SMALLEST_SIDE - gray.shape[-1]), max(0, SMALLEST_SIDE - gray.shape[-2])
+    gray = F.pad(gray, (0, more[0], 0, more[1]), mode="replicate")
+    small: Thumbnail = gray[0, 0].mul(255).round().clamp(0, 255).byte().cpu().numpy()
+    return small
+
+
+def shrinking(height: int, width: int) -> int:
+    """By how much a frame of this size is shrunk in each direction before the search; 2 or more."""
+    return max(2, round(math.sqrt(height * width / THUMBNAIL_PIXELS)))
+
+
+def _searcher() -> Any:
+    import cv2
+
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+    search.setFinestScale(0)
+    return search
+
+
+def _enlarge(small: Tensor, height: int, width: int) -> Tensor:
+    """A thumbnail's flow (2,h,w) for the whole frame (2,H,W), vectors scaled along."""
+    import torch.nn.functional as F
+
+    k = shrinking(height, width)
+    small = small[:, : -(-height // k), : -(-width // k)]
+    flow = F.interpolate(small[None], scale_factor=float(k), mode="bilinear", align_corners=False)
+    return flow[0, :, :height, :width] * k
+
+
+def _key(frame: Frame) -> Hashable:
+    return ("pts", frame.pts) if frame.pts is not None else ("frame", id(frame))
+
+
+def _points(flow: Tensor) -> tuple[Tensor, Tensor]:
+    import torch
+
+    _, height, width = flow.shape
+    xs = torch.arange(width, device=flow.device, dtype=torch.float32)
+    ys = torch.arange(height, device=flow.device, dtype=torch.float32)[:, None]
+    return flow[0] + xs, flow[1] + ys
+
+
+def _warp_on_cpu(image: Tensor, flow: Tensor, cubic: bool) -> Tensor:
+    import cv2
+    import numpy as np
+    import torch
+
+    xs, ys = (points.numpy() for points in _points(flow))
+    how = cv2.INTER_CUBIC if cubic else cv2.INTER_LINEAR
+    done: list[Any] = []
+    for start in range(0, len(image), 4):
+        mixed = cv2.merge([plane.numpy() for plane in image[start : start + 4]])
+        moved = cv2.remap(mixed, xs, ys, how, borderMode=cv2.BORDER_REPLICATE)
+        done += cv2.split(moved)
+    return torch.from_numpy(np.stack(done))
+
+
+def _warp_on_gpu(image: Tensor, flow: Tensor, cubic: bool) -> Tensor:
+    import torch
+    import torch.nn.functional as F
+
+    _, height, width = image.shape
+    xs, ys = _points(flow)
+    grid = torch.stack(((2 * xs + 1) / width - 1, (2 * ys + 1) / height - 1), -1)
+    how = "bicubic" if cubic else "bilinear"
+    moved = F.grid_sample(image[None], grid[None], mode=how, padding_mode="border", align_corners=False)
+    return moved[0]

@@ -1,0 +1,273 @@
+"""Streams that are copied as they are: audio, subtitles, data, attachments, covers, further videos."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from vidnoise.io.decode import Losses
+from vidnoise.io.facts import is_timecode
+
+if TYPE_CHECKING:
+    import av
+    from av.container import Container, InputContainer, OutputContainer
+    from av.stream import Stream
+
+QUICKTIME = {"mp4", "mov", "ipod", "3gp", "3g2", "ismv", "psp", "f4v"}
+"""Muxers that write edit lists: times before zero are kept, and hidden."""
+
+COVERS = {"mp4", "ipod", "matroska"}
+"""Muxers that keep a cover picture as one."""
+
+OTHERS = {"matroska": ".mkv", "mov": ".mov", "mp4": ".mp4", "mpegts": ".ts", "nut": ".nut"}
+"""Containers that are tried, in this order, for a stream that the output cannot hold."""
+
+IN_TRANSPORT_STREAMS = {
+    "h264", "hevc", "vvc", "mpeg1video", "mpeg2video", "mpeg4", "cavs", "dirac", "jpeg2000", "aac",
+    "aac_latm", "ac3", "eac3", "mp1", "mp2", "mp3", "opus", "dts", "truehd", "s302m", "pcm_bluray",
+    "dvb_subtitle", "dvb_teletext", "hdmv_pgs_subtitle", "klv", "timed_id3", "scte_35", "smpte_2038",
+}  # fmt: skip
+"""Codecs that MPEG-TS has a number for. Its muxer takes all others too, but nobody can tell what they are."""
+
+MAC_LANGUAGES = {
+    "sqi": "alb", "hye": "arm", "eus": "baq", "mya": "bur", "zho": "chi", "cze": "ces", "nld": "dut", "fre": "fra",
+    "kat": "geo", "deu": "ger", "ell": "gre", "isl": "ice", "mkd": "mac", "msa": "may", "fas": "per", "rum": "ron",
+    "slo": "slk", "bod": "tib", "cym": "wel", "swe": "sve",
+}  # fmt: skip
+"""Languages with two codes, of which FFmpeg's QuickTime muxer knows the second (and leaves out the first)."""
+
+PRIMING = Fraction(1, 10)
+"""Audio up to this many seconds before zero primes the decoder; more was cut away on purpose."""
+
+ATTACHED_PIC = 1 << 10
+
+
+def is_cover(stream: Stream) -> bool:
+    """Whether a video stream is a cover picture."""
+    return bool(int(getattr(stream, "disposition", 0)) & ATTACHED_PIC)
+
+
+def is_chapter_track(container: Any, stream: Any) -> bool:
+    """Whether a stream holds nothing but the chapter titles of a QuickTime file, one packet for each."""
+    if stream.type not in ("subtitle", "data") or "mov" not in container.format.name:
+        return False
+    entries = [entry.timestamp * stream.time_base for entry in stream.index_entries]
+    starts = [chapter["start"] * chapter["time_base"] for chapter in container.chapters()]
+    return bool(starts) and entries == starts
+
+
+def can_hold(format: str, stream: Stream, line: str = "") -> bool:
+    """Whether a container takes a copy of a stream: found by writing a header, as muxers check best themselves."""
+    import av
+
+    if is_cover(stream):
+        return format in COVERS
+    if stream.type == "attachment":
+        return format == "matroska"
+    if format == "mpegts" and _codec(stream) not in IN_TRANSPORT_STREAMS:
+        return False
+    if stream.type == "data" and (format == "avi" or "Data: none" in line or "Data: bin_data" in line):
+        return False
+    try:
+        scratch = av.open(io.BytesIO(), "w", format=format)
+        add_copy(scratch, stream)
+        scratch.start_encoding()
+        scratch.close()
+    except (ValueError, OSError, EOFError, av.error.FFmpegError):
+        return False
+    return True
+
+
+def add_copy(container: OutputContainer, stream: Stream) -> Any:
+    """Add a stream to `container` that takes the packets of `stream` as they are."""
+    from av.bitstream import BitStreamFilterContext
+
+    if stream.codec_context is None and stream.type not in ("data", "attachment"):
+        # No decoder, so PyAV has no template; the filter that does nothing copies the parameters all the
+        # same.
+        copy: Any = container.add_data_stream()
+        BitStreamFilterContext("null", in_stream=stream, out_stream=copy)
+        copy.time_base = stream.time_base
+    else:
+        copy = container.add_stream_from_template(stream, opaque=True)
+    copy.metadata.update(stream_metadata(stream, container.format.name, encoded=False))
+    copy.disposition = stream.disposition
+    if container.format.name == "mpegts" and stream.id >= 32:
+        copy.id = stream.id
+    return copy
+
+
+def _codec(stream: Any) -> str:
+    """The name of a stream's codec, whichever decoder it has."""
+    context = stream.codec_context
+    return str(context.codec.canonical_name if context is not None else getattr(stream, "name", None))
+
+
+def stream_metadata(stream: Stream, format: str, *, encoded: bool) -> dict[str, str]:
+    """A stream's metadata without what the muxer or the encoder makes anew, in the words of a muxer."""
+    stale = {"duration", "encoder"}
+    statistics = ("bps", "number_of_", "_statistics")
+    kept = {}
+    for key, value in stream.metadata.items():
+        name = key.lower()
+        if name in stale or (encoded and name.startswith(statistics)):
+            continue
+        if name == "language" and format == "mov":
+            value = MAC_LANGUAGES.get(value, value)
+        kept["timecode" if name == "timecode" else key] = value
+    return kept
+
+
+def describe(stream: Stream) -> str:
+    """A stream in the words of a warning: its type, number, codec and language."""
+    codec: Any = stream.codec_context
+    name = codec.name if codec is not None else getattr(stream, "name", None)
+    details = ", ".join(word for word in (name, stream.metadata.get("language")) if word)
+    kind = "cover picture" if is_cover(stream) else f"{stream.type} stream"
+    return f"{kind} {stream.index}" + (f" ({details})" if details else "")
+
+
+def warning(container: str, format: str, stream: Stream, line: str) -> str:
+    """What is lost, and which container would keep it."""
+    better = next(
+        (ext for name, ext in OTHERS.items() if name != format and can_hold(name, stream, line)), None
+    )
+    advice = f"{better} can" if better else "no other container here can either"
+    return f"{container} cannot hold {describe(stream)}, so it is left out; {advice}"
+
+
+def knows_delay(source: str, stream: Stream, target: str) -> bool:
+    """Whether Matroska's header will say how much of a stream's audio primes the decoder.
+
+    PyAV copies the number where the input has it: Matroska for all codecs, others for Opus.
+    """
+    opus = stream.codec_context is not None and "opus" in stream.codec_context.name
+    return target in ("matroska", "webm") and ("matroska" in source or opus)
+
+
+@dataclass
+class Copy:
+    """One copied stream: checks and mends the times of its packets, which muxers take only in order.
+
+    `container` is the output's format, `losses` counts what cannot be mended, `delays` is what `knows_delay`
+    says, `offset` in seconds is added to all times.
+    """
+
+    stream: Stream
+    container: str
+    losses: Losses
+    delays: bool = False
+    offset: Fraction = Fraction(0)
+    last: int | None = None
+
+    def fit(self, packet: av.Packet[Any]) -> bool:
+        """Make a packet ready for the muxer; False where it must be left out."""
+        base = packet.time_base
+        if is_cover(self.stream):
+            packet.pts = packet.dts = 0
+        if packet.dts is None:
+            packet.dts = packet.pts
+        if packet.dts is None or (packet.pts is not None and self._hidden(packet, packet.pts * base)):
+            return False
+        shift = round(self.offset / base)
+        packet.dts += shift
+        packet.pts = packet.dts if packet.pts is None else packet.pts + shift
+        if self.last is not None and packet.dts <= self.last:
+            if packet.pts <= self.last:
+                self.losses.copied += 1
+                return False
+            packet.dts = self.last + 1
+        self.last = packet.dts
+        packet.stream = self.stream
+        return True
+
+    def _hidden(self, packet: av.Packet[Any], time: Fraction) -> bool:
+        """Whether a packet is left out on purpose: an edit list has cut it away, or it lies before zero.
+
+        What primes the audio decoder stays where the muxer hides it again, with an edit list or with the
+        delay in Matroska's header. Others would shift the whole file to make room for it.
+        """
+        if self.container in QUICKTIME:
+            return packet.is_discard and not (self.stream.type == "audio" and -PRIMING <= time < 0)
+        return packet.is_discard or (
+            self.stream.type == "audio" and time + self.offset < 0 and not self.delays
+        )
+
+
+def plan(
+    container: InputContainer, video: int, format: str, lines: dict[int, str], wants: Callable[[Stream], bool]
+) -> tuple[list[Stream], list[Stream]]:
+    """Which streams are copied, and which cannot be; those that the muxer makes anew are in neither."""
+    held: list[Stream] = []
+    lost: list[Stream] = []
+    for stream in container.streams:
+        line = lines.get(stream.index, "")
+        if (
+            stream.index == video
+            or not wants(stream)
+            or is_timecode(line)
+            or is_chapter_track(container, stream)
+        ):
+            continue
+        (held if can_hold(format, stream, line) else lost).append(stream)
+    return held, lost
+
+
+ITUNES = frozenset(
+    (
+        "title",
+        "artist",
+        "album_artist",
+        "composer",
+        "album",
+        "date",
+        "comment",
+        "genre",
+        "copyright",
+        "grouping",
+        "lyrics",
+        "description",
+        "synopsis",
+        "show",
+        "episode_id",
+        "network",
+        "keywords",
+        "episode_sort",
+        "season_number",
+        "media_type",
+        "hd_video",
+        "gapless_playback",
+        "compilation",
+        "track",
+        "disc",
+        "sort_name",
+        "sort_artist",
+        "sort_album",
+        "sort_album_artist",
+        "sort_composer",
+        "sort_show",
+        "encoder",
+        "creation_time",
+        "location",
+        "timecode",
+        "author",
+        "performer",
+        "year",
+        "rating",
+    )
+)
+"""Metadata that QuickTime and MP4 files have a place of their own for."""
+
+
+def container_metadata(container: Container) -> dict[str, str]:
+    """A container's metadata without what the muxer makes anew."""
+    stale = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration", "timecode"}
+    return {key: value for key, value in container.metadata.items() if key.lower() not in stale}
+
+
+def beyond_itunes(entries: dict[str, str]) -> list[str]:
+    """The keys for which MP4 has no place of its own."""
+    return [key for key in entries if key.lower().partition("-")[0] not in ITUNES]

@@ -1,0 +1,160 @@
+"""Packets to pictures, surviving whatever a codec makes of damaged data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import av
+
+
+DELAY = 64
+"""Pictures that a decoder may hold back: reordering and frame threads together."""
+
+
+@dataclass
+class Losses:
+    """What damage has cost so far; true where anything was lost.
+
+    `packets`: video packets that no picture could be made of. `frames`: pictures that the decoder had to
+    patch. `copied`: packets of copied streams (audio, subtitles) left out because their times were broken.
+    `truncated`: whether the file ended in the middle.
+    """
+
+    packets: int = 0
+    frames: int = 0
+    copied: int = 0
+    truncated: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.packets or self.frames or self.copied or self.truncated)
+
+    def __str__(self) -> str:
+        """A sentence for the summary, empty where nothing was lost."""
+        parts = [
+            (self.packets, "damaged packet{} skipped"),
+            (self.frames, "damaged frame{} patched by the decoder"),
+            (self.copied, "packet{} of copied streams with broken times left out"),
+        ]
+        words = [f"{n} {text.format('s' if n > 1 else '')}" for n, text in parts if n]
+        words += ["the input ends too early"] if self.truncated else []
+        return ", ".join(words)
+
+
+class Decoder:
+    """A video decoder that counts errors where others raise them.
+
+    Attributes:
+        gap: True when the next picture follows on damage; whoever reads it clears it.
+        suspect: pictures that may still come out before the one that follows on the damage, since decoders
+        hold some
+            back.
+    """
+
+    def __init__(self, context: av.VideoCodecContext, losses: Losses) -> None:
+        self._context = context
+        self._losses = losses
+        self.gap = False
+        self.suspect = 0
+
+    def decode(self, packet: av.Packet[Any] | None) -> list[av.VideoFrame]:
+        """The pictures that became ready; None drains the decoder at the end."""
+        import av
+
+        if packet is not None and packet.is_corrupt:
+            self.suspect = DELAY
+        try:
+            frames = self._context.decode(packet)
+        except EOFError:
+            return []
+        except (av.error.FFmpegError, ValueError):
+            self._losses.packets += 1
+            self.lost()
+            return []
+        damaged = sum(frame.is_corrupt for frame in frames)
+        self._losses.frames += damaged
+        if damaged:
+            self.lost()
+        return frames
+
+    def lost(self) -> None:
+        """Note that something of the stream was lost at this point."""
+        self.gap, self.suspect = True, DELAY
+
+
+def layout_of(frame: av.VideoFrame) -> str:
+    """FFmpeg's name of a frame's pixel format, also where it lies on a GPU."""
+    return frame.format.name if frame.sw_format is None else frame.sw_format.name
+
+
+def decoder_for(stream: Any, threads: int) -> Any:
+    """The decoder of a stream; for VP8 and VP9 with alpha, which FFmpeg's own decoders drop, that of libvpx."""
+    import av
+
+    context: Any = stream.codec_context
+    alpha = {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(context.codec.canonical_name)
+    if alpha and {k.lower(): v for k, v in stream.metadata.items()}.get("alpha_mode") == "1":
+        context = av.CodecContext.create(alpha, "r")
+    context.thread_count = threads
+    context.thread_type = "AUTO"
+    return context
+
+
+class Conformer:
+    """Brings pictures whose size, format or colour has changed in mid-stream to those of the first one.
+
+    One file holds one size and one colour. `changed` is True when the last picture differed from the one
+    before.
+    """
+
+    def __init__(self, warnings: list[str]) -> None:
+        self._warnings = warnings
+        self._first: tuple[Any, ...] | None = None
+        self._last: tuple[Any, ...] | None = None
+        self.changed = False
+
+    def __call__(self, frame: av.VideoFrame) -> av.VideoFrame:
+        """The picture, converted if need be."""
+        shape = (frame.width, frame.height, layout_of(frame), *_codes(frame))
+        self.changed = self._last is not None and shape != self._last
+        self._last = shape
+        if self._first is None:
+            self._first = shape
+        if shape == self._first:
+            return frame
+        if self.changed:
+            self._warn(frame, shape)
+        width, height, name, matrix, span = self._first
+        out = frame.reformat(
+            width,
+            height,
+            name,
+            src_colorspace=shape[3],
+            dst_colorspace=matrix,
+            src_color_range=shape[4],
+            dst_color_range=span,
+            interpolation="BICUBIC",
+        )
+        out.pts, out.time_base, out.duration = frame.pts, frame.time_base, frame.duration
+        return out
+
+    def _warn(self, frame: av.VideoFrame, shape: tuple[Any, ...]) -> None:
+        assert self._first is not None
+        time = float(frame.pts * frame.time_base) if frame.pts is not None and frame.time_base else 0.0
+        old, new = (f"{s[0]}x{s[1]} {s[2].replace('yuvj', 'yuv')}" for s in (self._first, shape))
+        what = f"from {old} to {new}" if old != new else "its colour matrix or range"
+        self._warnings.append(
+            f"the video changes {what} at {time:.2f} s; one file holds one kind, so this part is converted to the first"
+        )
+
+
+def _codes(frame: av.VideoFrame) -> tuple[int, int]:
+    """Matrix and range in the numbers that swscale takes, what is not said filled in by custom."""
+    from vidnoise.colour import Colour
+
+    family = "rgb" if frame.format.is_rgb else "yuv"
+    full = 2 if frame.format.name.startswith("yuvj") else 0
+    colour = Colour(matrix=int(frame.colorspace), range=int(frame.color_range) or full)
+    resolved = colour.resolved(frame.height, family)
+    return (5 if resolved.matrix == 6 else resolved.matrix), resolved.range

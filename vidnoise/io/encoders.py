@@ -1,0 +1,406 @@
+"""Which encoder writes the output, in which pixel format, at which quality, and why."""
+
+from __future__ import annotations
+
+import difflib
+import io
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from vidnoise.errors import OutputError, UsageError
+from vidnoise.io.facts import Mastering
+
+QSCALE = "qscale"
+"""Not an option's name: the quantiser is held at one value with qmin and qmax."""
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """How one encoder is driven.
+
+    `crf` names the option that takes the quality (lower is better) and `quality` its visually lossless value;
+    `preset` names the speed option and `speed` its value. `fixed` are options that belong to the encoder.
+    """
+
+    name: str
+    crf: str = ""
+    quality: float = 0
+    preset: str = ""
+    speed: str = ""
+    fixed: Mapping[str, str] = field(default_factory=dict)
+
+
+def _known() -> Iterable[Encoder]:
+    yield Encoder("libx264", "crf", 17, "preset", "medium")
+    yield Encoder("libx264rgb", "crf", 17, "preset", "medium")
+    yield Encoder("libx265", "crf", 19, "preset", "fast", {"x265-params": "log-level=error"})
+    yield Encoder("libsvtav1", "crf", 20, "preset", "8")
+    vpx = {"deadline": "good", "row-mt": "1"}
+    yield Encoder("libvpx-vp9", "crf", 18, "cpu-used", "4", {"b": "0", **vpx})
+    yield Encoder("libvpx", "crf", 6, "cpu-used", "4", {"b": "50M", "deadline": "good"})
+    for name, quality in (("h264_nvenc", 19), ("hevc_nvenc", 20), ("av1_nvenc", 24)):
+        yield Encoder(name, "cq", quality, "preset", "p5", {"rc": "vbr", "b": "0"})
+    for name in ("h264_qsv", "hevc_qsv", "av1_qsv", "vp9_qsv"):
+        yield Encoder(name, "global_quality", 19, "preset", "medium")
+    for name in ("mpeg4", "mpeg2video", "mpeg1video", "msmpeg4", "msmpeg4v2", "wmv1", "wmv2", "flv"):
+        yield Encoder(name, QSCALE, 2, fixed={"b": "200M"})
+    yield Encoder("h263p", QSCALE, 2, fixed={"b": "200M"})
+    yield Encoder("mjpeg", QSCALE, 2)
+    yield Encoder("dnxhd", fixed={"profile": "dnxhr_hqx"})
+    yield Encoder("ffv1", fixed={"level": "3", "slicecrc": "1"})
+
+
+KNOWN = {encoder.name: encoder for encoder in _known()}
+
+BY_CODEC = {
+    "h264": ("libx264", "libx264rgb"),
+    "hevc": ("libx265",),
+    "av1": ("libsvtav1",),
+    "vp9": ("libvpx-vp9",),
+    "vp8": ("libvpx",),
+    "prores": ("prores_ks",),
+}
+"""The encoders of a codec, best first, where they are not the one of the codec's own name."""
+
+FALLBACK = (
+    "libx264",
+    "libx264rgb",
+    "libx265",
+    "libsvtav1",
+    "libvpx-vp9",
+    "ffv1",
+    "prores_ks",
+    "utvideo",
+    "png",
+    "mpeg4",
+    "mpeg2video",
+    "libvpx",
+    "mjpeg",
+)
+"""What is tried, in this order, where the input's own codec cannot be written."""
+
+NVENC = {"h264": "h264_nvenc", "hevc": "hevc_nvenc", "av1": "av1_nvenc"}
+
+
+HDR = {
+    "libx264": ("x264-params", "mastering-display", "cll"),
+    "libx265": ("x265-params", "master-display", "max-cll"),
+    "libsvtav1": ("svtav1-params", "mastering-display", "content-light"),
+}
+"""The option of an encoder, and the names in it of mastering display and content light."""
+
+REFUSED = {("libx265", "yuva420p"), ("libx265", "yuva420p10le"), ("libvpx-vp9", "gbrap")}
+"""Formats that an encoder lists and does not take in the libraries that PyAV ships."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An encoder and the pixel format to give it; `loss` says in words what the format cannot hold."""
+
+    encoder: Encoder
+    codec: str
+    pix_fmt: str
+    why: str = ""
+    loss: str = ""
+
+
+@dataclass(frozen=True)
+class _Traits:
+    rgb: bool
+    gray: bool
+    alpha: bool
+    depth: int
+    chroma: tuple[int, int]
+
+
+def choose(
+    codec: str,
+    pix_fmt: str,
+    holds: Callable[[str], bool],
+    *,
+    asked: str | None = None,
+    asked_format: str | None = None,
+    gpu: bool = False,
+) -> Sequence[Choice]:
+    """The encoders to try, best first.
+
+    Args:
+        codec: the input's codec, `h264` and so on.
+        pix_fmt: FFmpeg's name of the frames' pixel format.
+        holds: whether the output's container can hold what an encoder makes.
+        asked: a codec or an encoder by name; then there is no other codec to fall back to.
+        asked_format: a pixel format by name; encoders that do not take it are left out.
+        gpu: try NVENC first.
+
+    Raises:
+        UsageError: an unknown name.
+        OutputError: no encoder fits.
+    """
+    own = asked or codec
+    names = [name for name in _names(own, gpu) if _exists(name)]
+    if asked and not names:
+        raise UsageError(f"there is no encoder {asked!r} here{_did_you_mean(asked)}")
+    if asked:
+        # Hardware that is not there is replaced by an encoder of the same codec.
+        names += [name for name in BY_CODEC.get(canonical(names[0]), ()) if name not in names]
+    else:
+        names += [name for name in FALLBACK if name not in names and _exists(name)]
+    fitting = [c for name in names if holds(name) for c in _formats(name, pix_fmt, asked_format)]
+    if not fitting:
+        raise _nothing_fits(own, asked, asked_format)
+    ranked = sorted(fitting, key=lambda c: _rank(c, own, pix_fmt))
+    return [_explain(choice, codec, asked, pix_fmt) for choice in ranked]
+
+
+def canonical(name: str) -> str:
+    """The codec that an encoder makes: `libx264` gives `h264`."""
+    from av.codec import Codec
+
+    return str(Codec(name, "w").canonical_name)
+
+
+SOUND = {
+    "mp4": {"h264", "hevc", "av1", "vp9", "mpeg4"},
+    "mov": {"h264", "hevc", "prores", "mpeg4", "mjpeg", "png", "qtrle"},
+    "matroska": {"h264", "hevc", "av1", "vp9", "vp8", "mpeg4", "mpeg2video", "ffv1", "prores", "mjpeg"},
+    "webm": {"av1", "vp9", "vp8"},
+    "mpegts": {"h264", "hevc", "mpeg2video", "mpeg1video", "mpeg4"},
+    "avi": {"h264", "mpeg4", "mjpeg", "msmpeg4v2", "msmpeg4v3"},
+}
+"""Codecs by container that need no trial."""
+
+
+@lru_cache
+def accepts(container: str, name: str) -> bool:
+    """Whether a muxer takes what an encoder makes, as far as it says."""
+    import av
+
+    try:
+        av.open(io.BytesIO(), "w", format=container).add_stream(name, rate=25)
+    except ValueError:
+        return False
+    return True
+
+
+@lru_cache
+def readable(container: str, name: str, pix_fmt: str) -> bool:
+    """Whether what an encoder writes into a container can be read back as what it was.
+
+    Some muxers take anything and lose what it is: rare codecs in MPEG-TS, raw video of rare formats in AVI.
+    """
+    import av
+
+    if canonical(name) in SOUND.get(container, ()):
+        return True
+    file = io.BytesIO()
+    try:
+        with av.open(file, "w", format=container) as out:
+            stream: Any = out.add_stream(name, rate=25, width=256, height=128)
+            stream.pix_fmt = pix_fmt
+            stream.codec_context.color_range = 2 if name == "mjpeg" else 0
+            stream.options = dict(KNOWN[name].fixed) if name in KNOWN else {}
+            frame = av.VideoFrame(256, 128, pix_fmt)
+            for plane in frame.planes:  # encoders may abort on samples that are larger than the format allows
+                plane.update(bytes(plane.buffer_size))
+            for picture in (frame, None):
+                out.mux(stream.encode(picture))
+        file.seek(0)
+        with av.open(file) as back:
+            codec = back.streams.video[0].codec_context
+            made = codec.codec.canonical_name, codec.pix_fmt
+    except (ValueError, IndexError, OSError, av.error.FFmpegError):
+        return False
+    return made == (canonical(name), pix_fmt) or (made[0] == canonical(name) != "rawvideo")
+
+
+def options_of(
+    encoder: Encoder, crf: float | None, preset: str | None, extra: Mapping[str, str]
+) -> dict[str, str]:
+    """The encoder's options for a quality and a speed; `extra` goes on top.
+
+    Raises:
+        UsageError: the encoder has no such scale, or does not know an option of `extra`.
+    """
+    known = _option_names(encoder.name)
+    if unknown := [name for name in extra if name not in known]:
+        close = difflib.get_close_matches(unknown[0], sorted(known), 1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise UsageError(f"the encoder {encoder.name} has no option {unknown[0]!r}{hint}")
+    quality_name = encoder.crf or ("crf" if "crf" in known else "")
+    speed_name = encoder.preset or ("preset" if "preset" in known else "")
+    chosen = dict(encoder.fixed)
+    if crf is not None and not quality_name:
+        raise UsageError(f"--crf does not apply to {encoder.name}; its own options go through --encoder-opt")
+    if preset is not None and not speed_name:
+        raise UsageError(
+            f"--preset does not apply to {encoder.name}; its own options go through --encoder-opt"
+        )
+    quality = encoder.quality if crf is None else crf
+    if quality_name == QSCALE:
+        chosen |= {"qmin": f"{quality:g}", "qmax": f"{quality:g}"}
+    elif encoder.crf or crf is not None:
+        chosen[quality_name] = f"{quality:g}"
+    if encoder.preset or preset is not None:
+        chosen[speed_name] = preset or encoder.speed
+    return merge(chosen, extra)
+
+
+def merge(options: Mapping[str, str], extra: Mapping[str, str]) -> dict[str, str]:
+    """Options with others on top; lists such as `x265-params` are joined."""
+    merged = dict(options)
+    for name, value in extra.items():
+        joined = name.endswith("-params") and name in merged
+        merged[name] = f"{merged[name]}:{value}" if joined else value
+    return merged
+
+
+def hdr_options(name: str, mastering: Mastering | None, light: tuple[int, int] | None) -> dict[str, str]:
+    """The options that make an encoder write HDR data; none where there is no data, or it cannot."""
+    if name not in HDR or not (mastering or light):
+        return {}
+    option, display, level = HDR[name]
+    words = []
+    if mastering:
+        text = mastering.decimals() if name == "libsvtav1" else mastering.integers()
+        words.append(f"{display}={text}")
+    if light:
+        words.append(f"{level}={light[0]},{light[1]}")
+    return {option: ":".join(words)}
+
+
+def has_option(name: str, option: str) -> bool:
+    """Whether an encoder has an option of its own."""
+    return option in _option_names(name)
+
+
+def quiet() -> None:
+    """Keep SVT-AV1 from writing its banner to the terminal; an explicit SVT_LOG is left as it is."""
+    os.environ.setdefault("SVT_LOG", "1")
+
+
+def _names(own: str, gpu: bool) -> list[str]:
+    first = [NVENC[own]] if gpu and own in NVENC else []
+    return first + list(BY_CODEC.get(own, (own,)))
+
+
+@lru_cache
+def _exists(name: str) -> bool:
+    """Whether `name` is an encoder; a codec's name finds its encoder only where both are called the same."""
+    import av
+
+    try:
+        codec = av.codec.Codec(name, "w")
+    except ValueError:
+        return False
+    return codec.type == "video" and codec.name == name
+
+
+@lru_cache
+def _option_names(name: str) -> frozenset[str]:
+    import av
+
+    options = av.CodecContext.create(name, "w").supported_options
+    return frozenset(option.name for option in (*options.generic, *options.private))
+
+
+def _did_you_mean(asked: str) -> str:
+    import av
+
+    names = sorted({*av.codec.codecs_available, *BY_CODEC})
+    close = [name for name in difflib.get_close_matches(asked, names, 5) if name in BY_CODEC or _exists(name)]
+    return f"; did you mean {close[0]!r}?" if close else "; `--codec h264` and `--codec hevc` always work"
+
+
+def _formats(name: str, source: str, asked: str | None) -> list[Choice]:
+    """The encoder with the format that keeps most of the source, or the one that was asked for."""
+    import av
+
+    codec: Any = av.codec.Codec(name, "w")
+    formats = [f.name for f in codec.video_formats or ()] or [asked or source]
+    if asked is not None:
+        formats = [asked] if asked in formats else []
+    usable = [f for f in formats if _traits(f) is not None and (name, f) not in REFUSED]
+    if not usable:
+        return []
+    best = min(usable, key=lambda f: _cost(source, f))
+    return [Choice(KNOWN.get(name, Encoder(name)), codec.canonical_name, best)]
+
+
+@lru_cache
+def _traits(name: str) -> _Traits | None:
+    """What a pixel format can hold; None for those of hardware and palettes."""
+    import av
+
+    form: Any = av.VideoFormat(name, 64, 64)
+    parts = form.components
+    if not parts or form.has_palette or form.is_bit_stream or form.is_bayer:
+        return None
+    colours = [part for part in parts if not part.is_alpha]
+    chroma = (64 // colours[1].width, 64 // colours[1].height) if len(colours) == 3 else (1, 1)
+    gray = len(colours) == 1
+    return _Traits(form.is_rgb and not gray, gray, len(colours) < len(parts), colours[0].bits, chroma)
+
+
+def _losses(source: str, target: str) -> list[tuple[int, str]]:
+    """What `target` cannot hold of `source`: how much it matters, and words."""
+    a, b = _traits(source), _traits(target)
+    if a is None or b is None:
+        return []
+    found = []
+    if b.gray and not a.gray:
+        found.append((16, "colour is lost"))
+    if a.alpha and not b.alpha:
+        found.append((8, "alpha is lost"))
+    if not a.gray and (b.chroma[0] > a.chroma[0] or b.chroma[1] > a.chroma[1]):
+        found.append((4, "colour is stored at a lower resolution"))
+    if not a.gray and a.rgb != b.rgb:
+        found.append((2, "RGB is stored as YUV" if a.rgb else "YUV is stored as RGB"))
+    if b.depth < a.depth:
+        found.append((1 if b.depth >= 10 else 3, f"{a.depth} bits a sample become {b.depth}"))
+    return found
+
+
+def _cost(source: str, target: str) -> tuple[int, int, bool, bool]:
+    """For sorting: what is lost, then what is wasted, then odd ways of storing the same."""
+    a, b = _traits(source), _traits(target)
+    assert b is not None
+    waste = 0
+    if a is not None:
+        extra_chroma = a.chroma[0] * a.chroma[1] // max(1, b.chroma[0] * b.chroma[1]) - 1
+        waste = 8 * (b.alpha and not a.alpha) + (b.depth - a.depth) + 4 * max(0, extra_chroma)
+        waste += 2 * (a.gray and not b.gray)
+    severity = sum(weight for weight, _ in _losses(source, target))
+    return severity, waste, target.startswith("yuvj"), target != source
+
+
+def _rank(choice: Choice, own: str, source: str) -> tuple[int, bool]:
+    """Own codec first unless it costs more than bits beyond the tenth; among the others the most faithful."""
+    severity = _cost(source, choice.pix_fmt)[0]
+    is_own = choice.codec == own or choice.encoder.name == own
+    return (0 if severity <= 1 and is_own else severity + (not is_own)), not is_own
+
+
+def _explain(choice: Choice, codec: str, asked: str | None, source: str) -> Choice:
+    name = choice.encoder.name
+    loss = ", ".join(words for _, words in _losses(source, choice.pix_fmt))
+    why = ""
+    if asked is None and choice.codec != codec:
+        why = f"{codec} cannot be written here with {source} in this container, so {name} is used"
+    elif asked in NVENC.values() and name != asked:
+        why = f"{asked} cannot be used here, so {name} on the CPU is"
+    return Choice(choice.encoder, choice.codec, choice.pix_fmt, why, loss)
+
+
+def _nothing_fits(own: str, asked: str | None, asked_format: str | None) -> OutputError | UsageError:
+    if asked and asked_format:
+        return UsageError(
+            f"{asked} in {asked_format} cannot be stored in this container; leave out --pix-fmt"
+        )
+    if asked:
+        return UsageError(f"this container cannot hold {asked}; .mkv and .mov hold most codecs")
+    if asked_format:
+        return UsageError(f"no encoder for this container takes the pixel format {asked_format!r}")
+    return OutputError(f"this container can hold no video that can be encoded here (the input is {own})")

@@ -1,0 +1,142 @@
+"""What a stream says beside its pictures: HDR, rotation, captions, chroma location, time codes.
+
+Side data is read in FFmpeg's own memory layout (libavutil/mastering_display_metadata.h, display.h): 32-bit
+integers in the machine's byte order.
+"""
+
+from __future__ import annotations
+
+import struct
+import threading
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from vidnoise.io.sidedata import side_data
+
+if TYPE_CHECKING:
+    import av
+
+LOCATIONS = ("unspecified", "left", "center", "topleft", "top", "bottomleft", "bottom")
+"""FFmpeg's names of chroma locations, by number."""
+
+_LOG = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Mastering:
+    """The display that the picture was graded on (SMPTE ST 2086).
+
+    `primaries` are (x, y) of red, green and blue, then of white, or None; `luminance` is (darkest, brightest)
+    in candela a square metre, or None.
+    """
+
+    primaries: tuple[tuple[Fraction, Fraction], ...] | None
+    luminance: tuple[Fraction, Fraction] | None
+
+    @staticmethod
+    def parse(data: bytes) -> Mastering:
+        """From AVMasteringDisplayMetadata."""
+        numbers = struct.unpack("22i", data[:88])
+        ratios = [
+            Fraction(n, d) if d else Fraction(0)
+            for n, d in zip(numbers[0:20:2], numbers[1:20:2], strict=True)
+        ]
+        pairs = tuple(zip(ratios[0:8:2], ratios[1:8:2], strict=True))
+        return Mastering(pairs if numbers[20] else None, (ratios[8], ratios[9]) if numbers[21] else None)
+
+    def integers(self) -> str:
+        """As x264 and x265 take it: chromaticities in 1/50000, luminance in 1/10000."""
+        return self._format(lambda x: str(round(x * 50000)), lambda x: str(round(x * 10000)))
+
+    def decimals(self) -> str:
+        """As SVT-AV1 takes it."""
+        return self._format(lambda x: f"{float(x):.5f}", lambda x: f"{float(x):.4f}")
+
+    def _format(self, chroma: Any, light: Any) -> str:
+        red, green, blue, white = self.primaries or ((Fraction(0),) * 2,) * 4
+        low, high = self.luminance or (Fraction(0), Fraction(0))
+        named = (("G", green), ("B", blue), ("R", red), ("WP", white))
+        words = "".join(f"{name}({chroma(x)},{chroma(y)})" for name, (x, y) in named)
+        return f"{words}L({light(high)},{light(low)})"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What was found in the first picture and the container's header.
+
+    `light` is (MaxCLL, MaxFALL) in candela a square metre (CTA-861.3). `matrix` are the nine numbers of the
+    display matrix. `others` are kinds of side data that no encoder here can write.
+    """
+
+    mastering: Mastering | None = None
+    light: tuple[int, int] | None = None
+    matrix: tuple[int, ...] | None = None
+    captions: bool = False
+    chroma_location: int = 0
+    others: tuple[str, ...] = ()
+
+
+LOST = {
+    "SPHERICAL": "the projection of 360-degree video",
+    "STEREO3D": "the arrangement of 3D views",
+    "DOVI_METADATA": "Dolby Vision metadata",
+    "DOVI_RPU_BUFFER": "Dolby Vision metadata",
+    "DYNAMIC_HDR_PLUS": "HDR10+ metadata",
+    "DYNAMIC_HDR_VIVID": "HDR Vivid metadata",
+    "AMBIENT_VIEWING_ENVIRONMENT": "the ambient viewing environment",
+}
+"""Side data that cannot be written, in words."""
+
+
+def facts_of(frame: av.VideoFrame | None, line: str) -> Facts:
+    """Read a first picture's side data, and the chroma location from its stream's line of `stream_lines`."""
+    data = {side.type.name: bytes(side) for side in side_data(frame)}
+    mastering, light, matrix = (
+        data.get(name) for name in ("MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL", "DISPLAYMATRIX")
+    )
+    return Facts(
+        mastering=Mastering.parse(mastering) if mastering else None,
+        light=struct.unpack("2I", light[:8]) if light else None,
+        matrix=struct.unpack("9i", matrix[:36]) if matrix else None,
+        captions="A53_CC" in data,
+        chroma_location=_location(line),
+        others=tuple(dict.fromkeys(LOST[name] for name in data if name in LOST)),
+    )
+
+
+def stream_lines(container: Any) -> dict[int, str]:
+    """FFmpeg's own description of each stream, by index.
+
+    The only place where PyAV lets chroma location and codec tags be seen; FFmpeg writes them at its verbose
+    level only, so logging is switched on for the moment.
+    """
+    import av
+
+    with _LOG:
+        level = av.logging.get_level()
+        av.logging.set_level(av.logging.VERBOSE)
+        av.logging.set_libav_level(av.logging.VERBOSE)
+        try:
+            text = container.dumps_format()
+        finally:
+            av.logging.set_libav_level(av.logging.INFO)
+            av.logging.set_level(level)
+    lines = [line.strip() for line in text.splitlines() if line.strip().startswith("Stream #0:")]
+    return {int(_digits(line.removeprefix("Stream #0:"))): line for line in lines}
+
+
+def is_timecode(line: str) -> bool:
+    """Whether a stream is a QuickTime time code track."""
+    return "(tmcd / " in line
+
+
+def _digits(text: str) -> str:
+    return text[: next((i for i, c in enumerate(text) if not c.isdigit()), len(text))]
+
+
+def _location(line: str) -> int:
+    """The pixel format is followed by brackets such as `(tv, bt709, progressive, topleft)`."""
+    words = line.replace("(", ",").replace(")", ",").split(",")
+    found = [LOCATIONS.index(word.strip()) for word in words if word.strip() in LOCATIONS[1:]]
+    return found[0] if found else 0

@@ -1,0 +1,159 @@
+"""The standard input and output as video: `ffmpeg ... -f nut - | vidnoise - -o - | ffmpeg -i - ...`.
+
+Two formats travel uncompressed. NUT holds every pixel format, exact timestamps, and the other streams as they
+are. Y4M is understood by more programs, but holds pictures only, at one frame rate, in some pixel formats.
+Neither holds colour tags beyond Y4M's range: a warning says so where the next program would guess wrongly.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vidnoise.errors import OutputError, UsageError
+
+if TYPE_CHECKING:
+    from vidnoise.frame import Frame, StreamInfo
+    from vidnoise.io.reader import Reader
+
+FORMATS = {"nut": "nut", "y4m": "yuv4mpegpipe"}
+"""What the standard output can be, and FFmpeg's names for it."""
+
+Y4M = frozenset(
+    ["gray", "yuv411p", "yuv420p", "yuv422p", "yuv444p", "yuva444p"]
+    + [f"gray{depth}le" for depth in (9, 10, 12, 16)]
+    + [f"yuv{chroma}p{depth}le" for chroma in (420, 422, 444) for depth in (9, 10, 12, 14, 16)]
+)
+"""Pixel formats of Y4M as FFmpeg writes it."""
+
+NOT_NUT = frozenset(["yuv440p10le", "yuv440p12le"])
+"""Pixel formats that NUT has no code for; FFmpeg writes a wrong one without a word."""
+
+
+class DownstreamError(OutputError):
+    """The program that read the standard output has ended: nobody is left to be told, leave with `STATUS`."""
+
+
+STATUS = 141
+"""The exit status of a program that wrote into a closed pipe, as shells report it (128 + SIGPIPE)."""
+
+
+def check_stdin() -> None:
+    """Refuse to wait for a person to type a video.
+
+    Raises:
+        UsageError: the standard input is a terminal.
+    """
+    if os.isatty(0):
+        raise UsageError("nothing is piped into the standard input; give a file, or pipe a video into -")
+
+
+def hint(url: str, format: str = "mov") -> str:
+    """What may mend an input that could not be read from a pipe; nothing for other inputs and formats."""
+    if not url.startswith("pipe:") or "mov" not in format:
+        return ""
+    return "; a pipe cannot be rewound: MP4 needs its index first (-movflags +faststart), or type - < FILE"
+
+
+def choose(format: str | None, pix_fmt: str, reader: Reader | None) -> str:
+    """Which of `FORMATS` to write: as asked, or Y4M where the input is and it can hold the pixels, or NUT.
+
+    Raises:
+        UsageError: the format is unknown or cannot hold `pix_fmt`; the message says what can.
+    """
+    if format is not None and format not in FORMATS:
+        raise UsageError(f"--format {format}: the standard output can be {' or '.join(FORMATS)}")
+    if format == "y4m" and pix_fmt not in Y4M:
+        raise UsageError(f"y4m cannot hold {pix_fmt}; type --format nut, or --pix-fmt {_nearest(pix_fmt)}")
+    from_y4m = reader is not None and reader.container.format.name == FORMATS["y4m"]
+    chosen = format or ("y4m" if from_y4m and pix_fmt in Y4M else "nut")
+    if chosen == "nut" and pix_fmt in NOT_NUT:
+        raise UsageError(f"nut cannot hold {pix_fmt}; type --pix-fmt {_nearest(pix_fmt)}")
+    return chosen
+
+
+def losses(format: str, info: StreamInfo) -> list[str]:
+    """What the chosen format does not carry of this input, in sentences."""
+    said = []
+    meant, guessed = info.colour, type(info.colour)().resolved(info.height, info.format.family)
+    known = meant.resolved(info.height, info.format.family)
+    if info.format.family == "yuv" and known.matrix != guessed.matrix:
+        said.append(
+            f"{format} does not say which colour matrix is used ({known.matrix}); tell the next program"
+        )
+    if info.format.family == "yuv" and known.range != guessed.range and format == "nut":
+        said.append("nut does not say that the colours use the full range; tell the next program")
+    return said
+
+
+class SteadyClock:
+    """Time as Y4M knows it: one tick a frame. `warn` is told once where the frames' own times differ."""
+
+    def __init__(self, rate: Fraction, warn: Callable[[str], None]) -> None:
+        self._rate, self._warn = rate, warn
+        self._count = 0
+        self._origin: Fraction | None = None
+        self._uneven = False
+
+    def tick(self, frame: Frame) -> int:
+        """The frame's number."""
+        number, self._count = self._count, self._count + 1
+        time = (frame.pts or 0) * frame.time_base * self._rate
+        if self._origin is None:
+            self._origin = time
+        if not self._uneven and abs(time - self._origin - number) > Fraction(1, 2):
+            self._uneven = True
+            self._warn("y4m has one frame rate: uneven timestamps are lost; --format nut keeps them")
+        return number
+
+
+class StdoutTarget:
+    """The standard output as a place for video, in the manner of `vidnoise.io.target.Target`.
+
+    While it is open the video has the real standard output to itself: whatever else prints there goes to the
+    standard error instead.
+
+    Raises:
+        UsageError: the standard output is a terminal.
+        OutputError: it is closed.
+    """
+
+    path = Path("the standard output")
+    codec = "rawvideo"
+
+    def __init__(self, format: str) -> None:
+        self.format = FORMATS[format]
+        self.options = {"strict": "-1"} if format == "y4m" else {}
+        # A closed standard output leaves its number to the next file opened: Python has noted it at start.
+        if sys.stdout is None:
+            raise OutputError("the standard output is closed; give a file, or pipe it into a program")
+        if os.isatty(1):
+            raise UsageError("a terminal cannot show video; pipe the output of -o - into a program or a file")
+        self._real: int | None = os.dup(1)
+        sys.stdout.flush()
+        os.dup2(2, 1)
+        self.temporary = f"pipe:{self._real}"
+
+    def commit(self) -> None:
+        """All is written: give the standard output back."""
+        self.discard()
+
+    def discard(self) -> None:
+        """Give the standard output back; what is written is written. Safe to call twice."""
+        if self._real is None:
+            return
+        with contextlib.suppress(OSError, ValueError):
+            sys.stdout.flush()
+        os.dup2(self._real, 1)
+        os.close(self._real)
+        self._real = None
+
+
+def _nearest(pix_fmt: str) -> str:
+    deep = next((depth for depth in (16, 14, 12, 10, 9) if str(depth) in pix_fmt.removeprefix("yuv4")), None)
+    return f"yuv444p{deep}le" if deep else "yuv444p"

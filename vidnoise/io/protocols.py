@@ -1,0 +1,133 @@
+"""Which inputs may be opened, and what each may open in turn; no secret of a URL in a message.
+
+FFmpeg opens whatever a playlist names, unless it is told otherwise. So every source gets the list of
+protocols that it and everything it refers to may use (FFmpeg's `protocol_whitelist`): a remote playlist reads
+no local file, a local one nothing from the network. Schemes that join, cut or wrap other sources (`concat:`,
+`subfile:`, `data:`) are refused by name, for they hide what is opened. Local paths are handed over as
+`file:PATH`, so that no name is taken for a scheme.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from vidnoise.errors import UsageError
+
+WEB = "http,https,httpproxy,tls,tcp,crypto"
+"""A web server, and what it serves in pieces (HLS, DASH), encrypted or not."""
+
+ALLOWED = {
+    "http": WEB,
+    "https": WEB,
+    "rtsp": "rtsp,rtsps,rtp,srtp,udp,tcp,tls,http,https",
+    "rtsps": "rtsps,rtp,srtp,udp,tcp,tls,https",
+    "rtp": "rtp,srtp,udp",
+    "udp": "udp",
+    "tcp": "tcp",
+    "tls": "tls,tcp",
+    "rtmp": "rtmp,tcp",
+    "rtmps": "rtmps,tls,tcp",
+}
+"""Schemes of network sources, and the protocols that a source of each may use."""
+
+LOCAL = "file,crypto"
+"""A local file, and the local files that it names."""
+
+REFUSED = {
+    "concat": "joins files unseen; give one file, or a playlist of your own (.ffconcat)",
+    "concatf": "joins files unseen; give one file, or a playlist of your own (.ffconcat)",
+    "subfile": "reads a part of another file; use --start and --duration",
+    "data": "holds its data in its name; save it as a file",
+    "pipe": "reads an open descriptor; type - to read the standard input",
+    "fd": "reads an open descriptor; type - to read the standard input",
+    "crypto": "wraps another source; decrypt it to a file",
+    "async": "wraps another source; give that source",
+    "cache": "wraps another source; give that source",
+}
+"""Schemes of FFmpeg that are refused even where no `//` follows, and what to do instead."""
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)([:,])(//)?")
+_URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]*://)(?P<rest>[^\s'\"<>]*)")
+_SECRET = re.compile(r"(?i)([?&;][^=&;\s]*(?:pass|pwd|token|secret|key|sig|auth|user)[^=&;\s]*=)[^&;#\s'\"]+")
+_PORT = re.compile(r"\[[^\]]*\](:\d*)?|[^:]*(:\d*)?")
+
+
+@dataclass(frozen=True)
+class Location:
+    """What to give to `av.open`: `av.open(url, format=format, options=options)`.
+
+    `kind` is "file" for local files, "stdin", "network", or "camera" for a local capture device; `seekable`
+    says whether one may jump in it. `name` is what to call it in messages: it holds no password.
+    """
+
+    url: str
+    kind: Literal["file", "stdin", "network", "camera"]
+    name: str
+    seekable: bool = False
+    format: str | None = None
+    options: dict[str, str] = field(default_factory=dict)
+
+
+def locate(source: str | Path) -> Location:
+    """Decide what a source is and what it may open.
+
+    A name under which a file exists is that file, whatever it looks like; a `Path` always is one.
+
+    Raises:
+        UsageError: the scheme is not allowed; the message says which are.
+    """
+    text = str(source)
+    if text == "-" and isinstance(source, str):
+        return _stdin()
+    if re.fullmatch(r"/dev/video\d+", text):
+        return Location(text, "camera", text, format="v4l2")
+    found = _SCHEME.match(text)
+    if found is None or isinstance(source, Path) or os.path.exists(text):
+        return _local(text)
+    scheme, joint, slashes = found[1].lower(), found[2], found[3]
+    if scheme == "file" and joint == ":":
+        path = text[len("file:") :]
+        return _local(path.removeprefix("//") if path.startswith("///") else path)
+    if scheme in ALLOWED and joint == ":" and slashes:
+        url = scheme + text[len(scheme) :]
+        return Location(url, "network", mask(text), options={"protocol_whitelist": ALLOWED[scheme]})
+    if scheme in REFUSED:
+        raise UsageError(f"{mask(text)}: {scheme}: is not allowed as an input, as it {REFUSED[scheme]}")
+    if slashes:
+        raise UsageError(
+            f"{mask(text)}: {scheme}:// is not an allowed protocol; files and these are: "
+            + ", ".join(ALLOWED)
+        )
+    return _local(text)
+
+
+def mask(text: str) -> str:
+    """The text with the user names, passwords and keys of all URLs in it replaced by `***`."""
+    return _URL.sub(lambda url: url["scheme"] + _SECRET.sub(r"\1***", _mask_user(url["rest"])), text)
+
+
+def _local(path: str) -> Location:
+    return Location(f"file:{path}", "file", path, seekable=True, options={"protocol_whitelist": LOCAL})
+
+
+def _stdin() -> Location:
+    """A pipe, or a file redirected into it (`< clip.mp4`), in which FFmpeg's fd protocol can jump."""
+    name = "the standard input"
+    if stat.S_ISREG(os.fstat(0).st_mode):
+        return Location("fd:", "stdin", name, seekable=True, options={"protocol_whitelist": "fd", "fd": "0"})
+    return Location("pipe:0", "stdin", name, options={"protocol_whitelist": "pipe"})
+
+
+def _mask_user(rest: str) -> str:
+    """`user:pass@host/path` without its user; also where a stray slash in the password makes the host odd."""
+    host = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    if "@" in host:
+        return "***@" + rest[host.rindex("@") + 1 :]
+    if "@" in rest and not _PORT.fullmatch(host):
+        return "***@" + rest[rest.rindex("@") + 1 :]
+    return rest

@@ -1,0 +1,522 @@
+"""Files in: pictures for the filters, packets of every other stream for the writer."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vidnoise.colour import Colour
+from vidnoise.errors import InputError, UsageError
+from vidnoise.frame import Frame, StreamInfo
+from vidnoise.io import pipes
+from vidnoise.io.carry import is_cover
+from vidnoise.io.continuity import Continuity
+from vidnoise.io.decode import Conformer, Decoder, Losses, decoder_for, layout_of
+from vidnoise.io.facts import facts_of, stream_lines
+from vidnoise.io.interlace import InterlaceGate
+from vidnoise.io.protocols import Location, locate, mask
+
+if TYPE_CHECKING:
+    import av
+    from av.container import InputContainer
+    from av.stream import Stream
+
+    from vidnoise.colour import Planes
+    from vidnoise.device import Device
+
+NOT_VIDEO = {"tty", "ansi", "bin", "adf", "idf", "xbin"}
+"""Demuxers that draw text as pictures: a text file would pass for a video."""
+
+PRIME_BYTES = 256 << 20
+"""How much of the input is searched for a first picture before it is given up."""
+
+FAILURES = 100
+"""Errors in a row, without a packet between them, after which the rest of the input is given up."""
+
+GEN_PTS = 1
+"""FFmpeg's flag for guessing times, AVFMT_FLAG_GENPTS."""
+
+MICRO = Fraction(1, 1_000_000)
+
+
+class Reader:
+    """One opened input: iterate it for its frames, once.
+
+    Packets of all other streams go to whoever called `attach`, from the thread that iterates; without one
+    they are dropped.
+
+    Attributes:
+        source: the path or URL.
+        info: size, time base, rate, format and colour of the video.
+        losses: what damage has cost so far; final after the iteration.
+        warnings: sentences for the user.
+        decoder: which decoder works, and why not another.
+        container: the opened PyAV container; `stream` is the video stream in it that is decoded.
+        lines: FFmpeg's description of each stream, by index.
+        gpu: the device that NVDEC decodes on, None for decoding on the CPU.
+        pix_fmt: FFmpeg's name of the decoder's pixel format, of which `info.format` is the planar equivalent.
+        facts: HDR, rotation and captions of the first picture.
+        covers: the data of cover pictures, by stream index.
+        length: of the selected part in seconds, None for all that is left.
+        shift: what `start` takes from all times, in seconds; 0 or negative.
+        first: when the first frame is shown, in seconds.
+    """
+
+    def __init__(
+        self,
+        container: InputContainer,
+        source: str,
+        *,
+        start: float | None = None,
+        duration: float | None = None,
+        threads: int = 0,
+        deinterlace: bool = False,
+        assume_progressive: bool = False,
+        seekable: bool = True,
+        device: Device | None = None,
+    ) -> None:
+        self.source = source
+        self.container = container
+        self.losses = Losses()
+        self.warnings: list[str] = []
+        # PyAV asks FFmpeg to guess missing times from those of later packets, which is a frame off in AVI.
+        container.flags &= ~GEN_PTS
+        self.lines = stream_lines(container)
+        self.covers: dict[int, bytes] = {}
+        self.stream = _main_video(container, source)
+        context = decoder_for(self.stream, threads)
+        self.decoder = f"{context.codec.name} on the CPU"
+        self._decoder = Decoder(context, self.losses)
+        self._conform = Conformer(self.warnings)
+        self._gate = InterlaceGate(
+            field_order=context.field_order,
+            deinterlace=deinterlace,
+            assume_progressive=assume_progressive,
+            warn=self.warnings.append,
+            name=source,
+            threads=threads,
+        )
+        self._time_base: Fraction = self.stream.time_base or Fraction(1, 90000)
+        self._step = _ticks_per_frame(self.stream, self._time_base)
+        self._last: int | None = None
+        self._last_shown: int | None = None
+        self._steps: deque[int] = deque(maxlen=8)
+        self._sink: Callable[[av.Packet[Any]], None] | None = None
+        self._early: deque[av.Packet[Any]] | None = deque()
+        self._ended = False
+        self._continuity = Continuity(container.format.name)
+        self._reached = Fraction(0)
+        self._gaps: set[int] = set()
+        self.shift = Fraction(0)
+        self.length: Fraction | None = None
+        self._end: Fraction | None = None
+        self._select(start, duration, seekable)
+        self._packets = self._demux()
+        self.gpu: Device | None = None
+        if device is not None and device.is_cuda:
+            self._try_gpu(device)
+        self._ready = deque(self._prime())
+        from vidnoise.io.planes import pixel_format
+
+        picture = self._ready[0]
+        layout = layout_of(picture)
+        self.first: Fraction = (picture.pts or 0) * self._time_base
+        self.pix_fmt = pixel_format(layout).name if self.gpu else layout
+        # PyAV 18.1 crashes on side data of a PNG with a colour profile: it frees the profile's name twice.
+        self._carries = not self.gpu and not self.of_pictures and context.codec.name not in ("png", "apng")
+        self.facts = facts_of(
+            picture if self._carries or self.gpu else None, self.lines.get(self.stream.index, "")
+        )
+        self.info = self._describe(picture)
+        self._loose = context.codec.name == "rawvideo" and 8 < self.info.format.depth < 16
+
+    def attach(self, sink: Callable[[av.Packet[Any]], None]) -> None:
+        """Hand every packet of the other streams to `sink`, those already read at once."""
+        early, self._early = self._early, None
+        for packet in early or ():
+            sink(packet)
+        self._sink = sink
+
+    def __iter__(self) -> Iterator[Frame]:
+        from vidnoise.io.planes import planes_of
+
+        self._early = None
+        for picture in self._pictures():
+            planes = planes_of(picture)[0]
+            if self._loose:
+                planes = _within(planes, self.info.format.peak)
+            pts = picture.pts or 0
+            cut = pts in self._gaps
+            self._gaps.discard(pts)
+            yield Frame(
+                pts=pts,
+                time_base=self._time_base,
+                duration=picture.duration or 0,
+                planes=planes,
+                format=self.info.format,
+                colour=self.info.colour,
+                cut=cut,
+                carrier=picture if self._carries else None,
+            )
+
+    @property
+    def of_pictures(self) -> bool:
+        """Whether the input is picture files, which have no video codec that an output could keep."""
+        name = self.container.format.name
+        return name == "image2" or name.endswith("_pipe")
+
+    def close(self) -> None:
+        """Release the file and end the iteration. Frames already handed out stay valid."""
+        self._ended = True
+        self._ready.clear()
+        self.container.close()
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self.close()
+
+    def _pictures(self) -> Iterator[av.VideoFrame]:
+        while True:
+            while self._ready:
+                yield self._ready.popleft()
+            if self._ended:
+                return
+            packet = next(self._packets, None)
+            self._ended = packet is None
+            self._ready.extend(self._decode(packet))
+
+    def _try_gpu(self, device: Device) -> None:
+        """Decode with NVDEC if it can; the packets of the trial are decoded again."""
+        from vidnoise.io.gpu import Trial
+
+        trial = Trial(self.stream, device, self._packets)
+        self._packets = chain(trial.packets, self._packets)
+        if trial.context is None:
+            self.decoder = f"{self.decoder}, because {trial.why}"
+            return
+        self.gpu = device
+        self.decoder = f"NVDEC ({trial.context.codec.canonical_name})"
+        self._decoder = Decoder(trial.context, self.losses)
+
+    def _prime(self) -> list[av.VideoFrame]:
+        """Read until there is a picture: only a picture tells format, colour and side data for certain."""
+        read = 0
+        for packet in self._packets:
+            read += packet.size
+            if frames := self._decode(packet):
+                return frames
+            if read > PRIME_BYTES and not self._gate.holding:
+                break
+        self._ended = True
+        if frames := self._decode(None):
+            return frames
+        if self.shift or self._end is not None:
+            raise InputError(f"{self.source}: no frame lies in the part chosen by --start and --duration")
+        codec = self.stream.codec_context.name
+        found = f": {self.losses}" if self.losses else ""
+        hint = pipes.hint(self.container.name, self.container.format.name)
+        raise InputError(f"{self.source}: no frame of its {codec} video could be decoded{found}{hint}")
+
+    def _decode(self, packet: av.Packet[Any] | None) -> list[av.VideoFrame]:
+        ready: list[av.VideoFrame] = []
+        for frame in self._decoder.decode(packet):
+            if not self._timed(frame):
+                continue
+            frame = self._conform(frame)
+            if self._follows_gap(frame) or self._conform.changed:
+                self._gaps.add(frame.pts or 0)
+            ready += self._gate.push(frame)
+        return ready if packet is not None else ready + self._gate.flush()
+
+    def _follows_gap(self, frame: av.VideoFrame) -> bool:
+        """Whether damage has torn this picture from the one before: at once, or where the times then jump."""
+        decoder, pts = self._decoder, frame.pts or 0
+        step = pts - (self._last_shown if self._last_shown is not None else pts)
+        jumped = 2 * step > 3 * max(self._steps, default=self._step)
+        torn = decoder.gap or (decoder.suspect > 0 and jumped)
+        if self._last_shown is not None and not torn:
+            self._steps.append(step)
+        self._last_shown = pts
+        decoder.gap, decoder.suspect = False, max(0, decoder.suspect - 1)
+        return torn
+
+    def _timed(self, frame: av.VideoFrame) -> bool:
+        """Give the frame its time on the output's clock; False where it lies outside the selected part."""
+        pts = frame.pts if frame.pts is not None else frame.dts
+        if pts is None:
+            pts = 0 if self._last is None else self._last + self._step
+        if self._last is not None and pts <= self._last:
+            pts = self._last + 1
+        self._last = pts
+        time = pts * self._time_base
+        frame.pts = round((time + self.shift) / self._time_base)
+        frame.time_base = self._time_base
+        early = bool(self.shift) and time + self.shift < 0
+        late = self._end is not None and time >= self._end
+        return not early and not late
+
+    def _demux(self) -> Iterator[av.Packet[Any]]:
+        """The packets of the video; all others are handed on as they pass."""
+        import av
+
+        failures = 0
+        while failures < FAILURES:
+            try:
+                for packet in self.container.demux():
+                    failures = 0
+                    if not packet.size:
+                        continue
+                    self._join(packet)
+                    if self._is_past_end(packet):
+                        return
+                    if packet.stream_index == self.stream.index:
+                        yield packet
+                    else:
+                        self._hand_on(packet)
+            except IndexError:
+                return  # PyAV at the end of a file in which streams have appeared on the way
+            except av.error.FFmpegError:
+                failures += 1
+                self.losses.packets += failures == 1
+                self._decoder.lost()
+            else:
+                self._check_end()
+                return
+
+    def _join(self, packet: av.Packet[Any]) -> None:
+        """Make the times go on where the input's clock jumps."""
+        jumped = self._continuity.join(packet)
+        if jumped and packet.stream_index == self.stream.index:
+            moved = round(self.shift / self._time_base)
+            self._gaps.add((packet.pts if packet.pts is not None else packet.dts or 0) + moved)
+        if jumped and len(self._continuity.jumps) == 1:
+            at = float(self._continuity.jumps[0])
+            self.warnings.append(f"the input's clock jumps at {at:.2f} s; what follows is joined on")
+
+    def _is_past_end(self, packet: av.Packet[Any]) -> bool:
+        """Note how far the input has been read; True a second after the end of the selected part."""
+        if packet.dts is None:
+            return False
+        time = packet.dts * packet.time_base
+        self._reached = max(self._reached, time + (packet.duration or 0) * packet.time_base)
+        return self._end is not None and time > self._end + 1
+
+    def _check_end(self) -> None:
+        """Notice a file that was cut off: it ends well before the duration that its header promises."""
+        name, duration = self.container.format.name, self.container.duration
+        if duration is None or not any(
+            word in name for word in ("mov", "matroska", "avi", "flv", "asf", "ogg")
+        ):
+            return
+        # Matroska's duration counts from zero, that of others from the start.
+        start = 0 if "matroska" in name else self.container.start_time or 0
+        promised = (start + duration) * MICRO
+        if "avi" in name and self.stream.frames:
+            # What is left decides on the duration; the header still counts the frames that were there.
+            promised = max(promised, self.stream.frames * self._time_base)
+        self.losses.truncated = promised - self._reached > max(Fraction(1, 4), duration * MICRO / 100)
+
+    def _hand_on(self, packet: av.Packet[Any]) -> None:
+        stream: Stream = packet.stream
+        if is_cover(stream):
+            self.covers.setdefault(stream.index, bytes(packet))
+        elif not self._selected(packet):
+            return
+        if self._early is not None:
+            self._early.append(packet)
+        elif self._sink is not None:
+            self._sink(packet)
+
+    def _selected(self, packet: av.Packet[Any]) -> bool:
+        """Move a packet of another stream to the output's clock; False where it lies outside the selected part."""
+        pts = packet.pts if packet.pts is not None else packet.dts
+        if pts is None or not (self.shift or self._end is not None):
+            return True
+        base = packet.time_base
+        time, length = pts * base, (packet.duration or 0) * base
+        if self._end is not None and time >= self._end:
+            return False
+        ticks = round(self.shift / base)
+        packet.pts = pts + ticks
+        packet.dts = None if packet.dts is None else packet.dts + ticks
+        if packet.stream.type == "subtitle" and time + self.shift < 0 < time + length + self.shift:
+            packet.duration = round((time + length + self.shift) / base)
+            packet.pts = packet.dts = 0
+        return packet.pts >= 0
+
+    def _select(self, start: float | None, duration: float | None, seekable: bool) -> None:
+        if (start or 0) < 0 or (duration is not None and duration <= 0):
+            raise UsageError("--start must be 0 or more seconds and --duration more than 0")
+        origin = (self.container.start_time or 0) * MICRO
+        begin = origin + Fraction(start or 0).limit_denominator(1_000_000)
+        if duration is not None:
+            self.length = Fraction(duration).limit_denominator(1_000_000)
+            self._end = begin + self.length
+        if start:
+            self.shift = -begin
+            if seekable:
+                self.container.seek(int(begin * 1_000_000), backward=True)
+
+    def _describe(self, picture: av.VideoFrame) -> StreamInfo:
+        from vidnoise.io.planes import pixel_format
+
+        format = pixel_format(layout_of(picture))
+        return StreamInfo(
+            width=picture.width,
+            height=picture.height,
+            time_base=self._time_base,
+            rate=self.stream.average_rate or self.stream.guessed_rate,
+            frames=_count(self.stream, self.container, self.shift, self._end),
+            format=replace(format, name=format.name.replace("yuvj", "yuv")),
+            colour=colour_of(picture, self.facts.chroma_location),
+        )
+
+
+def open_reader(
+    source: str | os.PathLike[str],
+    *,
+    start: float | None = None,
+    duration: float | None = None,
+    threads: int = 0,
+    deinterlace: bool = False,
+    assume_progressive: bool = False,
+    device: Device | None = None,
+    rate: Fraction | float | None = None,
+) -> Reader:
+    """Open an input for cleaning.
+
+    Args:
+        source: a path, numbered pictures (`frames/%05d.png`), `-` for the standard input, or a URL of an
+            allowed protocol (`vidnoise.io.protocols`).
+        start: seconds from the beginning of the file to leave out.
+        duration: seconds to keep.
+        threads: of the decoder; 0 means as many as there are processors.
+        deinterlace: make whole pictures of interlaced ones with bwdif, one for each.
+        assume_progressive: take the pictures as whole, whatever they look like.
+        device: a CUDA device decodes with NVDEC where that can, and frames stay on it.
+        rate: numbered pictures a second; 25 if not given.
+
+    Raises:
+        InputError: the input cannot be opened, or holds no video that can be decoded, or is interlaced.
+        UsageError: `start` or `duration` is out of range, or the protocol is not allowed.
+    """
+    import av
+
+    from vidnoise.io.sequence import open_sequence
+
+    source = source if isinstance(source, str) else Path(source)
+    options: dict[str, Any] = {
+        "start": start,
+        "duration": duration,
+        "threads": threads,
+        "deinterlace": deinterlace,
+        "assume_progressive": assume_progressive,
+    }
+    if sequence := open_sequence(source, rate, **options):
+        return sequence
+    if rate is not None:
+        raise UsageError(
+            f"--rate is for numbered pictures such as frames/%05d.png, not for {mask(str(source))}"
+        )
+    place = locate(source)
+    _check(place)
+    name = place.name
+    try:
+        container = av.open(
+            place.url, "r", format=place.format, metadata_errors="replace", options=place.options
+        )
+    except (av.error.FFmpegError, OSError) as failure:
+        hint = pipes.hint(place.url)
+        raise InputError(f"{name} cannot be read as video: {mask(_reason(failure))}{hint}") from failure
+    try:
+        return Reader(container, name, seekable=place.seekable, device=device, **options)
+    except BaseException:
+        container.close()
+        raise
+
+
+def colour_of(frame: av.VideoFrame, chroma_location: int = 0) -> Colour:
+    """The colour tags of a picture; full range where the pixel format itself means it (`yuvj420p`)."""
+    full = 2 if frame.format.name.startswith("yuvj") else 0
+    return Colour(
+        matrix=int(frame.colorspace),
+        primaries=int(frame.color_primaries),
+        transfer=int(frame.color_trc),
+        range=int(frame.color_range) or full,
+        chroma_location=chroma_location,
+    )
+
+
+def _within(planes: Planes, peak: int) -> Planes:
+    """Samples of raw video that are larger than its depth allows, brought down; encoders may abort on them."""
+    import numpy as np
+    import torch
+
+    return tuple(
+        plane if int(plane.numpy().max()) <= peak else torch.from_numpy(np.minimum(plane.numpy(), peak))
+        for plane in planes
+    )
+
+
+def _main_video(container: InputContainer, source: str) -> Any:
+    if container.format.name in NOT_VIDEO:
+        raise InputError(f"{source} is a text file, not a video")
+    videos = [s for s in container.streams.video if not is_cover(s)]
+    for stream in videos:
+        if stream.codec_context is not None:
+            return stream
+    if videos:
+        raise InputError(f"{source}: there is no decoder for its video")
+    kinds = sorted({"a cover picture" if s.type == "video" else s.type for s in container.streams})
+    found = ", ".join(kinds) or "no streams at all"
+    raise InputError(f"{source} has no video to clean; it holds {found}")
+
+
+def _ticks_per_frame(stream: Any, time_base: Fraction) -> int:
+    rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+    return max(1, round(1 / (rate * time_base)))
+
+
+def _count(stream: Any, container: Any, shift: Fraction, end: Fraction | None) -> int | None:
+    """How many frames there are to come, as far as the header says."""
+    rate = stream.average_rate
+    if not shift and end is None and stream.frames:
+        return int(stream.frames)
+    if not rate or not (stream.duration or container.duration):
+        return None
+    origin: Fraction = (container.start_time or 0) * MICRO
+    length = stream.duration * stream.time_base if stream.duration else container.duration * MICRO
+    begin, last = -shift or origin, origin + length
+    return max(0, round(float((min(last, end or last) - begin) * rate)))
+
+
+def _check(place: Location) -> None:
+    if place.kind == "file":
+        _check_file(place.name)
+    if place.kind == "stdin":
+        pipes.check_stdin()
+
+
+def _check_file(name: str) -> None:
+    path = Path(name)
+    if path.is_dir():
+        raise InputError(f"{name} is a folder; give a file, or a pattern such as {name.rstrip('/')}/%05d.png")
+    try:
+        with path.open("rb") as file:
+            empty = not file.read(1)
+    except OSError as failure:
+        raise InputError(f"{name} cannot be opened: {failure.strerror or failure}") from failure
+    if empty:
+        raise InputError(f"{name} is empty (0 bytes)")
+
+
+def _reason(failure: BaseException) -> str:
+    return str(getattr(failure, "strerror", "") or failure)

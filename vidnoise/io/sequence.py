@@ -1,0 +1,515 @@
+"""Numbered pictures (`frames/%05d.png`) and single pictures, in and out.
+
+The numbers are the clock: picture n is shown at (n - first) / rate seconds, so a gap in the numbering is a
+gap in time, and pictures that come from a sequence keep their numbers.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vidnoise.errors import InputError, OutputError, UsageError
+from vidnoise.frame import Frame, StreamInfo
+from vidnoise.io.picture_tags import PictureTags, read_tags, takes_tags, with_tags
+from vidnoise.io.protocols import LOCAL
+from vidnoise.io.reader import Reader
+from vidnoise.io.target import Target
+
+if TYPE_CHECKING:
+    import av
+
+    from vidnoise.colour import Colour, PixelFormat, Planes
+    from vidnoise.io.writer import OutputOptions
+
+ENCODERS = {
+    ".png": ("png", {"pred": "paeth", "compression_level": "3"}),
+    ".jpg": ("mjpeg", {}),
+    ".jpeg": ("mjpeg", {}),
+    ".tif": ("tiff", {}),
+    ".tiff": ("tiff", {}),
+    ".bmp": ("bmp", {}),
+    ".webp": ("libwebp", {"lossless": "1"}),
+    ".ppm": ("ppm", {}),
+    ".pgm": ("pgm", {}),
+}
+"""Picture files that can be written, by extension: encoder and settings. All but JPEG are without loss."""
+
+JPEG_QUALITY = 2.0
+"""The quantiser of JPEG, visually lossless."""
+
+RATE = Fraction(25)
+"""Pictures a second where nobody says."""
+
+_NUMBER = re.compile(r"%(0?)(\d*)d")
+_LAYOUTS = {
+    ("gray", False): (["gray"], ["gray16be", "gray16le"]),
+    ("gray", True): (["ya8"], ["ya16be", "ya16le"]),
+    ("rgb", False): (["rgb24", "bgr24"], ["rgb48be", "rgb48le"]),
+    ("rgb", True): (["rgba", "bgra"], ["rgba64be", "rgba64le"]),
+}
+_JPEG_SAMPLING = {(1, 1): 420, (1, 0): 422, (0, 0): 444}
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """A path with one number in its name, `folder/name%05d.png`."""
+
+    folder: Path
+    before: str
+    width: int
+    after: str
+
+    @staticmethod
+    def parse(text: str | Path) -> Pattern | None:
+        """None where the name holds no `%d`.
+
+        Raises:
+            UsageError: it holds several, or the folder does.
+        """
+        path = Path(text)
+        found = list(_NUMBER.finditer(path.name))
+        if not found:
+            return None
+        if len(found) > 1 or _NUMBER.search(str(path.parent)):
+            raise UsageError(f"{text}: one number is allowed, in the file's name, as in frames/%05d.png")
+        (mark,) = found
+        before, after = (
+            path.name[: mark.start()].replace("%%", "%"),
+            path.name[mark.end() :].replace("%%", "%"),
+        )
+        return Pattern(path.parent, before, int(mark[2] or 0) if mark[1] else 0, after)
+
+    def path(self, number: int) -> Path:
+        """The file of a number."""
+        return self.folder / f"{self.before}{number:0{self.width}d}{self.after}"
+
+    def numbers(self) -> list[int]:
+        """The numbers whose files exist, sorted."""
+        name = re.compile(re.escape(self.before) + r"(\d+)" + re.escape(self.after))
+        found = [int(match[1]) for entry in os.listdir(self.folder) if (match := name.fullmatch(entry))]
+        return sorted(number for number in found if self.path(number).exists())
+
+    def __str__(self) -> str:
+        number = f"%0{self.width}d" if self.width else "%d"
+        return str(self.folder / f"{self.before}{number}{self.after}")
+
+
+class SequenceReader(Reader):
+    """Numbered pictures as a video. A gap in the numbers is a gap in time, and starts a new scene.
+
+    Attributes:
+        pattern: the pictures' names.
+        origin: the number that time 0 stands for.
+    """
+
+    def __init__(self, pattern: Pattern, rate: Fraction, start: float | None = None, **options: Any) -> None:
+        import av
+
+        self.pattern = pattern
+        self._numbers = _existing(pattern)
+        self.origin = self._numbers[0] + -int(-Fraction(start or 0).limit_denominator(1_000_000) * rate // 1)
+        self._expected: int | None = None
+        self._size: tuple[int, int] | None = None
+        self._rate = rate
+        first = pattern.path(self._numbers[0])
+        settings = {"framerate": str(rate), "pattern_type": "none", "protocol_whitelist": LOCAL}
+        try:
+            container = av.open(f"file:{first}", format="image2", options=settings)
+        except (av.error.FFmpegError, OSError) as failure:
+            raise InputError(
+                f"{first} cannot be read as a picture: {failure.strerror or failure}"
+            ) from failure
+        try:
+            super().__init__(container, str(pattern), start=start, **options)
+        except BaseException:
+            container.close()
+            raise
+        self.info = replace(self.info, frames=len(self._chosen()), rate=rate)
+        self.warnings += _gap_warnings(pattern, self._chosen())
+
+    @property
+    def first_file(self) -> Path:
+        """The file of the first picture."""
+        return self.pattern.path(self._chosen()[0])
+
+    def number(self, frame: Frame) -> int:
+        """The number of the picture that a frame comes from."""
+        return self.origin + round((frame.pts or 0) * frame.time_base * self._rate)
+
+    def tags(self, frame: Frame) -> PictureTags:
+        """The profile, EXIF and resolution of the picture that a frame comes from."""
+        return read_tags(self.pattern.path(self.number(frame)))
+
+    def _select(self, start: float | None, duration: float | None, seekable: bool) -> None:
+        if (start or 0) < 0 or (duration is not None and duration <= 0):
+            raise UsageError("--start must be 0 or more seconds and --duration more than 0")
+        if duration is not None:
+            self._end = Fraction(duration).limit_denominator(1_000_000)
+        if not self._chosen():
+            raise InputError(f"{self.pattern}: no picture lies in the part chosen by --start and --duration")
+
+    def _chosen(self) -> list[int]:
+        """The numbers in the part that was asked for."""
+        last = (
+            self._numbers[-1] if self._end is None else self.origin - 1 + -int(-self._end * self._rate // 1)
+        )
+        return [number for number in self._numbers if self.origin <= number <= last]
+
+    def _demux(self) -> Iterator[av.Packet[Any]]:
+        import av
+
+        for number in self._chosen():
+            try:
+                data = self.pattern.path(number).read_bytes()
+            except OSError:
+                data = b""
+            if not data:
+                self.losses.packets += 1
+                continue
+            packet = av.Packet(data)
+            packet.time_base = 1 / self._rate
+            packet.pts = packet.dts = number - self.origin
+            packet.duration = 1
+            packet.is_keyframe = True  # or FFmpeg's PNG decoder adds the picture to the one before
+            yield packet
+
+    def _timed(self, frame: av.VideoFrame) -> bool:
+        inside = super()._timed(frame)
+        number = self.origin + (frame.pts or 0)
+        size = (frame.width, frame.height)
+        if self._size is not None and size != self._size:
+            old, new = (f"{width}x{height}" for width, height in (self._size, size))
+            raise InputError(
+                f"{self.pattern.path(number)} is {new}, the pictures before it are {old}: "
+                "a sequence has one size; clean them apart or scale them first"
+            )
+        self._size = size
+        self._decoder.gap |= self._expected is not None and number != self._expected
+        self._expected = number + 1
+        return inside
+
+
+def open_sequence(
+    source: str | Path, rate: Fraction | float | None = None, **options: Any
+) -> SequenceReader | None:
+    """Numbered pictures as a video, or None where the source is no pattern, or a file of that very name.
+
+    Args:
+        source: a path such as `frames/%05d.png`.
+        rate: pictures a second, 25 if not given.
+        options: those of `Reader`.
+
+    Raises:
+        InputError: there are no such pictures, they cannot be read, or differ in size.
+        UsageError: the pattern holds several numbers, or the rate is not positive.
+    """
+    if os.path.exists(source):
+        return None
+    pattern = Pattern.parse(source)
+    if pattern is None:
+        return None
+    exact = RATE if rate is None else Fraction(rate).limit_denominator(1001)
+    if exact <= 0:
+        raise UsageError(f"--rate must be more than 0 pictures a second, not {rate}")
+    return SequenceReader(pattern, exact, **options)
+
+
+class PictureWriter:
+    """Frames as numbered pictures, or one frame as one picture; every file is whole or not there.
+
+    Attributes:
+        warnings: sentences for the user about what could not be kept.
+        encoder: the encoder in words.
+    """
+
+    def __init__(
+        self, target: str | Path, reader: Reader | None, info: StreamInfo, options: OutputOptions
+    ) -> None:
+        import av
+
+        self.warnings: list[str] = []
+        self._reader, self._options = reader, options
+        self._target = Path(target)
+        self._pattern = Pattern.parse(target)
+        self._suffix = self._target.suffix.lower()
+        name, self._settings = ENCODERS[self._suffix]
+        _check_options(options, self._suffix, name)
+        self._codec = av.Codec(name, "w")
+        self._layouts = [format.name for format in self._codec.video_formats or []]
+        self._layout = self._choose(info.format)
+        self.encoder = f"{name} {self._layout}"
+        self._written = 0
+        self._pending: list[Future[None]] = []
+        self._check_places(info)
+        self._check_tags()
+        self._ahead = options.threads or min(4, os.cpu_count() or 1)
+        self._pool = ThreadPoolExecutor(self._ahead, "picture")
+
+    def write(self, frame: Frame) -> None:
+        """Encode and save one frame; returns before it is saved, but never more than a few frames ahead.
+
+        Raises:
+            UsageError: the target is one picture and this is the second; or the file exists.
+            OutputError: the disk refused an earlier frame.
+        """
+        path = self._path(frame)
+        self._written += 1
+        planes, format, colour = self._planes(frame)
+        tags = self._tags(frame)
+        size = frame.width, frame.height
+        self._pending.append(self._pool.submit(self._save, path, planes, format, colour, size, tags))
+        while len(self._pending) > self._ahead:
+            self._pending.pop(0).result()
+
+    def finish(self) -> None:
+        """Wait until everything is saved.
+
+        Raises:
+            OutputError: the disk refused.
+        """
+        try:
+            for saved in self._pending:
+                saved.result()
+        finally:
+            self.abort()
+
+    def abort(self) -> None:
+        """Stop; pictures that are whole stay. Safe to call at any time."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def _choose(self, format: PixelFormat) -> str:
+        """The pixel format of the files: the poorest that holds everything, or the best there is."""
+        wanted = self._options.pix_fmt
+        if wanted is not None:
+            if wanted not in self._layouts:
+                known = ", ".join(self._layouts)
+                raise UsageError(f"{self._suffix} cannot hold --pix-fmt {wanted}; it can hold {known}")
+            return wanted
+        if self._codec.name == "mjpeg":
+            if format.alpha:
+                self.warnings.append("JPEG cannot hold transparency, it is left out; .png can")
+            if format.depth > 8:
+                self.warnings.append(f"JPEG holds 8 of {format.depth} bits; .png holds 16")
+            shifts = (format.chroma_w, format.chroma_h) if format.family == "yuv" else (0, 0)
+            return f"yuvj{_JPEG_SAMPLING.get(shifts, 444)}p"
+        tone = "gray" if format.family == "gray" else "rgb"
+        kinds = [(tone, format.alpha), ("rgb", format.alpha), (tone, False), ("rgb", False), ("rgb", True)]
+        names = [name for kind in kinds for name in _layout_names(kind, format.depth > 8)]
+        found = next((name for name in names if name in self._layouts), None)
+        if found is None:
+            raise OutputError(f"{self._suffix} cannot hold these pictures; use .png")
+        self._warn_of_loss(format, found)
+        return found
+
+    def _warn_of_loss(self, format: PixelFormat, layout: str) -> None:
+        from vidnoise.io.planes import pixel_format
+
+        held = pixel_format(layout)
+        if format.alpha and not held.alpha:
+            self.warnings.append(f"{self._suffix} cannot hold transparency, it is left out; .png can")
+        if format.depth > held.depth:
+            self.warnings.append(f"{self._suffix} holds {held.depth} of {format.depth} bits; .png holds 16")
+
+    def _check_places(self, info: StreamInfo) -> None:
+        folder = self._target.parent
+        if not folder.is_dir():
+            raise OutputError(f"the folder {folder} does not exist; make it with: mkdir -p '{folder}'")
+        if self._pattern is None:
+            if (info.frames or 0) > 1:
+                raise self._too_many()
+            Target(self._target, self._source(), overwrite=self._options.overwrite).discard()
+            return
+        there = self._pattern.numbers()
+        if isinstance(self._reader, SequenceReader) and _same_files(self._pattern, self._reader.pattern):
+            raise UsageError(f"{self._pattern} is the input itself; give the output another name or folder")
+        if there and not self._options.overwrite:
+            others = f" and {len(there) - 1} more" if len(there) > 1 else ""
+            raise UsageError(
+                f"{self._pattern.path(there[0])}{others} exist; add --overwrite, or give another folder"
+            )
+
+    def _check_tags(self) -> None:
+        """Warn where a profile, EXIF or resolution is lost, or may be as its format is not read for them."""
+        if self._reader is None or not self._reader.of_pictures:
+            return
+        known = Path(self._reader.source).suffix.lower()
+        lost = not takes_tags(self._suffix) and read_tags(_first_file(self._reader))
+        if lost or known in (".tif", ".tiff", ".webp"):
+            self.warnings.append(
+                f"colour profile, EXIF and resolution of {known} pictures are not carried to {self._suffix}; "
+                "between .png and .jpg they are"
+            )
+
+    def _source(self) -> str | None:
+        return self._reader.source if self._reader else None
+
+    def _too_many(self) -> UsageError:
+        numbered = self._target.with_name(f"{self._target.stem}%05d{self._target.suffix}")
+        return UsageError(f"{self._target} is one picture, the input has more; type {numbered} for all")
+
+    def _path(self, frame: Frame) -> Path:
+        if self._pattern is None:
+            if self._written:
+                raise self._too_many()
+            return self._target
+        if isinstance(self._reader, SequenceReader):
+            return self._pattern.path(self._reader.number(frame))
+        return self._pattern.path(self._written + 1)
+
+    def _tags(self, frame: Frame) -> PictureTags:
+        if not takes_tags(self._suffix) or self._reader is None:
+            return PictureTags()
+        if isinstance(self._reader, SequenceReader):
+            return self._reader.tags(frame)
+        return read_tags(_first_file(self._reader)) if self._reader.of_pictures else PictureTags()
+
+    def _planes(self, frame: Frame) -> tuple[Planes, PixelFormat, Colour]:
+        """The planes as the files hold them: full range; RGB, or BT.601 in JPEG (JFIF 1.02)."""
+        from vidnoise.colour import from_rgb
+        from vidnoise.io.planes import pixel_format
+
+        format = pixel_format(self._layout)
+        jpeg = format.family == "yuv"
+        said = frame.colour.resolved(frame.height, frame.format.family)
+        colour = replace(frame.colour, range=2, matrix=(5 if jpeg else frame.colour.matrix))
+        fits = said.range == 2 and (not jpeg or said.matrix in (5, 6))
+        shape = (format.family, format.depth, format.chroma_w, format.chroma_h, format.alpha)
+        own = frame.format
+        same = fits and shape == (own.family, own.depth, own.chroma_w, own.chroma_h, own.alpha)
+        if same and not frame.touched and frame.planes is not None:
+            return frame.planes, format, colour
+        if format.family == "rgb":
+            colour = replace(colour, matrix=0)
+        planes = tuple(from_rgb(frame.image, format, colour))
+        return (*planes, _alpha(frame, format)) if format.alpha else planes, format, colour
+
+    def _save(
+        self,
+        path: Path,
+        planes: Planes,
+        format: PixelFormat,
+        colour: Colour,
+        size: tuple[int, int],
+        tags: PictureTags,
+    ) -> None:
+        """Encode into a temporary file beside the target, and rename it."""
+        from vidnoise.io.planes import to_av
+
+        picture = to_av(tuple(plane.cpu() for plane in planes), format, *size)
+        data = with_tags(self._encode(picture, colour, size), tags)
+        place = Target(path, self._source(), overwrite=self._options.overwrite)
+        try:
+            place.temporary.write_bytes(data)
+            place.commit()
+        except OSError as failure:
+            raise OutputError(f"cannot write {path}: {failure.strerror}") from failure
+        finally:
+            place.discard()
+
+    def _encode(self, picture: av.VideoFrame, colour: Colour, size: tuple[int, int]) -> bytes:
+        import av
+
+        context: Any = av.CodecContext.create(self._codec, "w")
+        context.width, context.height = size
+        context.pix_fmt = self._layout
+        context.time_base = 1 / RATE
+        context.thread_count = 1
+        context.color_range = 2
+        settings = dict(self._settings)
+        if self._codec.name == "mjpeg":
+            quality = f"{JPEG_QUALITY if self._options.crf is None else self._options.crf:g}"
+            settings |= {"qmin": quality, "qmax": quality, "b": "200M"}
+        context.options = settings | dict(self._options.encoder_opts)
+        if picture.format.name != self._layout:
+            picture = picture.reformat(format=self._layout)
+        picture.color_range, picture.pts = 2, 0
+        picture.color_primaries, picture.color_trc = colour.primaries, colour.transfer
+        try:
+            return b"".join(bytes(packet) for packet in [*context.encode(picture), *context.encode(None)])
+        except (av.error.FFmpegError, ValueError) as failure:
+            raise OutputError(f"{self._codec.name} cannot encode {self._target}: {failure}") from failure
+
+
+def open_pictures(
+    target: str | Path, reader: Reader | None, info: StreamInfo, options: OutputOptions
+) -> PictureWriter | None:
+    """A writer of pictures, or None where the target is no picture or numbered name.
+
+    Raises:
+        UsageError: files exist, the target is the input, several frames would go into one picture, or options
+            do not fit.
+        OutputError: the folder is missing or the pixels do not fit.
+    """
+    numbered = Pattern.parse(target) is not None
+    suffix = Path(target).suffix.lower()
+    if suffix in ENCODERS:
+        return PictureWriter(target, reader, info, options)
+    if numbered:
+        raise UsageError(
+            f"{target}: numbered pictures are {', '.join(ENCODERS)}, not {suffix or 'without one'}"
+        )
+    return None
+
+
+def _first_file(reader: Reader) -> Path:
+    return reader.first_file if isinstance(reader, SequenceReader) else Path(reader.source)
+
+
+def _existing(pattern: Pattern) -> list[int]:
+    if not pattern.folder.is_dir():
+        raise InputError(f"{pattern}: there is no folder {pattern.folder}")
+    if numbers := pattern.numbers():
+        return numbers
+    similar = sorted(entry for entry in os.listdir(pattern.folder) if entry.endswith(pattern.after))
+    hint = f"; there is {similar[0]}" if similar else ""
+    raise InputError(f"{pattern}: no such pictures in {pattern.folder}{hint}")
+
+
+def _gap_warnings(pattern: Pattern, numbers: list[int]) -> list[str]:
+    """The missing numbers in words, at most five runs of them."""
+    runs = [(a + 1, b - 1) for a, b in pairwise(numbers) if b > a + 1]
+    if not runs:
+        return []
+    words = [f"{first}" if first == last else f"{first} to {last}" for first, last in runs[:5]]
+    more = f" and {len(runs) - 5} more gaps" if len(runs) > 5 else ""
+    return [
+        f"{pattern}: missing {', '.join(words)}{more}; numbers are kept, what follows a gap is a new scene"
+    ]
+
+
+def _layout_names(kind: tuple[str, bool], deep: bool) -> list[str]:
+    flat, wide = _LAYOUTS[kind]
+    return wide + flat if deep else flat
+
+
+def _check_options(options: OutputOptions, suffix: str, name: str) -> None:
+    if options.preset is not None:
+        raise UsageError(f"--preset does not apply to {suffix} pictures")
+    if options.codec is not None and options.codec != name:
+        raise UsageError(f"{suffix} pictures are made by {name}, not --codec {options.codec}")
+    if options.crf is not None and (name != "mjpeg" or not 1 <= options.crf <= 31):
+        raise UsageError(
+            f"--crf does not apply to {suffix} pictures (to .jpg it does: 1 the best, 31 the worst)"
+        )
+
+
+def _same_files(a: Pattern, b: Pattern) -> bool:
+    same_names = (a.before, a.after) == (b.before, b.after)
+    return same_names and os.path.samefile(a.folder, b.folder)
+
+
+def _alpha(frame: Frame, format: PixelFormat) -> Any:
+    import torch
+
+    dtype = torch.uint8 if format.depth == 8 else torch.uint16
+    if frame.alpha is None:
+        return torch.full((frame.height, frame.width), format.peak, dtype=torch.int32).to(dtype)
+    return frame.alpha[0].mul(format.peak).round().to(torch.int32).to(dtype)

@@ -1,0 +1,92 @@
+"""The output's place on disk: a temporary file beside the target, renamed when it is whole."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from vidnoise.errors import OutputError, UsageError
+
+
+class Target:
+    """Where the output will be, and where it is written until it is whole.
+
+    Args:
+        path: the final name.
+        source: the input's path, which the output may not be.
+        overwrite: whether an existing file may be replaced.
+
+    Raises:
+        UsageError: the file exists and `overwrite` is false, or it is the input itself.
+        OutputError: the folder is missing or not writable, or the target is no regular file.
+    """
+
+    codec: str | None = None
+    format: str | None = None
+    options: Mapping[str, str] = MappingProxyType({})
+
+    def __init__(
+        self, path: str | os.PathLike[str], source: str | None = None, *, overwrite: bool = False
+    ) -> None:
+        self.path = Path(path)
+        self._overwrite = overwrite
+        self._check(source)
+        name = f".{self.path.stem[:100]}.{secrets.token_hex(4)}.part{self.path.suffix}"
+        self.temporary = self.path.parent / name
+        self._claim()
+
+    def _check(self, source: str | None) -> None:
+        path = self.path
+        if path.is_dir():
+            raise OutputError(
+                f"{path} is a folder; give the name of a file in it, such as {path / 'out.mp4'}"
+            )
+        if not path.parent.is_dir():
+            raise OutputError(
+                f"the folder {path.parent} does not exist; make it with: mkdir -p '{path.parent}'"
+            )
+        if not path.exists():
+            return
+        if source is not None and _same(path, source):
+            raise UsageError(f"{path} is the input itself; give the output another name")
+        if not path.is_file():
+            raise OutputError(f"{path} is not a regular file; give the name of a new file")
+        if not self._overwrite:
+            raise UsageError(f"{path} exists; add --overwrite to replace it, or give another name")
+
+    def _claim(self) -> None:
+        try:
+            self.temporary.open("xb").close()
+        except OSError as failure:
+            raise OutputError(f"cannot write in {self.path.parent}: {failure.strerror}") from failure
+
+    def commit(self) -> None:
+        """Give the whole file its final name; what was there under `overwrite` is replaced in one step.
+
+        Raises:
+            OutputError: another file has taken the name in the meantime, or the file system refuses.
+        """
+        try:
+            if self.path.exists() and not self._overwrite:
+                raise OutputError(
+                    f"{self.path} has appeared while this ran; the result is kept as {self.temporary}"
+                )
+            os.replace(self.temporary, self.path)
+        except OSError as failure:
+            raise OutputError(f"cannot rename the output to {self.path}: {failure.strerror}") from failure
+
+    def discard(self) -> None:
+        """Remove the temporary file, if it is there."""
+        with contextlib.suppress(OSError):
+            self.temporary.unlink()
+
+
+def _same(path: Path, source: str) -> bool:
+    try:
+        return os.path.samefile(path, source)
+    except OSError:
+        return False

@@ -1,0 +1,79 @@
+"""Times of encoded pictures: encoders count frames, the output gets the source's own clock."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import av
+
+
+DELAY = 64
+"""Frames by which an encoder may shift decoding before presentation; more is not meant as a time."""
+
+
+class Timeline:
+    """Gives the encoder a plain count and puts the true times on its packets.
+
+    Encoders differ in which clocks they take (MPEG-4 none finer than 1/65535 s, MPEG-2 a handful of rates)
+    and some round. A count is taken by all of them, and order is all that they need: a packet's decoding time
+    in frames is translated by the same table as its presentation time, so it stays increasing and never
+    passes it.
+
+    Args:
+        time_base: of the times given to `add`, in seconds.
+        step: the usual distance of frames in ticks.
+        reorders: False for codecs whose packets come in the order of presentation.
+    """
+
+    def __init__(self, time_base: Fraction, step: int, *, reorders: bool = True) -> None:
+        self.time_base = time_base
+        self._step = max(1, step)
+        self._reorders = reorders
+        self._times: dict[int, tuple[int, int]] = {}
+        self._count = 0
+        self._oldest = 0
+        self._last_pts: int | None = None
+        self._last_dts: int | None = None
+
+    def add(self, pts: int | None, duration: int) -> int:
+        """Note the next frame's time and duration in ticks; gives its count for the encoder.
+
+        A time that is missing, or not after the one before, is put one step or one tick behind it.
+        """
+        if pts is None:
+            pts = 0 if self._last_pts is None else self._last_pts + self._step
+        elif self._last_pts is not None:
+            pts = max(pts, self._last_pts + 1)
+        self._last_pts = pts
+        self._times[self._count] = (pts, duration)
+        self._count += 1
+        return self._count - 1
+
+    def stamp(self, packet: av.Packet[Any], time_base: Fraction) -> None:
+        """Put true times, in units of `time_base`, on a packet whose times are counts.
+
+        In a coarser time base two frames may fall on one tick; the later one is then moved on.
+        """
+        index = packet.pts or 0
+        pts, duration = self._times[index]
+        order = packet.dts if self._reorders and packet.dts is not None else index
+        if not -DELAY <= order <= index:
+            order = index  # x265 leaves the field unset where a clip is shorter than its delay
+        first = self._times[self._oldest][0]
+        dts = self._times[order][0] if order >= 0 else first + order * self._step
+        scale = self.time_base / time_base
+        when, begin = round(pts * scale), round(dts * scale)
+        if self._last_dts is not None:
+            begin = max(begin, self._last_dts + 1)
+        self._last_dts = begin
+        packet.time_base = time_base
+        packet.dts, packet.pts = begin, max(when, begin)
+        packet.duration = round((duration or self._step) * scale)
+        self._forget(order)
+
+    def _forget(self, before: int) -> None:
+        while self._oldest < before:
+            del self._times[self._oldest]
+            self._oldest += 1

@@ -1,0 +1,594 @@
+"""Files out: the cleaned pictures encoded, everything else of the input copied."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vidnoise.colour import Colour
+from vidnoise.errors import OutputError, UsageError, VidnoiseError
+from vidnoise.frame import Frame, StreamInfo
+from vidnoise.io import carry, encoders, gpu, pipes
+from vidnoise.io.encoders import Choice
+from vidnoise.io.facts import LOCATIONS, Facts
+from vidnoise.io.reader import Reader
+from vidnoise.io.sidedata import Transplant, has_kept, names
+from vidnoise.io.target import Target
+from vidnoise.io.timeline import Timeline
+
+if TYPE_CHECKING:
+    import av
+    from av.container import OutputContainer
+
+    from vidnoise.colour import PixelFormat, Planes
+    from vidnoise.device import Device
+    from vidnoise.io.sequence import PictureWriter
+
+IN_ORDER = {"av1", "vp8", "vp9"}
+"""Codecs whose packets come in the order of presentation."""
+
+OWN_SHAPE = {"h264", "hevc", "mpeg4", "mpeg2video", "mpeg1video", "mjpeg", "h263p", "dvvideo"}
+"""Codecs that hold the sample aspect ratio themselves; with others Matroska would have to, and PyAV cannot say it."""
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """What the user chose for the output; every default means "as the input".
+
+    `codec` is a codec (`h264`) or an encoder (`libx264`, `h264_nvenc`). `crf` is the encoder's own quality
+    scale, lower is better. `preset` is the encoder's own speed setting. `encoder_opts` go to the encoder as
+    they are. `threads` is for the encoder, 0 for as many as there are processors. `audio` is "copy" or
+    "none". `format` is that of the standard output, `nut` or `y4m`.
+    """
+
+    codec: str | None = None
+    crf: float | None = None
+    preset: str | None = None
+    pix_fmt: str | None = None
+    encoder_opts: Mapping[str, str] = field(default_factory=dict)
+    threads: int = 0
+    audio: str = "copy"
+    overwrite: bool = False
+    format: str | None = None
+
+
+class Writer:
+    """One output file. `write` may be called from another thread than the one that iterates the reader.
+
+    Attributes:
+        warnings: sentences for the user about what could not be kept.
+        encoder: the encoder in words, and why it was chosen where it is not the input's own.
+    """
+
+    def __init__(
+        self,
+        target: Target | pipes.StdoutTarget,
+        reader: Reader | None,
+        info: StreamInfo,
+        options: OutputOptions,
+    ) -> None:
+        if options.audio not in ("copy", "none"):
+            raise UsageError(f"--audio is copy or none, not {options.audio!r}")
+        self.warnings: list[str] = []
+        self._target = target
+        self._reader = reader
+        self._info = info
+        self._options = options
+        self._facts = reader.facts if reader else Facts(chroma_location=info.colour.chroma_location)
+        self._lock = threading.Lock()
+        self._closed = False
+        self._copies: dict[int, carry.Copy] = {}
+        self._transplant = Transplant()
+        self._rate = _rate(info)
+        self._clock: pipes.SteadyClock | None = None
+        if target.format == pipes.FORMATS["y4m"]:
+            self._clock = pipes.SteadyClock(self._rate, self._warn_once)
+            self._info = info = replace(info, time_base=1 / self._rate)
+        self._offset = Fraction(0) if reader is None else max(Fraction(0), -reader.first)
+        self._container, self._stream, choice = self._open_encoder()
+        self._format, self._colour = self._written_as(choice)
+        self.encoder = self._words(choice)
+        self._on_gpu = self._stream.codec_context.pix_fmt == "cuda"
+        self._captions = encoders.has_option(choice.encoder.name, "a53cc")
+        if reader is not None:
+            self._add_others(reader)
+        self._timeline = Timeline(
+            info.time_base, round(1 / (self._rate * info.time_base)), reorders=choice.codec not in IN_ORDER
+        )
+        self._guard(self._container.start_encoding)
+        if reader is not None:
+            reader.attach(self._copy)
+
+    def write(self, frame: Frame) -> None:
+        """Encode one frame; untouched ones give the encoder the source's own samples.
+
+        Raises:
+            OutputError: the encoder or the disk refused, or the frame has another size than the output.
+        """
+        if (frame.width, frame.height) != (self._info.width, self._info.height):
+            raise OutputError(
+                f"a frame of {frame.width}x{frame.height} cannot go into a video of {self._info.width}x{self._info.height}"
+            )
+        picture = self._picture(frame)
+        base = self._info.time_base
+        ticks = None if frame.pts is None else round((frame.pts * frame.time_base + self._offset) / base)
+        if self._clock is not None:
+            ticks = self._clock.tick(frame)
+        picture.pts = self._timeline.add(ticks, round(frame.duration * frame.time_base / base))
+        picture.time_base = 1 / self._rate
+        self._encode(picture)
+
+    def finish(self) -> None:
+        """Write what the encoder still holds, close the file and give it its final name.
+
+        Raises:
+            OutputError: the encoder or the disk refused; the temporary file is removed.
+        """
+        try:
+            self._encode(None)
+            self._close()
+        except BaseException:
+            self.abort()
+            raise
+        self._target.commit()
+
+    def abort(self) -> None:
+        """Stop writing and remove the temporary file; safe to call at any time, also after `finish`."""
+        with contextlib.suppress(OutputError):
+            self._close()
+        self._target.discard()
+
+    def _close(self) -> None:
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._guard(self._container.close)
+
+    def _encode(self, picture: av.VideoFrame | None) -> None:
+        packets = self._guard(lambda: self._stream.encode(picture))
+        for packet in packets:
+            self._timeline.stamp(packet, self._stream.time_base)
+            self._mux(packet)
+
+    def _copy(self, packet: av.Packet[Any]) -> None:
+        """Take a packet of another stream from the reader's thread."""
+        copy = self._copies.get(packet.stream_index)
+        if copy is None:
+            return
+        if copy.fit(packet):
+            self._mux(packet)
+
+    def _mux(self, packet: av.Packet[Any]) -> None:
+        with self._lock:
+            if not self._closed:
+                self._guard(lambda: self._container.mux(packet))
+
+    # Pictures
+
+    def _picture(self, frame: Frame) -> av.VideoFrame:
+        from vidnoise.io.planes import to_av
+
+        if self._is_source(frame):
+            frame.carrier.pict_type = 0  # type: ignore[attr-defined]  # or the encoder repeats the source's types
+            return frame.carrier  # type: ignore[return-value]
+        planes = self._planes(frame)
+        if not self._on_gpu:
+            planes = tuple(plane.cpu() for plane in planes)
+        picture = to_av(planes, self._format, frame.width, frame.height)
+        wanted = self._stream.codec_context.pix_fmt
+        if picture.format.name != wanted:
+            picture = picture.reformat(format=wanted)
+        if not has_kept(frame.carrier):
+            return picture
+        self._loses_captions(frame)
+        return self._transplant(frame.carrier, picture)  # type: ignore[arg-type]
+
+    def _is_source(self, frame: Frame) -> bool:
+        """Whether the decoded picture itself can go to the encoder: nothing has touched it, and it fits."""
+        layout = getattr(getattr(frame.carrier, "format", None), "name", None)
+        if frame.touched or frame.planes is None or layout != self._stream.codec_context.pix_fmt:
+            return False
+        picture: Any = frame.carrier
+        shared = picture.planes[0].buffer_ptr == frame.planes[0].data_ptr()
+        return shared and self._same(frame) and not self._loses_captions(frame)
+
+    def _loses_captions(self, frame: Frame) -> bool:
+        """Whether the encoder drops closed captions of this frame; said once."""
+        lost = not self._captions and "A53_CC" in names(frame.carrier)
+        if lost:
+            self._warn_once(
+                f"{self._stream.codec_context.name} cannot write the closed captions; --codec h264 and hevc can"
+            )
+        return lost
+
+    def _planes(self, frame: Frame) -> Planes:
+        format = self._format
+        if not frame.touched and frame.planes is not None and self._same(frame):
+            return frame.planes
+        from vidnoise.colour import from_rgb
+
+        planes = from_rgb(frame.image, format, self._colour)
+        return (*planes, self._alpha(frame).to(planes[0].device)) if format.alpha else planes
+
+    def _same(self, frame: Frame) -> bool:
+        """Whether the frame's planes mean the same in the output as in the source."""
+        a, b = (c.resolved(frame.height, frame.format.family) for c in (frame.colour, self._colour))
+        return frame.format == self._format and (a.matrix, a.range) == (b.matrix, b.range)
+
+    def _alpha(self, frame: Frame) -> Any:
+        import torch
+
+        peak = self._format.peak
+        dtype = torch.uint8 if self._format.depth == 8 else torch.uint16
+        if frame.alpha is None:
+            return torch.full((frame.height, frame.width), peak, dtype=torch.int32).to(dtype)
+        return frame.alpha[0].mul(peak).round().to(torch.int32).to(dtype)
+
+    # The encoder
+
+    def _open_encoder(self) -> tuple[OutputContainer, Any, Choice]:
+        """The first encoder that opens; another than the first only where nothing of it was asked for."""
+        encoders.quiet()
+        options = self._options
+        sound = [c for c in self._choices() if self._is_readable(c)]
+        if not sound:
+            raise UsageError(
+                f"{self._target.path.suffix} cannot store {options.codec or 'this video'} readably; .mkv can"
+            )
+        chosen = options.crf is not None or options.preset or options.encoder_opts
+        failure: OutputError | None = None
+        for choice in sound:
+            container = self._open_container()
+            try:
+                stream = self._add_video(container, choice)
+                self._guard(stream.codec_context.open, f"open the encoder {self._with_options(choice)}")
+            except OutputError as refused:
+                hardware = choice.encoder.name.rpartition("_")[2] in ("nvenc", "qsv", "amf", "v4l2m2m")
+                if chosen and not hardware:
+                    raise
+                failure = failure or refused
+                continue
+            if failure is not None:
+                choice = replace(
+                    choice, why=choice.why or f"{choice.encoder.name} is used, because {failure}"
+                )
+            return container, stream, choice
+        assert failure is not None
+        raise failure
+
+    def _is_readable(self, choice: Choice) -> bool:
+        if choice.encoder.name == self._target.codec:
+            return True  # `pipes.choose` has seen to it
+        return encoders.readable(self._open_container().format.name, choice.encoder.name, choice.pix_fmt)
+
+    def _choices(self) -> list[Choice]:
+        reader, options = self._reader, self._options
+        pictures = reader is not None and reader.of_pictures
+        codec = reader.stream.codec_context.codec.canonical_name if reader and not pictures else "h264"
+        container = self._open_container().format.name
+        asked = options.codec or self._target.codec
+        if options.pix_fmt is not None:
+            _check_format(options.pix_fmt)
+        return list(
+            encoders.choose(
+                codec,
+                self._source_format(),
+                lambda name: name == self._target.codec or encoders.accepts(container, name),
+                asked=asked,
+                asked_format=options.pix_fmt or (self._common_format() if pictures and not asked else None),
+                gpu=reader is not None and reader.gpu is not None,
+            )
+        )
+
+    def _common_format(self) -> str:
+        """What players show, for a video made of pictures."""
+        info = self._info
+        odd = info.width % 2 or info.height % 2
+        return ("yuv444p" if odd else "yuv420p") + ("10le" if info.format.depth > 8 else "")
+
+    def _source_format(self) -> str:
+        """The pixel format to keep: the decoder's own name for it where that is another layout of the same."""
+        from vidnoise.io.planes import pixel_format
+
+        wanted = self._info.format
+        if wanted.depth > 16:
+            return "yuv420p"
+        native = self._reader.pix_fmt if self._reader else wanted.name
+        same = replace(pixel_format(native), name=wanted.name) == wanted
+        return native if same else wanted.name
+
+    def _open_container(self) -> OutputContainer:
+        import av
+
+        base = self._info.time_base
+        try:
+            container = av.open(
+                str(self._target.temporary),
+                "w",
+                format=self._target.format,
+                options=dict(self._target.options),
+            )
+        except ValueError as failure:
+            suffix = self._target.path.suffix or "no extension"
+            raise UsageError(
+                f"{self._target.path}: no container is known by {suffix}; use .mp4, .mkv, .mov, .webm or .ts"
+            ) from failure
+        if container.format.name in carry.QUICKTIME:
+            # Edit lists, which carry a late start, are counted in the film's own units: milliseconds unless
+            # told.
+            unit = base.denominator * -(-90_000 // base.denominator)
+            container.container_options["movie_timescale"] = str(min(unit, 2**31 - 1))
+        return container
+
+    def _add_video(self, container: OutputContainer, choice: Choice) -> Any:
+        info, options = self._info, self._options
+        name = choice.encoder.name
+        settings = encoders.options_of(choice.encoder, options.crf, options.preset, options.encoder_opts)
+        settings = encoders.merge(self._settings(container, choice), settings)
+        device = self._encodes_on(choice, settings)
+        acceleration = gpu.accelerator(device) if device else None
+        stream: Any = container.add_stream(name, rate=self._rate, hwaccel=acceleration)
+        context = stream.codec_context
+        context.width, context.height = info.width, info.height
+        context.pix_fmt = choice.pix_fmt if device is None else _gpu_layout(self._written_as(choice)[0])
+        context.thread_count = options.threads
+        context.options = settings
+        colour = self._written_as(choice)[1]
+        context.colorspace, context.color_range = colour.matrix, colour.range
+        context.color_primaries, context.color_trc = colour.primaries, colour.transfer
+        context.time_base = 1 / self._rate
+        stream.time_base = 1 / self._rate if container.format.name == "avi" else info.time_base
+        if choice.codec == "hevc" and container.format.name in carry.QUICKTIME:
+            context.codec_tag = "hvc1"  # which Apple's players need, and all others take
+        if self._facts.matrix:
+            stream.set_display_matrix(self._facts.matrix)
+        if self._reader is not None:
+            source = self._reader.stream
+            context.sample_aspect_ratio = source.sample_aspect_ratio or Fraction(1)
+            stream.metadata.update(carry.stream_metadata(source, container.format.name, encoded=True))
+            stream.disposition = source.disposition
+        return stream
+
+    def _encodes_on(self, choice: Choice, settings: Mapping[str, str]) -> Device | None:
+        """The GPU whose memory the encoder takes frames from; None for the CPU's."""
+        from vidnoise.io.planes import goes_to_nvenc
+
+        name, size = choice.encoder.name, (self._info.width, self._info.height)
+        device = self._reader.gpu if self._reader else None
+        format = self._written_as(choice)[0]
+        if device is None or not name.endswith("_nvenc") or not goes_to_nvenc(format, *size):
+            return None
+        works = gpu.encodes_from_gpu(name, _gpu_layout(format), size, settings, device)
+        return device if works else None
+
+    def _settings(self, container: OutputContainer, choice: Choice) -> dict[str, str]:
+        """What the encoder is told of the source: HDR, chroma location, captions, the order of frames."""
+        facts, name = self._facts, choice.encoder.name
+        found: dict[str, str] = {}
+        location = self._info.colour.chroma_location
+        if location:
+            found["chroma_sample_location"] = LOCATIONS[location]
+        if encoders.has_option(name, "a53cc"):
+            found["a53cc"] = "1"
+        found = encoders.merge(found, encoders.hdr_options(name, facts.mastering, facts.light))
+        early = self._reader is None or self._reader.first < 6 / self._rate
+        if early and container.format.name not in {*carry.QUICKTIME, "matroska", "webm"}:
+            # Decoding times would begin before zero, for which these shift the whole file.
+            found["bf"] = "0"
+        return found
+
+    def _written_as(self, choice: Choice) -> tuple[PixelFormat, Colour]:
+        """The planar format that frames are made in, and the tags that say so."""
+        from vidnoise.io.planes import pixel_format
+
+        format, colour = pixel_format(choice.pix_fmt), self._info.colour
+        if choice.codec == "mjpeg":
+            colour = replace(colour, range=2)
+        if format.family == "yuv" and self._info.format.family == "rgb":
+            matrix = colour.resolved(self._info.height, "yuv").matrix
+            colour = replace(colour, matrix=matrix, range=colour.range if choice.codec == "mjpeg" else 1)
+        if format.family == "rgb" and self._info.format.family != "rgb":
+            colour = replace(colour, matrix=0, range=2)
+        return format, colour
+
+    def _words(self, choice: Choice) -> str:
+        facts, container = self._facts, self._container.format.name
+        label = f"{container} (.{self._target.path.suffix.lstrip('.')})"
+        if choice.why:
+            self.warnings.append(choice.why)
+        if choice.loss:
+            self.warnings.append(f"{choice.encoder.name} takes {choice.pix_fmt} here: {choice.loss}")
+        if (facts.mastering or facts.light) and not encoders.hdr_options(
+            choice.encoder.name, facts.mastering, facts.light
+        ):
+            self.warnings.append(
+                f"{choice.encoder.name} cannot write the mastering-display and content-light data of this HDR video; "
+                "--codec hevc, h264 and av1 can"
+            )
+        if facts.matrix and container not in {*carry.QUICKTIME, "matroska", "webm"}:
+            self.warnings.append(f"{label} cannot hold the rotation of this video; .mp4, .mov and .mkv can")
+        self.warnings.extend(f"{what} cannot be written here and is left out" for what in facts.others)
+        shape = self._reader.stream.sample_aspect_ratio if self._reader else None
+        if shape not in (None, 0, 1) and container in ("matroska", "webm") and choice.codec not in OWN_SHAPE:
+            self.warnings.append(
+                f"{label} cannot be told here that {choice.codec} samples are {shape.numerator}:{shape.denominator}, not "
+                "square; .mp4 and .mov can"
+            )
+        return f"{choice.encoder.name} {choice.pix_fmt}" + (f" ({choice.why})" if choice.why else "")
+
+    # Everything else
+
+    def _add_others(self, reader: Reader) -> None:
+        container = self._container
+        format = container.format.name
+
+        def wants(stream: Any) -> bool:
+            return stream.type != "audio" or self._options.audio == "copy"
+
+        held, lost = carry.plan(reader.container, reader.stream.index, format, reader.lines, wants)
+        for stream in held:
+            if carry.is_cover(stream) and format == "matroska":
+                self._attach_cover(reader, stream)
+                continue
+            delays = carry.knows_delay(reader.container.format.name, stream, format)
+            copy = carry.add_copy(container, stream)
+            self._copies[stream.index] = carry.Copy(copy, format, reader.losses, delays, self._offset)
+        for stream in lost:
+            line = reader.lines.get(stream.index, "")
+            self.warnings.append(carry.warning(self._target.path.suffix, format, stream, line))
+        self._add_metadata(reader)
+        self._add_chapters(reader)
+
+    def _attach_cover(self, reader: Reader, stream: Any) -> None:
+        """Matroska keeps covers as attachments."""
+        data = reader.covers.get(stream.index)
+        if data is None:
+            self.warnings.append("the cover picture could not be read and is left out")
+            return
+        png = data.startswith(b"\x89PNG")
+        name = stream.metadata.get("filename") or ("cover.png" if png else "cover.jpg")
+        mimetype = stream.metadata.get("mimetype") or ("image/png" if png else "image/jpeg")
+        self._container.add_attachment(name, mimetype, data)
+
+    def _add_metadata(self, reader: Reader) -> None:
+        container = self._container
+        entries = carry.container_metadata(reader.container)
+        container.metadata.update(entries)
+        extra = carry.beyond_itunes(entries)
+        if container.format.name not in carry.QUICKTIME or not extra:
+            return
+        if any(carry.is_cover(copy.stream) for copy in self._copies.values()):
+            self.warnings.append(
+                f"beside a cover, {self._target.path.suffix} cannot hold the metadata {', '.join(extra)}; .mkv can"
+            )
+            return
+        container.container_options["movflags"] = "+use_metadata_tags"
+
+    def _add_chapters(self, reader: Reader) -> None:
+        chapters = []
+        shift = reader.shift + self._offset
+        for chapter in reader.container.chapters():
+            base = chapter["time_base"] or Fraction(1)
+            moved = round(shift / base)
+            start, end = chapter["start"] + moved, chapter["end"] + moved
+            last = end if reader.length is None else round(reader.length / base)
+            if start < last and end > 0:
+                kept = chapter.copy()
+                kept["start"], kept["end"] = max(0, start), min(end, last)
+                chapters.append(kept)
+        if chapters:
+            self._container.set_chapters(chapters)
+
+    def _warn_once(self, text: str) -> None:
+        if text not in self.warnings:
+            self.warnings.append(text)
+
+    def _with_options(self, choice: Choice) -> str:
+        """An encoder with what the user chose for it, for messages."""
+        options = self._options
+        chosen = {"crf": options.crf, "preset": options.preset, **options.encoder_opts}
+        words = ", ".join(f"{name}={value}" for name, value in chosen.items() if value is not None)
+        size = f"{self._info.width}x{self._info.height} {choice.pix_fmt}"
+        return f"{choice.encoder.name} for {size}" + (f" with {words}" if words else "")
+
+    def _guard(self, work: Callable[[], Any], task: str = "") -> Any:
+        """Run a step whose failure is the output's fault; `task` says what it was."""
+        import av
+
+        try:
+            return work()
+        except VidnoiseError:
+            raise
+        except BrokenPipeError as failure:
+            raise pipes.DownstreamError(f"what read {self._target.path} has ended") from failure
+        except (av.error.FFmpegError, OSError, ValueError, OverflowError) as failure:
+            task = task or f"write {self._target.path}"
+            raise OutputError(f"cannot {task}: {_reason(failure)}") from failure
+
+
+def open_writer(
+    target: str | os.PathLike[str],
+    reader: Reader | None,
+    info: StreamInfo,
+    options: OutputOptions | None = None,
+) -> Writer | PictureWriter:
+    """Start an output file.
+
+    Args:
+        target: the final path, whose extension chooses the container; a picture (`clean.png`) or numbered
+            ones (`clean/%05d.png`); or `-` for the standard output.
+        reader: the input whose other streams, metadata and chapters are copied; None for pictures alone.
+        info: size, time base, rate, format and colour of the frames that will be written.
+
+    Raises:
+        UsageError: the file exists, is the input, or the options do not fit.
+        OutputError: folder, permissions, container or encoder refuse.
+    """
+    options = options or OutputOptions()
+    target = target if isinstance(target, str) else Path(target)
+    if target == "-":
+        return _open_stdout(reader, info, options)
+    from vidnoise.io.sequence import open_pictures
+
+    if pictures := open_pictures(target, reader, info, options):
+        return pictures
+    place = Target(target, reader.source if reader else None, overwrite=options.overwrite)
+    try:
+        return Writer(place, reader, info, options)
+    except BaseException:
+        place.discard()
+        raise
+
+
+def _open_stdout(reader: Reader | None, info: StreamInfo, options: OutputOptions) -> Writer:
+    format = pipes.choose(options.format, options.pix_fmt or info.format.name, reader)
+    place = pipes.StdoutTarget(format)
+    try:
+        writer = Writer(place, reader, info, options)
+    except BaseException:
+        place.discard()
+        raise
+    writer.warnings += pipes.losses(format, info)
+    return writer
+
+
+def _gpu_layout(format: PixelFormat) -> str:
+    """How `planes.to_av` lays out 4:2:0 in a GPU's memory."""
+    return "nv12" if format.depth == 8 else "p010le"
+
+
+def _check_format(name: str) -> None:
+    import av
+
+    try:
+        av.VideoFormat(name, 16, 16)
+    except ValueError as failure:
+        raise UsageError(
+            f"{name!r} is not a pixel format; yuv420p and yuv420p10le are the most common"
+        ) from failure
+
+
+def _rate(info: StreamInfo) -> Fraction:
+    """The frame rate for the encoder and the header: a usual one where the measured one is as good as that."""
+    rate = info.rate
+    if rate is None or not 0 < rate <= 1000:
+        return Fraction(25)
+    whole = Fraction(round(rate))
+    film = Fraction(round(rate * Fraction(1001, 1000)) * 1000, 1001)
+    near = min((whole, film), key=lambda usual: abs(usual - rate))
+    return near if abs(near - rate) < rate / 5000 else rate.limit_denominator(100_000) or Fraction(1)
+
+
+def _reason(failure: BaseException) -> str:
+    import av
+
+    if isinstance(failure, av.error.FFmpegError):
+        log = str(failure.log[-1]).strip() if failure.log else ""
+        return ": ".join(part for part in (failure.strerror, log) if part)
+    return str(getattr(failure, "strerror", "") or failure)

@@ -1,0 +1,442 @@
+"""Noise estimation: how strong the noise of a picture or a stream is, per channel and brightness.
+
+Blocks of 8x8 pixels are transformed by the DCT. Noise fills all frequencies, pictures mostly the low ones:
+blocks with the least energy at low frequencies are taken to be flat, and the noise is read from their *high*
+frequencies. Choosing by one band and measuring in another keeps the choice from biasing the measure
+(Ponomarenko, Lukin, Zriakhov, Kaarna & Astola 2007; Colom & Buades, IPOL 2013). Groups of blocks of like
+brightness give the noise as a function of brightness, which sensors and clipping both bend (Foi, Trimeche,
+Katkovnik & Egiazarian 2008).
+
+In a stream the difference of two consecutive frames is measured in the same way: where nothing moves, the
+picture's own texture, which a single frame cannot always tell from noise, drops out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vidnoise.errors import InputError, UsageError
+
+_BLOCK = 8
+_BLOCKS_MEASURED = 4500  # about, whatever the size of the frame
+_GROUPS = 8  # of equal count, by brightness
+_KNOTS = 33
+# Coefficients are kept in order of the sum of their two frequency indexes. Bands of it:
+_LOWEST, _LOW, _MIDDLE, _HIGH = slice(1, 6), slice(1, 28), slice(6, 28), slice(43, 64)
+_FITTED = slice(6, 43)  # all between the lowest and the high
+_QUIET = 0.3 / 255  # rounding to 8 bits alone makes this deviation: less is not told apart
+_CONSTANT = 0.02 / 255  # a block that deviates less was drawn or skipped by the codec, not filmed
+_BAR = 0.7 / 255  # a letterbox bar deviates less
+_TEXTURE = 2.5 / 255  # deviation of the fine, even texture that clean pictures can have all over
+_SATURATED = 0.75  # a block with more saturated pixels than this says nothing
+_NEAR, _FAR, _FAR_WEIGHT = 0.08, 0.3, 0.02  # reach of a group over brightness, and of all groups together
+_PERIOD = 3  # a stream is measured at every third frame: odd, so that doubled frames do not always meet it
+_MEMORY = 15  # measurements, so that a scene's estimate rests on about 45 frames
+_RANK = 0.6  # of those; above one half, so that doubled frames, where the noise stands still, do not decide
+
+
+@dataclass(frozen=True, eq=False)
+class NoiseEstimate:
+    """The noise of a picture or of a scene, in units of the image ([0,1]; multiply by 255 for 8-bit codes).
+
+    Attributes:
+        sigma: (3,) standard deviation per channel, over the whole frame (root mean square).
+        levels: (K,) brightness knots, ascending from 0 to 1.
+        curve: (3,K) standard deviation at each brightness, per channel. The brightness is that of the noisy
+            picture's local mean in that channel, so where noise is clipped the curve falls towards the ends.
+        correlation: 0 for white noise, towards 1 for noise that neighbouring pixels share (as compression,
+            demosaicing and resizing leave it): the correlation of pixels side by side.
+    """
+
+    sigma: Tensor
+    levels: Tensor
+    curve: Tensor
+    correlation: float
+
+    def map(self, image: Tensor) -> Tensor:
+        """Return the deviation at every pixel of `image` (3,H,W), as (3,H,W), on the image's device and type.
+
+        The brightness is averaged over 8x8 pixels, so that the noise of the picture does not enter the map.
+        """
+        _check(image)
+        height, width = image.shape[1:]
+        margin = (0, -width % _BLOCK, 0, -height % _BLOCK)
+        padded = F.pad(image[None], margin, mode="replicate") if any(margin) else image[None]
+        brightness = F.avg_pool2d(padded, _BLOCK)[0].float()
+        coarse = _at(brightness.flatten(1), self.curve.to(image.device)).reshape(brightness.shape)
+        fine = F.interpolate(coarse.to(image.dtype)[None], padded.shape[2:], mode="bilinear")
+        return fine[0, :, :height, :width].contiguous()
+
+    def __str__(self) -> str:
+        codes = (255 * self.sigma).tolist()
+        red, green, blue = codes
+        places = [_KNOTS // 8, _KNOTS // 2, -_KNOTS // 8]
+        dark, middle, light = (255 * self.curve.mean(0)[places]).tolist()
+        return (
+            f"sigma {sum(codes) / 3:.1f} of 255 (red {red:.1f}, green {green:.1f}, blue {blue:.1f}; "
+            f"dark {dark:.1f}, middle {middle:.1f}, light {light:.1f}), "
+            f"spatial correlation {self.correlation:.2f}"
+        )
+
+
+def estimate(frames: Tensor | Sequence[Tensor]) -> NoiseEstimate:
+    """Estimate the noise of one picture, or of consecutive frames of one scene.
+
+    Args:
+        frames: one image (3,H,W), RGB in [0,1] (values beyond are taken as unclipped noise), or a sequence of
+            them, all of one size. With two or more, places where nothing moves are compared over time.
+
+    Returns:
+        The estimate, on the device of the frames. It is finite for any size from 1x1 on.
+
+    Raises:
+        InputError: the sequence is empty.
+        UsageError: a frame is not of shape (3,H,W) and of a floating type.
+    """
+    if isinstance(frames, Tensor):
+        return _assemble(_measure(_sample(frames)))
+    if not frames:
+        raise InputError("noise cannot be estimated from no frames: give at least one")
+    tracker = NoiseTracker(period=1)
+    for frame in frames:
+        result = tracker.update(frame, cut=False)
+    return result
+
+
+class NoiseTracker:
+    """Estimates the noise of a stream while it runs, afresh for each scene.
+
+    The first frames of a scene are measured all, then every third; the result is a high median (quantile 0.6)
+    over the latest 15 measurements, so that one odd frame does not change it.
+
+    Args:
+        period: frames from one measurement to the next.
+    """
+
+    def __init__(self, period: int = _PERIOD) -> None:
+        if period < 1:
+            raise UsageError(f"the period between measurements is {period} frames: give 1 or more")
+        self._period = period
+        self._history: deque[_Measure] = deque(maxlen=_MEMORY)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything: the next frame starts a scene."""
+        self._count = 0
+        self._previous: _Sample | None = None
+        self._estimate: NoiseEstimate | None = None
+        self._history.clear()
+
+    def update(self, image: Tensor, cut: bool) -> NoiseEstimate:
+        """Take the next frame (3,H,W), RGB in [0,1], and return the scene's estimate so far.
+
+        Args:
+            image: the frame; it is read, not kept.
+            cut: whether this frame starts a new scene.
+
+        Raises:
+            UsageError: the frame is not of shape (3,H,W) and of a floating type.
+        """
+        _check(image)
+        if cut:
+            self.reset()
+        number, self._count = self._count, self._count + 1
+        due = number <= self._period or number % self._period == 0
+        if not (due or self._estimate is None or (number + 1) % self._period == 0):
+            return self._estimate
+        sample, previous = _sample(image), self._previous
+        self._previous = sample
+        if due or self._estimate is None:
+            self._estimate = self._add(sample, previous)
+        return self._estimate
+
+    def _add(self, sample: _Sample, previous: _Sample | None) -> NoiseEstimate:
+        still = _measure(sample)
+        if previous is None or previous.coefficients.shape != sample.coefficients.shape:
+            self._history.append(still)
+            return _assemble(still)
+        if self._count == 2:
+            self._history.clear()  # of the first frame, which had nothing to be compared with
+        difference = _difference(sample, previous)
+        informed = difference.usable.sum(1) > sample.usable.sum(1) / 2
+        self._history.append(_lesser(still, _measure(difference), informed))
+        stacked = (torch.stack(values) for values in zip(*self._history, strict=True))
+        return _assemble(_Measure(*(values.quantile(_RANK, dim=0) for values in stacked)))
+
+
+class _Sample(NamedTuple):
+    """Blocks of one frame, or of the difference of two."""
+
+    coefficients: Tensor  # (3,N,64) DCT
+    brightness: Tensor  # (3,N) mean
+    usable: Tensor  # (3,N) whether to measure there
+    clipped: Tensor  # () whether values were clipped to [0,1]
+
+
+class _Measure(NamedTuple):
+    variance: Tensor  # (3,) over the frame
+    curve: Tensor  # (3,K) variance over brightness
+    correlation: Tensor  # ()
+
+
+def _check(image: Tensor) -> None:
+    if image.ndim != 3 or image.shape[0] != 3 or 0 in image.shape or not image.is_floating_point():
+        raise UsageError(
+            "noise is estimated on floating images of shape (3,H,W); "
+            f"this one is of {tuple(image.shape)} and {image.dtype}"
+        )
+
+
+def _sample(image: Tensor) -> _Sample:
+    """Cut blocks out of the image on a regular grid and transform them."""
+    _check(image)
+    height, width = image.shape[1:]
+    if min(height, width) < _BLOCK:
+        image = image.repeat(1, -(-_BLOCK // height), -(-_BLOCK // width))
+        height, width = image.shape[1:]
+    # An odd step, so that the grid does not fall on a codec's.
+    step = math.isqrt((height - _BLOCK + 1) * (width - _BLOCK + 1) // _BLOCKS_MEASURED) | 1
+    grid = image.unfold(1, _BLOCK, step).unfold(2, _BLOCK, step)
+    rows, columns = grid.shape[1:3]
+    pixels = grid.reshape(3, rows * columns, _BLOCK**2).float()
+    coefficients = pixels @ _basis(pixels.device)
+    spread = coefficients[..., 1:].square().mean(2)
+    bars = _bars((spread < _BAR**2).all(0).reshape(rows, columns)).flatten()
+    saturated = ((pixels - 0.5).abs() >= 0.5).float().mean(2) > _SATURATED
+    usable = ~(_minority(spread < _CONSTANT**2) | saturated | bars)
+    usable = usable | ~usable.any(1, keepdim=True)
+    return _Sample(coefficients, pixels.mean(2), usable, (pixels.amin() >= 0) & (pixels.amax() <= 1))
+
+
+def _minority(mask: Tensor) -> Tensor:
+    """Keep each row of a mask (3,N) that holds for less than half of it, else clear the row."""
+    return mask & (mask.float().mean(1, keepdim=True) < 0.5)
+
+
+def _bars(flat: Tensor) -> Tensor:
+    """Mark the outer rows and columns of a grid in which all blocks are flat: letterbox bars."""
+    rows, columns = _outer(flat.all(1)), _outer(flat.all(0))
+    return rows[:, None] | columns
+
+
+def _outer(flat: Tensor) -> Tensor:
+    run = flat.int()
+    outer = (run.cumprod(0) + run.flip(0).cumprod(0).flip(0)) > 0
+    return outer & ~flat.all()
+
+
+def _difference(new: _Sample, old: _Sample) -> _Sample:
+    """Compare two frames, scaled so that white noise keeps its variance."""
+    coefficients = (new.coefficients - old.coefficients) * math.sqrt(0.5)
+    # A block that did not change at all is a repeated frame's or was skipped by a codec: it tells nothing.
+    still = coefficients.square().mean(2) < _CONSTANT**2
+    return _Sample(
+        coefficients,
+        (new.brightness + old.brightness) / 2,
+        new.usable & old.usable & ~still,
+        new.clipped & old.clipped,
+    )
+
+
+def _measure(sample: _Sample) -> _Measure:
+    """Measure the noise of flat blocks, group by group of brightness.
+
+    Which blocks are flat depends on the noise, so both are found in turns.
+    """
+    coefficients, brightness, usable, clipped = sample
+    power = coefficients.square()
+    low = power[..., _LOW].mean(2)
+    groups = _group(brightness, usable)
+    size = groups.shape[2]
+    index = groups.flatten(1)[..., None].expand(-1, -1, power[0, 0, _HIGH].numel())
+    high = power[..., _HIGH].gather(1, index).reshape(*groups.shape, -1)
+    joint_error = math.sqrt(2 / (3 * power[0, 0, _LOW].numel()))
+    scale = torch.ones_like(low)
+    for share, limit in ((0.1, 0.0), (0.01, 1 + 2 * joint_error), (0.01, 1 + 2 * joint_error)):
+        # Texture is common to the channels, so they vote together; noise of any channel weighs the same.
+        activity = _take((low / scale).mean(0).expand_as(low), groups)
+        activity = activity.masked_fill(~_take(usable, groups), math.inf)
+        least = activity.kthvalue(min(size, max(8, int(share * size))), dim=2, keepdim=True).values
+        chosen = (activity <= least.clamp_min(limit)) & activity.isfinite()
+        curve = _fit(*_statistics(chosen, groups, brightness, low, high), clipped)
+        variance = _at(brightness, curve)
+        scale = variance + _QUIET**2
+    weight = usable.float()
+    mean = (variance * weight).sum(1) / weight.sum(1).clamp_min(1)
+    gain, correlation = _redness(power, usable)
+    return _Measure(mean * gain, curve * gain[:, None], correlation)
+
+
+def _group(brightness: Tensor, usable: Tensor) -> Tensor:
+    """Sort blocks by brightness into groups of equal size: (3,groups,size) indexes."""
+    count = brightness.shape[1]
+    groups = max(1, min(_GROUPS, count // 64))
+    order = brightness.masked_fill(~usable, math.inf).argsort(1)
+    return order[:, : count - count % groups].reshape(3, groups, -1)
+
+
+def _take(values: Tensor, groups: Tensor) -> Tensor:
+    return values.gather(1, groups.flatten(1)).reshape(groups.shape)
+
+
+def _statistics(
+    chosen: Tensor, groups: Tensor, brightness: Tensor, low: Tensor, high: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return each group's brightness, variance and weight, (3,groups) each, from its chosen blocks.
+
+    `brightness` and `low` (3,N) are in order of blocks, `chosen` (3,groups,size) and `high` (3,groups,size,F)
+    in order of groups.
+    """
+    mask = chosen.float()
+    count = mask.sum(2)
+    some = count.clamp_min(1)
+    # The median over frequencies: texture has its directions, noise has none.
+    variance = (mask[..., None, :] @ high).squeeze(2).div(some[..., None]).median(2).values
+    level = (_take(brightness, groups) * mask).sum(2) / some
+    floor = variance + _QUIET**2
+    # White noise is as strong at low frequencies as at high ones. What has more there is texture in part, and
+    # texture only ever adds: trust the even and the quiet groups.
+    excess = ((_take(low, groups) * mask).sum(2) / some / floor).clamp_min(1)
+    weight = count * excess**-3 * (floor / _QUIET**2) ** -2
+    return level, variance, weight
+
+
+def _fit(level: Tensor, variance: Tensor, weight: Tensor, clipped: Tensor) -> Tensor:
+    """Fit the variance over brightness at the knots, (3,K), by local lines through the groups.
+
+    Clipping narrows the noise near black and white; the fit is made to what it was before, and narrowed.
+    """
+    knots = torch.linspace(0, 1, _KNOTS, device=level.device)
+    before = torch.where(clipped, variance * _widening(level, variance.sqrt()).square(), variance)
+    weight = weight / weight.sum(1, keepdim=True).clamp_min(1e-30)
+    distance = level[:, None] - knots[None, :, None]
+    reach = torch.exp(-0.5 * (distance / _NEAR) ** 2) + _FAR_WEIGHT * torch.exp(-0.5 * (distance / _FAR) ** 2)
+    weight = (reach + 1e-6) * weight[:, None]
+    weight = weight / weight.sum(2, keepdim=True).clamp_min(1e-30)
+    centre, value = (weight * distance).sum(2), (weight * before[:, None]).sum(2)
+    aside = distance - centre[..., None]
+    slope = (weight * aside * before[:, None]).sum(2) / ((weight * aside**2).sum(2) + 0.7 * _NEAR**2)
+    after = (value - slope * centre).clamp(value / 2, value * 2)
+    return torch.where(clipped, after * _narrowing(knots.expand_as(after), after.sqrt()).square(), after)
+
+
+def _redness(power: Tensor, usable: Tensor) -> tuple[Tensor, Tensor]:
+    """Compare the noise of all frequencies with that of the high ones, from the flattest blocks.
+
+    Returns the total variance over that of the high band per channel (3,), and the correlation of pixels
+    side by side (). Low frequencies, where the picture itself is, are taken from a line through the logarithm
+    of the others over squared frequency (white noise, blurred). A picture with texture and no noise
+    has such a spectrum too, but its texture is weak or uneven: noise has nearly the same power in all of the
+    flattest blocks. Where in doubt, the noise is taken to be white.
+    """
+    everywhere = usable.all(0)
+    everywhere = everywhere | ~everywhere.any()
+    count = power.shape[1]
+    gentle = power[..., _LOWEST].mean((0, 2)).masked_fill(~everywhere, math.inf)
+    flattest = gentle.topk(max(min(count, 8), count // 20), largest=False).indices
+    spectrum = power[:, flattest].mean(1)
+    high = spectrum[:, _HIGH].median(1).values.clamp_min(1e-12)
+    rows, columns = _frequencies(power.device)
+    radius = rows**2 + columns**2
+    x, y = radius[_FITTED], spectrum[:, _FITTED].clamp_min(1e-12).log()
+    fall = -((x - x.mean()) * (y - y.mean(1, keepdim=True))).sum(1) / (x - x.mean()).square().sum()
+    fall = fall.clamp(0, 0.3)[:, None]
+    line = torch.exp(y.mean(1, keepdim=True) - fall * (radius - x.mean()))
+    whole = torch.cat([line[:, : _FITTED.start], spectrum[:, _FITTED.start :]], 1)
+    ratio = whole.mean(1) / high
+    middle = power[..., _MIDDLE].mean((0, 2)).masked_fill(~everywhere, math.inf).sort().values
+    present = everywhere.sum()
+    second, tenth = (middle[(present * share).long()] for share in (0.02, 0.1))
+    unevenness = (tenth / second.clamp_min(1e-12)).sqrt()
+    certain = ((1.4 - unevenness) / 0.15).clamp(0, 1) * ((ratio - 1.4) / 0.6).clamp(0, 1)
+    excess = ((ratio - 1).clamp_min(0) * high).sqrt()
+    certain = certain * (excess / _TEXTURE - 1).clamp(0, 1)
+    shift = (torch.cos(rows * (math.pi / _BLOCK)) + torch.cos(columns * (math.pi / _BLOCK))) / 2
+    neighbours = (whole * shift).sum(1) / whole.sum(1)
+    return 1 + (ratio - 1).clamp_min(0) * certain, (neighbours * certain).mean().clamp(0, 1)
+
+
+def _lesser(still: _Measure, moving: _Measure, informed: Tensor) -> _Measure:
+    """Take the measure over time where it is clearly less: what one frame took for noise is texture.
+
+    `informed` (3,) says in which channels enough of the picture changed from frame to frame.
+    """
+    less = informed & (moving.variance < 0.7 * still.variance)
+    return _Measure(
+        torch.where(less, moving.variance, still.variance),
+        torch.where(less[:, None], moving.curve, still.curve),
+        torch.where(less.all(), moving.correlation, still.correlation),
+    )
+
+
+def _assemble(measure: _Measure) -> NoiseEstimate:
+    levels = torch.linspace(0, 1, _KNOTS, device=measure.curve.device)
+    return NoiseEstimate(measure.variance.sqrt(), levels, measure.curve.sqrt(), float(measure.correlation))
+
+
+def _at(brightness: Tensor, curve: Tensor) -> Tensor:
+    """Interpolate a curve (3,K) at brightness (3,N)."""
+    place = brightness.clamp(0, 1) * (_KNOTS - 1)
+    index = place.long().clamp_max(_KNOTS - 2)
+    return curve.gather(1, index).lerp(curve.gather(1, index + 1), place - index)
+
+
+def _widening(mean: Tensor, deviation: Tensor) -> Tensor:
+    """Deviation before clipping to [0,1] over that after, given the mean and the deviation after."""
+    _, after, ratio = _clipping(mean.device)
+    deviation = deviation.clamp_min(1e-6)
+    kept = _lookup(mean / deviation, ratio, after) * _lookup((1 - mean) / deviation, ratio, after)
+    return 1 / kept.clamp_min(0.2)
+
+
+def _narrowing(mean: Tensor, deviation: Tensor) -> Tensor:
+    """Deviation after clipping to [0,1] over that before, given the mean after and the deviation before."""
+    level, after, _ = _clipping(mean.device)
+    deviation = deviation.clamp_min(1e-6)
+    return _lookup(mean / deviation, level, after) * _lookup((1 - mean) / deviation, level, after)
+
+
+@lru_cache(maxsize=8)
+def _clipping(device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Tabulate max(0, N(t,1)) over t: its mean, its deviation, and their ratio; all grow with t."""
+    t = torch.linspace(-4, 6, 401, dtype=torch.float64)
+    above, density = torch.special.ndtr(t), torch.exp(-t * t / 2) / math.sqrt(2 * math.pi)
+    mean = t * above + density
+    deviation = ((t * t + 1) * above + t * density - mean * mean).sqrt()
+    return mean.float().to(device), deviation.float().to(device), (mean / deviation).float().to(device)
+
+
+def _lookup(x: Tensor, xs: Tensor, ys: Tensor) -> Tensor:
+    right = torch.searchsorted(xs, x.contiguous()).clamp(1, len(xs) - 1)
+    share = ((x - xs[right - 1]) / (xs[right] - xs[right - 1])).clamp(0, 1)
+    return ys[right - 1].lerp(ys[right], share)
+
+
+@lru_cache(maxsize=8)
+def _basis(device: torch.device) -> Tensor:
+    """The orthonormal two-dimensional DCT of a flattened block, as a matrix to multiply from the right."""
+    k = torch.arange(_BLOCK, dtype=torch.float64)
+    rows = torch.cos(math.pi * (k + 0.5) * k[:, None] / _BLOCK) * math.sqrt(2 / _BLOCK)
+    rows[0] *= math.sqrt(0.5)
+    return torch.kron(rows, rows)[_order()].T.float().contiguous().to(device)
+
+
+def _order() -> Tensor:
+    k = torch.arange(_BLOCK)
+    return (k[:, None] + k).flatten().argsort(stable=True)
+
+
+@lru_cache(maxsize=8)
+def _frequencies(device: torch.device) -> tuple[Tensor, Tensor]:
+    """The vertical and the horizontal frequency index of each coefficient, (64,) each."""
+    order = _order().to(device)
+    return (order // _BLOCK).float(), (order % _BLOCK).float()

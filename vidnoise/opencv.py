@@ -1,0 +1,391 @@
+"""For programs that use OpenCV: clean frames in place of noisy ones.
+
+capture = vidnoise.opencv.VideoCapture("input.mp4", "fuse")     # where cv2.VideoCapture("input.mp4") was
+ok, bgr = capture.read()
+
+clean = vidnoise.opencv.Cleaner("fuse")                         # for pictures from anywhere else
+out = clean(bgr)
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterator
+from fractions import Fraction
+from os import PathLike, fspath
+from typing import TYPE_CHECKING, Any
+
+from vidnoise.colour import UNSPECIFIED, Colour, PixelFormat, from_rgb
+from vidnoise.errors import UsageError, VidnoiseError
+from vidnoise.frame import Frame, StreamInfo
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from vidnoise.api import Filters
+    from vidnoise.filter import Stage
+    from vidnoise.io import Reader
+
+    Picture = NDArray[Any]
+
+BGR = PixelFormat("gbrp", "rgb", 8)
+GRAY = PixelFormat("gray", "gray", 8)
+FULL = Colour(range=2)
+BT601 = 6
+
+
+class VideoCapture:
+    """A drop-in for `cv2.VideoCapture` whose frames are clean: (H,W,3) uint8, blue-green-red.
+
+    It opens what `vidnoise` opens, and a camera by its index (Linux: `/dev/video0`). As with OpenCV, frames are turned by
+    the video's rotation, and untagged video is taken for BT.601; without filters the frames are OpenCV's own. Positions
+    count frames at the average rate, so that after seeking in video of variable rate they are approximate; filters
+    start afresh there.
+
+    Where a source cannot be opened, nothing is raised: `isOpened()` is False, `read()` gives `(False, None)` as
+    OpenCV's does, and `error` holds the reason.
+
+    Args:
+        source: a path, URL or camera index; None to `open()` one later.
+        chain: filters, as `vidnoise.run` takes them; None for the default chain, `Chain()` for none.
+        device: `auto`, `cpu` or `cuda`.
+        precision: `auto`, `fp32`, `bf16` or `fp16`, for the arithmetic inside networks.
+        reading: what `vidnoise.io.open_reader` takes beside: `deinterlace`, `assume_progressive`, `threads`.
+
+    Raises:
+        UsageError: the chain names a filter or option that does not exist.
+        DeviceError: the device is not there.
+    """
+
+    def __init__(
+        self,
+        source: str | PathLike[str] | int | None = None,
+        chain: Filters = None,
+        *,
+        device: str = "auto",
+        precision: str = "auto",
+        **reading: Any,
+    ) -> None:
+        from vidnoise.api import as_chain
+        from vidnoise.device import choose
+
+        self.error: VidnoiseError | None = None
+        self._chain = as_chain(chain)
+        self._device = choose(device, precision)
+        self._reading = reading
+        self._source = ""
+        self._upright = True
+        self._reader: Reader | None = None
+        self._frames: Iterator[Frame] | None = None
+        self._frame: Frame | None = None
+        self._position = 0
+        self._skipped = Fraction(0)
+        self._first: Fraction | None = None
+        if source is not None:
+            self.open(source)
+
+    def open(self, source: str | PathLike[str] | int) -> bool:
+        """Open another source; False where that fails, and `error` says why."""
+        self._source = f"/dev/video{source}" if isinstance(source, int) else fspath(source)
+        return self._start(Fraction(0), 0)
+
+    def isOpened(self) -> bool:  # noqa: N802 - OpenCV's name
+        """Whether there is a source."""
+        return self._reader is not None
+
+    def release(self) -> None:
+        """Close the source."""
+        frames, self._frames = self._frames, None
+        reader, self._reader = self._reader, None
+        self._frame = None
+        if frames is not None:
+            frames.close()  # type: ignore[attr-defined]
+        if reader is not None:
+            reader.close()
+
+    def grab(self) -> bool:
+        """Go to the next frame; False at the end.
+
+        Raises:
+            VidnoiseError: a filter failed.
+        """
+        self._frame = next(self._frames, None) if self._frames is not None else None
+        if self._frame is None:
+            return False
+        self._position += 1
+        if self._first is None:
+            self._first = _time(self._frame)
+        return True
+
+    def retrieve(self) -> tuple[bool, Picture | None]:
+        """The frame that `grab()` went to."""
+        if self._frame is None:
+            return False, None
+        return True, _turned(_bgr(self._frame), self._rotation)
+
+    def read(self) -> tuple[bool, Picture | None]:
+        """The next frame: `(True, (H,W,3) uint8)`, or `(False, None)` at the end; raises as `grab` does."""
+        self.grab()
+        return self.retrieve()
+
+    def get(self, prop: int) -> float:
+        """A property by OpenCV's number: width, height, frame rate, frame count, position (frames, ms), orientation.
+
+        0 for others, and where the source does not say.
+        """
+        import cv2
+
+        if self._reader is None:
+            return 0.0
+        info = self._reader.info
+        width, height = (info.width, info.height) if self._rotation % 180 == 0 else (info.height, info.width)
+        known: dict[int, float] = {
+            cv2.CAP_PROP_FRAME_WIDTH: width,
+            cv2.CAP_PROP_FRAME_HEIGHT: height,
+            cv2.CAP_PROP_FPS: float(info.rate or 0),
+            cv2.CAP_PROP_FRAME_COUNT: self._total,
+            cv2.CAP_PROP_POS_FRAMES: self._position,
+            cv2.CAP_PROP_POS_MSEC: self._milliseconds(),
+            cv2.CAP_PROP_ORIENTATION_META: self._clockwise,
+            cv2.CAP_PROP_ORIENTATION_AUTO: float(self._upright),
+        }
+        return float(known.get(prop, 0.0))
+
+    def set(self, prop: int, value: float) -> bool:
+        """Go to a frame or a time (`CAP_PROP_POS_FRAMES`, `CAP_PROP_POS_MSEC`), or switch the turning of frames on or off.
+
+        False for what cannot be set; the size and rate of a source cannot.
+        """
+        import cv2
+
+        if self._reader is None:
+            return False
+        if prop == cv2.CAP_PROP_ORIENTATION_AUTO:
+            self._upright = bool(value)
+            return True
+        rate = self._reader.info.rate
+        if prop == cv2.CAP_PROP_POS_FRAMES and rate:
+            return self._seek(round(value), rate)
+        if prop == cv2.CAP_PROP_POS_MSEC and rate:
+            return self._seek(round(Fraction(value / 1000) * rate), rate)
+        return False
+
+    def getBackendName(self) -> str:  # noqa: N802 - OpenCV's name
+        """Who reads."""
+        return "VIDNOISE"
+
+    def __enter__(self) -> VideoCapture:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    @property
+    def _clockwise(self) -> int:
+        """By how many degrees the video asks to be turned, as OpenCV counts them: from its display matrix."""
+        matrix = self._reader and self._reader.facts.matrix
+        return round(math.degrees(math.atan2(matrix[1], matrix[0]))) % 360 if matrix else 0
+
+    @property
+    def _rotation(self) -> int:
+        return self._clockwise if self._upright else 0
+
+    def _start(self, skipped: Fraction, position: int) -> bool:
+        from vidnoise import pipeline
+        from vidnoise.io import open_reader
+
+        self.release()
+        self.error = None
+        try:
+            reading = {**self._reading, "start": float(skipped)} if skipped else self._reading
+            reader = open_reader(self._source, device=self._device, **reading)
+        except VidnoiseError as failure:
+            self.error = failure
+            return False
+        try:
+            stage = self._chain.open(reader.info, self._device)
+        except BaseException:
+            reader.close()
+            raise
+        self._reader, self._position, self._skipped, self._first = reader, position, skipped, None
+        if not skipped:
+            self._total = reader.info.frames or 0
+            self._lead = _lead(reader)
+        source = _AsOpenCV(reader)
+        self._frames = pipeline.stream(source, stage, self._device, convert=bool(self._chain.filters))
+        return True
+
+    def _seek(self, frame: int, rate: Fraction) -> bool:
+        frame = max(frame, 0)
+        # Half a frame early, so that rounding in the container's time base leaves this frame in.
+        skipped = self._lead + (frame - Fraction(1, 2)) / rate if frame else Fraction(0)
+        return self._start(skipped, frame)
+
+    def _milliseconds(self) -> float:
+        if self._frame is None or self._first is None or self._reader is None:
+            return 0.0
+        rate = self._reader.info.rate
+        base = self._skipped and self._skipped - self._lead + (Fraction(1, 2) / rate if rate else 0)
+        return float(1000 * (base + _time(self._frame) - self._first))
+
+
+class Cleaner:
+    """Filters for pictures that come one by one: call it with each.
+
+    One result comes for each picture, in order. A chain that looks ahead gives None at first; `flush()` gives the
+    results that are left at the end.
+
+    Args:
+        chain: filters, as `vidnoise.run` takes them; None for the default chain.
+        device: `auto`, `cpu` or `cuda`.
+        precision: `auto`, `fp32`, `bf16` or `fp16`, for the arithmetic inside networks.
+
+    Raises:
+        UsageError: the chain names a filter or option that does not exist.
+        DeviceError: the device is not there.
+    """
+
+    def __init__(self, chain: Filters = None, *, device: str = "auto", precision: str = "auto") -> None:
+        from vidnoise.api import as_chain
+        from vidnoise.device import choose
+
+        self._chain = as_chain(chain)
+        self._device = choose(device, precision)
+        self._stage: Stage | None = None
+        self._shape: tuple[int, ...] = ()
+        self._count = 0
+        self._ready: deque[Picture] = deque()
+
+    @property
+    def latency(self) -> int:
+        """How many pictures go in before the first comes out; known from the first picture on."""
+        return self._stage.latency if self._stage else 0
+
+    def __call__(self, picture: Picture) -> Picture | None:
+        """Take a picture, give the next finished one; the picture is copied and may be reused.
+
+        Args:
+            picture: (H,W,3) blue-green-red or (H,W) gray, uint8.
+
+        Returns:
+            A picture of the same shape, or None while the filters look ahead.
+
+        Raises:
+            UsageError: another type, or another shape than before.
+            FilterError: a filter failed; call `reset()` to go on.
+        """
+        if self._stage is None:
+            self._stage = self._open(picture)
+        if picture.shape != self._shape:
+            raise UsageError(
+                f"this picture is {picture.shape}, those before were {self._shape}; call flush() before another shape"
+            )
+        frame = Frame(pts=self._count, time_base=Fraction(1, 25), duration=1, **_planes(picture))
+        self._count += 1
+        self._take(self._stage.push(frame.to(self._device.torch)))
+        return self._ready.popleft() if self._ready else None
+
+    def flush(self) -> list[Picture]:
+        """The rest; afterwards pictures of another shape may come."""
+        if self._stage is not None:
+            self._take(self._stage.flush())
+        rest = list(self._ready)
+        self.reset()
+        return rest
+
+    def reset(self) -> None:
+        """Forget everything, unfinished pictures too."""
+        self._stage = None
+        self._ready.clear()
+
+    def _open(self, picture: Picture) -> Stage:
+        import numpy as np
+
+        shape: tuple[int, ...] = getattr(picture, "shape", ())
+        gray, bgr = len(shape) == 2, len(shape) == 3 and shape[2] == 3
+        if not isinstance(picture, np.ndarray) or picture.dtype != np.uint8 or not (gray or bgr):
+            found = f"{getattr(picture, 'dtype', type(picture).__name__)} {shape or ''}".strip()
+            raise UsageError(f"a picture is an array (H,W,3) or (H,W) of uint8; this is {found}")
+        self._shape = shape
+        format = GRAY if gray else BGR
+        rate = Fraction(25)
+        return self._chain.open(
+            StreamInfo(shape[1], shape[0], 1 / rate, rate, None, format, FULL), self._device
+        )
+
+    def _take(self, frames: Any) -> None:
+        self._ready.extend(_unplanes(frame) for frame in frames)
+
+
+class _AsOpenCV:
+    """A reader whose untagged frames are BT.601 whatever their size, as OpenCV takes them."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    @property
+    def info(self) -> StreamInfo:
+        return self._reader.info
+
+    def __iter__(self) -> Iterator[Frame]:
+        from dataclasses import replace
+
+        for frame in self._reader:
+            untagged = frame.format.family == "yuv" and frame.colour.matrix == UNSPECIFIED
+            yield frame.replace(colour=replace(frame.colour, matrix=BT601)) if untagged else frame
+
+
+def _bgr(frame: Frame) -> Picture:
+    """Filtered pictures are converted from their floats, others by swscale, as OpenCV does it."""
+    if frame.touched:
+        return _unplanes(frame.replace(format=BGR, colour=FULL))
+    from vidnoise.io.planes import to_av
+
+    assert frame.planes is not None
+    picture = to_av(tuple(plane.cpu() for plane in frame.planes), frame.format, frame.width, frame.height)
+    picture.colorspace, picture.color_range = frame.colour.matrix, frame.colour.range
+    array: Picture = picture.reformat(format="bgr24", interpolation="BICUBIC").to_ndarray()
+    return array
+
+
+def _planes(picture: Picture) -> dict[str, Any]:
+    import cv2
+    import torch
+
+    if picture.ndim == 2:
+        return {"planes": (torch.from_numpy(picture.copy()),), "format": GRAY, "colour": FULL}
+    blue, green, red = (torch.from_numpy(plane) for plane in cv2.split(picture))
+    return {"planes": (green, blue, red), "format": BGR, "colour": FULL}
+
+
+def _unplanes(frame: Frame) -> Picture:
+    """The picture in the frame's own format, gray or blue-green-red."""
+    import cv2
+
+    planes = from_rgb(frame.image, frame.format, FULL) if frame.touched else frame.planes
+    assert planes is not None
+    arrays = [plane.cpu().numpy() for plane in planes]
+    merged: Picture = (
+        arrays[0] if frame.format.family == "gray" else cv2.merge([arrays[1], arrays[0], arrays[2]])
+    )
+    return merged
+
+
+def _turned(picture: Picture, degrees: int) -> Picture:
+    import cv2
+
+    turns = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
+    if degrees not in turns:
+        return picture
+    turned: Picture = cv2.rotate(picture, turns[degrees])
+    return turned
+
+
+def _time(frame: Frame) -> Fraction:
+    return (frame.pts or 0) * frame.time_base
+
+
+def _lead(reader: Reader) -> Fraction:
+    """From the container's start to the first picture, in seconds."""
+    return max(Fraction(0), reader.first - Fraction(reader.container.start_time or 0, 1_000_000))

@@ -1,0 +1,78 @@
+"""Filter options: dataclass fields that know their unit, range and effect, so that help and checks come from one place."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from vidnoise.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """What is known of one option: `low` and `high` bound it (inclusive), `unit` names what it counts."""
+
+    help: str
+    low: float | None = None
+    high: float | None = None
+    unit: str = ""
+    choices: tuple[str, ...] = ()
+
+    def range_text(self) -> str:
+        """The allowed values in words: `0..2`, `at least 1`, `a|b`, or nothing."""
+        if self.choices:
+            return "|".join(self.choices)
+        if self.low is not None and self.high is not None:
+            return f"{self.low:g}..{self.high:g}"
+        if self.low is not None:
+            return f"at least {self.low:g}"
+        return f"at most {self.high:g}" if self.high is not None else ""
+
+
+def option(
+    default: Any = dataclasses.MISSING,
+    *,
+    help: str,
+    low: float | None = None,
+    high: float | None = None,
+    unit: str = "",
+    choices: tuple[str, ...] = (),
+) -> Any:
+    """A field of a filter. `help` says what raising the value does; without a default the option is required."""
+    described = Option(help=help, low=low, high=high, unit=unit, choices=choices)
+    return dataclasses.field(default=default, metadata={"option": described})
+
+
+def describe(field: dataclasses.Field[Any]) -> Option:
+    """The `Option` of a dataclass field.
+
+    Raises:
+        TypeError: the field was not made with `option()`.
+    """
+    described = field.metadata.get("option")
+    if not isinstance(described, Option):
+        raise TypeError(f"filter field {field.name!r} must be declared with vidnoise.filter.option()")
+    return described
+
+
+def check(owner: str, name: str, value: Any, described: Option) -> None:
+    """Hold one value against its option.
+
+    Raises:
+        UsageError: out of range, not finite, or none of the choices.
+    """
+    if value is None or isinstance(value, bool):
+        return
+    if described.choices and value not in described.choices:
+        raise UsageError(f"{owner}: {name}={value!r} is not one of {', '.join(described.choices)}")
+    if not isinstance(value, int | float):
+        return
+    below = described.low is not None and value < described.low
+    above = described.high is not None and value > described.high
+    if below or above or not math.isfinite(value):
+        unit = f" {described.unit}" if described.unit else ""
+        raise UsageError(
+            f"{owner}: {name}={value:g} is out of range; it takes {described.range_text()}{unit}"
+        )

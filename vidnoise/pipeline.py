@@ -1,0 +1,204 @@
+"""From a source through a chain to a sink: the only place with threads.
+
+Reading (decode and colour conversion) and writing (conversion and encode) each have a thread; filters run in the
+caller's. The queues between them are short, so memory does not grow with the length of the video.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Protocol
+
+from vidnoise.filter import Stage
+from vidnoise.frame import Frame, StreamInfo
+
+if TYPE_CHECKING:
+    from vidnoise.device import Device
+
+DEPTH = 4
+"""Frames that may wait between two threads."""
+
+
+class Source(Protocol):
+    """Frames in order, and what is known of their stream."""
+
+    @property
+    def info(self) -> StreamInfo:
+        """The stream."""
+        ...
+
+    def __iter__(self) -> Iterator[Frame]: ...
+
+
+class Sink(Protocol):
+    """Takes frames in order."""
+
+    def write(self, frame: Frame) -> None:
+        """Take the next frame."""
+        ...
+
+
+class Stopped(Exception):
+    """The other end of a channel has gone."""
+
+
+class Channel:
+    """A short queue between two threads; closing it wakes both, and what was put before still comes out."""
+
+    def __init__(self, depth: int = DEPTH) -> None:
+        self._frames: deque[Frame] = deque()
+        self._depth = depth
+        self._closed = False
+        self._gone = False
+        self._changed = threading.Condition()
+
+    def put(self, frame: Frame) -> None:
+        """Wait for room.
+
+        Raises:
+            Stopped: nobody will take the frame any more.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._frames) < self._depth or self._gone)
+            if self._gone:
+                raise Stopped
+            self._frames.append(frame)
+            self._changed.notify_all()
+
+    def take(self, most: int = 1) -> list[Frame]:
+        """Wait for a frame, then give all that are there, up to `most`; nothing once the end is reached."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._frames or self._closed or self._gone)
+            taken = [self._frames.popleft() for _ in range(min(most, len(self._frames)))]
+            self._changed.notify_all()
+            return taken
+
+    def close(self) -> None:
+        """No more frames will be put."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def abandon(self) -> None:
+        """No more frames will be taken."""
+        with self._changed:
+            self._gone = True
+            self._frames.clear()
+            self._changed.notify_all()
+
+
+class Worker(AbstractContextManager["Worker"]):
+    """A thread whose failure is kept, and raised when it is joined."""
+
+    def __init__(self, name: str, work: Callable[[], None], cancel: Callable[[], None]) -> None:
+        self.failure: BaseException | None = None
+        self._work = work
+        self._cancel = cancel
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def __enter__(self) -> Worker:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._cancel()
+        self._thread.join()
+
+    def join(self) -> None:
+        """Wait for its end; raise what it failed with."""
+        self._thread.join()
+        self.check()
+
+    def check(self) -> None:
+        """Raise what it failed with, if it has failed."""
+        if self.failure is not None:
+            raise self.failure
+
+    def _run(self) -> None:
+        try:
+            self._work()
+        except Stopped:
+            pass
+        except BaseException as failure:
+            self.failure = failure
+        finally:
+            self._cancel()
+
+
+def stream(source: Source, stage: Stage, device: Device, *, convert: bool = True) -> Generator[Frame]:
+    """Read ahead in a thread, filter here, and give finished frames one by one.
+
+    Args:
+        source: frames in order; read in a thread of its own.
+        stage: an open chain.
+        device: where the frames are moved to.
+        convert: whether the reading thread makes the RGB image; without filters nobody needs it.
+
+    Raises:
+        Whatever the source or the stage raises; the first failure ends the stream.
+    """
+    read = Channel()
+
+    def work() -> None:
+        for frame in source:
+            moved = frame.to(device.torch)
+            if convert:
+                _ = moved.image
+            read.put(moved)
+
+    def cancel() -> None:
+        read.close()
+
+    most = DEPTH if device.is_cuda else 1
+    with Worker("vidnoise-read", work, cancel) as reader:
+        try:
+            while frames := read.take(most):
+                yield from stage.push(*frames)
+            reader.check()
+            yield from stage.flush()
+        finally:
+            read.abandon()
+
+
+def run(
+    source: Source,
+    stage: Stage,
+    sink: Sink,
+    device: Device,
+    *,
+    convert: bool = True,
+    progress: Callable[[Frame], None] | None = None,
+) -> int:
+    """Everything from source through stage to sink; gives the number of frames written.
+
+    Reading and writing have their own threads; `progress` is called in the caller's, once for each finished frame.
+
+    Raises:
+        The first failure of any thread; the others stop at once. The sink is neither finished nor aborted here.
+    """
+    written = Channel()
+    count = 0
+
+    def work() -> None:
+        nonlocal count
+        while frames := written.take():
+            sink.write(frames[0])
+            count += 1
+
+    with Worker("vidnoise-write", work, written.abandon) as writer:
+        try:
+            for frame in stream(source, stage, device, convert=convert):
+                written.put(frame)
+                if progress:
+                    progress(frame)
+            written.close()
+        except Stopped:
+            pass
+        except BaseException:
+            written.abandon()
+            raise
+        writer.join()
+    return count

@@ -1,0 +1,84 @@
+"""Which filters there are: entry points to names, in the group `vidnoise.filters`.
+
+An entry point names a module; the filters are the `Filter` classes listed in its `__all__`. An entry point may also
+name a `Filter` class itself.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+
+from vidnoise.errors import UsageError
+from vidnoise.filter import Filter
+
+GROUP = "vidnoise.filters"
+
+_registered: dict[str, type[Filter]] = {}
+
+
+def register(filter: type[Filter]) -> type[Filter]:
+    """Make a filter known by its name in this process; works as a decorator.
+
+    Raises:
+        UsageError: another filter has the name.
+    """
+    _add(_registered, filter, "register()")
+    filters.cache_clear()
+    return filter
+
+
+@cache
+def filters() -> Mapping[str, type[Filter]]:
+    """Every filter by name: built-in, from plugins and registered.
+
+    Raises:
+        UsageError: two filters have one name, or a plugin cannot be imported.
+    """
+    found: dict[str, type[Filter]] = {}
+    for point in sorted(entry_points(group=GROUP), key=lambda point: (point.name != "builtin", point.name)):
+        for filter in _load(point):
+            _add(found, filter, f"plugin {point.name!r}")
+    for filter in _registered.values():
+        _add(found, filter, "register()")
+    return found
+
+
+def find(name: str) -> type[Filter]:
+    """The filter of that name.
+
+    Raises:
+        UsageError: there is none; the message names the nearest.
+    """
+    known = filters()
+    if name in known:
+        return known[name]
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(sorted(known))}"
+    raise UsageError(f"no filter is called {name!r}; {hint} (vidnoise filters lists them)")
+
+
+def _load(point: EntryPoint) -> Iterator[type[Filter]]:
+    try:
+        loaded = point.load()
+    except Exception as failure:
+        raise UsageError(
+            f"the filter plugin {point.name!r} ({point.value}) cannot be imported: {failure}; "
+            f"mend it or uninstall its package"
+        ) from failure
+    named = [getattr(loaded, name) for name in getattr(loaded, "__all__", [])]
+    for item in named or [loaded]:
+        if isinstance(item, type) and issubclass(item, Filter):
+            yield item
+
+
+def _add(known: dict[str, type[Filter]], filter: type[Filter], origin: str) -> None:
+    other = known.get(filter.name)
+    if other is not None and other is not filter:
+        raise UsageError(
+            f"two filters are called {filter.name!r}: {other.__module__}.{other.__qualname__} and "
+            f"{filter.__module__}.{filter.__qualname__} (from {origin}); uninstall or rename one"
+        )
+    known[filter.name] = filter
