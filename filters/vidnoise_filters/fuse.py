@@ -204,7 +204,7 @@ def remember(
     known = Look(new.picture, noise.contiguous(memory_format=torch.channels_last))
     model, trust = None, torch.zeros_like(new.variance)
     if past is not None and flow is not None:
-        mean, model = warp(torch.cat([past.mean, past.clean]), flow, cubic=True).chunk(2)
+        mean, model = warp(past.mean, flow, cubic=True), warp(past.clean, flow)
         known, share = join(known, Look(mean, _moved_blocks(past.variance, flow)))
         trust = share.mean(1)
     best = known
