@@ -37,18 +37,20 @@ install() {
     if ! has_nvidia_gpu && ! "$python" -c 'import torch' 2>/dev/null; then
         pip_install torch==2.13.0
     fi
-    pip_install --editable "$root[$1]"
+    pip_install --editable "$root${1:+[$1]}"
     "$python" -c 'import cv2' 2>/dev/null || "$python" -m pip show -q opencv-python-headless 2>/dev/null ||
         fail "OpenCV cannot load; install its libraries (Debian: apt-get install libgl1 libglib2.0-0)"
 }
 
 pip_install() {
-    "$python" -m pip install --quiet --disable-pip-version-check "$@" 1>&2 ||
-        fail "installing $* failed; see the lines above (is the package index reachable?)"
+    local log=$venv/install.log
+    "$python" -m pip install --quiet --disable-pip-version-check "$@" >"$log" 2>&1 && return
+    grep -v "^WARNING" "$log" | tail -n 5 >&2
+    fail "installing $* failed (is the package index reachable?); all of pip's words are in $log"
 }
 
 environment() {
-    local wanted stamp=$venv/vidnoise-$1
+    local wanted stamp=$venv/vidnoise-${1:-base}
     wanted=$(cksum <"$root/pyproject.toml")
     if [ -x "$python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then
         return

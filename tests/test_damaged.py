@@ -160,6 +160,20 @@ def test_broken_sound_does_not_spoil_the_picture(tmp_path: Path) -> None:
     assert [clips.number_of(f) for f in clips.decoded(tmp_path / "out.mp4")] == list(range(FRAMES))
 
 
+@pytest.mark.parametrize("codec", ["dnxhd", "libx264", "ffv1"])
+def test_raw_samples_beyond_their_depth_do_not_reach_the_encoder(tmp_path: Path, codec: str) -> None:
+    def spoil(number: int, frame: av.VideoFrame) -> av.VideoFrame:
+        frame.planes[0].update(b"\xff" * frame.planes[0].buffer_size)
+        return frame
+
+    clip = Clip(codec="rawvideo", pix_fmt="yuv422p10le", options={}, frames=2, size=(256, 128), retouch=spoil)
+    source = clip.save(tmp_path / "in.nut")
+    profile = {"profile": "dnxhr_hqx"} if codec == "dnxhd" else {}
+    target = tmp_path / ("out.mov" if codec == "dnxhd" else "out.mkv")
+    through(source, target, OutputOptions(codec=codec, encoder_opts=profile))
+    assert clips.decoded(target)[0].to_ndarray(format="gray").mean() > 235
+
+
 @pytest.mark.parametrize("wrong", ["mp4", "avi", "mkv", "webm"])
 def test_a_wrong_extension_does_not_matter(intact: dict[str, Path], tmp_path: Path, wrong: str) -> None:
     source = tmp_path / f"in.{wrong}"

@@ -212,6 +212,24 @@ def test_what_mp4_cannot_hold_is_named_with_a_container_that_can(tmp_path: Path)
     assert text.count(".mkv can") == 2
 
 
+def test_text_that_a_transport_stream_would_bury_is_left_out_and_named(tmp_path: Path) -> None:
+    source = Clip(extras=[clips.subtitles("mkv")], audio="pcm_s16le", frames=30).save(tmp_path / "in.mkv")
+    _, writer = through(source, tmp_path / "out.ts")
+    assert streams(tmp_path / "out.ts") == [("video", "h264")]
+    text = "\n".join(writer.warnings)
+    assert "audio stream 1 (pcm_s16le)" in text
+    assert "subtitle stream 2" in text
+
+
+@pytest.mark.parametrize(("language", "found"), [("deu", {"deu", "ger"}), ("fra", {"fra", "fre"})])
+@pytest.mark.parametrize("ext", ["mp4", "mov", "mkv"])
+def test_languages_are_kept(tmp_path: Path, ext: str, language: str, found: set[str]) -> None:
+    source = Clip(video_metadata={"language": language}, frames=2).save(tmp_path / "in.mkv")
+    through(source, tmp_path / f"out.{ext}")
+    with av.open(str(tmp_path / f"out.{ext}")) as out:
+        assert out.streams.video[0].metadata["language"] in found
+
+
 def test_fonts_stay_attached(tmp_path: Path) -> None:
     font = ("font.ttf", "font/ttf", b"not really a font")
     source = Clip(attachments=[font]).save(tmp_path / "in.mkv")
@@ -371,6 +389,14 @@ def _ratios(mastering: bytes) -> list[float]:
 def test_an_encoder_that_cannot_write_hdr_metadata_says_so(tmp_path: Path) -> None:
     _, writer = through(hdr_clip(tmp_path), tmp_path / "out.mkv", OutputOptions(codec="ffv1"))
     assert [w for w in writer.warnings if "mastering-display" in w and "hevc" in w]
+
+
+def test_side_data_that_no_encoder_here_writes_is_named(tmp_path: Path) -> None:
+    options = {"crf": "10", "x264-params": "frame-packing=3"}
+    source = Clip(options=options, frames=3).save(tmp_path / "in.mkv")
+    assert "STEREO3D" in side_data(source)
+    _, writer = through(source, tmp_path / "out.mkv")
+    assert [w for w in writer.warnings if "3D views" in w]
 
 
 @pytest.mark.parametrize("full", [1, 2])

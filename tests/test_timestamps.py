@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from clips import Clip
 from test_files import through
 
+from vidnoise.frame import Frame
 from vidnoise.io import OutputOptions, open_reader
 
 PHONE = [Fraction(i, 30) + Fraction((i * 7) % 5, 1000) for i in range(20)]
@@ -117,7 +119,8 @@ def test_the_beep_stays_with_the_flash(
     options = {"b": "1M"} if first == "webm" else {"crf": "4"}
     clip = Clip(frames=60, flashes=True, audio=audio, codec=codec, options=options, start=start)
     source, target = clip.save(tmp_path / f"in.{first}"), tmp_path / f"out.{second}"
-    through(source, target)
+    reader, _ = through(source, target)
+    assert not reader.losses
     before, after = ([clips.flash_times(path), clips.beep_times(path)] for path in (source, target))
     assert len(after[0]) == len(after[1]) == len(before[0]) >= 2
     offsets = [
@@ -154,7 +157,8 @@ def test_what_an_edit_list_cuts_away_stays_away(tmp_path: Path, ext: str) -> Non
     source, target = cut_with_edit_list(tmp_path, 0.52), tmp_path / f"out.{ext}"
     with av.open(str(source)) as old:
         assert any(packet.is_discard for packet in old.demux(audio=0)), "the test clip has nothing cut away"
-    through(source, target)
+    reader, _ = through(source, target)
+    assert not reader.losses
     check_times(source, target)
     assert clips.number_of(clips.decoded(target)[0]) == 13
     (begin, heard), (begin_out, heard_out) = clips.sound(source), clips.sound(target)
@@ -209,3 +213,29 @@ def test_the_number_of_frames_to_come_is_estimated(tmp_path: Path) -> None:
         assert whole.info.frames == 50
         assert part.info.frames == 25
         assert len(list(part)) == 25
+
+
+@pytest.mark.parametrize("second", [1, 500], ids=["back to the start", "far ahead"])
+def test_a_clock_that_jumps_is_joined_on_in_sync(tmp_path: Path, second: int) -> None:
+    """Two recordings of a transport stream in one file, each with its own clock."""
+    clip = Clip(frames=50, flashes=True, audio="mp2", start=5)
+    data = [replace(clip, start=begin).save(tmp_path / f"{begin}.ts").read_bytes() for begin in (5, second)]
+    (tmp_path / "in.ts").write_bytes(b"".join(data))
+    cuts: list[int] = []
+
+    def note(frame: Frame) -> Frame:
+        if frame.cut:
+            cuts.append(clips.number_of(frame.planes[0].numpy()) if frame.planes else -1)
+        return frame
+
+    reader, _ = through(tmp_path / "in.ts", tmp_path / "out.mp4", change=note)
+    assert not reader.losses
+    assert "clock jumps" in " ".join(reader.warnings)
+    assert [clips.number_of(f) for f in clips.decoded(tmp_path / "out.mp4")] == list(range(50)) * 2
+    gaps = np.diff([float(time) for time in clips.times(tmp_path / "out.mp4")])
+    assert gaps.max() < 0.2
+    assert gaps.min() > 0.03
+    assert cuts == [0]
+    flashes, sounds = clips.flash_times(tmp_path / "out.mp4"), clips.beep_times(tmp_path / "out.mp4")
+    assert len(flashes) == 4
+    np.testing.assert_allclose([float(flash) for flash in flashes], sounds, atol=0.03)

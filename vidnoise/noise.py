@@ -1,10 +1,11 @@
 """Noise estimation: how strong the noise of a picture or a stream is, per channel and brightness.
 
-Blocks of 8x8 pixels are transformed by the DCT. Noise fills all frequencies, pictures mostly the low ones: blocks
-with the least energy at low frequencies are taken to be flat, and the noise is read from their *high* frequencies.
-Choosing by one band and measuring in another keeps the choice from biasing the measure (Ponomarenko, Lukin,
-Zriakhov, Kaarna & Astola 2007; Colom & Buades, IPOL 2013). Groups of blocks of like brightness give the noise as a
-function of brightness, which sensors and clipping both bend (Foi, Trimeche, Katkovnik & Egiazarian 2008).
+Blocks of 8x8 pixels are transformed by the DCT. Noise fills all frequencies, pictures mostly the low ones:
+blocks with the least energy at low frequencies are taken to be flat, and the noise is read from their *high*
+frequencies. Choosing by one band and measuring in another keeps the choice from biasing the measure
+(Ponomarenko, Lukin, Zriakhov, Kaarna & Astola 2007; Colom & Buades, IPOL 2013). Groups of blocks of like
+brightness give the noise as a function of brightness, which sensors and clipping both bend (Foi, Trimeche,
+Katkovnik & Egiazarian 2008).
 
 In a stream the difference of two consecutive frames is measured in the same way: where nothing moves, the
 picture's own texture, which a single frame cannot always tell from noise, drops out.
@@ -30,17 +31,17 @@ _BLOCKS_MEASURED = 4500  # about, whatever the size of the frame
 _GROUPS = 8  # of equal count, by brightness
 _KNOTS = 33
 # Coefficients are kept in order of the sum of their two frequency indexes. Bands of it:
-_LOWEST, _LOW, _MIDDLE, _HIGH, _SEEN = slice(1, 6), slice(1, 28), slice(6, 28), slice(43, 64), slice(6, 64)
+_LOWEST, _LOW, _MIDDLE, _HIGH = slice(1, 6), slice(1, 28), slice(6, 28), slice(43, 64)
+_FITTED = slice(6, 43)  # all between the lowest and the high
 _QUIET = 0.3 / 255  # rounding to 8 bits alone makes this deviation: less is not told apart
 _CONSTANT = 0.02 / 255  # a block that deviates less was drawn or skipped by the codec, not filmed
 _BAR = 0.7 / 255  # a letterbox bar deviates less
+_TEXTURE = 2.5 / 255  # deviation of the fine, even texture that clean pictures can have all over
 _SATURATED = 0.75  # a block with more saturated pixels than this says nothing
-_NEAR, _FAR, _FAR_WEIGHT = 0.08, 0.3, 0.005  # reach of a group over brightness, and of all groups together
+_NEAR, _FAR, _FAR_WEIGHT = 0.08, 0.3, 0.02  # reach of a group over brightness, and of all groups together
 _PERIOD = 3  # a stream is measured at every third frame: odd, so that doubled frames do not always meet it
 _MEMORY = 15  # measurements, so that a scene's estimate rests on about 45 frames
-_RANK = (
-    0.6  # of those; above one half, so that doubled frames, whose noise seems to stand still, do not decide
-)
+_RANK = 0.6  # of those; above one half, so that doubled frames, where the noise stands still, do not decide
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,11 +77,14 @@ class NoiseEstimate:
         return fine[0, :, :height, :width].contiguous()
 
     def __str__(self) -> str:
-        red, green, blue = (255 * self.sigma).tolist()
-        dark, middle, light = (255 * self.curve.mean(0)[[_KNOTS // 8, _KNOTS // 2, -_KNOTS // 8]]).tolist()
+        codes = (255 * self.sigma).tolist()
+        red, green, blue = codes
+        places = [_KNOTS // 8, _KNOTS // 2, -_KNOTS // 8]
+        dark, middle, light = (255 * self.curve.mean(0)[places]).tolist()
         return (
-            f"sigma {(red + green + blue) / 3:.1f} of 255 (red {red:.1f}, green {green:.1f}, blue {blue:.1f}; "
-            f"dark {dark:.1f}, middle {middle:.1f}, light {light:.1f}), spatial correlation {self.correlation:.2f}"
+            f"sigma {sum(codes) / 3:.1f} of 255 (red {red:.1f}, green {green:.1f}, blue {blue:.1f}; "
+            f"dark {dark:.1f}, middle {middle:.1f}, light {light:.1f}), "
+            f"spatial correlation {self.correlation:.2f}"
         )
 
 
@@ -100,11 +104,11 @@ def estimate(frames: Tensor | Sequence[Tensor]) -> NoiseEstimate:
     """
     if isinstance(frames, Tensor):
         return _assemble(_measure(_sample(frames)))
+    if not frames:
+        raise InputError("noise cannot be estimated from no frames: give at least one")
     tracker = NoiseTracker(period=1)
     for frame in frames:
         result = tracker.update(frame, cut=False)
-    if not frames:
-        raise InputError("noise cannot be estimated from no frames: give at least one")
     return result
 
 
@@ -187,7 +191,8 @@ class _Measure(NamedTuple):
 def _check(image: Tensor) -> None:
     if image.ndim != 3 or image.shape[0] != 3 or 0 in image.shape or not image.is_floating_point():
         raise UsageError(
-            f"noise is estimated on floating images of shape (3,H,W); this one is {tuple(image.shape)} {image.dtype}"
+            "noise is estimated on floating images of shape (3,H,W); "
+            f"this one is of {tuple(image.shape)} and {image.dtype}"
         )
 
 
@@ -230,11 +235,10 @@ def _outer(flat: Tensor) -> Tensor:
 
 
 def _difference(new: _Sample, old: _Sample) -> _Sample:
-    """Compare two frames, scaled so that independent noise keeps its variance."""
+    """Compare two frames, scaled so that white noise keeps its variance."""
     coefficients = (new.coefficients - old.coefficients) * math.sqrt(0.5)
-    still = (
-        coefficients.square().mean(2) < _CONSTANT**2
-    )  # a repeated frame or a skipped block, not a clean one
+    # A block that did not change at all is a repeated frame's or was skipped by a codec: it tells nothing.
+    still = coefficients.square().mean(2) < _CONSTANT**2
     return _Sample(
         coefficients,
         (new.brightness + old.brightness) / 2,
@@ -257,7 +261,7 @@ def _measure(sample: _Sample) -> _Measure:
     high = power[..., _HIGH].gather(1, index).reshape(*groups.shape, -1)
     joint_error = math.sqrt(2 / (3 * power[0, 0, _LOW].numel()))
     scale = torch.ones_like(low)
-    for share, limit in ((0.1, 0.0), (0.02, 1 + 2 * joint_error), (0.02, 1 + 2 * joint_error)):
+    for share, limit in ((0.1, 0.0), (0.01, 1 + 2 * joint_error), (0.01, 1 + 2 * joint_error)):
         # Texture is common to the channels, so they vote together; noise of any channel weighs the same.
         activity = _take((low / scale).mean(0).expand_as(low), groups)
         activity = activity.masked_fill(~_take(usable, groups), math.inf)
@@ -273,7 +277,7 @@ def _measure(sample: _Sample) -> _Measure:
 
 
 def _group(brightness: Tensor, usable: Tensor) -> Tensor:
-    """Sort blocks by brightness into groups of equal size: (3,groups,size) indexes. Few blocks make one group."""
+    """Sort blocks by brightness into groups of equal size: (3,groups,size) indexes."""
     count = brightness.shape[1]
     groups = max(1, min(_GROUPS, count // 64))
     order = brightness.masked_fill(~usable, math.inf).argsort(1)
@@ -289,7 +293,8 @@ def _statistics(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return each group's brightness, variance and weight, (3,groups) each, from its chosen blocks.
 
-    `brightness` and `low` (3,N) belong to blocks, `chosen` (3,groups,size) and `high` (3,groups,size,21) to groups.
+    `brightness` and `low` (3,N) are in order of blocks, `chosen` (3,groups,size) and `high` (3,groups,size,F)
+    in order of groups.
     """
     mask = chosen.float()
     count = mask.sum(2)
@@ -301,14 +306,14 @@ def _statistics(
     # White noise is as strong at low frequencies as at high ones. What has more there is texture in part, and
     # texture only ever adds: trust the even and the quiet groups.
     excess = ((_take(low, groups) * mask).sum(2) / some / floor).clamp_min(1)
-    weight = count * excess**-3 * (floor / _QUIET**2) ** -1.5
+    weight = count * excess**-3 * (floor / _QUIET**2) ** -2
     return level, variance, weight
 
 
 def _fit(level: Tensor, variance: Tensor, weight: Tensor, clipped: Tensor) -> Tensor:
     """Fit the variance over brightness at the knots, (3,K), by local lines through the groups.
 
-    Clipping narrows the noise near black and white; the fit is made to what the noise was before, and narrowed.
+    Clipping narrows the noise near black and white; the fit is made to what it was before, and narrowed.
     """
     knots = torch.linspace(0, 1, _KNOTS, device=level.device)
     before = torch.where(clipped, variance * _widening(level, variance.sqrt()).square(), variance)
@@ -327,10 +332,11 @@ def _fit(level: Tensor, variance: Tensor, weight: Tensor, clipped: Tensor) -> Te
 def _redness(power: Tensor, usable: Tensor) -> tuple[Tensor, Tensor]:
     """Compare the noise of all frequencies with that of the high ones, from the flattest blocks.
 
-    Returns the total variance over that of the high band per channel (3,), and the correlation of neighbouring
-    pixels (). Low frequencies, where the picture itself is, are taken from a line through the logarithm of the
-    others over squared frequency (white noise blurred by a Gaussian). A picture with texture and no noise has
-    such a spectrum too, but its texture is uneven: noise has nearly the same power in all of the flattest blocks.
+    Returns the total variance over that of the high band per channel (3,), and the correlation of pixels
+    side by side (). Low frequencies, where the picture itself is, are taken from a line through the logarithm
+    of the others over squared frequency (white noise, blurred). A picture with texture and no noise
+    has such a spectrum too, but its texture is weak or uneven: noise has nearly the same power in all of the
+    flattest blocks. Where in doubt, the noise is taken to be white.
     """
     everywhere = usable.all(0)
     everywhere = everywhere | ~everywhere.any()
@@ -341,17 +347,19 @@ def _redness(power: Tensor, usable: Tensor) -> tuple[Tensor, Tensor]:
     high = spectrum[:, _HIGH].median(1).values.clamp_min(1e-12)
     rows, columns = _frequencies(power.device)
     radius = rows**2 + columns**2
-    x, y = radius[_SEEN], spectrum[:, _SEEN].clamp_min(1e-12).log()
+    x, y = radius[_FITTED], spectrum[:, _FITTED].clamp_min(1e-12).log()
     fall = -((x - x.mean()) * (y - y.mean(1, keepdim=True))).sum(1) / (x - x.mean()).square().sum()
     fall = fall.clamp(0, 0.3)[:, None]
     line = torch.exp(y.mean(1, keepdim=True) - fall * (radius - x.mean()))
-    whole = torch.cat([line[:, : _SEEN.start], spectrum[:, _SEEN]], 1)
+    whole = torch.cat([line[:, : _FITTED.start], spectrum[:, _FITTED.start :]], 1)
     ratio = whole.mean(1) / high
     middle = power[..., _MIDDLE].mean((0, 2)).masked_fill(~everywhere, math.inf).sort().values
     present = everywhere.sum()
     second, tenth = (middle[(present * share).long()] for share in (0.02, 0.1))
     unevenness = (tenth / second.clamp_min(1e-12)).sqrt()
-    certain = ((1.7 - unevenness) / 0.3).clamp(0, 1) * ((ratio - 1.8) / 1.2).clamp(0, 1)
+    certain = ((1.4 - unevenness) / 0.15).clamp(0, 1) * ((ratio - 1.4) / 0.6).clamp(0, 1)
+    excess = ((ratio - 1).clamp_min(0) * high).sqrt()
+    certain = certain * (excess / _TEXTURE - 1).clamp(0, 1)
     shift = (torch.cos(rows * (math.pi / _BLOCK)) + torch.cos(columns * (math.pi / _BLOCK))) / 2
     neighbours = (whole * shift).sum(1) / whole.sum(1)
     return 1 + (ratio - 1).clamp_min(0) * certain, (neighbours * certain).mean().clamp(0, 1)
@@ -383,7 +391,7 @@ def _at(brightness: Tensor, curve: Tensor) -> Tensor:
 
 
 def _widening(mean: Tensor, deviation: Tensor) -> Tensor:
-    """Deviation before clipping to [0,1] over that after it, given the mean and the deviation after it."""
+    """Deviation before clipping to [0,1] over that after, given the mean and the deviation after."""
     _, after, ratio = _clipping(mean.device)
     deviation = deviation.clamp_min(1e-6)
     kept = _lookup(mean / deviation, ratio, after) * _lookup((1 - mean) / deviation, ratio, after)
@@ -391,7 +399,7 @@ def _widening(mean: Tensor, deviation: Tensor) -> Tensor:
 
 
 def _narrowing(mean: Tensor, deviation: Tensor) -> Tensor:
-    """Deviation after clipping to [0,1] over that before it, given the mean after and the deviation before it."""
+    """Deviation after clipping to [0,1] over that before, given the mean after and the deviation before."""
     level, after, _ = _clipping(mean.device)
     deviation = deviation.clamp_min(1e-6)
     return _lookup(mean / deviation, level, after) * _lookup((1 - mean) / deviation, level, after)

@@ -21,14 +21,13 @@ from vidnoise.errors import UsageError, VidnoiseError
 from vidnoise.frame import Frame, StreamInfo
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from vidnoise.api import Filters
     from vidnoise.filter import Stage
     from vidnoise.io import Reader
 
-    Picture = NDArray[np.uint8]
+    Picture = NDArray[Any]
 
 BGR = PixelFormat("gbrp", "rgb", 8)
 GRAY = PixelFormat("gray", "gray", 8)
@@ -303,7 +302,7 @@ class Cleaner:
     def _open(self, picture: Picture) -> Stage:
         import numpy as np
 
-        shape = getattr(picture, "shape", ())
+        shape: tuple[int, ...] = getattr(picture, "shape", ())
         gray, bgr = len(shape) == 2, len(shape) == 3 and shape[2] == 3
         if not isinstance(picture, np.ndarray) or picture.dtype != np.uint8 or not (gray or bgr):
             found = f"{getattr(picture, 'dtype', type(picture).__name__)} {shape or ''}".strip()

@@ -153,9 +153,8 @@ def _found_whole(where: Thumbnail, what: Thumbnail) -> float:
     """The correlation of the blurred pictures as wholes, at the best shift."""
     import cv2
 
-    where, what = (cv2.GaussianBlur(picture, (0, 0), 1.5) for picture in (where, what))
-    core = what[4:-4, 8:-8]
-    return _best_match(where, core) if core.std() >= 0.5 else 0.0
+    core = cv2.GaussianBlur(what, (0, 0), 1.5)[4:-4, 8:-8]
+    return _best_match(cv2.GaussianBlur(where, (0, 0), 1.5), core) if core.std() >= 0.5 else 0.0
 
 
 def _best_match(region: Any, block: Any) -> float:

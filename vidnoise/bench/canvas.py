@@ -56,15 +56,9 @@ class Canvas:
         """Write with (x, y) as the left, middle or right end of the base line; `size` is the height of the line."""
         import cv2
 
-        x -= self.extent(words, size) * {"left": 0, "centre": 0.5, "right": 1}[align]
+        x -= extent(words, size) * {"left": 0, "centre": 0.5, "right": 1}[align]
         place, face = (_at(x), _at(y)), cv2.FONT_HERSHEY_SIMPLEX
         cv2.putText(self._pixels, words, place, face, _font(size), colour, max(1, SCALE // 2), cv2.LINE_AA)
-
-    def extent(self, words: str, size: float = 12) -> float:
-        """How wide a text will be."""
-        import cv2
-
-        return float(cv2.getTextSize(words, cv2.FONT_HERSHEY_SIMPLEX, _font(size), 1)[0][0]) / SCALE
 
     def picture(self) -> Picture:
         """(H,W,3), blue-green-red."""
@@ -72,6 +66,13 @@ class Canvas:
 
         small: Picture = cv2.resize(self._pixels, (self.width, self.height), interpolation=cv2.INTER_AREA)
         return small
+
+
+def extent(words: str, size: float = 12) -> float:
+    """How wide a text will be."""
+    import cv2
+
+    return float(cv2.getTextSize(words, cv2.FONT_HERSHEY_SIMPLEX, _font(size), 1)[0][0]) / SCALE
 
 
 @dataclass(frozen=True)

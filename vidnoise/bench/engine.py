@@ -78,13 +78,13 @@ def peak_memory(frames: int, size: tuple[int, int] = (1280, 720), chain: str = "
     """The most memory, in MiB, that a process of its own takes to clean a clip of so many frames.
 
     Args:
-        frames: of the clip, which is made first, in another process.
+        frames: of the clip, which is made first, outside of that process.
         size: width and height.
         chain: the filters as command-line text; none for `PassThrough`.
     """
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "source.mp4")
-        isolated(make_clip, source, size, frames)
+        make_clip(source, size, frames)
         return isolated(clean, source, Path(folder, "out.mp4"), chain)[1]
 
 

@@ -56,16 +56,17 @@ class Recipe:
 
 
 def interpolate(table: Table, sigma: float) -> dict[str, float | int]:
-    """The parameters for a sigma: linear between the table's rows, whole numbers staying whole; its ends beyond."""
+    """The parameters for a sigma: numbers linear between the table's rows, its ends beyond; whole ones, which are modes,
+    from the nearest row.
+    """
     import numpy as np
 
     rows = sorted(table)
-    names = table[rows[0]].keys()
+    nearest = table[min(rows, key=lambda row: abs(row - sigma))]
     found: dict[str, float | int] = {}
-    for name in names:
-        values = [table[row][name] for row in rows]
-        value = float(np.interp(sigma, rows, values))
-        found[name] = round(value) if all(isinstance(v, int) for v in values) else round(value, 4)
+    for name, value in nearest.items():
+        between = float(np.interp(sigma, rows, [table[row][name] for row in rows]))
+        found[name] = value if isinstance(value, int) else round(between, 4)
     return found
 
 
@@ -74,31 +75,31 @@ RECIPES = (
         "hqdn3d",
         "hqdn3d={s:g}:{s:g}:{t:g}:{t:g}",
         "yuv444p",
-        {10: {"s": 17.6, "t": 7.1}, 30: {"s": 60.0, "t": 20.0}, 50: {"s": 100.0, "t": 30.0}},
+        {10: {"s": 17.6, "t": 7.1}, 30: {"s": 67.2, "t": 15.9}, 50: {"s": 112.0, "t": 21.4}},
     ),
     Recipe(
         "atadenoise",
         "atadenoise=0a={a:g}:0b={b:g}:1a={a:g}:1b={b:g}:2a={a:g}:2b={b:g}:s=5",
         "yuv444p",
-        {10: {"a": 0.1, "b": 0.2}, 30: {"a": 0.25, "b": 0.8}, 50: {"a": 0.29, "b": 1.5}},
+        {10: {"a": 0.089, "b": 0.114}, 30: {"a": 0.28, "b": 0.8}, 50: {"a": 0.29, "b": 1.5}},
     ),
     Recipe(
         "fftdnoiz",
         "fftdnoiz=sigma={s:g}:block=32:overlap=0.8",
         "yuv444p",
-        {10: {"s": 30.0}, 30: {"s": 95.0}, 50: {"s": 100.0}},
+        {10: {"s": 15.3}, 30: {"s": 100.0}, 50: {"s": 100.0}},
     ),
     Recipe(
         "vaguedenoiser",
-        "vaguedenoiser=threshold={t:g}:method=soft:nsteps=4:percent=100",
+        "vaguedenoiser=threshold={t:g}:method=garrote:nsteps=6:percent=100",
         "yuv444p",
-        {10: {"t": 8.0}, 30: {"t": 30.0}, 50: {"t": 55.0}},
+        {10: {"t": 12.5}, 30: {"t": 46.4}, 50: {"t": 80.4}},
     ),
     Recipe(
         "nlmeans",
         "nlmeans=s={s:g}:p=7:r=9",
         "yuv444p",
-        {10: {"s": 5.0}, 30: {"s": 16.0}, 50: {"s": 26.0}},
+        {10: {"s": 5.6}, 30: {"s": 16.0}, 50: {"s": 23.2}},
     ),
     Recipe(
         "bm3d",
@@ -110,17 +111,22 @@ RECIPES = (
         "owdenoise",
         "owdenoise=depth=8:ls={s:g}:cs={s:g}",
         "yuv444p",
-        {10: {"s": 12.0}, 30: {"s": 40.0}, 50: {"s": 70.0}},
+        {10: {"s": 8.57}, 30: {"s": 32.0}, 50: {"s": 56.0}},
     ),
     Recipe(
         "dctdnoiz",
         "dctdnoiz=sigma={s:g}:n=3:overlap=7",
         "gbrp",
-        {10: {"s": 10.0}, 30: {"s": 30.0}, 50: {"s": 50.0}},
+        {10: {"s": 8.93}, 30: {"s": 26.8}, 50: {"s": 44.6}},
     ),
-    Recipe("removegrain", "removegrain=m0=20:m1=20:m2=20", "yuv444p", {30: {}}),
+    Recipe(
+        "removegrain",
+        "removegrain=m0={a}:m1={a}:m2={a},removegrain=m0={b}:m1={b}:m2={b}",
+        "yuv444p",
+        {10: {"a": 11, "b": 0}, 30: {"a": 4, "b": 20}, 50: {"a": 4, "b": 20}},
+    ),
 )
-OPENCV_NLM: Table = {10: {"h": 4.0, "hc": 6.0}, 30: {"h": 14.0, "hc": 20.0}, 50: {"h": 25.0, "hc": 35.0}}
+OPENCV_NLM: Table = {10: {"h": 7.0, "hc": 7.0}, 30: {"h": 20.0, "hc": 20.0}, 50: {"h": 35.0, "hc": 35.0}}
 
 
 @dataclass(frozen=True)

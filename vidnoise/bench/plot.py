@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from vidnoise.bench.canvas import FAINT, GREY, INK, PALETTE, Axis, Canvas, frame
+from vidnoise.bench.canvas import FAINT, GREY, INK, PALETTE, Axis, Canvas, extent, frame
 from vidnoise.bench.ours import HOME
 
 if TYPE_CHECKING:
@@ -62,33 +62,43 @@ def _panel(canvas: Canvas, left: float, rows: Sequence[Row], sigma: float) -> No
 
 def _points(canvas: Canvas, rows: Sequence[Row], across: Axis, up: Axis) -> None:
     places = [(across.at(row["fps"]), up.at(row["psnr"])) for row in rows]
-    taken: list[Box] = [(x - 5, y - 5, x + 5, y + 5) for x, y in places]
-    for row, (x, y) in zip(rows, places, strict=True):
+    for row, (x, y), box in zip(rows, places, label_boxes(rows, places, across), strict=True):
         ours = row["home"] == HOME
         canvas.dot(x, y, _colour(row["home"]), 5 if ours else 4, hollow=not ours)
-        name = row["method"] if len(row["method"]) <= 28 else row["method"][:27] + "..."
-        box = _free(canvas.extent(name, LABEL), (x, y), taken, across)
-        taken.append(box)
-        canvas.text(box[0], box[3] - 2, name, _colour(row["home"]), LABEL)
+        canvas.text(box[0], box[3] - 2, _name(row), _colour(row["home"]), LABEL)
+
+
+def label_boxes(rows: Sequence[Row], places: Sequence[Point], across: Axis) -> list[Box]:
+    """Places for the labels of points: near them, inside the axis, and hiding no other label or point if possible."""
+    taken: list[Box] = [(x - 5, y - 5, x + 5, y + 5) for x, y in places]
+    boxes: list[Box] = []
+    for row, point in zip(rows, places, strict=True):
+        boxes.append(_free(extent(_name(row), LABEL), point, [*taken, *boxes], across))
+    return boxes
 
 
 def _free(width: float, point: Point, taken: Sequence[Box], across: Axis) -> Box:
-    """A place for a label near its point that hides no other label or point as far as there is one."""
     x, y = point
     sides = [(8, 6), (-8 - width, 6), (-width / 2, -7), (-width / 2, 19)]
     sides += [(dx, dy + shift) for shift in (13, -13, 26, -26, 39, -39) for dx, dy in sides[:2]]
     boxes = [(x + dx, y + dy - 12, x + dx + width, y + dy) for dx, dy in sides]
     inside = [box for box in boxes if box[0] >= across.start and box[2] <= across.stop + 20] or boxes
-    return min(inside, key=lambda box: sum(_overlap(box, other) for other in taken))
+    return min(inside, key=lambda box: sum(overlap(box, other) for other in taken))
 
 
-def _overlap(a: Box, b: Box) -> float:
+def overlap(a: Box, b: Box) -> float:
+    """The area that two boxes share."""
     return max(0, min(a[2], b[2]) - max(a[0], b[0])) * max(0, min(a[3], b[3]) - max(a[1], b[1]))
+
+
+def _name(row: Row) -> str:
+    name: str = row["method"]
+    return name if len(name) <= 28 else name[:27] + "..."
 
 
 def _legend(canvas: Canvas, right: float, rows: Sequence[Row]) -> None:
     for home in sorted({row["home"] for row in rows}, key=_rank, reverse=True):
-        right -= canvas.extent(home, LABEL)
+        right -= extent(home, LABEL)
         canvas.text(right, 46, home, _colour(home), LABEL)
         canvas.dot(right - 9, 42, _colour(home), 4, hollow=home != HOME)
         right -= 30

@@ -26,7 +26,7 @@ Row = Mapping[str, Any]
 def describe(**more: Any) -> dict[str, Any]:
     """The circumstances of a run: command line, time, commit, machine and versions; `more` is added as it is."""
     return {
-        "command": shlex.join(["vidnoise", *sys.argv[1:]]),
+        "command": f"vidnoise {shlex.join(sys.argv[1:])}",
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "commit": commit(),
         "machine": machine(),
@@ -96,8 +96,9 @@ def table(title: str, columns: Mapping[str, tuple[str, str]], rows: Sequence[Row
     from rich.table import Table
 
     shown = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading, form in columns.values():
-        shown.add_column(heading, justify="right" if form else "left", overflow="fold")
+    for key, (heading, form) in columns.items():
+        whole = key != "settings"
+        shown.add_column(heading, justify="right" if form else "left", no_wrap=whole, overflow="fold")
     failures = []
     for row in rows:
         shown.add_row(*(_cell(row.get(key), form) for key, (_, form) in columns.items()))

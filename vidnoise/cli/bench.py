@@ -37,7 +37,9 @@ SPEED_COLUMNS = {
     "memory": ("MiB", ".0f"),
     "settings": ("settings", ""),
 }
-QUALITY_LEGEND = "flicker: RMS change of still areas, of 255. warping: warping error, thousandths. Lower is better for both."
+QUALITY_LEGEND = (
+    "flicker: RMS change of still areas, of 255; warping: warping error, thousandths; lower is better"
+)
 
 
 @click.group(short_help="Measure quality and speed of the filters and of their peers.")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from vidnoise.io.decode import Losses
 from vidnoise.io.facts import is_timecode
 
 if TYPE_CHECKING:
@@ -23,6 +24,20 @@ COVERS = {"mp4", "ipod", "matroska"}
 
 OTHERS = {"matroska": ".mkv", "mov": ".mov", "mp4": ".mp4", "mpegts": ".ts", "nut": ".nut"}
 """Containers that are tried, in this order, for a stream that the output cannot hold."""
+
+IN_TRANSPORT_STREAMS = {
+    "h264", "hevc", "vvc", "mpeg1video", "mpeg2video", "mpeg4", "cavs", "dirac", "jpeg2000", "aac",
+    "aac_latm", "ac3", "eac3", "mp1", "mp2", "mp3", "opus", "dts", "truehd", "s302m", "pcm_bluray",
+    "dvb_subtitle", "dvb_teletext", "hdmv_pgs_subtitle", "klv", "timed_id3", "scte_35", "smpte_2038",
+}  # fmt: skip
+"""Codecs that MPEG-TS has a number for. Its muxer takes all others too, but nobody can tell what they are."""
+
+MAC_LANGUAGES = {
+    "sqi": "alb", "hye": "arm", "eus": "baq", "mya": "bur", "zho": "chi", "cze": "ces", "nld": "dut", "fre": "fra",
+    "kat": "geo", "deu": "ger", "ell": "gre", "isl": "ice", "mkd": "mac", "msa": "may", "fas": "per", "rum": "ron",
+    "slo": "slk", "bod": "tib", "cym": "wel", "swe": "sve",
+}  # fmt: skip
+"""Languages with two codes, of which FFmpeg's QuickTime muxer knows the second (and leaves out the first)."""
 
 PRIMING = Fraction(1, 10)
 """Audio up to this many seconds before zero primes the decoder; more was cut away on purpose."""
@@ -52,6 +67,8 @@ def can_hold(format: str, stream: Stream, line: str = "") -> bool:
         return format in COVERS
     if stream.type == "attachment":
         return format == "matroska"
+    if format == "mpegts" and _codec(stream) not in IN_TRANSPORT_STREAMS:
+        return False
     if stream.type == "data" and (format == "avi" or "Data: none" in line or "Data: bin_data" in line):
         return False
     try:
@@ -76,15 +93,21 @@ def add_copy(container: OutputContainer, stream: Stream) -> Any:
         copy.time_base = stream.time_base
     else:
         copy = container.add_stream_from_template(stream, opaque=True)
-    copy.metadata.update(stream_metadata(stream, encoded=False))
+    copy.metadata.update(stream_metadata(stream, container.format.name, encoded=False))
     copy.disposition = stream.disposition
     if container.format.name == "mpegts" and stream.id >= 32:
         copy.id = stream.id
     return copy
 
 
-def stream_metadata(stream: Stream, *, encoded: bool) -> dict[str, str]:
-    """A stream's metadata without what the muxer or the encoder makes anew."""
+def _codec(stream: Any) -> str:
+    """The name of a stream's codec, whichever decoder it has."""
+    context = stream.codec_context
+    return str(context.codec.canonical_name if context is not None else getattr(stream, "name", None))
+
+
+def stream_metadata(stream: Stream, format: str, *, encoded: bool) -> dict[str, str]:
+    """A stream's metadata without what the muxer or the encoder makes anew, in the words of a muxer."""
     stale = {"duration", "encoder"}
     statistics = ("bps", "number_of_", "_statistics")
     kept = {}
@@ -92,6 +115,8 @@ def stream_metadata(stream: Stream, *, encoded: bool) -> dict[str, str]:
         name = key.lower()
         if name in stale or (encoded and name.startswith(statistics)):
             continue
+        if name == "language" and format == "mov":
+            value = MAC_LANGUAGES.get(value, value)
         kept["timecode" if name == "timecode" else key] = value
     return kept
 
@@ -127,12 +152,13 @@ def knows_delay(source: str, stream: Stream, target: str) -> bool:
 class Copy:
     """One copied stream: checks and mends the times of its packets, which muxers take only in order.
 
-    `container` is the output's format, `delays` what `knows_delay` says, `offset` in seconds is added to all
-    times.
+    `container` is the output's format, `losses` counts what cannot be mended, `delays` is what `knows_delay`
+    says, `offset` in seconds is added to all times.
     """
 
     stream: Stream
     container: str
+    losses: Losses
     delays: bool = False
     offset: Fraction = Fraction(0)
     last: int | None = None
@@ -151,6 +177,7 @@ class Copy:
         packet.pts = packet.dts if packet.pts is None else packet.pts + shift
         if self.last is not None and packet.dts <= self.last:
             if packet.pts <= self.last:
+                self.losses.copied += 1
                 return False
             packet.dts = self.last + 1
         self.last = packet.dts

@@ -202,8 +202,11 @@ def readable(container: str, name: str, pix_fmt: str) -> bool:
             stream.pix_fmt = pix_fmt
             stream.codec_context.color_range = 2 if name == "mjpeg" else 0
             stream.options = dict(KNOWN[name].fixed) if name in KNOWN else {}
-            for frame in (av.VideoFrame(256, 128, pix_fmt), None):
-                out.mux(stream.encode(frame))
+            frame = av.VideoFrame(256, 128, pix_fmt)
+            for plane in frame.planes:  # encoders may abort on samples that are larger than the format allows
+                plane.update(bytes(plane.buffer_size))
+            for picture in (frame, None):
+                out.mux(stream.encode(picture))
         file.seek(0)
         with av.open(file) as back:
             codec = back.streams.video[0].codec_context

@@ -106,6 +106,7 @@ def to_av(planes: Planes, format: PixelFormat, width: int, height: int) -> Video
         height: in pixels.
     """
     import av
+    import numpy as np
     from torch.utils.dlpack import from_dlpack
 
     if planes[0].is_cuda and goes_to_nvenc(format, width, height):
@@ -115,7 +116,8 @@ def to_av(planes: Planes, format: PixelFormat, width: int, height: int) -> Video
     if format.family == "gray" and format.alpha:
         targets = list(targets[0].unbind(-1))
     for target, plane in zip(targets, planes, strict=True):
-        target.copy_(plane)
+        # Not torch's copy: sharing so little among threads costs more than it saves, far more on a busy machine.
+        np.copyto(target.numpy(), plane.cpu().numpy())
     return frame
 
 

@@ -16,6 +16,7 @@ from vidnoise.errors import InputError, UsageError
 from vidnoise.frame import Frame, StreamInfo
 from vidnoise.io import pipes
 from vidnoise.io.carry import is_cover
+from vidnoise.io.continuity import Continuity
 from vidnoise.io.decode import Conformer, Decoder, Losses, decoder_for, layout_of
 from vidnoise.io.facts import facts_of, stream_lines
 from vidnoise.io.interlace import InterlaceGate
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.stream import Stream
 
+    from vidnoise.colour import Planes
     from vidnoise.device import Device
 
 NOT_VIDEO = {"tty", "ansi", "bin", "adf", "idf", "xbin"}
@@ -108,6 +110,7 @@ class Reader:
         self._sink: Callable[[av.Packet[Any]], None] | None = None
         self._early: deque[av.Packet[Any]] | None = deque()
         self._ended = False
+        self._continuity = Continuity(container.format.name)
         self._reached = Fraction(0)
         self._gaps: set[int] = set()
         self.shift = Fraction(0)
@@ -131,6 +134,7 @@ class Reader:
             picture if self._carries or self.gpu else None, self.lines.get(self.stream.index, "")
         )
         self.info = self._describe(picture)
+        self._loose = context.codec.name == "rawvideo" and 8 < self.info.format.depth < 16
 
     def attach(self, sink: Callable[[av.Packet[Any]], None]) -> None:
         """Hand every packet of the other streams to `sink`, those already read at once."""
@@ -145,6 +149,8 @@ class Reader:
         self._early = None
         for picture in self._pictures():
             planes = planes_of(picture)[0]
+            if self._loose:
+                planes = _within(planes, self.info.format.peak)
             pts = picture.pts or 0
             cut = pts in self._gaps
             self._gaps.discard(pts)
@@ -268,6 +274,7 @@ class Reader:
                     failures = 0
                     if not packet.size:
                         continue
+                    self._join(packet)
                     if self._is_past_end(packet):
                         return
                     if packet.stream_index == self.stream.index:
@@ -284,6 +291,16 @@ class Reader:
                 self._check_end()
                 return
 
+    def _join(self, packet: av.Packet[Any]) -> None:
+        """Make the times go on where the input's clock jumps."""
+        jumped = self._continuity.join(packet)
+        if jumped and packet.stream_index == self.stream.index:
+            moved = round(self.shift / self._time_base)
+            self._gaps.add((packet.pts if packet.pts is not None else packet.dts or 0) + moved)
+        if jumped and len(self._continuity.jumps) == 1:
+            at = float(self._continuity.jumps[0])
+            self.warnings.append(f"the input's clock jumps at {at:.2f} s; what follows is joined on")
+
     def _is_past_end(self, packet: av.Packet[Any]) -> bool:
         """Note how far the input has been read; True a second after the end of the selected part."""
         if packet.dts is None:
@@ -299,7 +316,9 @@ class Reader:
             word in name for word in ("mov", "matroska", "avi", "flv", "asf", "ogg")
         ):
             return
-        promised = ((self.container.start_time or 0) + duration) * MICRO
+        # Matroska's duration counts from zero, that of others from the start.
+        start = 0 if "matroska" in name else self.container.start_time or 0
+        promised = (start + duration) * MICRO
         if "avi" in name and self.stream.frames:
             # What is left decides on the duration; the header still counts the frames that were there.
             promised = max(promised, self.stream.frames * self._time_base)
@@ -433,6 +452,17 @@ def colour_of(frame: av.VideoFrame, chroma_location: int = 0) -> Colour:
         transfer=int(frame.color_trc),
         range=int(frame.color_range) or full,
         chroma_location=chroma_location,
+    )
+
+
+def _within(planes: Planes, peak: int) -> Planes:
+    """Samples of raw video that are larger than its depth allows, brought down; encoders may abort on them."""
+    import numpy as np
+    import torch
+
+    return tuple(
+        plane if int(plane.numpy().max()) <= peak else torch.from_numpy(np.minimum(plane.numpy(), peak))
+        for plane in planes
     )
 
 

@@ -83,7 +83,6 @@ class Writer:
         self._facts = reader.facts if reader else Facts(chroma_location=info.colour.chroma_location)
         self._lock = threading.Lock()
         self._closed = False
-        self._failure: BaseException | None = None
         self._copies: dict[int, carry.Copy] = {}
         self._transplant = Transplant()
         self._rate = _rate(info)
@@ -164,8 +163,6 @@ class Writer:
             return
         if copy.fit(packet):
             self._mux(packet)
-        elif not packet.is_discard and self._reader is not None:
-            self._reader.losses.copied += 1
 
     def _mux(self, packet: av.Packet[Any]) -> None:
         with self._lock:
@@ -177,6 +174,9 @@ class Writer:
     def _picture(self, frame: Frame) -> av.VideoFrame:
         from vidnoise.io.planes import to_av
 
+        if self._is_source(frame):
+            frame.carrier.pict_type = 0  # type: ignore[attr-defined]  # or the encoder repeats the source's types
+            return frame.carrier  # type: ignore[return-value]
         planes = self._planes(frame)
         if not self._on_gpu:
             planes = tuple(plane.cpu() for plane in planes)
@@ -186,11 +186,26 @@ class Writer:
             picture = picture.reformat(format=wanted)
         if not has_kept(frame.carrier):
             return picture
-        if not self._captions and "A53_CC" in names(frame.carrier):
+        self._loses_captions(frame)
+        return self._transplant(frame.carrier, picture)  # type: ignore[arg-type]
+
+    def _is_source(self, frame: Frame) -> bool:
+        """Whether the decoded picture itself can go to the encoder: nothing has touched it, and it fits."""
+        layout = getattr(getattr(frame.carrier, "format", None), "name", None)
+        if frame.touched or frame.planes is None or layout != self._stream.codec_context.pix_fmt:
+            return False
+        picture: Any = frame.carrier
+        shared = picture.planes[0].buffer_ptr == frame.planes[0].data_ptr()
+        return shared and self._same(frame) and not self._loses_captions(frame)
+
+    def _loses_captions(self, frame: Frame) -> bool:
+        """Whether the encoder drops closed captions of this frame; said once."""
+        lost = not self._captions and "A53_CC" in names(frame.carrier)
+        if lost:
             self._warn_once(
                 f"{self._stream.codec_context.name} cannot write the closed captions; --codec h264 and hevc can"
             )
-        return self._transplant(frame.carrier, picture)  # type: ignore[arg-type]
+        return lost
 
     def _planes(self, frame: Frame) -> Planes:
         format = self._format
@@ -336,7 +351,7 @@ class Writer:
         if self._reader is not None:
             source = self._reader.stream
             context.sample_aspect_ratio = source.sample_aspect_ratio or Fraction(1)
-            stream.metadata.update(carry.stream_metadata(source, encoded=True))
+            stream.metadata.update(carry.stream_metadata(source, container.format.name, encoded=True))
             stream.disposition = source.disposition
         return stream
 
@@ -423,7 +438,7 @@ class Writer:
                 continue
             delays = carry.knows_delay(reader.container.format.name, stream, format)
             copy = carry.add_copy(container, stream)
-            self._copies[stream.index] = carry.Copy(copy, format, delays, self._offset)
+            self._copies[stream.index] = carry.Copy(copy, format, reader.losses, delays, self._offset)
         for stream in lost:
             line = reader.lines.get(stream.index, "")
             self.warnings.append(carry.warning(self._target.path.suffix, format, stream, line))

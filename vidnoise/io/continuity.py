@@ -1,0 +1,49 @@
+"""Transport streams whose clock jumps, as after a cut, a restart of the sender or joining files: joined on in time."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import av
+
+JUMPING = ("mpegts", "mpeg", "rtsp", "rtp", "hls", "flv")
+"""Demuxers whose clocks may jump by their nature; the times of others are meant as they are."""
+
+BACK = Fraction(1)
+"""Seconds by which a stream's time must fall back to be a new clock rather than disorder."""
+
+AHEAD = Fraction(10)
+"""Seconds by which it must leap ahead rather than pause. (FFmpeg's command takes the same number.)"""
+
+
+class Continuity:
+    """Moves the packets after a jump of the clock, of all streams alike, to where the one before it ended.
+
+    `jumps` are the times, in seconds after the correction, at which it happened.
+    """
+
+    def __init__(self, format: str) -> None:
+        self._active = any(name in JUMPING for name in format.split(","))
+        self._offset = Fraction(0)
+        self._next: dict[int, Fraction] = {}
+        self.jumps: list[Fraction] = []
+
+    def join(self, packet: av.Packet[Any]) -> bool:
+        """Correct a packet's times; True where its stream has jumped."""
+        if not self._active or packet.dts is None:
+            return False
+        base: Fraction = packet.time_base
+        time = packet.dts * base + self._offset
+        expected = self._next.get(packet.stream_index)
+        jumped = expected is not None and not -BACK <= time - expected <= AHEAD
+        if jumped and expected is not None and packet.stream.type in ("video", "audio"):
+            self._offset += expected - time
+            time = expected
+            self.jumps.append(time)
+        self._next[packet.stream_index] = time + (packet.duration or 0) * base
+        ticks = round(self._offset / base)
+        packet.dts += ticks
+        packet.pts = None if packet.pts is None else packet.pts + ticks
+        return jumped
