@@ -110,19 +110,13 @@ class Fuse(RecurrentFilter[State]):
         high=2,
         help="a further factor for colour noise: raise it for less, 0 leaves colours as they are",
     )
-
-    look: int = option(
-        1,
+    ahead: int = option(
+        0,
         low=0,
         high=2,
         unit="frames",
-        help="frames to look ahead: raise it for less noise, later and slower",
+        help="frames to look ahead: raise it for less noise, later and slower by a third each",
     )
-
-    @property
-    def ahead(self) -> int:
-        """As chosen by `look`."""
-        return self.look
 
     @property
     def wants_noise(self) -> bool:
