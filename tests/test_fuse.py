@@ -49,13 +49,13 @@ def test_a_moving_picture_loses_most_of_its_noise(sigma, least):
 
 def test_later_frames_are_cleaner_than_the_first():
     pictures = panned(8)
-    done = process(Fuse(sigma=30, look=0), noisy(pictures, 30))
+    done = process(Fuse(sigma=30, ahead=0), noisy(pictures, 30))
     assert psnr(done[-1].image, pictures[-1]) > psnr(done[0].image, pictures[0]) + 0.7
 
 
 def test_looking_ahead_helps_the_first_frame():
     pictures = panned(3)
-    first = [process(Fuse(sigma=30, look=n), noisy(pictures, 30))[0] for n in (0, 1, 2)]
+    first = [process(Fuse(sigma=30, ahead=n), noisy(pictures, 30))[0] for n in (0, 1, 2)]
     quality = [psnr(f.image, pictures[0]) for f in first]
     assert quality[0] + 0.3 < quality[1] < quality[2]
 
@@ -71,15 +71,15 @@ def test_a_clean_clip_passes_nearly_untouched():
     assert all(psnr(f.image, p) > 45 for f, p in zip(done, pictures, strict=True))
 
 
-@pytest.mark.parametrize("look", [0, 1])
+@pytest.mark.parametrize("ahead", [0, 1])
 @pytest.mark.parametrize("bar", [24, 400])
-def test_a_fast_edge_keeps_its_contrast_and_leaves_no_trail(look, bar):
+def test_a_fast_edge_keeps_its_contrast_and_leaves_no_trail(ahead, bar):
     x = torch.arange(320)
     where = [40 + 10 * i for i in range(11)]
     pictures = [
         torch.where((x >= at - bar) & (x < at), 0.75, 0.25).expand(3, 96, 320).contiguous() for at in where
     ]
-    done = process(Fuse(sigma=20, look=look), noisy(pictures, 20))
+    done = process(Fuse(sigma=20, ahead=ahead), noisy(pictures, 20))
     line = done[-1].image.mean((0, 1))
     inside, outside = line[where[-1] - 6 : where[-1] - 1].mean(), line[where[-1] + 1 : where[-1] + 6].mean()
     assert float(inside - outside) > 0.95 * 0.5
@@ -135,7 +135,7 @@ def test_noise_that_grows_with_light_is_removed_where_it_is():
 
 
 def test_the_latency_is_what_was_asked_for():
-    assert [Fuse(look=n).ahead for n in (0, 1, 2)] == [0, 1, 2]
+    assert [Fuse(ahead=n).ahead for n in (0, 1, 2)] == [0, 1, 2]
 
 
 def test_a_shared_flow_is_guided_by_the_clean_result():
@@ -143,7 +143,7 @@ def test_a_shared_flow_is_guided_by_the_clean_result():
 
     shared = SharedFlow()
     pictures = panned(3, dx=6)
-    process(Fuse(sigma=40, look=0), [f.replace(flow=shared) for f in noisy(pictures, 40)])
+    process(Fuse(sigma=40, ahead=0), [f.replace(flow=shared) for f in noisy(pictures, 40)])
     frames = [Frame(image=torch.zeros_like(p), pts=40 * i) for i, p in enumerate(pictures)]
     flow = shared.between(frames[1], frames[2])[:, 32:-32, 32:-32]
     assert float((flow[0] + 6).abs().median()) < 0.5

@@ -60,8 +60,11 @@ def unclip(clean: Tensor, frame: Frame, sigma: float, amount: float) -> Tensor:
 
 
 def _corrected(clean: Tensor, dark: Tensor, light: Tensor, at_black: Tensor, at_white: Tensor) -> Tensor:
-    lower = _excess(clean, dark).mul_(_spread(at_black, clean))
-    return _excess(1 - clean, light).mul_(_spread(at_white, clean)).sub_(lower).add_(clean)
+    if at_black.is_cuda or bool(at_black.any()):
+        clean = clean - _excess(clean, dark).mul_(_spread(at_black, clean))
+    if at_white.is_cuda or bool(at_white.any()):
+        clean = clean + _excess(1 - clean, light).mul_(_spread(at_white, clean))
+    return clean
 
 
 def _excess(mean: Tensor, deviation: Tensor) -> Tensor:

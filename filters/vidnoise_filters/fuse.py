@@ -110,19 +110,13 @@ class Fuse(RecurrentFilter[State]):
         high=2,
         help="a further factor for colour noise: raise it for less, 0 leaves colours as they are",
     )
-
-    look: int = option(
-        1,
+    ahead: int = option(
+        0,
         low=0,
         high=2,
         unit="frames",
-        help="frames to look ahead: raise it for less noise, later and slower",
+        help="frames to look ahead: raise it for less noise, later and slower by a third each",
     )
-
-    @property
-    def ahead(self) -> int:
-        """As chosen by `look`."""
-        return self.look
 
     @property
     def wants_noise(self) -> bool:
@@ -204,7 +198,7 @@ def remember(
     known = Look(new.picture, noise.contiguous(memory_format=torch.channels_last))
     model, trust = None, torch.zeros_like(new.variance)
     if past is not None and flow is not None:
-        mean, model = warp(torch.cat([past.mean, past.clean]), flow, cubic=True).chunk(2)
+        mean, model = warp(past.mean, flow, cubic=True), warp(past.clean, flow)
         known, share = join(known, Look(mean, _moved_blocks(past.variance, flow)))
         trust = share.mean(1)
     best = known
