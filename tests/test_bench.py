@@ -12,11 +12,13 @@ from skimage import data
 from skimage import metrics as skimage_metrics
 
 import vidnoise
+from vidnoise import errors, registry
 from vidnoise.bench import clips, engine, isolated, metrics, ours, peers, plot, quality, report, speed
 from vidnoise.bench.canvas import Axis
 from vidnoise.chain import Chain
 from vidnoise.cli import main
 from vidnoise.device import choose
+from vidnoise.io import OutputOptions
 
 PICTURE = data.astronaut()[100:260, 150:350]
 
@@ -140,13 +142,13 @@ def test_clips_are_video_files_and_folders_of_pictures_in_the_order_of_their_num
 
 
 def test_what_is_no_clip_is_refused_with_advice(tmp_path):
-    with pytest.raises(vidnoise.errors.InputError, match="does not exist"):
+    with pytest.raises(errors.InputError, match="does not exist"):
         clips.find(tmp_path / "missing")
-    with pytest.raises(vidnoise.errors.InputError, match="no video file"):
+    with pytest.raises(errors.InputError, match="no video file"):
         clips.find(tmp_path)
     cv2.imwrite(str(tmp_path / "1.png"), PICTURE)
     cv2.imwrite(str(tmp_path / "2.png"), PICTURE[:50])
-    with pytest.raises(vidnoise.errors.InputError, match="differ in size"):
+    with pytest.raises(errors.InputError, match="differ in size"):
         clips.load(tmp_path, 5)
 
 
@@ -205,18 +207,18 @@ def test_peers_are_chosen_by_name_and_place():
         ("nlmeans", "OpenCV"),
         ("bm3d", "PyAV"),
     ]
-    with pytest.raises(vidnoise.errors.UsageError, match="bm3d@PyAV"):
+    with pytest.raises(errors.UsageError, match="bm3d@PyAV"):
         peers.choose(["bm4d"])
 
 
 def test_a_failing_peer_says_what_ffmpeg_says():
     samples = peers.planes([PICTURE], "yuv444p")
-    with pytest.raises(vidnoise.errors.FilterError, match="failed"):
+    with pytest.raises(errors.FilterError, match="failed"):
         peers.in_pyav("bm3d=sigma=-5", samples, (200, 160), "yuv444p")
     if peers.program_filters():
-        with pytest.raises(vidnoise.errors.FilterError, match="failed"):
+        with pytest.raises(errors.FilterError, match="failed"):
             peers.in_program("bm3d=sigma=-5", samples, (200, 160), "yuv444p")
-        with pytest.raises(vidnoise.errors.FilterError, match="frames of 3"):
+        with pytest.raises(errors.FilterError, match="frames of 3"):
             peers.in_program("select='eq(n,0)'", np.concatenate([samples] * 3), (200, 160), "yuv444p")
 
 
@@ -264,7 +266,7 @@ def test_clips_that_are_too_short_are_named(data_folder):
     told = []
     quality.measure(plan(data_folder, skip=8, most=30), [], told.append)
     assert any("video is left out" in line for line in told)
-    with pytest.raises(vidnoise.errors.UsageError, match="--skip"):
+    with pytest.raises(errors.UsageError, match="--skip"):
         quality.measure(plan(data_folder, skip=20), [])
 
 
@@ -303,7 +305,7 @@ def test_bench_explains_what_it_does_not_understand(bench, data_folder):
 
 def test_all_filters_are_measured_where_none_is_named():
     names = {chain.filters[0].name for chain in ours.chains([])}
-    assert names == set(vidnoise.registry.filters())
+    assert names == set(registry.filters())
 
 
 # Speed
@@ -329,7 +331,7 @@ def test_memory_is_measured_in_a_process_of_its_own():
     assert result == 1000
     much = isolated.isolated(eval, "len(b'x' * (200 << 20))")[1]
     assert much - little == pytest.approx(200, abs=10)
-    with pytest.raises(vidnoise.errors.UsageError, match="1080p"):
+    with pytest.raises(errors.UsageError, match="1080p"):
         isolated.isolated(speed.sizes, ["4k"])
 
 
@@ -346,12 +348,12 @@ def test_a_clip_is_brought_to_the_size_that_is_measured(data_folder):
 def test_the_pass_through_filter_goes_through_floats_and_changes_nothing(tmp_path):
     source, target = tmp_path / "in.mkv", tmp_path / "out.mkv"
     made.Clip(frames=5, codec="ffv1", options={}).save(source)
-    vidnoise.run(source, engine.PassThrough(), target, output=vidnoise.io.OutputOptions(codec="ffv1"))
+    vidnoise.run(source, engine.PassThrough(), target, output=OutputOptions(codec="ffv1"))
     with vidnoise.open(source, engine.PassThrough()) as frames:
         assert all(frame.touched for frame in frames)
     a, b = (clips.load(path, 9).frames for path in (source, target))
     assert all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
-    assert engine.PassThrough.name not in vidnoise.registry.filters()
+    assert engine.PassThrough.name not in registry.filters()
 
 
 def test_memory_does_not_grow_with_the_length_of_the_video():

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import vidnoise
+from vidnoise import errors
 from vidnoise.chain import Chain
 from vidnoise.filter import SpatialFilter, WindowFilter
 from vidnoise.opencv import Cleaner, VideoCapture
@@ -36,7 +37,7 @@ class Failing(SpatialFilter):
     name = "opencv_failing"
 
     def apply(self, x):
-        raise vidnoise.errors.FilterError("no more")
+        raise errors.FilterError("no more")
 
 
 def all_frames(capture):
@@ -225,10 +226,10 @@ def test_the_callers_buffer_may_be_reused():
 
 def test_pictures_of_another_shape_or_type_are_refused_with_advice():
     clean = Cleaner(Chain())
-    with pytest.raises(vidnoise.errors.UsageError, match="uint8"):
+    with pytest.raises(errors.UsageError, match="uint8"):
         clean(np.zeros((8, 8, 3), np.float32))
     clean(np.zeros((32, 32, 3), np.uint8))
-    with pytest.raises(vidnoise.errors.UsageError, match="flush"):
+    with pytest.raises(errors.UsageError, match="flush"):
         clean(np.zeros((16, 32, 3), np.uint8))
     clean.flush()
     assert clean(np.zeros((16, 32), np.uint8)) is not None
