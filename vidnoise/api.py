@@ -179,7 +179,7 @@ def open_chain(chain: Chain, info: StreamInfo, device: Device, max_latency: int 
     if max_latency is not None and stage.latency > max_latency:
         raise UsageError(
             f"{chain} looks {stage.latency} frames ahead, and --max-latency allows {max_latency}; "
-            f"have it look less far ahead (fuse:look=0) or raise --max-latency"
+            f"have it look less far ahead (fuse:ahead=0) or raise --max-latency"
         )
     if stage.latency < 0:
         raise FilterError(f"{chain} declares a negative latency")
