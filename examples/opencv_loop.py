@@ -13,7 +13,7 @@ from vidnoise.opencv import VideoCapture
 
 def main(source: str) -> None:
     # Without looking ahead, which a live camera should not wait for.
-    capture = VideoCapture(int(source) if source.isdigit() else source, "fuse:look=0")
+    capture = VideoCapture(int(source) if source.isdigit() else source, "fuse:ahead=0")
     if not capture.isOpened():
         sys.exit(str(capture.error))
     before = None

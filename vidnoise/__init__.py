@@ -10,6 +10,7 @@ Names are imported when first used, so that `import vidnoise` stays quick.
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from vidnoise.registry import register as register
 
 __version__ = "0.1.0"
+
+# Decoder, filters and encoder have threads of their own. OpenMP's would spin while they wait for work and take the
+# processors from those: seen to cost a factor of ten. It is read when torch is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 _HOMES = {
     "Chain": "vidnoise.chain",

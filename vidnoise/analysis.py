@@ -30,6 +30,8 @@ class Analysis(BaseStage):
             self._detector.reset()
         if self._tracker:
             self._tracker.reset()
+        if self._flow:
+            self._flow.clear()
 
     def _describe(self, frame: Frame) -> Frame:
         found = self._detector.push(frame.image) if self._detector else False
