@@ -357,7 +357,7 @@ def test_the_pass_through_filter_goes_through_floats_and_changes_nothing(tmp_pat
 
 
 def test_memory_does_not_grow_with_the_length_of_the_video():
-    short, long = (engine.peak_memory(frames, (256, 144)) for frames in (50, 400))
+    short, long = (engine.peak_memory(frames, (480, 272)) for frames in (60, 400))
     assert long < 1.05 * short
 
 

@@ -23,8 +23,15 @@ def names(frame: object) -> list[str]:
 
 def side_data(frame: object) -> list[Any]:
     """The side data of a picture; none where PyAV does not know a kind of it (EXIF): it then gives none."""
+    import av
+    from av.sidedata.sidedata import SideDataContainer
+
+    if not isinstance(frame, av.VideoFrame):
+        return []
     try:
-        return list(getattr(frame, "side_data", ()))
+        # Not `frame.side_data`: the picture and that container hold each other, and hundreds of pictures would wait for
+        # Python's garbage collector.
+        return list(SideDataContainer(frame))  # type: ignore[call-arg]  # not in the stub
     except ValueError:
         return []
 
