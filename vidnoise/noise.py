@@ -39,8 +39,9 @@ _BAR = 0.7 / 255  # a letterbox bar deviates less
 _TEXTURE = 2.5 / 255  # deviation of the fine, even texture that clean pictures can have all over
 _SATURATED = 0.75  # a block with more saturated pixels than this says nothing
 _NEAR, _FAR, _FAR_WEIGHT = 0.08, 0.3, 0.02  # reach of a group over brightness, and of all groups together
-_PERIOD = 3  # a stream is measured at every third frame: odd, so that doubled frames do not always meet it
-_MEMORY = 15  # measurements, so that a scene's estimate rests on about 45 frames
+_FIRST = 4  # frames of a scene that are all measured
+_PERIOD = 5  # from then on one in five: odd, so that doubled frames do not always meet it
+_MEMORY = 9  # measurements, so that an estimate rests on the last 45 frames
 _RANK = 0.6  # of those; above one half, so that doubled frames, where the noise stands still, do not decide
 
 
@@ -115,8 +116,8 @@ def estimate(frames: Tensor | Sequence[Tensor]) -> NoiseEstimate:
 class NoiseTracker:
     """Estimates the noise of a stream while it runs, afresh for each scene.
 
-    The first frames of a scene are measured all, then every third; the result is a high median (quantile 0.6)
-    over the latest 15 measurements, so that one odd frame does not change it.
+    The first frames of a scene are all measured, then one in five; the result is a high median (quantile 0.6)
+    over the latest 9 measurements, so that one odd frame does not change it.
 
     Args:
         period: frames from one measurement to the next.
@@ -150,7 +151,7 @@ class NoiseTracker:
         if cut:
             self.reset()
         number, self._count = self._count, self._count + 1
-        due = number <= self._period or number % self._period == 0
+        due = number < _FIRST or number % self._period == 0
         if not (due or self._estimate is None or (number + 1) % self._period == 0):
             return self._estimate
         sample, previous = _sample(image), self._previous

@@ -1,0 +1,272 @@
+"""What noise estimation promises: right figures on real pictures, and not being fooled."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import skimage.data
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vidnoise.errors import InputError, UsageError
+from vidnoise.noise import NoiseEstimate, NoiseTracker, estimate
+
+PICTURES = ("astronaut", "coffee", "chelsea", "camera", "rocket", "coins")
+
+
+def picture(name: str) -> Tensor:
+    pixels = torch.from_numpy(getattr(skimage.data, name)())
+    image = pixels[None].repeat(3, 1, 1) if pixels.ndim == 2 else pixels.permute(2, 0, 1)
+    return image.float() / 255
+
+
+def noise(like: Tensor, sigma: float, seed: int = 0) -> Tensor:
+    return torch.randn(like.shape, generator=torch.Generator().manual_seed(seed)) * sigma / 255
+
+
+def to_8_bit(image: Tensor) -> Tensor:
+    return (image * 255).round().clamp(0, 255) / 255
+
+
+def still(height: int = 240, width: int = 320) -> Tensor:
+    """A rendered picture of gentle ramps: nothing in it is noise."""
+    down, across = torch.meshgrid(torch.linspace(0, 1, height), torch.linspace(0, 1, width), indexing="ij")
+    return 0.15 + 0.7 * torch.stack([down, across, (down + across) / 2])
+
+
+def codes(result: NoiseEstimate) -> list[float]:
+    return (255 * result.sigma).tolist()
+
+
+@pytest.mark.parametrize("sigma", [2, 5, 15, 50])
+def test_white_noise_is_measured_on_real_pictures(sigma: int) -> None:
+    errors = []
+    for name in PICTURES:
+        clean = picture(name)
+        errors += [abs(code - sigma) for code in codes(estimate(clean + noise(clean, sigma)))]
+    assert sum(errors) / len(errors) < max(0.5, 0.06 * sigma)
+
+
+def clipped_deviation(sigma: float) -> Tensor:
+    """Deviation (256,) of each code after adding noise, rounding and clipping, by summing over codes."""
+    codes = torch.arange(256, dtype=torch.float64)
+    edges = torch.cat([torch.tensor([-math.inf]), codes[:-1] + 0.5, torch.tensor([math.inf])])
+    share = torch.special.ndtr((edges - codes[:, None]) / sigma).diff(dim=1)
+    mean = share @ codes
+    return (share @ codes**2 - mean**2).sqrt()
+
+
+@pytest.mark.parametrize("sigma", [5, 20, 50])
+def test_the_curve_follows_clipping_at_every_brightness(sigma: int) -> None:
+    truth = clipped_deviation(sigma)
+    errors = []
+    for name in PICTURES:
+        clean = picture(name)
+        noisy = to_8_bit(clean + noise(clean, sigma))
+        found = 255 * estimate(noisy).map(noisy)
+        shade = (255 * clean).round().long()
+        for low in range(0, 256, 16):
+            here = (shade >= low) & (shade < low + 16)
+            if here.float().mean() > 0.01:
+                errors.append((found[here].mean() - truth[shade[here]].mean()).abs().item())
+    assert sum(errors) / len(errors) < max(0.5, 0.06 * sigma)
+
+
+def test_channels_are_measured_apart() -> None:
+    clean = picture("coffee")
+    strengths = torch.tensor([4.0, 10.0, 20.0])
+    found = estimate(clean + noise(clean, 1) * strengths[:, None, None])
+    assert codes(found) == pytest.approx(strengths.tolist(), rel=0.06)
+
+
+def test_noise_that_grows_with_light_gives_a_rising_curve() -> None:
+    clean = still(480, 640)
+    deviation = (9 + 391 * clean).sqrt()
+    noisy = clean + noise(clean, 1) * deviation
+    found = estimate(noisy)
+    assert (255 * found.map(noisy) - deviation).abs().mean() < 0.06 * deviation.mean()
+    assert (found.curve[:, 26] > 1.5 * found.curve[:, 6]).all()
+
+
+def test_a_clean_picture_has_no_noise() -> None:
+    assert max(codes(estimate(still()))) < 0.1
+    assert max(codes(estimate(to_8_bit(still())))) < 0.5
+
+
+def test_a_constant_picture_has_no_noise() -> None:
+    found = estimate(torch.full((3, 64, 64), 0.5))
+    assert codes(found) == pytest.approx([0, 0, 0], abs=0.01)
+    assert found.curve.max() < 1e-4
+
+
+def test_texture_that_stands_still_is_not_noise() -> None:
+    clean = picture("grass")
+    assert min(codes(estimate(clean))) > 3  # one frame cannot tell
+    frames = [clean + noise(clean, 1, seed) for seed in range(4)]
+    assert codes(estimate(frames)) == pytest.approx([1, 1, 1], abs=0.2)
+
+
+def test_repeated_frames_do_not_hide_the_noise() -> None:
+    clean = picture("coffee")
+    frames = [clean + noise(clean, 10, seed) for seed in range(4)]
+    doubled = [frame for frame in frames for _ in range(2)]
+    assert codes(estimate(doubled)) == pytest.approx([10, 10, 10], rel=0.06)
+    assert codes(estimate([frames[0]] * 5)) == pytest.approx([10, 10, 10], rel=0.06)
+
+
+def test_letterbox_bars_do_not_hide_the_noise() -> None:
+    clean = picture("astronaut")
+    noisy = to_8_bit(clean + noise(clean, 10))
+    for bar in (0.0, 16 / 255):
+        boxed = F.pad(noisy, (120, 120, 190, 190), value=bar)
+        assert codes(estimate(boxed)) == pytest.approx(codes(estimate(noisy)), rel=0.06)
+
+
+def test_a_saturated_half_and_a_pasted_panel_do_not_hide_the_noise() -> None:
+    clean = still(480, 640)
+    clean[:, :, 400:] = 3.0
+    noisy = to_8_bit(clean + noise(clean, 10))
+    noisy[:, 300:400, 20:180] = 0.4
+    assert codes(estimate(noisy)) == pytest.approx([10, 10, 10], rel=0.06)
+
+
+def test_gray_noise_is_measured_in_every_channel() -> None:
+    clean = picture("camera")
+    found = codes(estimate(clean + noise(clean[:1], 10)))
+    assert found == pytest.approx([10, 10, 10], rel=0.06)
+
+
+def blurred(image: Tensor) -> Tensor:
+    kernel = torch.tensor([0.25, 0.5, 0.25])
+    across = F.conv2d(image[:, None], kernel.view(1, 1, 1, 3), padding=(0, 1))
+    return F.conv2d(across, kernel.view(1, 1, 3, 1), padding=(1, 0))[:, 0]
+
+
+def test_correlated_noise_is_told_from_white_noise() -> None:
+    clean = picture("coffee")
+    white = estimate(clean + noise(clean, 15))
+    smooth = blurred(noise(clean, 15) / 0.375)  # the kernel keeps 0.375 of the deviation
+    found = estimate(clean + smooth)
+    assert white.correlation < 0.05
+    assert found.correlation == pytest.approx(2 / 3, abs=0.15)
+    assert codes(found) == pytest.approx([15, 15, 15], rel=0.2)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 9), (7, 5), (8, 8), (16, 16), (17, 33), (101, 67)])
+def test_any_size_gives_a_finite_estimate(size: tuple[int, int]) -> None:
+    image = torch.rand(3, *size, generator=torch.Generator().manual_seed(0))
+    found = estimate([image, image.flip(2), image])
+    assert found.sigma.isfinite().all()
+    assert found.curve.isfinite().all()
+    assert found.map(image).shape == image.shape
+    assert found.map(image).isfinite().all()
+    assert 0 <= found.correlation <= 1
+
+
+@pytest.mark.parametrize("shade", [0.0, 0.5, 1.0])
+def test_frames_of_one_shade_give_zero(shade: float) -> None:
+    frames = [torch.full((3, 48, 80), shade)] * 3
+    assert codes(estimate(frames)) == pytest.approx([0, 0, 0], abs=0.01)
+
+
+def test_a_small_noisy_frame_is_roughly_right() -> None:
+    clean = still(16, 16)
+    assert codes(estimate(clean + noise(clean, 10))) == pytest.approx([10, 10, 10], rel=0.35)
+
+
+def test_the_tracker_starts_afresh_at_a_cut() -> None:
+    clean = picture("chelsea")
+    tracker = NoiseTracker()
+    for seed in range(6):
+        before = tracker.update(clean + noise(clean, 25, seed), cut=False)
+    after = tracker.update(clean + noise(clean, 5, 9), cut=True)
+    assert codes(before) == pytest.approx([25, 25, 25], rel=0.06)
+    assert codes(after) == pytest.approx([5, 5, 5], rel=0.1)
+
+
+def test_the_tracker_after_reset_is_as_new() -> None:
+    clean = picture("chelsea")
+    tracker = NoiseTracker()
+    tracker.update(clean + noise(clean, 25), cut=False)
+    tracker.reset()
+    frame = clean + noise(clean, 5, 1)
+    assert codes(tracker.update(frame, cut=False)) == codes(NoiseTracker().update(frame, cut=False))
+
+
+def test_the_tracker_is_steady_and_follows_a_change() -> None:
+    clean = picture("chelsea")
+    tracker = NoiseTracker()
+    steady = [tracker.update(clean + noise(clean, 10, seed), cut=False).sigma for seed in range(20)]
+    assert 255 * torch.stack(steady[4:]).std(0).max() < 0.2
+    for seed in range(60):
+        found = tracker.update(clean + noise(clean, 20, seed), cut=False)
+    assert codes(found) == pytest.approx([20, 20, 20], rel=0.06)
+
+
+def test_the_tracker_takes_a_change_of_size() -> None:
+    tracker = NoiseTracker()
+    for clean in (picture("chelsea"), picture("coffee")):
+        for seed in range(2):
+            found = tracker.update(clean + noise(clean, 10, seed), cut=False)
+    assert codes(found) == pytest.approx([10, 10, 10], rel=0.06)
+
+
+def test_what_is_no_picture_is_refused() -> None:
+    with pytest.raises(UsageError, match="shape"):
+        estimate(torch.rand(1, 8, 8))
+    with pytest.raises(UsageError, match="uint8"):
+        estimate(torch.zeros(3, 8, 8, dtype=torch.uint8))
+    with pytest.raises(InputError, match="at least one"):
+        estimate([])
+    with pytest.raises(UsageError, match="1 or more"):
+        NoiseTracker(period=0)
+
+
+def test_the_estimate_reads_in_8_bit_codes() -> None:
+    clean = still(480, 640)
+    text = str(estimate(clean + noise(clean, 20)))
+    assert text.startswith(("sigma 19.", "sigma 20."))
+    assert "correlation 0.0" in text
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_a_1080p_frame_costs_15_ms_on_two_cores() -> None:
+    frame = still(1080, 1920)
+    frame = to_8_bit(frame + noise(frame, 10))
+    spent = []
+    with one_thread():
+        for _ in range(8):
+            start = time.process_time()  # of this process alone, so that others' load does not count
+            estimate(frame)
+            spent.append(time.process_time() - start)
+    assert min(spent) < 0.030
+
+
+@pytest.mark.cuda
+def test_cuda_agrees_with_the_cpu() -> None:
+    if not torch.cuda.is_available():
+        if os.environ.get("VIDNOISE_REQUIRE_CUDA") == "1":
+            pytest.fail("VIDNOISE_REQUIRE_CUDA=1, but there is no GPU")
+        pytest.skip("needs an NVIDIA GPU")
+    clean = picture("coffee")
+    frames = [to_8_bit(clean + noise(clean, 10, seed)) for seed in range(4)]
+    expected, found = estimate(frames), estimate([frame.cuda() for frame in frames])
+    assert found.sigma.is_cuda
+    assert found.map(frames[0].cuda()).is_cuda
+    assert codes(found) == pytest.approx(codes(expected), rel=0.02)
+    torch.testing.assert_close(found.curve.cpu(), expected.curve, rtol=0.05, atol=0.2 / 255)
