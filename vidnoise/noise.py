@@ -32,7 +32,6 @@ _GROUPS = 8  # of equal count, by brightness
 _KNOTS = 33
 # Coefficients are kept in order of the sum of their two frequency indexes. Bands of it:
 _LOWEST, _LOW, _MIDDLE, _HIGH = slice(1, 6), slice(1, 28), slice(6, 28), slice(43, 64)
-_FITTED = slice(6, 43)  # all between the lowest and the high
 _QUIET = 0.3 / 255  # rounding to 8 bits alone makes this deviation: less is not told apart
 _CONSTANT = 0.02 / 255  # a block that deviates less was drawn or skipped by the codec, not filmed
 _BAR = 0.7 / 255  # a letterbox bar deviates less
@@ -273,8 +272,9 @@ def _measure(sample: _Sample) -> _Measure:
         scale = variance + _QUIET**2
     weight = usable.float()
     mean = (variance * weight).sum(1) / weight.sum(1).clamp_min(1)
-    gain, correlation = _redness(power, usable)
-    return _Measure(mean * gain, curve * gain[:, None], correlation)
+    excess, correlation = _redness(power, usable)
+    total = mean + excess
+    return _Measure(total, curve * (total / mean.clamp_min(1e-12))[:, None], correlation)
 
 
 def _group(brightness: Tensor, usable: Tensor) -> Tensor:
@@ -333,11 +333,11 @@ def _fit(level: Tensor, variance: Tensor, weight: Tensor, clipped: Tensor) -> Te
 def _redness(power: Tensor, usable: Tensor) -> tuple[Tensor, Tensor]:
     """Compare the noise of all frequencies with that of the high ones, from the flattest blocks.
 
-    Returns the total variance over that of the high band per channel (3,), and the correlation of pixels
-    side by side (). Low frequencies, where the picture itself is, are taken from a line through the logarithm
-    of the others over squared frequency (white noise, blurred). A picture with texture and no noise
-    has such a spectrum too, but its texture is weak or uneven: noise has nearly the same power in all of the
-    flattest blocks. Where in doubt, the noise is taken to be white.
+    Returns how much the mean variance exceeds that of the high band per channel (3,), and the correlation of
+    pixels side by side (). Low frequencies, where the picture itself is, are taken from a line through the
+    logarithm of the middle ones over squared frequency (white noise blurred by a Gaussian). A picture with
+    texture and no noise has such a spectrum too, but its texture is weak or uneven: noise has nearly the same
+    power in all of the flattest blocks. Where in doubt, the noise is taken to be white.
     """
     everywhere = usable.all(0)
     everywhere = everywhere | ~everywhere.any()
@@ -348,22 +348,22 @@ def _redness(power: Tensor, usable: Tensor) -> tuple[Tensor, Tensor]:
     high = spectrum[:, _HIGH].median(1).values.clamp_min(1e-12)
     rows, columns = _frequencies(power.device)
     radius = rows**2 + columns**2
-    x, y = radius[_FITTED], spectrum[:, _FITTED].clamp_min(1e-12).log()
+    x, y = radius[_MIDDLE], spectrum[:, _MIDDLE].clamp_min(1e-12).log()
     fall = -((x - x.mean()) * (y - y.mean(1, keepdim=True))).sum(1) / (x - x.mean()).square().sum()
     fall = fall.clamp(0, 0.3)[:, None]
     line = torch.exp(y.mean(1, keepdim=True) - fall * (radius - x.mean()))
-    whole = torch.cat([line[:, : _FITTED.start], spectrum[:, _FITTED.start :]], 1)
+    whole = torch.cat([line[:, : _MIDDLE.start], spectrum[:, _MIDDLE.start :]], 1)
     ratio = whole.mean(1) / high
     middle = power[..., _MIDDLE].mean((0, 2)).masked_fill(~everywhere, math.inf).sort().values
     present = everywhere.sum()
     second, tenth = (middle[(present * share).long()] for share in (0.02, 0.1))
     unevenness = (tenth / second.clamp_min(1e-12)).sqrt()
     certain = ((1.4 - unevenness) / 0.15).clamp(0, 1) * ((ratio - 1.4) / 0.6).clamp(0, 1)
-    excess = ((ratio - 1).clamp_min(0) * high).sqrt()
-    certain = certain * (excess / _TEXTURE - 1).clamp(0, 1)
+    excess = (whole.mean(1) - high).clamp_min(0)
+    certain = certain * (excess.sqrt() / _TEXTURE - 1).clamp(0, 1)
     shift = (torch.cos(rows * (math.pi / _BLOCK)) + torch.cos(columns * (math.pi / _BLOCK))) / 2
     neighbours = (whole * shift).sum(1) / whole.sum(1)
-    return 1 + (ratio - 1).clamp_min(0) * certain, (neighbours * certain).mean().clamp(0, 1)
+    return excess * certain, (neighbours * certain).mean().clamp(0, 1)
 
 
 def _lesser(still: _Measure, moving: _Measure, informed: Tensor) -> _Measure:
