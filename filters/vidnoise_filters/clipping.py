@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vidnoise_filters.level import noise_grid, noise_level
+from vidnoise_filters.strips import in_strips
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,8 +24,6 @@ FALL = 2.3
 """How fast the excess falls with the mean, both in deviations: within 0.01 of the true curve."""
 FEW = 8
 """Areas where one in this many samples is cut off are corrected whole, those with fewer in part."""
-STRIP = 64
-"""Lines corrected at once on a CPU, so that they stay in its caches."""
 REACH = 2.5
 """Deviations from black and white at which the noise is whole."""
 
@@ -49,14 +48,12 @@ def unclip(clean: Tensor, frame: Frame, sigma: float, amount: float) -> Tensor:
     levels = torch.tensor([reach, 1 - reach], device=clean.device).repeat(3, 1, 1)
     dark, light = noise_grid(frame, sigma, levels).mul(amount).clamp(min=1e-6).chunk(2, 2)
     shares = [_share(frame.image, at) for at in (0, 1)]
-    if clean.is_cuda:
-        return _corrected(clean, dark, light, *shares)
-    done = torch.empty_like(clean)
-    for start in range(0, clean.shape[1], STRIP):
-        rows = slice(start, start + STRIP)
-        parts = (share[:, start // BLOCK : (start + STRIP) // BLOCK] for share in shares)
-        done[:, rows] = _corrected(clean[:, rows], dark, light, *parts)
-    return done
+
+    def work(lines: slice) -> Tensor:
+        blocks = slice(lines.start // BLOCK, -(-lines.stop // BLOCK))
+        return _corrected(clean[:, lines], dark, light, *(share[:, blocks] for share in shares))
+
+    return in_strips(clean, work)
 
 
 def _corrected(clean: Tensor, dark: Tensor, light: Tensor, at_black: Tensor, at_white: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from vidnoise.flow import SharedFlow, warp
 from vidnoise_filters import dct
 from vidnoise_filters.clipping import unclip
 from vidnoise_filters.level import noise_grid
+from vidnoise_filters.strips import in_strips
 
 if TYPE_CHECKING:
     import torch
@@ -24,8 +25,6 @@ SIDE = 2 * dct.BLOCK
 """Pictures are padded to multiples of this: a block of the halved chroma."""
 MARGIN = dct.STEP
 """What overlapping blocks cannot reach at each border."""
-STRIP = 64
-"""Lines shrunk at once on a CPU, so that their coefficients stay in its caches."""
 SURE = 2.7
 """A coefficient this many deviations from zero is no noise."""
 RESIDUE = 1.5
@@ -236,22 +235,19 @@ def _moved_blocks(values: Tensor, flow: Tensor) -> Tensor:
 
 def shrink(picture: Tensor, variance: Tensor, model: Tensor | None) -> Tensor:
     """Remove noise of known variance (C,64,h,w) from (C,H,W), by a model of the clean picture where there is one."""
-    import torch
+    import torch.nn.functional as F
 
     height, width = picture.shape[1:]
     pictures = [_bordered(p) for p in (picture, model) if p is not None]
-    spread = torch.nn.functional.interpolate(
+    spread = F.interpolate(
         variance, size=(height // dct.STEP + 3, width // dct.STEP + 3), mode="bilinear", align_corners=True
     )
-    if picture.is_cuda:
-        return _shrink_strip(pictures, spread)
-    done = torch.empty_like(picture)
-    for start in range(0, height, STRIP):
-        stop = min(start + STRIP, height)
-        lines = [p[:, start : stop + 4 * MARGIN] for p in pictures]
-        rows = spread[:, :, start // dct.STEP : stop // dct.STEP + 3]
-        done[:, start:stop] = _shrink_strip(lines, rows)
-    return done
+
+    def work(lines: slice) -> Tensor:
+        parts = [p[:, lines.start : lines.stop + 4 * MARGIN] for p in pictures]
+        return _shrink_strip(parts, spread[:, :, lines.start // dct.STEP : lines.stop // dct.STEP + 3])
+
+    return in_strips(picture, work)
 
 
 def _shrink_strip(pictures: list[Tensor], variance: Tensor) -> Tensor:
