@@ -209,12 +209,19 @@ def _sample(image: Tensor) -> _Sample:
     rows, columns = grid.shape[1:3]
     pixels = grid.reshape(3, rows * columns, _BLOCK**2).float()
     coefficients = pixels @ _basis(pixels.device)
-    spread = coefficients[..., 1:].square().mean(2)
+    spread = _band_mean(coefficients.square(), slice(1, None))
     bars = _bars((spread < _BAR**2).all(0).reshape(rows, columns)).flatten()
     saturated = ((pixels - 0.5).abs() >= 0.5).float().mean(2) > _SATURATED
     usable = ~(_minority(spread < _CONSTANT**2) | saturated | bars)
     usable = usable | ~usable.any(1, keepdim=True)
-    return _Sample(coefficients, pixels.mean(2), usable, (pixels.amin() >= 0) & (pixels.amax() <= 1))
+    return _Sample(coefficients, coefficients[..., 0] / _BLOCK, usable, (pixels.amin() >= 0) & (pixels.amax() <= 1))
+
+
+def _band_mean(power: Tensor, band: slice) -> Tensor:
+    """The mean (3,N) over some coefficients of (3,N,64): as a product, several times as fast as a sum of a slice."""
+    share = torch.zeros(power.shape[-1], device=power.device)
+    share[band] = 1
+    return power @ (share / share.sum())
 
 
 def _minority(mask: Tensor) -> Tensor:
@@ -254,7 +261,7 @@ def _measure(sample: _Sample) -> _Measure:
     """
     coefficients, brightness, usable, clipped = sample
     power = coefficients.square()
-    low = power[..., _LOW].mean(2)
+    low = _band_mean(power, _LOW)
     groups = _group(brightness, usable)
     size = groups.shape[2]
     index = groups.flatten(1)[..., None].expand(-1, -1, power[0, 0, _HIGH].numel())
@@ -342,7 +349,7 @@ def _redness(power: Tensor, usable: Tensor) -> tuple[Tensor, Tensor]:
     everywhere = usable.all(0)
     everywhere = everywhere | ~everywhere.any()
     count = power.shape[1]
-    gentle = power[..., _LOWEST].mean((0, 2)).masked_fill(~everywhere, math.inf)
+    gentle = _band_mean(power, _LOWEST).mean(0).masked_fill(~everywhere, math.inf)
     flattest = gentle.topk(max(min(count, 8), count // 20), largest=False).indices
     spectrum = power[:, flattest].mean(1)
     high = spectrum[:, _HIGH].median(1).values.clamp_min(1e-12)
@@ -354,7 +361,7 @@ def _redness(power: Tensor, usable: Tensor) -> tuple[Tensor, Tensor]:
     line = torch.exp(y.mean(1, keepdim=True) - fall * (radius - x.mean()))
     whole = torch.cat([line[:, : _MIDDLE.start], spectrum[:, _MIDDLE.start :]], 1)
     ratio = whole.mean(1) / high
-    middle = power[..., _MIDDLE].mean((0, 2)).masked_fill(~everywhere, math.inf).sort().values
+    middle = _band_mean(power, _MIDDLE).mean(0).masked_fill(~everywhere, math.inf).sort().values
     present = everywhere.sum()
     second, tenth = (middle[(present * share).long()] for share in (0.02, 0.1))
     unevenness = (tenth / second.clamp_min(1e-12)).sqrt()
