@@ -148,6 +148,20 @@ def test_damage_in_the_middle_is_counted_and_marked_as_a_cut(tmp_path: Path, thr
     assert [cut for _, place, cut in frames if place == 60] == [True]
 
 
+def test_a_hole_in_a_transport_stream_is_a_loss_and_a_joined_one_is_not(tmp_path: Path) -> None:
+    whole = Clip(frames=100, options={"g": "10", "crf": "10"}).save(tmp_path / "whole.ts").read_bytes()
+    (tmp_path / "hole.ts").write_bytes(
+        whole[: len(whole) // 2] + bytes(188 * 20) + whole[len(whole) // 2 + 188 * 20 :]
+    )
+    (tmp_path / "joined.ts").write_bytes(whole + whole)
+    count, losses = save_what_is_left(tmp_path / "hole.ts", tmp_path / "out.ts")
+    assert count < 100
+    assert "incomplete packet" in str(losses)
+    count, losses = save_what_is_left(tmp_path / "joined.ts", tmp_path / "out2.ts")
+    assert count == 200
+    assert not losses, losses
+
+
 def test_broken_sound_does_not_spoil_the_picture(tmp_path: Path) -> None:
     source = Clip(frames=FRAMES, audio="aac").save(tmp_path / "whole.mp4")
     with av.open(str(source)) as container:

@@ -230,6 +230,12 @@ def test_languages_are_kept(tmp_path: Path, ext: str, language: str, found: set[
         assert out.streams.video[0].metadata["language"] in found
 
 
+def test_a_language_that_mov_has_no_number_for_is_named(tmp_path: Path) -> None:
+    source = Clip(video_metadata={"language": "haw"}, frames=2).save(tmp_path / "in.mkv")
+    _, writer = through(source, tmp_path / "out.mov")
+    assert any("language" in line and "haw" in line for line in writer.warnings)
+
+
 def test_fonts_stay_attached(tmp_path: Path) -> None:
     font = ("font.ttf", "font/ttf", b"not really a font")
     source = Clip(attachments=[font]).save(tmp_path / "in.mkv")

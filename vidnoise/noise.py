@@ -214,7 +214,9 @@ def _sample(image: Tensor) -> _Sample:
     saturated = ((pixels - 0.5).abs() >= 0.5).float().mean(2) > _SATURATED
     usable = ~(_minority(spread < _CONSTANT**2) | saturated | bars)
     usable = usable | ~usable.any(1, keepdim=True)
-    return _Sample(coefficients, coefficients[..., 0] / _BLOCK, usable, (pixels.amin() >= 0) & (pixels.amax() <= 1))
+    return _Sample(
+        coefficients, coefficients[..., 0] / _BLOCK, usable, (pixels.amin() >= 0) & (pixels.amax() <= 1)
+    )
 
 
 def _band_mean(power: Tensor, band: slice) -> Tensor:

@@ -39,6 +39,110 @@ MAC_LANGUAGES = {
 }  # fmt: skip
 """Languages with two codes, of which FFmpeg's QuickTime muxer knows the second (and leaves out the first)."""
 
+MAC_KNOWN = frozenset(
+    [
+        "alb",
+        "amh",
+        "ara",
+        "arm",
+        "asm",
+        "aym",
+        "aze",
+        "baq",
+        "bel",
+        "ben",
+        "bul",
+        "bur",
+        "cat",
+        "ces",
+        "chi",
+        "dan",
+        "dut",
+        "dzo",
+        "eng",
+        "epo",
+        "est",
+        "fin",
+        "fra",
+        "geo",
+        "ger",
+        "gre",
+        "grn",
+        "guj",
+        "heb",
+        "hin",
+        "hun",
+        "ice",
+        "ind",
+        "iri",
+        "ita",
+        "jav",
+        "jpn",
+        "kan",
+        "kas",
+        "kaz",
+        "khm",
+        "kin",
+        "kir",
+        "kor",
+        "kur",
+        "lao",
+        "lat",
+        "lav",
+        "lit",
+        "mac",
+        "mal",
+        "mar",
+        "may",
+        "mlg",
+        "mlt",
+        "mol",
+        "mon",
+        "nep",
+        "nor",
+        "nya",
+        "ori",
+        "orm",
+        "per",
+        "pol",
+        "por",
+        "pus",
+        "que",
+        "ron",
+        "run",
+        "rus",
+        "san",
+        "sin",
+        "slk",
+        "slv",
+        "smi",
+        "snd",
+        "som",
+        "spa",
+        "sve",
+        "swa",
+        "tam",
+        "tat",
+        "tel",
+        "tgk",
+        "tgl",
+        "tha",
+        "tib",
+        "tir",
+        "tuk",
+        "tur",
+        "uig",
+        "ukr",
+        "urd",
+        "uzb",
+        "vie",
+        "wel",
+        "yid",
+        "und",
+    ]
+)
+"""All languages that FFmpeg's QuickTime muxer writes: those that the Macintosh had a number for."""
+
 PRIMING = Fraction(1, 10)
 """Audio up to this many seconds before zero primes the decoder; more was cut away on purpose."""
 
@@ -119,6 +223,14 @@ def stream_metadata(stream: Stream, format: str, *, encoded: bool) -> dict[str, 
             value = MAC_LANGUAGES.get(value, value)
         kept["timecode" if name == "timecode" else key] = value
     return kept
+
+
+def language_warning(stream: Stream, format: str) -> list[str]:
+    """One warning where the output has no number for the stream's language, else none."""
+    language = stream.metadata.get("language", "und")
+    if format != "mov" or MAC_LANGUAGES.get(language, language) in MAC_KNOWN:
+        return []
+    return [f".mov cannot hold the language of {describe(stream)}; .mp4 and .mkv can"]
 
 
 def describe(stream: Stream) -> str:

@@ -18,23 +18,25 @@ class Losses:
     """What damage has cost so far; true where anything was lost.
 
     `packets`: video packets that no picture could be made of. `frames`: pictures that the decoder had to
-    patch. `copied`: packets of copied streams (audio, subtitles) left out because their times were broken.
-    `truncated`: whether the file ended in the middle.
+    patch. `marked`: packets that the container itself finds incomplete. `copied`: packets of copied streams
+    (audio, subtitles) left out because their times were broken. `truncated`: whether the file ended in the middle.
     """
 
     packets: int = 0
     frames: int = 0
+    marked: int = 0
     copied: int = 0
     truncated: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.packets or self.frames or self.copied or self.truncated)
+        return bool(self.packets or self.frames or self.marked or self.copied or self.truncated)
 
     def __str__(self) -> str:
         """A sentence for the summary, empty where nothing was lost."""
         parts = [
             (self.packets, "damaged packet{} skipped"),
             (self.frames, "damaged frame{} patched by the decoder"),
+            (self.marked, "incomplete packet{} where the input has a hole"),
             (self.copied, "packet{} of copied streams with broken times left out"),
         ]
         words = [f"{n} {text.format('s' if n > 1 else '')}" for n, text in parts if n]

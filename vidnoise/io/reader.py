@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from itertools import chain
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,6 +114,7 @@ class Reader:
         self._continuity = Continuity(container.format.name)
         self._reached = Fraction(0)
         self._gaps: set[int] = set()
+        self._marked: deque[Fraction] = deque()
         self.shift = Fraction(0)
         self.length: Fraction | None = None
         self._end: Fraction | None = None
@@ -288,6 +290,7 @@ class Reader:
                 self.losses.packets += failures == 1
                 self._decoder.lost()
             else:
+                self._settle_marked(inf)
                 self._check_end()
                 return
 
@@ -297,9 +300,19 @@ class Reader:
         if jumped and packet.stream_index == self.stream.index:
             moved = round(self.shift / self._time_base)
             self._gaps.add((packet.pts if packet.pts is not None else packet.dts or 0) + moved)
+        time = (packet.dts or 0) * packet.time_base
+        if packet.is_corrupt:
+            self._marked.append(time)
+        self._settle_marked(time)
         if jumped and len(self._continuity.jumps) == 1:
             at = float(self._continuity.jumps[0])
             self.warnings.append(f"the input's clock jumps at {at:.2f} s; what follows is joined on")
+
+    def _settle_marked(self, time: Fraction | float) -> None:
+        """Count packets that were incomplete over a second ago; around a jump of the clock, recordings were joined."""
+        while self._marked and time > self._marked[0] + 1:
+            mark = self._marked.popleft()
+            self.losses.marked += all(abs(mark - jump) > 1 for jump in self._continuity.jumps[-8:])
 
     def _is_past_end(self, packet: av.Packet[Any]) -> bool:
         """Note how far the input has been read; True a second after the end of the selected part."""

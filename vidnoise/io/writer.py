@@ -352,6 +352,7 @@ class Writer:
             source = self._reader.stream
             context.sample_aspect_ratio = source.sample_aspect_ratio or Fraction(1)
             stream.metadata.update(carry.stream_metadata(source, container.format.name, encoded=True))
+            self.warnings += carry.language_warning(source, container.format.name)
             stream.disposition = source.disposition
         return stream
 
@@ -438,6 +439,7 @@ class Writer:
                 continue
             delays = carry.knows_delay(reader.container.format.name, stream, format)
             copy = carry.add_copy(container, stream)
+            self.warnings += carry.language_warning(stream, format)
             self._copies[stream.index] = carry.Copy(copy, format, reader.losses, delays, self._offset)
         for stream in lost:
             line = reader.lines.get(stream.index, "")
