@@ -42,11 +42,11 @@ def in_strips(like: Tensor, work: Callable[[slice], Tensor]) -> Tensor:
 
 @cache
 def _workers(count: int) -> ThreadPoolExecutor:
-    """Threads in which torch computes alone: the strips are the parallel work."""
+    """Threads in which torch computes alone, kept for all streams: the strips are the parallel work."""
     import torch
 
     begun = Barrier(count)
-    workers = ThreadPoolExecutor(count, "vidnoise-strip", lambda: torch.set_num_threads(1))
+    workers = ThreadPoolExecutor(count, "strip", lambda: torch.set_num_threads(1))
     list(workers.map(lambda _: begun.wait(), range(count)))
     # That holds for the threads that called it, and for all begun later: so it is set back.
     torch.set_num_threads(count)
