@@ -13,7 +13,7 @@ from skimage import metrics as skimage_metrics
 
 import vidnoise
 from vidnoise import errors, registry
-from vidnoise.bench import clips, engine, isolated, metrics, ours, peers, plot, quality, report, speed
+from vidnoise.bench import clips, engine, isolated, metrics, ours, pairs, peers, plot, quality, report, speed
 from vidnoise.bench.canvas import Axis
 from vidnoise.chain import Chain
 from vidnoise.cli import main
@@ -222,6 +222,34 @@ def test_a_failing_peer_says_what_ffmpeg_says():
             peers.in_program("select='eq(n,0)'", np.concatenate([samples] * 3), (200, 160), "yuv444p")
 
 
+# Pairs
+
+
+def test_pairs_say_how_many_pictures_gained_and_how_much(tmp_path):
+    import cv2
+
+    rng = np.random.default_rng(0)
+    for name, sigma in (("one", 20), ("two", 30)):
+        clean = np.full((48, 64, 3), 128.0)
+        cv2.imwrite(str(tmp_path / f"{name}_mean.png"), clean)
+        cv2.imwrite(str(tmp_path / f"{name}_real.png"), clean + sigma * rng.standard_normal(clean.shape))
+    methods = [ours.Ours(Chain.parse("median"), choose("cpu")), ours.Ours(Chain(), choose("cpu"))]
+    median, untouched = (row.values() for row in pairs.measure(pairs.find(tmp_path, "real", "mean"), methods))
+    assert (median["pairs"], median["better"]) == (2, 1)
+    assert median["gain"] > median["worst"] > 3
+    assert (untouched["better"], untouched["gain"]) == (0, 0)
+
+
+def test_a_noisy_picture_without_a_partner_is_named(tmp_path):
+    import cv2
+
+    cv2.imwrite(str(tmp_path / "one_real.png"), np.zeros((8, 8, 3)))
+    with pytest.raises(errors.InputError, match="one_mean"):
+        pairs.find(tmp_path, "real", "mean")
+    with pytest.raises(errors.InputError, match="--words"):
+        pairs.find(tmp_path, "noisy", "mean")
+
+
 # Quality
 
 
@@ -243,6 +271,18 @@ def test_every_method_gets_the_same_noisy_frames(data_folder):
     assert values[5]["fps"] > 0
     assert set(values[5]["clips"]) == {"frames", "video"}
     assert values[5]["psnr"] == pytest.approx(np.mean([clip["psnr"] for clip in values[5]["clips"].values()]))
+
+
+def test_stills_are_measured_one_by_one_whatever_their_sizes(tmp_path):
+    import cv2
+
+    for name, size in (("a", (40, 60)), ("b", (50, 30))):
+        cv2.imwrite(str(tmp_path / f"{name}.png"), np.full((*size, 3), 128, np.uint8))
+    median = ours.Ours(Chain.parse("median"), choose("cpu"))
+    noisy, cleaned = quality.measure(plan(tmp_path, stills=True, skip=4), [median])
+    assert list(noisy.clips) == ["a", "b"]
+    assert cleaned.values()["psnr"] > noisy.values()["psnr"] + 3
+    assert math.isnan(noisy.values()["flicker"])
 
 
 def test_two_runs_agree(data_folder):

@@ -155,7 +155,7 @@ def test_help_takes_less_than_half_a_second_of_processor_time():
     assert used() - before < 0.5
 
 
-@pytest.mark.parametrize("command", ["run", "probe", "compare", "filters", "devices"])
+@pytest.mark.parametrize("command", ["run", "probe", "compare", "filters", "devices", "train"])
 def test_every_command_explains_all_its_options(vidnoise, command):
     answer = vidnoise(command, "--help")
     assert answer.status == 0
@@ -609,3 +609,41 @@ def test_compare_refuses_other_sizes_and_counts_frames_without_a_partner(vidnois
     assert answer.status == 0
     assert "3 more frames are in one of the two only" in answer.err
     assert answer.out.startswith("in all: ")
+
+
+def test_training_writes_weights_a_card_and_pictures_and_goes_on(vidnoise, tmp_path: Path) -> None:
+    import cv2
+    from skimage import data
+
+    for name in ("coffee", "chelsea", "astronaut"):
+        (tmp_path / "data").mkdir(exist_ok=True)
+        cv2.imwrite(str(tmp_path / "data" / f"{name}.png"), getattr(data, name)()[..., ::-1])
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text('task = "spatial"\ntier = "fast"\nsteps = 4\nbatch = 4\nsize = 48\n')
+    words = ("train", str(recipe), "--data", str(tmp_path / "data"), "--valid", str(tmp_path / "data"))
+    words += (
+        "-o",
+        str(tmp_path / "out"),
+        "--device",
+        "cpu",
+        "--tensorboard",
+        "--data-name",
+        "three pictures",
+    )
+    answer = vidnoise(*words)
+    assert answer.status == 0, answer.err
+    card = json.loads((tmp_path / "out" / "spatial-fast.json").read_text())
+    assert (card["steps"], card["data"]) == (4, "three pictures")
+    assert list((tmp_path / "out").rglob("events.out.tfevents.*"))
+    again = vidnoise(*words)
+    assert again.status == 2
+    assert "--resume" in again.err
+    recipe.write_text(recipe.read_text().replace("steps = 4", "steps = 6"))
+    assert "goes on from step 4" in vidnoise(*words, "--resume").out
+    assert json.loads((tmp_path / "out" / "spatial-fast.json").read_text())["steps"] == 6
+
+
+def test_training_by_an_unknown_recipe_names_those_there_are(vidnoise, tmp_path: Path) -> None:
+    answer = vidnoise("train", "spatial-fst", "--data", str(tmp_path))
+    assert answer.status == 2
+    assert "spatial-fast" in answer.err

@@ -30,11 +30,13 @@ LAYERS = [
 PUBLIC = {
     "chain",
     "colour",
+    "dct",
     "device",
     "errors",
     "filter",
     "flow",
     "frame",
+    "fusion",
     "nets",
     "noise",
     "option",

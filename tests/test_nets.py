@@ -4,18 +4,18 @@ import pytest
 import torch
 
 from vidnoise.errors import VidnoiseError
+from vidnoise.fusion import Look, opponent
 from vidnoise.nets import (
     TIERS,
     SpatialDenoiser,
-    TemporalDenoiser,
+    bands_of,
     build,
     count_parameters,
     kflop_per_pixel,
     save,
     tier,
 )
-from vidnoise.nets.flow import FlowNet
-from vidnoise.nets.warp import inside, positions, sample, trust, warp
+from vidnoise.nets.temporal import BANDS
 from vidnoise.nets.weights import Card, read, write_card
 
 LIMITS = {"fast": (40, 0.6e6), "balanced": (160, 1.5e6), "best": (1500, 5e6)}
@@ -52,38 +52,26 @@ def test_the_count_of_operations_is_that_of_the_convolutions() -> None:
 
 @pytest.mark.parametrize("size", [(16, 16), (33, 47), (1, 1), (70, 18)])
 def test_any_size_comes_out_as_it_went_in(size: tuple[int, int]) -> None:
-    clip = frames(3, *size)
-    sigma = torch.tensor(0.1).view(1, 1, 1, 1)
+    clip, sigma = frames(3, *size), torch.tensor(0.1).view(1, 1, 1, 1)
+    blocks = torch.full((3, 12, -(-size[0] // 8), -(-size[1] // 8)), 0.1)
     with torch.inference_mode():
         assert build("spatial", "fast")(clip, sigma).shape == clip.shape
-        network, state = TemporalDenoiser(tier("fast")), None
-        for t in range(3):
-            coming = clip[t + 1 : t + 2] if t < 2 else None
-            output, state = network.step(clip[t : t + 1], sigma, state, coming)
-            assert output.shape == (1, 3, *size)
-            assert output.isfinite().all()
+        for name in TIERS:
+            cleaned = build("temporal", name)(clip, blocks[:, :3], clip, sigma, blocks[:, 3:])
+            assert cleaned.shape == clip.shape
+            assert cleaned.isfinite().all()
 
 
-def test_without_past_and_future_the_temporal_network_is_the_spatial_one() -> None:
-    torch.manual_seed(0)
-    temporal, spatial = TemporalDenoiser(tier("balanced")), SpatialDenoiser(tier("balanced"))
-    spatial.load_state_dict({k: v for k, v in temporal.state_dict().items() if k in spatial.state_dict()})
-    frame, sigma = frames(1, 40, 56), torch.tensor(0.1).view(1, 1, 1, 1)
-    with torch.inference_mode():
-        first, _ = temporal.step(frame, sigma)
-        assert torch.allclose(first, spatial(frame, sigma), atol=1e-5)
-
-
-def test_training_on_a_clip_and_stepping_through_it_agree() -> None:
-    torch.manual_seed(0)
-    network = TemporalDenoiser(tier("fast"))
-    clip, sigma, state = frames(4, 64, 64), torch.tensor(0.1).view(1, 1, 1, 1), None
-    with torch.no_grad():
-        whole = network(clip[None], sigma.expand(1, 4, 3, 64, 64), torch.ones(1))[0]
-        for t in range(4):
-            coming = clip[t + 1 : t + 2] if t < 3 else None
-            output, state = network.step(clip[t : t + 1], sigma, state, coming)
-            assert torch.allclose(output[0], whole[t], atol=1e-3)
+def test_what_noise_is_left_is_told_by_colour_and_by_frequency() -> None:
+    variance = torch.zeros(3, 64, 2, 3)
+    variance[:, 0], variance[0, 63] = 0.04, 0.64
+    whole, bands = bands_of(Look(torch.zeros(3, 16, 24), variance), opponent(torch.device("cpu")))
+    assert whole.shape == (3, 2, 3)
+    assert whole.square().sum(0)[0, 0] == pytest.approx(float(variance.mean(1).sum(0)[0, 0]), rel=1e-5)
+    luma = bands.view(3, len(BANDS), 2, 3)[0, :, 0, 0]
+    assert luma[0] == pytest.approx((0.04 / 6) ** 0.5)
+    assert luma[1] == 0
+    assert luma[2] == pytest.approx((0.64 / 43) ** 0.5)
 
 
 def test_the_network_scales_with_its_input() -> None:
@@ -100,42 +88,6 @@ def test_the_level_may_be_a_number_a_channel_or_a_map() -> None:
         expected = network(frame, number)
         assert torch.allclose(network(frame, number.expand(2, 3, 1, 1)), expected, atol=1e-6)
         assert torch.allclose(network(frame, number.expand(2, 3, 30, 30)), expected, atol=1e-6)
-
-
-def test_warping_by_whole_pixels_moves_them() -> None:
-    picture = frames(1, 12, 20)
-    flow = torch.zeros(1, 2, 12, 20)
-    flow[:, 0], flow[:, 1] = 3, -2
-    moved = warp(picture, flow)
-    assert torch.allclose(moved[..., 2:, :17], picture[..., :-2, 3:], atol=1e-5)
-    assert torch.equal(inside(flow)[0, 0, 2:, :17], torch.ones(10, 17))
-    assert inside(flow)[..., 18:].sum() == 0
-
-
-def test_both_ways_of_warping_agree() -> None:
-    picture = frames(2, 40, 60)
-    flow = torch.randn(2, 2, 40, 60, generator=torch.Generator().manual_seed(1)) * 6
-    with torch.no_grad():
-        fast = warp(picture, flow)
-    assert (fast - sample(picture, positions(40, 60, picture.device) + flow)).abs().mean() < 0.01
-
-
-def test_trust_is_full_where_noise_explains_the_difference_and_lost_where_it_does_not() -> None:
-    clean = torch.full((1, 3, 64, 64), 0.5)
-    noisy = clean + torch.randn(clean.shape, generator=torch.Generator().manual_seed(1)) * 0.1
-    wrong = clean.clone()
-    wrong[..., 32:] = 0.0
-    level, still = torch.full((1, 3, 32, 32), 0.1), torch.zeros(1, 2, 32, 32)
-    seen = trust(noisy, wrong, level, still, noisy=1)
-    assert seen[..., :14].mean() > 0.8
-    assert seen[..., 18:].max() < 0.01
-
-
-def test_the_flow_has_a_level_for_each_scale_and_the_full_size() -> None:
-    network = FlowNet(tier("best").flow)
-    picture, sigma = frames(1, 64, 96), torch.full((1, 3, 64, 96), 0.1)
-    flows = network(picture, picture, sigma, sigma)
-    assert [f.shape[-1] for f in flows] == [3, 6, 12, 24, 96]
 
 
 def card(sha256: str, name: str = "fast") -> Card:

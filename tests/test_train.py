@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from vidnoise.errors import InputError, UsageError
-from vidnoise.nets.warp import warp
+from vidnoise.flow import warp
 from vidnoise.nets.weights import read
 from vidnoise.train import (
     Media,
@@ -117,7 +117,7 @@ def test_frames_of_a_clip_share_their_level_and_not_their_noise() -> None:
 def test_the_flow_of_a_still_in_motion_is_the_true_one() -> None:
     stills = batch(2, 256)
     clips, flows, hidden = animate(stills, stills.flip(0), 128, 3, Moves(speed=6, layers=1), source(8))
-    moved = warp(clips[:, 1], flows[:, 2])
+    moved = torch.stack([warp(c, f) for c, f in zip(clips[:, 1], flows[:, 2], strict=True)])
     seen = (hidden[:, 2] == 0).expand(-1, 3, -1, -1)
     seen = seen & (torch.arange(128).sub(63.5).abs() < 50)
     still = (clips[:, 1] - clips[:, 2])[seen].abs().mean()
@@ -229,10 +229,9 @@ def test_a_bad_step_is_left_out(tmp_path: Path) -> None:
     assert all(p.isfinite().all() for p in read(result.weights)[0].parameters())
 
 
-@pytest.mark.parametrize("task", ["temporal", "flow"])
-def test_video_networks_train_from_stills(tmp_path: Path, task: str) -> None:
+def test_video_networks_train_from_stills(tmp_path: Path) -> None:
     media = Media([p for p in photographs() if min(p.shape[:2]) >= 288], [])
-    recipe = replace(small(2, task), batch=2, size=64)
+    recipe = replace(small(2, "temporal"), batch=2, size=64)
     result = train(recipe, media, tmp_path, options=Options(device="cpu"), report=lambda _: None)
     assert result.steps == 2
-    assert result.weights.stat().st_size > 100_000
+    assert result.weights.stat().st_size > 50_000

@@ -1,9 +1,9 @@
 """Clean video: noise and motion blur, in files, scripts and live streams.
 
     import vidnoise as vn
-    from vidnoise.filters import Fuse
+    from vidnoise.filters import Denoise
 
-    vn.run("input.mp4", Fuse(strength=0.8), "out.mp4")
+    vn.run("input.mp4", Denoise(strength=0.8), "out.mp4")
 
 Names are imported when first used, so that `import vidnoise` stays quick.
 """

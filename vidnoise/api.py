@@ -52,7 +52,7 @@ class Summary:
 
 def default_chain() -> Chain:
     """What `vidnoise IN -o OUT` applies when no filter is named."""
-    return Chain.parse("fuse")
+    return Chain.parse("denoise")
 
 
 def as_chain(filters: Filters) -> Chain:
@@ -86,7 +86,7 @@ def run(
 
     Args:
         source: a path, URL, image sequence pattern, or `-` for standard input.
-        filters: a filter, a chain made with `|`, text such as `"fuse:strength=0.8"`, or None for the default.
+        filters: a filter, a chain made with `|`, text such as `"denoise:strength=0.8"`, or None for the default.
         target: where to write; the file appears under this name only when it is whole.
         device: `auto`, `cpu` or `cuda`.
         precision: `auto`, `fp32`, `bf16` or `fp16`, for the arithmetic inside networks.
@@ -179,7 +179,7 @@ def open_chain(chain: Chain, info: StreamInfo, device: Device, max_latency: int 
     if max_latency is not None and stage.latency > max_latency:
         raise UsageError(
             f"{chain} looks {stage.latency} frames ahead, and --max-latency allows {max_latency}; "
-            f"have it look less far ahead (fuse:ahead=0) or raise --max-latency"
+            f"have it look less far ahead (denoise:ahead=0) or raise --max-latency"
         )
     if stage.latency < 0:
         raise FilterError(f"{chain} declares a negative latency")

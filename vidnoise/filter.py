@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
@@ -71,14 +71,12 @@ class Filter(ABC):
     Class attributes tell the engine what the filter needs:
         name: the word for the command line; by default the class name in lower case.
         halo: pixels around a tile that influence its centre, for frames processed in tiles.
-        tileable: whether tiles may be processed apart; False for filters that look at the whole picture.
         bytes_per_pixel: working memory while filtering, from which tiles are chosen.
         exempt: invariants of the contract tests that it cannot hold, each with the reason; see `tests/test_contract.py`.
     """
 
     name: ClassVar[str] = ""
     halo: ClassVar[int] = 32
-    tileable: ClassVar[bool] = True
     bytes_per_pixel: ClassVar[int] = 100
     exempt: ClassVar[Mapping[str, str]] = MappingProxyType({})
 
@@ -108,6 +106,11 @@ class Filter(ABC):
     def wants_motion(self) -> bool:
         """Whether cuts must be found and `frame.flow` be given for this filter."""
         return False
+
+    @property
+    def tileable(self) -> bool:
+        """Whether tiles of a frame may be processed apart; not where the whole picture is looked at."""
+        return True
 
     @classmethod
     def examples(cls) -> Sequence[Filter]:
@@ -322,7 +325,7 @@ class RecurrentFilter(Filter, Generic[S]):
         return 0
 
     @abstractmethod
-    def step(self, frame: Frame, state: S | None, ahead: Sequence[Frame]) -> tuple[Frame, S]:
+    def step(self, frame: Frame, state: S | None, ahead: Sequence[Frame]) -> tuple[Frame, S | None]:
         """Clean one frame.
 
         Args:
@@ -341,12 +344,15 @@ class RecurrentFilter(Filter, Generic[S]):
         return RecurrentStage(self)
 
 
-class RecurrentStage(BaseStage, Generic[S]):
-    """Runs a `RecurrentFilter`."""
+Step = Callable[[Frame, S | None, Sequence[Frame]], tuple[Frame, S | None]]
 
-    def __init__(self, filter: RecurrentFilter[S]) -> None:
+
+class RecurrentStage(BaseStage, Generic[S]):
+    """Runs a `RecurrentFilter`; a `step` made for the device, with a network on it, may stand in for the filter's."""
+
+    def __init__(self, filter: RecurrentFilter[S], step: Step[S] | None = None) -> None:
         super().__init__()
-        self._filter = filter
+        self._step = step or filter.step
         self.latency = filter.ahead
         self._pending: deque[Frame] = deque()
         self._state: S | None = None
@@ -356,7 +362,7 @@ class RecurrentStage(BaseStage, Generic[S]):
         done = []
         for frame in frames:
             self._pending.append(frame)
-            if len(self._pending) > self._filter.ahead:
+            if len(self._pending) > self.latency:
                 done.append(self._restore())
         return done
 
@@ -371,5 +377,5 @@ class RecurrentStage(BaseStage, Generic[S]):
 
     def _restore(self) -> Frame:
         frame = self._pending.popleft()
-        restored, self._state = self._filter.step(frame, self._state, tuple(self._pending))
+        restored, self._state = self._step(frame, self._state, tuple(self._pending))
         return restored

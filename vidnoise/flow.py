@@ -69,6 +69,12 @@ def occlusion(forward: Tensor, backward: Tensor) -> Tensor:
     return gap > 0.01 * length + 0.5
 
 
+def search(here: Tensor, there: Tensor) -> Tensor:
+    """The flow (2,H,W) from one picture (3,H,W) to another, as `SharedFlow` finds it, on the first one's device."""
+    found = _searcher().calc(thumbnail(here), thumbnail(there), None)
+    return _enlarged(found, here)
+
+
 class SharedFlow:
     """The optical flow of one stream: each ordered pair of frames is searched once, whichever filters ask for it.
 
@@ -108,13 +114,9 @@ class SharedFlow:
         return occlusion(self.between(a, b), self.between(b, a))
 
     def _compute(self, a: Frame, b: Frame) -> Tensor:
-        import torch
-
         if self._search is None:
             self._search = _searcher()
-        found = self._search.calc(self._thumbnail(a), self._thumbnail(b), None)
-        small = torch.from_numpy(found).to(a.device).permute(2, 0, 1)
-        return _enlarge(small, a.height, a.width)
+        return _enlarged(self._search.calc(self._thumbnail(a), self._thumbnail(b), None), a.image)
 
     def _thumbnail(self, frame: Frame) -> Thumbnail:
         key = _key(frame)
@@ -164,22 +166,28 @@ def shrinking(height: int, width: int) -> int:
 
 
 def _searcher() -> Any:
-    """Down to the thumbnail's own scale, patches of 8 every 6 pixels: half the time of OpenCV's presets at that scale, and
-    within 0.1 dB of them in what fusion makes of the flow."""
+    """Down to the thumbnail's own scale, patches of 8 every 4 pixels, no variational refinement.
+
+    Under noise that costs more than it gains. Every 6 pixels is a third faster, and frames warped by the result
+    lose 0.4 dB.
+    """
     import cv2
 
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
     search.setFinestScale(0)
     search.setPatchSize(8)
-    search.setPatchStride(6)
-    search.setGradientDescentIterations(8)
+    search.setPatchStride(4)
+    search.setGradientDescentIterations(12)
     return search
 
 
-def _enlarge(small: Tensor, height: int, width: int) -> Tensor:
-    """A thumbnail's flow (2,h,w) for the whole frame (2,H,W), vectors scaled along."""
+def _enlarged(found: NDArray[np.float32], image: Tensor) -> Tensor:
+    """A thumbnail's flow (h,w,2) for the whole picture (2,H,W), vectors scaled along."""
+    import torch
     import torch.nn.functional as F
 
+    height, width = image.shape[1:]
+    small = torch.from_numpy(found).to(image.device).permute(2, 0, 1)
     k = shrinking(height, width)
     small = small[:, : -(-height // k), : -(-width // k)]
     flow = F.interpolate(small[None], scale_factor=float(k), mode="bilinear", align_corners=False)

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from vidnoise.colour import PixelFormat, from_rgb, to_rgb
 from vidnoise.errors import FilterError
@@ -43,9 +43,12 @@ class FFmpeg(Filter):
     It runs on the CPU: frames on a GPU cross over and back. (3,H,W) in and out.
     """
 
-    tileable: ClassVar[bool] = False
-
     graph: str = option(help="the graph in FFmpeg's own words; in quotes where it holds a comma or colon")
+
+    @property
+    def tileable(self) -> bool:
+        """Graphs may look at whole pictures."""
+        return False
 
     @classmethod
     def examples(cls) -> Sequence[Filter]:

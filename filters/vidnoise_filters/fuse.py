@@ -5,18 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, ClassVar
 
+from vidnoise import dct
 from vidnoise.filter import RecurrentFilter, option
 from vidnoise.flow import SharedFlow, warp
-from vidnoise_filters import dct
+from vidnoise.fusion import Look, join, look, mix, opponent, recall
 from vidnoise_filters.clipping import unclip
 from vidnoise_filters.level import noise_grid
 from vidnoise_filters.strips import in_strips
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
 
     from vidnoise.frame import Frame
@@ -152,7 +151,7 @@ class Fuse(RecurrentFilter[State]):
         clean = torch.cat([luma.clean, colours])[:, : frame.height, : frame.width]
         flow.guide(frame, clean[:1] / math.sqrt(3))
         removed = min(self.strength, 1) * min(self.chroma, 1)
-        image = unclip(_mix(clean, _opponent(frame.device).T), frame, self.sigma, removed)
+        image = unclip(mix(clean, opponent(frame.device).T), frame, self.sigma, removed)
         confidence = _grown(trust, dct.BLOCK)[:, : frame.height, : frame.width]
         return frame.with_image(image, confidence), State(frame, luma, chroma, tuple(later))
 
@@ -160,27 +159,19 @@ class Fuse(RecurrentFilter[State]):
         for parts in seen:
             if parts.frame is frame:
                 return parts
-        opponent = _padded(_mix(frame.image, _opponent(frame.device)))
-        return Parts(frame, opponent[1:], opponent[:1], _halved(opponent[1:]), self._noise(frame, opponent))
+        mixed = _padded(mix(frame.image, opponent(frame.device)))
+        return Parts(frame, mixed[1:], mixed[:1], _halved(mixed[1:]), self._noise(frame, mixed))
 
-    def _noise(self, frame: Frame, opponent: Tensor) -> Tensor:
+    def _noise(self, frame: Frame, mixed: Tensor) -> Tensor:
         """(3,h,w): the variance of each opponent channel, by 8x8 blocks."""
         import torch
 
-        small = torch.nn.functional.avg_pool2d(opponent, dct.BLOCK)
-        turn = _opponent(frame.device)
-        variance = noise_grid(frame, self.sigma, _mix(small, turn.T)).square() * self.strength**2
-        variance = _mix(variance, turn.square())
+        small = torch.nn.functional.avg_pool2d(mixed, dct.BLOCK)
+        turn = opponent(frame.device)
+        variance = noise_grid(frame, self.sigma, mix(small, turn.T)).square() * self.strength**2
+        variance = mix(variance, turn.square())
         variance[1:] *= self.chroma**2
         return variance.clamp(min=1e-12)
-
-
-@dataclass(frozen=True)
-class Look:
-    """One sight of C channels (C,H,W), and the variance of its noise (C,h,w) or (C,64,h,w) by 8x8 blocks."""
-
-    picture: Tensor
-    variance: Tensor
 
 
 def remember(
@@ -193,44 +184,16 @@ def remember(
     """
     import torch
 
-    noise = new.variance[:, None].expand(-1, dct.BLOCK**2, -1, -1)
-    known = Look(new.picture, noise.contiguous(memory_format=torch.channels_last))
+    known = look(new.picture, new.variance)
     model, trust = None, torch.zeros_like(new.variance)
     if past is not None and flow is not None:
-        mean, model = warp(past.mean, flow, cubic=True), warp(past.clean, flow)
-        known, share = join(known, Look(mean, _moved_blocks(past.variance, flow)))
+        model = warp(past.clean, flow)
+        known, share = recall(known, Look(past.mean, past.variance), flow)
         trust = share.mean(1)
     best = known
     for other in later:
         best, _ = join(best, Look(other.picture, other.variance[:, None]))
     return Memory(known.picture, shrink(best.picture, best.variance, model), known.variance), trust
-
-
-def join(sure: Look, doubtful: Look) -> tuple[Look, Tensor]:
-    """Average two sights of one thing, the second as far as it differs from the first by no more than their noise.
-
-    Returns:
-        The average, and the second's share in it (C,64,h,w).
-    """
-    change = dct.forward(doubtful.picture - sure.picture)
-    expected = sure.variance + doubtful.variance
-    total = _local_mean(change.square()).maximum(expected)
-    share = sure.variance / total
-    picture = sure.picture + dct.inverse(share * change)
-    return Look(picture, sure.variance * (1 - share)), share
-
-
-def _moved_blocks(values: Tensor, flow: Tensor) -> Tensor:
-    """What blocks (C,64,h,w) hold, taken along a flow (2,8h,8w) from the nearest block."""
-    import torch
-
-    count, depth, height, width = values.shape
-    steps = torch.nn.functional.avg_pool2d(flow, dct.BLOCK).div_(dct.BLOCK).round_().long()
-    columns = (torch.arange(width, device=flow.device) + steps[0]).clamp_(0, width - 1)
-    rows = (torch.arange(height, device=flow.device)[:, None] + steps[1]).clamp_(0, height - 1)
-    flat = values.permute(0, 2, 3, 1).reshape(count, height * width, depth)
-    moved = flat.index_select(1, (rows * width + columns).flatten())
-    return moved.view(count, height, width, depth).permute(0, 3, 1, 2)
 
 
 def shrink(picture: Tensor, variance: Tensor, model: Tensor | None) -> Tensor:
@@ -283,21 +246,6 @@ def _restored(colours: Tensor, chroma: Tensor, clean: Tensor, noise: Tensor) -> 
     return base if not bool(kept.any()) else base + _grown(kept, dct.STEP) * colours
 
 
-@cache
-def _opponent(device: torch.device) -> Tensor:
-    """Rows: luma, red against blue, green against both; orthonormal, so that white noise stays white."""
-    import torch
-
-    rows: Tensor = torch.tensor([[1.0, 1, 1], [1, 0, -1], [1, -2, 1]])
-    rows = rows / rows.norm(dim=1, keepdim=True)
-    return rows.to(device)
-
-
-def _mix(image: Tensor, matrix: Tensor) -> Tensor:
-    mixed: Tensor = matrix @ image.flatten(1)
-    return mixed.view_as(image)
-
-
 def _padded(image: Tensor) -> Tensor:
     import torch.nn.functional as F
 
@@ -327,23 +275,3 @@ def _grown(image: Tensor, factor: int) -> Tensor:
     import torch.nn.functional as F
 
     return F.interpolate(image[None], scale_factor=factor, mode="bilinear", align_corners=False)[0]
-
-
-@cache
-def _frequency_mean(device: torch.device) -> Tensor:
-    """(64,64): each frequency's power averaged with its neighbours."""
-    import torch
-
-    steps = torch.arange(dct.BLOCK)
-    near = ((steps[:, None] - steps).abs() <= 1).float()
-    weights = torch.kron(near, near)
-    weights /= weights.sum(1, keepdim=True)
-    return weights.to(device)
-
-
-def _local_mean(power: Tensor) -> Tensor:
-    """Over neighbouring frequencies and neighbouring blocks: one sample says little of a variance."""
-    import torch.nn.functional as F
-
-    power = (power.permute(0, 2, 3, 1) @ _frequency_mean(power.device).T).permute(0, 3, 1, 2)
-    return F.avg_pool2d(power, 3, 1, 1, count_include_pad=False)

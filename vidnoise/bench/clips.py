@@ -48,6 +48,20 @@ def find(data: Path) -> list[Path]:
     return clips
 
 
+def stills(data: Path) -> Iterator[Clip]:
+    """Every picture under a folder, each a clip of one frame.
+
+    Raises:
+        InputError: there is none, or one cannot be read.
+    """
+    paths = sorted(path for path in data.rglob("*") if path.suffix.lower() in PICTURES)
+    if not paths:
+        raise InputError(
+            f"{data} holds no picture ({', '.join(sorted(PICTURES))}); give a folder of pictures"
+        )
+    return (Clip(path.stem, [read_picture(path)]) for path in paths)
+
+
 def load(path: Path, most: int) -> Clip:
     """The first `most` frames of a clip.
 
@@ -116,14 +130,18 @@ def _is_clip(path: Path) -> bool:
 
 
 def _pictures(folder: Path) -> Iterator[Picture]:
+    paths = [path for path in folder.iterdir() if path.suffix.lower() in PICTURES]
+    return (read_picture(path) for path in sorted(paths, key=_by_number))
+
+
+def read_picture(path: Path) -> Picture:
+    """A picture file; InputError if it is none."""
     import cv2
 
-    paths = [path for path in folder.iterdir() if path.suffix.lower() in PICTURES]
-    for path in sorted(paths, key=_by_number):
-        picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
-        if picture is None:
-            raise InputError(f"{path} cannot be read as a picture; mend or remove it")
-        yield picture[..., ::-1].copy()
+    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if picture is None:
+        raise InputError(f"{path} cannot be read as a picture; mend or remove it")
+    return picture[..., ::-1].copy()
 
 
 def _by_number(path: Path) -> tuple[list[int], str]:

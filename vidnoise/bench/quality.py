@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -52,6 +52,7 @@ class Plan:
         seed: of the noise; every clip has its own noise, every method the same.
         skip: frames at the start of each clip that do not count: temporal methods need a few.
         most: frames of each clip that are used.
+        stills: the pictures in `data` are measured one by one, and none is skipped.
     """
 
     data: Path
@@ -60,6 +61,7 @@ class Plan:
     seed: int = 0
     skip: int = 4
     most: int = 30
+    stills: bool = False
 
 
 @dataclass
@@ -103,11 +105,11 @@ def measure(plan: Plan, methods: Sequence[Method], tell: Callable[[str], None] =
     rows = {
         (sigma, i): _row(method, sigma) for sigma in plan.sigmas for i, method in enumerate([None, *methods])
     }
-    paths = clips.find(plan.data)
+    if plan.stills:
+        plan = replace(plan, skip=0)
     used = 0
-    for number, path in enumerate(paths):
-        clip = clips.load(path, plan.most)
-        if len(clip.frames) <= plan.skip + 1:
+    for number, clip in enumerate(_clips(plan)):
+        if not plan.stills and len(clip.frames) <= plan.skip + 1:
             tell(
                 f"{clip.name} is left out: it has {len(clip.frames)} frames, and the first {plan.skip} do not count"
             )
@@ -118,6 +120,12 @@ def measure(plan: Plan, methods: Sequence[Method], tell: Callable[[str], None] =
     if not used:
         raise UsageError(f"no clip in {plan.data} has more than {plan.skip + 1} frames; lower --skip")
     return list(rows.values())
+
+
+def _clips(plan: Plan) -> Iterator[clips.Clip]:
+    if plan.stills:
+        return clips.stills(plan.data)
+    return (clips.load(path, plan.most) for path in clips.find(plan.data))
 
 
 def _row(method: Method | None, sigma: float) -> Row:

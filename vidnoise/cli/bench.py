@@ -37,6 +37,15 @@ SPEED_COLUMNS = {
     "memory": ("MiB", ".0f"),
     "settings": ("settings", ""),
 }
+PAIRS_COLUMNS = {
+    "method": ("method", ""),
+    "pairs": ("pairs", ""),
+    "before": ("before dB", ".2f"),
+    "psnr": ("after dB", ".2f"),
+    "better": ("better", ".1%"),
+    "gain": ("gain under 36 dB", ".2f"),
+    "worst": ("worst gain", ".2f"),
+}
 QUALITY_LEGEND = (
     "flicker: RMS change of still areas, of 255; warping: warping error, thousandths; lower is better"
 )
@@ -132,9 +141,10 @@ class Numbers(click.ParamType[tuple[float, ...]]):
     section=WHAT,
     help="Frames of each clip that are used.",
 )
+@option("--stills", is_flag=True, section=WHAT, help="Take every picture in DATA by itself.")
 @common
 def quality(
-    data: Path, sigmas: tuple[float, ...], noise: str, skip: int, most: int, **chosen: Any
+    data: Path, sigmas: tuple[float, ...], noise: str, skip: int, most: int, stills: bool, **chosen: Any
 ) -> None:  # fmt: skip
     """Add noise to the clips in DATA, clean them with each method, and say how near the result is to the clean clip.
 
@@ -145,18 +155,60 @@ def quality(
     from vidnoise.device import choose
 
     place = choose(chosen["device"], chosen["precision"])
-    plan = bench.Plan(data, sigmas, noise == "rounded", chosen["seed"], skip, most)
+    plan = bench.Plan(data, sigmas, noise == "rounded", chosen["seed"], skip, most, stills)
     mine = [ours.Ours(chain, place) for chain in ours.chains(chosen["names"])]
     with _telling() as tell:
         rows = [
             row.values() for row in bench.measure(plan, [*mine, *peers.choose(chosen["peer_names"])], tell)
         ]
     about = report.describe(
-        data=str(data), noise=noise, seed=plan.seed, skip=skip, frames=most, device=place.why
+        data=str(data), noise=noise, seed=plan.seed, skip=skip, frames=most, stills=stills, device=place.why
     )
     if chosen["output"]:
         _save_quality(_folder(chosen["output"]), about, rows)
     _say(about, rows, _quality_tables, chosen["as_json"])
+
+
+@command.command(cls=SectionCommand, short_help="PSNR on photographs with real noise and a cleaner version.")
+@click.argument("data", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@option(
+    "--words",
+    nargs=2,
+    default=("real", "mean"),
+    show_default=True,
+    section=WHAT,
+    help="What tells the names of noisy pictures from those of clean ones.",
+)
+@option(
+    "-f",
+    "--filter",
+    "names",
+    multiple=True,
+    metavar="FILTER",
+    section=WHAT,
+    help="A filter or chain to measure; may be repeated. Without it, every filter at its defaults.",
+)
+@device_options
+@json_option("Print one line of JSON in place of the table.")
+@debug_option
+def pairs(
+    data: Path, words: tuple[str, str], names: tuple[str, ...], device: str, precision: str, as_json: bool
+) -> None:  # fmt: skip
+    """Clean photographs with real noise, and say how much nearer each comes to a cleaner version of itself.
+
+    DATA is a folder with pairs such as scene1_real.png, scene1_mean.png. The filters find the noise themselves.
+    """
+    from vidnoise.bench import ours, report
+    from vidnoise.bench import pairs as bench
+    from vidnoise.device import choose
+
+    place = choose(device, precision)
+    found = bench.find(data, *words)
+    mine = [ours.Ours(chain, place) for chain in ours.chains(names)]
+    with _telling() as tell:
+        rows = [row.values() for row in bench.measure(found, mine, tell)]
+    about = report.describe(data=str(data), device=place.why)
+    _say(about, rows, lambda _, rows: iter([report.table("real noise", PAIRS_COLUMNS, rows)]), as_json)
 
 
 @command.command(cls=SectionCommand, short_help="Frames a second and peak memory at several sizes.")

@@ -54,8 +54,8 @@ FILTERS, RESULT, PART, WHERE, SAID = "Filters", "The result", "What is read", "W
     multiple=True,
     metavar="NAME[:OPTION=VALUE,...]",
     section=FILTERS,
-    help="What to apply, in this order; may be given several times, and may be a chain: 'median,fuse:strength=0.8'. "
-    "Without it: fuse. `vidnoise filters` lists what there is; 'none' applies nothing.",
+    help="What to apply, in this order; may be given several times, and may be a chain: 'median,denoise:strength=0.8'. "
+    "Without it: denoise. `vidnoise filters` lists what there is; 'none' applies nothing.",
 )
 @option(
     "--compare",

@@ -19,6 +19,7 @@ COMMANDS = {
     "filters": "vidnoise.cli.filters:filters",
     "bench": "vidnoise.cli.bench:command",
     "devices": "vidnoise.cli.devices:devices",
+    "train": "vidnoise.cli.train:train",
 }
 """Where each command is, imported when it is used; the order is that of the help."""
 
@@ -26,7 +27,8 @@ OWN_OPTIONS = ("--help", "-h", "--version")
 
 EXAMPLES = """\b
   vidnoise input.mp4 -o out.mp4                      clean a file, keep everything in it
-  vidnoise input.mp4 -o out.mp4 -f fuse:strength=0.8  with a filter of your choice
+  vidnoise input.mp4 -o out.mp4 -f denoise:grain=0.3  with an option of a filter
+  vidnoise input.mp4 -o out.mp4 -f fuse              with a faster filter
   vidnoise input.mp4 -o side.mp4 --compare side      before and after, side by side
   vidnoise probe input.mp4                           what the file is, and its noise"""
 

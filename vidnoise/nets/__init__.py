@@ -2,19 +2,18 @@
 
 from .flops import count_parameters, kflop_per_pixel
 from .spatial import SpatialDenoiser
-from .temporal import State, TemporalDenoiser
-from .tiers import TIERS, FlowSpec, Tier, UNetSpec, tier
+from .temporal import TemporalDenoiser, bands_of
+from .tiers import TIERS, Tier, UNetSpec, tier
 from .weights import Card, build, load, save
 
 __all__ = [
     "TIERS",
     "Card",
-    "FlowSpec",
     "SpatialDenoiser",
-    "State",
     "TemporalDenoiser",
     "Tier",
     "UNetSpec",
+    "bands_of",
     "build",
     "count_parameters",
     "kflop_per_pixel",

@@ -1,60 +1,25 @@
-"""The spatial network grown by recurrence: it also sees its own past, and the next frame if there is one."""
-
-from dataclasses import dataclass
+"""The spatial network behind a fusion over time: it sees what was averaged along the motion, and the frame itself."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .flow import FlowNet
-from .padding import crop, pad
+from .. import dct
+from ..fusion import Look
+from .padding import crop, extend, pad
 from .spatial import Picture, Present, noise_level
 from .tiers import Tier
-from .unet import UNet, blocks, conv3
-from .warp import trust, warp
+from .unet import UNet, conv3
 
-# The previous output keeps about this share of the noise; the flow network is told so.
-LEFT = 0.25
-
-
-@dataclass(frozen=True)
-class State:
-    """What one stream hands on from frame to frame, at the padded size.
-
-    Attributes:
-        output: (B,3,H,W) the previous clean frame.
-        hidden: (B,C,H/u,W/u) features of the previous frame.
-        features: the flow features of the next frame, if it was looked at.
-        trust: (B,1,H/u,W/u) how far the past was trusted at the previous frame, 0 to 1 (0 at a start).
-    """
-
-    output: Tensor
-    hidden: Tensor
-    features: tuple[Tensor, ...] | None
-    trust: Tensor
-
-
-class Past(nn.Module):
-    """Warped pictures and features become features; all zero in, zero out."""
-
-    def __init__(self, unshuffle: int, hidden: int, channels: int) -> None:
-        super().__init__()
-        self.unshuffle = unshuffle
-        self.conv = conv3(3 * unshuffle**2 + 1 + hidden, channels)
-        with torch.no_grad():
-            self.conv.weight.mul_(0.5)
-
-    def forward(self, picture: Tensor, trusted: Tensor, *hidden: Tensor) -> Tensor:
-        """Picture (B,3,H,W), trust (B,1,H/u,W/u), features (B,C,H/u,W/u) -> (B,channels,H/u,W/u)."""
-        x = torch.cat([F.pixel_unshuffle(picture, self.unshuffle), trusted, *hidden], 1)
-        x = x.to(self.conv.weight.dtype).contiguous(memory_format=torch.channels_last)
-        return self.conv(x)  # type: ignore[no-any-return]
+BANDS = ((0, 2), (3, 5), (6, 14))
+"""Sums of the two frequency indexes of 8x8 blocks: what noise is left is told by these."""
 
 
 class TemporalDenoiser(nn.Module):
-    """Removes noise of a known level from video, one frame at a time.
+    """Removes noise of a known level from frames that were averaged with their past.
 
-    Without a past and without a next frame it is the spatial network of the same shape.
+    The average is what is cleaned, like a single picture with less noise; the frame itself and what the average says of its
+    noise tell where the motion was missed.
     """
 
     def __init__(self, tier: Tier) -> None:
@@ -62,92 +27,60 @@ class TemporalDenoiser(nn.Module):
         self.tier = tier
         first, unshuffle = tier.unet.channels[0], tier.unet.unshuffle
         self.present = Present(unshuffle, first)
-        self.past = Past(unshuffle, tier.hidden, first)
-        self.next = Past(unshuffle, 0, first)
-        self.fusion = blocks(tier.fusion, first)
+        self.doubt = conv3(3 * unshuffle**2 + 3 + 3 * len(BANDS), first)
+        with torch.no_grad():
+            self.doubt.weight.mul_(0.3)
         self.body = UNet(tier.unet)
         self.picture = Picture(unshuffle, first)
-        self.flow = FlowNet(tier.flow)
 
-    def step(
-        self, noisy: Tensor, sigma: Tensor, state: State | None = None, ahead: Tensor | None = None
-    ) -> tuple[Tensor, State]:
-        """Clean one frame.
+    def forward(self, fused: Tensor, left: Tensor, noisy: Tensor, sigma: Tensor, bands: Tensor) -> Tensor:
+        """Clean frames.
 
         Args:
-            noisy: (B,3,H,W), any size, nominal [0,1], not clipped.
-            sigma: (B,3,H,W) or broadcastable to it: the noise's standard deviation.
-            state: what the previous step returned; None at a start or a cut.
-            ahead: (B,3,H,W), the next noisy frame, or None.
+            fused: (B,3,H,W), any size, nominal [0,1]: the average over time.
+            left: (B,3,h,w), the standard deviation of the noise in it, by 8x8 blocks.
+            noisy: (B,3,H,W), the frames themselves, not clipped.
+            sigma: (B,3,H,W) or broadcastable to it: the standard deviation of their noise.
+            bands: (B,9,h,w), the deviation in `fused` by frequency; see `bands_of`.
 
         Returns:
-            The clean frame (B,3,H,W), float32, and the state for the next step.
+            (B,3,H,W), float32.
         """
-        height, width = noisy.shape[-2:]
-        multiple = self.tier.unet.multiple
-        frame = pad(noisy.float(), multiple)
-        level = noise_level(sigma, frame, self.tier.unet.unshuffle)
-        coming = None if ahead is None else pad(ahead.float(), multiple)
-        output, after = self._advance(frame, level, state, coming, 1.0)
-        return crop(output, height, width), after
+        height, width = fused.shape[-2:]
+        multiple, cell = self.tier.unet.multiple, self.tier.unet.unshuffle
+        frame, raw = pad(fused.float(), multiple), pad(noisy.float(), multiple)
+        rows, columns = frame.shape[-2] // cell, frame.shape[-1] // cell
+        level, spread = (_to_cells(v, cell, rows, columns) for v in (left, bands))
+        doubt = torch.cat([F.pixel_unshuffle(raw - frame, cell), noise_level(sigma, raw, cell), spread], 1)
+        doubt = doubt.to(self.doubt.weight.dtype).contiguous(memory_format=torch.channels_last)
+        x = self.present(frame, level) + self.doubt(doubt)
+        return crop(frame + self.picture(self.body(x)), height, width)
 
-    def _advance(
-        self, frame: Tensor, level: Tensor, state: State | None, coming: Tensor | None, seen: Tensor | float
-    ) -> tuple[Tensor, State]:
-        # At the padded size; `seen` is how much of the next frame is let in.
-        x = self.present(frame, level)
-        trusted = level.new_zeros(level.shape[0], 1, *level.shape[-2:])
-        here, there = None, None
-        if state is not None or coming is not None:
-            known = state.features if state else None
-            here = list(known) if known else self.flow.features(frame, level.mean(1, keepdim=True))
-        if state is not None and here is not None:
-            past, trusted = self._past(frame, level, state, here)
-            x = x + past
-        if coming is not None and here is not None:
-            there = self.flow.features(coming, level.mean(1, keepdim=True))
-            x = x + (self._next(frame, level, coming, here, there) * seen).to(x.dtype)
-        x = self.body(self.fusion(x))
-        output = frame + self.picture(x)
-        return output, State(output, x[:, : self.tier.hidden], tuple(there) if there else None, trusted)
 
-    def _flow(
-        self, here: list[Tensor], there: list[Tensor], frame: Tensor, other: Tensor, level: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        # The flow of every pixel, and of every cell in cells.
-        flow = self.flow.finish(self.flow.flows(here, there)[-1], frame, other, level.mean(1, keepdim=True))
-        cell = self.tier.unet.unshuffle
-        return flow, F.avg_pool2d(flow, cell) / cell
+def _to_cells(values: Tensor, cell: int, rows: int, columns: int) -> Tensor:
+    # Values of 8x8 blocks for the cells of the network, the last ones going on where the picture was padded.
+    repeat = dct.BLOCK // cell
+    grown = values.repeat_interleave(repeat, 2).repeat_interleave(repeat, 3)
+    return extend(grown[..., :rows, :columns], rows, columns)
 
-    def _past(self, frame: Tensor, level: Tensor, state: State, here: list[Tensor]) -> tuple[Tensor, Tensor]:
-        before = state.output.detach()
-        there = self.flow.features(before, level.mean(1, keepdim=True) * LEFT)
-        flow, small = self._flow(here, there, frame, before, level)
-        warped = warp(state.output, flow)
-        trusted = trust(frame, warped, level, small, noisy=1)
-        past: Tensor = self.past(warped, trusted, warp(state.hidden, small))
-        return past, trusted
 
-    def _next(
-        self, frame: Tensor, level: Tensor, coming: Tensor, here: list[Tensor], there: list[Tensor]
-    ) -> Tensor:
-        flow, small = self._flow(here, there, frame, coming, level)
-        warped = warp(coming, flow)
-        seen: Tensor = self.next(warped, trust(frame, warped, level, small, noisy=2))
-        return seen
+def bands_of(look: Look, matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """What noise a fused picture of opponent colours has left.
 
-    def forward(self, noisy: Tensor, sigma: Tensor, ahead: Tensor) -> Tensor:
-        """Clean clips (B,T,3,H,W) from their first frame on; `ahead` (B,) is 1 where the next frame is seen.
+    Args:
+        look: the picture (3,H,W) and the variance of its noise (3,64,h,w).
+        matrix: (3,3), from RGB to those colours, orthonormal.
 
-        Used for training: the size must be a multiple of the network's, and all frames keep their gradients.
-        """
-        outputs: list[Tensor] = []
-        state = None
-        seen = ahead.view(-1, 1, 1, 1)
-        frames = noisy.shape[1]
-        for t in range(frames):
-            coming = noisy[:, t + 1] if t + 1 < frames else None
-            level = noise_level(sigma[:, t], noisy[:, t], self.tier.unet.unshuffle)
-            output, state = self._advance(noisy[:, t], level, state, coming, seen)
-            outputs.append(output)
-        return torch.stack(outputs, 1)
+    Returns:
+        The standard deviation of R, G and B (3,h,w), and of the three opponent colours in each of the `BANDS` (9,h,w).
+    """
+    from ..fusion import mix
+
+    variance = look.variance
+    whole = mix(variance.mean(1), matrix.T.square()).clamp(min=0).sqrt()
+    index = torch.arange(dct.BLOCK, device=variance.device)
+    order = (index[:, None] + index).flatten()
+    shares = torch.stack([((order >= low) & (order <= high)).float() for low, high in BANDS])
+    shares = shares / shares.sum(1, keepdim=True)
+    spread = torch.einsum("bf,cfhw->cbhw", shares, variance)
+    return whole, spread.clamp(min=0).sqrt().flatten(0, 1)

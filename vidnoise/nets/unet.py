@@ -29,7 +29,7 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B,C,H,W) -> (B,C,H,W)."""
         change: Tensor = self.second(F.relu(self.first(x), inplace=True))
-        return x + change
+        return change.add_(x)
 
 
 class Down(nn.Conv2d):

@@ -45,7 +45,7 @@ class Card:
     minutes: float
     steps: int
     hardware: str
-    licence: str = "Apache-2.0"
+    licence: str = "the terms of the data it was trained on"
     figures: dict[str, float] = field(default_factory=dict)
 
 

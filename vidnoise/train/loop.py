@@ -258,7 +258,15 @@ class Run:
             file.write(json.dumps(line) + "\n")
         if self.options.tensorboard:
             self.fabric.log_dict({k: v for k, v in line.items() if k != "step"}, self.step)
+            self._log_picture()
         self.report(f"{self.name} " + " ".join(f"{k} {v:.6g}" for k, v in line.items()))
+
+    def _log_picture(self) -> None:
+        with torch.no_grad(), self.fabric.autocast():
+            picture = self.task.picture(self.average.model)
+        if picture is not None:
+            logger: Any = self.fabric.logger
+            logger.experiment.add_image("before, after, wanted", picture.float(), self.step)
 
     def _save(self) -> None:
         state = {
@@ -279,10 +287,6 @@ class Run:
 
     def _export(self) -> None:
         fresh = self.weights.with_suffix(".new")
-        if self.recipe.task == "flow":
-            save(nn.ModuleDict({"flow": self.average.model}), fresh)
-            os.replace(fresh, self.weights)
-            return
         sha256 = save(self.average.model, fresh)
         card = Card(
             kind=self.recipe.task,
@@ -386,7 +390,7 @@ def load_into(model: nn.Module, paths: Sequence[Path]) -> set[str]:
 def _flat(recipe: str) -> dict[str, Any]:
     # Two runs are of one recipe if all but how long they last is the same.
     values = json.loads(recipe)
-    return {k: v for k, v in values.items() if k not in {"minutes", "patience"}}
+    return {k: v for k, v in values.items() if k not in {"minutes", "steps", "patience"}}
 
 
 def _hardware(device: torch.device) -> str:

@@ -53,18 +53,3 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 def psnr(output: Tensor, target: Tensor) -> Tensor:
     """Peak signal-to-noise ratio of each picture (B,3,H,W), dB, peak 1, not clipped."""
     return -10 * torch.log10((output - target).square().mean((1, 2, 3)).clamp(min=1e-12))
-
-
-def flow_error(flows: list[Tensor], true: Tensor, weights: tuple[float, ...]) -> Tensor:
-    """The distance of flows of several sizes, coarsest first, each in its own pixels, from the true one.
-
-    The distance at each size is counted in full-size pixels, by a robust power, and weighted.
-    """
-    total = true.new_zeros(())
-    width = true.shape[-1]
-    for flow, weight in zip(flows, weights, strict=True):
-        factor = width / flow.shape[-1]
-        target = F.interpolate(true, flow.shape[-2:], mode="area") if factor > 1 else true
-        distance = (flow * factor - target).square().sum(1) + 1e-2
-        total = total + weight * distance.pow(0.35).mean()
-    return total

@@ -17,7 +17,7 @@ class Recipe:
     """One training run.
 
     Attributes:
-        task: "spatial", "temporal" or "flow".
+        task: "spatial" or "temporal".
         tier: "fast", "balanced" or "best".
         minutes: how long, unless told otherwise; 0 where `steps` decides.
         steps: how many steps; 0 where `minutes` decides. Runs by steps repeat exactly.

@@ -3,16 +3,18 @@
 from typing import Protocol
 
 import torch
+import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
+from .. import dct
 from ..errors import InputError, UsageError
-from ..nets.flow import FlowNet
+from ..flow import search, warp
+from ..fusion import Look, join, look, mix, opponent, recall
 from ..nets.spatial import SpatialDenoiser
-from ..nets.temporal import LEFT, TemporalDenoiser
+from ..nets.temporal import TemporalDenoiser, bands_of
 from ..nets.tiers import tier
-from ..nets.warp import inside, warp
 from .data import Backdrops, Clips, Image, Media, Stills, generator, integers
-from .losses import LOSSES, flow_error, psnr, steadiness
+from .losses import LOSSES, psnr, steadiness
 from .motion import animate
 from .recipe import Recipe
 
@@ -20,6 +22,10 @@ Batch = dict[str, Tensor]
 
 BACKDROP = (288, 448)
 VALIDATION_SEED = 20
+LEFT = 0.25
+"""What the network leaves of the noise, about: flow to the past is searched on pictures that are as noisy as that."""
+SHOWN = 50 / 255
+"""The level of the noise in pictures for people."""
 
 
 class Task(Protocol):
@@ -35,6 +41,9 @@ class Task(Protocol):
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Figures by name; "score" is the one that runs are compared by, higher is better."""
+
+    def picture(self, model: nn.Module) -> Tensor | None:
+        """Before, after and what was wanted, side by side, (3,H,W); None without anything to validate on."""
 
 
 def relight(clean: Tensor, source: Generator, frames: int = 1) -> Tensor:
@@ -99,6 +108,15 @@ class SpatialTask:
             figures[f"psnr{level}"] = float(values.mean())
         return figures | {"score": sum(figures.values()) / 3}
 
+    def picture(self, model: nn.Module) -> Tensor | None:
+        """A validation picture at sigma 50."""
+        if self.pictures is None:
+            return None
+        clean = self.pictures[:1]
+        source = generator(VALIDATION_SEED, 50, clean.device)
+        noisy = clean + torch.randn(clean.shape, generator=source, device=clean.device) * SHOWN
+        return torch.cat([noisy, model(noisy, torch.full_like(clean, SHOWN)), clean], 3)[0].clamp(0, 1)
+
 
 class TemporalTask:
     """Clips: real ones, and stills in motion."""
@@ -131,19 +149,27 @@ class TemporalTask:
         clips = clips[torch.randperm(recipe.batch, generator=source, device=source.device)]
         clean = relight(clips.flatten(0, 1), source, recipe.frames)
         noisy, sigma = recipe.noise(clean, source, recipe.frames)
-        ahead = integers(recipe.batch, 2, source).float()
+        noisy, clean, sigma = (v.view(clips.shape) for v in (noisy, clean, sigma))
+        ahead = integers(recipe.batch, 2, source).tolist()
+        made = [fuse(n, s, c, bool(a)) for n, s, c, a in zip(noisy, sigma, clean, ahead, strict=True)]
+        fused, left, bands = (torch.cat(values) for values in zip(*made, strict=True))
         return {
-            "noisy": noisy.view(clips.shape),
-            "sigma": sigma.view(clips.shape),
-            "target": clean.view(clips.shape),
-            "ahead": ahead,
+            "fused": fused,
+            "left": left,
+            "noisy": noisy.flatten(0, 1),
+            "sigma": sigma.flatten(0, 1),
+            "bands": bands,
+            "target": clean.flatten(0, 1),
         }
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """The recipe's loss of all frames, and the flicker."""
-        output: Tensor = model(batch["noisy"], batch["sigma"], batch["ahead"])
-        loss = self.measure(output.flatten(0, 1), batch["target"].flatten(0, 1))
-        return loss + self.recipe.steady * steadiness(output, batch["target"]) if self.recipe.steady else loss
+        output: Tensor = model(*(batch[name] for name in ("fused", "left", "noisy", "sigma", "bands")))
+        loss = self.measure(output, batch["target"])
+        if not self.recipe.steady:
+            return loss
+        shape = (-1, self.recipe.frames, *output.shape[1:])
+        return loss + self.recipe.steady * steadiness(output.view(shape), batch["target"].view(shape))
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Mean PSNR of the validation clips from the 5th frame on, with and without the next frame."""
@@ -156,97 +182,65 @@ class TemporalTask:
                 figures[f"psnr{level}_ahead{ahead}"] = sum(values) / len(values)
         return figures | {"score": sum(figures.values()) / len(figures)}
 
+    def picture(self, model: nn.Module) -> Tensor | None:
+        """The 5th frame of a validation clip at sigma 50."""
+        if not self.video:
+            return None
+        clean = self.video[0][:5]
+        noisy, output = self._cleaned(model, clean, SHOWN, 0)
+        return torch.cat([noisy, output, clean], 3)[-1].clamp(0, 1)
+
     def _clip(self, model: nn.Module, clean: Tensor, level: int, ahead: int) -> float:
-        source = generator(VALIDATION_SEED, level, clean.device)
-        noisy = clean + torch.randn(clean.shape, generator=source, device=clean.device) * (level / 255)
-        sigma = torch.full_like(clean, level / 255)
-        seen = torch.full((1,), float(ahead), device=clean.device)
-        output = model(noisy[None], sigma[None], seen)[0]
+        _, output = self._cleaned(model, clean, level / 255, ahead)
         return float(psnr(output[4:], clean[4:]).mean())
 
-
-class FlowTask:
-    """Pairs of frames: stills in motion with the true flow, real ones by how well they are warped."""
-
-    def __init__(self, recipe: Recipe, media: Media, valid: Media | None, device: torch.device) -> None:
-        self.recipe = recipe
-        self.model: nn.Module = FlowNet(tier(recipe.tier).flow)
-        backdrops = _backdrops(media, device)
-        if backdrops is None:
-            raise InputError(f"no still has {BACKDROP[1]}x{BACKDROP[0]} pixels, which training a flow needs")
-        self.backdrops = backdrops
-        self.clips = Clips(media, recipe.size, 2, device)
-        self.synthetic = round(recipe.batch * recipe.synthetic) if self.clips.count else recipe.batch
-        levels = len(tier(recipe.tier).flow.channels)
-        self.weights = (*(0.5 ** (levels - 1 - i) for i in range(levels)), 2.0)
-        self.video = [_middle(clip[:8], 256, 448, device) for clip in valid.clips] if valid else []
-
-    def batch(self, source: Generator) -> Batch:
-        """Pairs with their noise; the other picture is as noisy as the first, or nearly clean."""
-        recipe = self.recipe
-        back, front = torch.split(self.backdrops(2 * self.synthetic, source), self.synthetic)
-        clips, flows, _ = animate(back, front, recipe.size, 2, recipe.moves, source)
-        if recipe.batch > self.synthetic:
-            clips = torch.cat([clips, self.clips(recipe.batch - self.synthetic, source)])
-        clean = relight(clips.flatten(0, 1), source, 2)
-        noisy, sigma = recipe.noise(clean, source, 2)
-        pairs, clean, sigma = (v.view(clips.shape) for v in (noisy, clean, sigma))
-        fade = torch.where(integers(recipe.batch, 2, source) == 1, LEFT, 1.0).view(-1, 1, 1, 1)
-        there = torch.lerp(clean[:, 0], pairs[:, 0], fade)
-        return {
-            "here": pairs[:, 1],
-            "there": there,
-            "sigma_here": sigma[:, 1],
-            "sigma_there": sigma[:, 0] * fade,
-            "clean_here": clean[:, 1],
-            "clean_there": clean[:, 0],
-            "flow": flows[:, 1],
-        }
-
-    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
-        """Distance to the true flow; for real pairs the warped clean frame's error, and smoothness."""
-        flows: list[Tensor] = model(batch["here"], batch["there"], batch["sigma_here"], batch["sigma_there"])
-        known = self.synthetic
-        loss = flow_error([f[:known] for f in flows], batch["flow"], self.weights)
-        if self.recipe.batch == known:
-            return loss
-        flow = flows[-1][known:]
-        error = (
-            (warp(batch["clean_there"][known:], flow) - batch["clean_here"][known:])
-            .square()
-            .mean(1, keepdim=True)
-        )
-        photometric = ((error + 1e-4).pow(0.4) * inside(flow)).mean()
-        rough = (flow[..., 1:] - flow[..., :-1]).abs().mean() + (
-            flow[..., 1:, :] - flow[..., :-1, :]
-        ).abs().mean()
-        return loss + 10 * photometric + 0.05 * rough
-
-    def validate(self, model: nn.Module) -> dict[str, float]:
-        """PSNR of real clean frames warped by the flow found under noise of sigma 30."""
-        values = []
-        for clean in self.video:
-            source = generator(VALIDATION_SEED, 30, clean.device)
-            noisy = clean + torch.randn(clean.shape, generator=source, device=clean.device) * (30 / 255)
-            sigma = torch.full_like(clean, 30 / 255)
-            there = torch.lerp(clean, noisy, LEFT)
-            flow = model(noisy[1:], there[:-1], sigma[1:], sigma[1:] * LEFT)[-1]
-            values.append(float(psnr(warp(clean[:-1], flow), clean[1:]).mean()))
-        return {"warped": sum(values) / len(values), "score": sum(values) / len(values)} if values else {}
+    @staticmethod
+    def _cleaned(model: nn.Module, clean: Tensor, level: float, ahead: int) -> tuple[Tensor, Tensor]:
+        source = generator(VALIDATION_SEED, round(255 * level), clean.device)
+        noisy = clean + torch.randn(clean.shape, generator=source, device=clean.device) * level
+        sigma = torch.full_like(clean, level)
+        with torch.autocast(clean.device.type, enabled=False):
+            fused, left, bands = fuse(noisy, sigma, clean, bool(ahead))
+        frames = zip(fused, left, noisy, sigma, bands, strict=True)
+        return noisy, torch.cat([model(*(value[None] for value in frame)) for frame in frames])
 
 
 def make_task(recipe: Recipe, media: Media, valid: Media | None, device: torch.device) -> Task:
     """The task that a recipe names."""
-    kinds: dict[str, type[SpatialTask] | type[TemporalTask] | type[FlowTask]] = {
+    kinds: dict[str, type[SpatialTask] | type[TemporalTask]] = {
         "spatial": SpatialTask,
         "temporal": TemporalTask,
-        "flow": FlowTask,
     }
     if recipe.task not in kinds:
         raise UsageError(f"no task is called {recipe.task!r}: choose one of {', '.join(kinds)}")
     if recipe.loss not in LOSSES:
         raise UsageError(f"no loss is called {recipe.loss!r}: choose one of {', '.join(LOSSES)}")
     return kinds[recipe.task](recipe, media, valid, device)
+
+
+def fuse(noisy: Tensor, sigma: Tensor, clean: Tensor, ahead: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """A clip (T,3,H,W) as the network sees it: averaged with its past, and with the next frame if `ahead`.
+
+    Flow is searched on pictures as noisy as they are in use: the past has been cleaned, all but `LEFT` of its noise.
+
+    Returns:
+        The averages (T,3,H,W), and what noise they have left: (T,3,h,w), (T,9,h,w).
+    """
+    matrix = opponent(noisy.device)
+    cleaned = torch.lerp(clean, noisy, LEFT)
+    past, found = None, []
+    for t, frame in enumerate(noisy):
+        known = look(mix(frame, matrix), mix(F.avg_pool2d(sigma[t].square(), dct.BLOCK), matrix.square()))
+        if past is not None:
+            known, _ = recall(known, past, search(frame, cleaned[t - 1]))
+        past = known
+        if ahead and t + 1 < len(noisy):
+            coming = mix(warp(noisy[t + 1], search(frame, noisy[t + 1])), matrix)
+            variance = mix(F.avg_pool2d(sigma[t + 1].square(), dct.BLOCK), matrix.square())
+            known, _ = join(known, Look(coming, variance[:, None]))
+        found.append((mix(known.picture, matrix.T), *bands_of(known, matrix)))
+    fused, left, bands = (torch.stack(each) for each in zip(*found, strict=True))
+    return fused, left, bands
 
 
 def _backdrops(media: Media, device: torch.device) -> Backdrops | None:

@@ -1,0 +1,209 @@
+"""The learned denoiser: a recurrent network that sees the past, aligned by optical flow, and a frame ahead."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from vidnoise import dct
+from vidnoise.filter import RecurrentFilter, RecurrentStage, option
+from vidnoise.flow import SharedFlow, warp
+from vidnoise.fusion import Look, join, look, mix, opponent, recall
+from vidnoise_filters.level import noise_grid, noise_level
+from vidnoise_filters.portion import Portion, picture_mask
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from vidnoise.device import Device
+    from vidnoise.filter import Stage
+    from vidnoise.frame import Frame, StreamInfo
+    from vidnoise.nets import TemporalDenoiser
+
+FLOOR = 1e-6
+"""A deviation that stands for none at all."""
+SILENT, AUDIBLE = 0.25, 0.75
+"""Noise below the first, in 8-bit steps, is none and the frame is left alone; above the second it is removed whole."""
+
+
+@dataclass(frozen=True)
+class State:
+    """The last frame, and what is known of it: opponent colours, averaged with all earlier frames."""
+
+    frame: Frame
+    known: Look
+
+
+@dataclass(frozen=True)
+class Denoise(RecurrentFilter[State]):
+    """Averages each frame with its past, as far as the two agree, and cleans the average by a trained network.
+
+    The average is `fuse`'s: frequency by frequency, along optical flow. It leaves less noise, and it is known how much
+    at each place and frequency; the network is told, and sees the frame itself, so that it can mend what the flow
+    missed. Its body is a bias-free U-Net (Mohan et al., ICLR 2020) on folded pixels with a map of the noise level as
+    FFDNet has it (Zhang, Zuo, Zhang, IEEE TIP 2018). A frame in which no noise is found passes untouched.
+
+    (3,H,W) in and out; the frame's `confidence` is set: 1 where the past was taken whole, 0 where it was not.
+    """
+
+    halo: ClassVar[int] = 64
+    bytes_per_pixel: ClassVar[int] = 600
+
+    sigma: float = option(
+        0.0, low=0, high=100, unit="8-bit steps", help="deviation of the noise; 0 takes the estimate"
+    )
+    strength: float = option(
+        1.0,
+        low=0,
+        high=2,
+        help="up to 1 the share of the noise that is removed, above it a factor on the noise that is assumed: raise it for "
+        "less noise and less detail",
+    )
+    chroma: float = option(
+        1.0,
+        low=0,
+        high=2,
+        help="the same for colour noise alone: below 1 some is kept, above 1 colours are smoothed further",
+    )
+    grain: float = option(
+        0.0, low=0, high=1, help="share of the fine grain that is given back: raise it for a livelier picture"
+    )
+    mask: str = option(
+        "",
+        unit="file",
+        help="a picture of any size, white where noise is removed, black where nothing is changed",
+    )
+    settled: float = option(
+        1.0,
+        low=0,
+        high=1,
+        help="share that is removed where a `fuse` before it trusted the past: lower it to work on the rest alone",
+    )
+    ahead: int = option(
+        1,
+        low=0,
+        high=2,
+        unit="frames",
+        help="frames to look ahead: raise it for less noise, later and slower",
+    )
+
+    @property
+    def wants_noise(self) -> bool:
+        """Unless sigma is given, or nothing is removed."""
+        return self.sigma == 0 and self.strength > 0
+
+    @property
+    def tileable(self) -> bool:
+        """Not with a mask, which is of the whole picture."""
+        return not self.mask
+
+    def open(self, info: StreamInfo, device: Device) -> Stage:
+        """See `Filter.open`.
+
+        Raises:
+            FilterError: the mask is no picture.
+            VidnoiseError: the weights are missing or were changed.
+        """
+        if self.mask:
+            picture_mask(self.mask, info.height, info.width)
+        network = _network(device.torch, device.dtype)
+        return RecurrentStage(self, lambda frame, state, ahead: self._step(network, frame, state, ahead))
+
+    def step(self, frame: Frame, state: State | None, ahead: Sequence[Frame]) -> tuple[Frame, State | None]:
+        """See `RecurrentFilter.step`; in float32, on the device of the frame."""
+        import torch
+
+        return self._step(_network(frame.device, torch.float32), frame, state, ahead)
+
+    def _step(
+        self, network: TemporalDenoiser, frame: Frame, state: State | None, ahead: Sequence[Frame]
+    ) -> tuple[Frame, State | None]:
+        heard = min((noise_level(frame, self.sigma) - SILENT) / (AUDIBLE - SILENT), 1)
+        if self.strength == 0 or heard <= 0:
+            return frame, None
+        known, trust = self._known(frame, state)
+        best = known
+        for later in ahead:
+            best, _ = join(best, self._coming(frame, later))
+        output = self._clean(network, frame, best)
+        if frame.flow is not None:
+            frame.flow.guide(frame, output)
+        portion = Portion(heard * min(self.strength, 1), self.chroma, self.grain)
+        image = portion(frame.image, output, self._where(frame))
+        return frame.with_image(image, trust[:, : frame.height, : frame.width]), State(frame, known)
+
+    def _known(self, frame: Frame, state: State | None) -> tuple[Look, Tensor]:
+        """The frame averaged with its past, and how far that was trusted (1,H,W)."""
+        import torch.nn.functional as F
+
+        matrix = opponent(frame.device)
+        image = _padded(frame.image)
+        new = look(mix(image, matrix), mix(self._level(frame).square(), matrix.square()))
+        if state is None:
+            if frame.flow is not None:
+                frame.flow.clear()
+            return new, image.new_zeros(1, *image.shape[1:])
+        known, share = recall(new, state.known, _padded(_flow(frame, state.frame)))
+        trust = share[:1].mean(1, keepdim=True)
+        return known, F.interpolate(trust, scale_factor=float(dct.BLOCK), mode="bilinear")[0]
+
+    def _coming(self, frame: Frame, later: Frame) -> Look:
+        """A later frame, brought to where this one's things are."""
+        matrix = opponent(frame.device)
+        picture = warp(_padded(later.image), _padded(_flow(frame, later)))
+        return Look(mix(picture, matrix), mix(self._level(later).square(), matrix.square())[:, None])
+
+    def _clean(self, network: TemporalDenoiser, frame: Frame, best: Look) -> Tensor:
+        from vidnoise.nets import bands_of
+
+        matrix = opponent(frame.device)
+        left, bands = bands_of(best, matrix)
+        sigma = self._level(frame).repeat_interleave(dct.BLOCK, 1).repeat_interleave(dct.BLOCK, 2)
+        height, width = frame.height, frame.width
+        parts = (
+            mix(best.picture, matrix.T)[:, :height, :width],
+            left,
+            frame.image,
+            sigma[:, :height, :width],
+            bands,
+        )
+        output: Tensor = network(*(part[None] for part in parts))[0]
+        return output
+
+    def _level(self, frame: Frame) -> Tensor:
+        """The deviation of the noise in 8x8 blocks (3,h,w), on the scale of the picture."""
+        import torch.nn.functional as F
+
+        means = F.avg_pool2d(_padded(frame.image), dct.BLOCK)
+        return (noise_grid(frame, self.sigma, means) * max(self.strength, 1)).clamp(min=FLOOR)
+
+    def _where(self, frame: Frame) -> Tensor | None:
+        """The share of the change that is wanted at each pixel, (1,H,W); None for all of it."""
+        where = None
+        if self.settled < 1 and frame.confidence is not None:
+            where = 1 - (1 - self.settled) * frame.confidence
+        if self.mask:
+            mask = picture_mask(self.mask, frame.height, frame.width).to(frame.device)
+            where = mask if where is None else where * mask
+        return where
+
+
+def _flow(frame: Frame, other: Frame) -> Tensor:
+    return (frame.flow or SharedFlow()).between(frame, other)
+
+
+def _padded(image: Tensor) -> Tensor:
+    """To whole blocks."""
+    from vidnoise.nets.padding import pad
+
+    return pad(image[None], dct.BLOCK)[0]
+
+
+def _network(device: torch.device, dtype: torch.dtype) -> TemporalDenoiser:
+    from vidnoise.nets import TemporalDenoiser, load
+
+    network = load("temporal-balanced", device, dtype)
+    assert isinstance(network, TemporalDenoiser)
+    return network

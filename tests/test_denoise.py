@@ -1,0 +1,162 @@
+"""The learned denoiser, with the weights that ship: what it gains, and what it must leave alone."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from skimage import data
+from streams import process
+
+from vidnoise.chain import Chain
+from vidnoise.errors import FilterError
+from vidnoise.filter import Filter
+from vidnoise.filters import Denoise, Fuse
+from vidnoise.frame import Frame
+
+
+def coffee(top: int = 60, left: int = 60, height: int = 160, width: int = 224) -> torch.Tensor:
+    whole = torch.from_numpy(data.coffee()).permute(2, 0, 1).float() / 255
+    return whole[:, top : top + height, left : left + width].contiguous()
+
+
+def panned(count: int, dx: int = 3, dy: int = 1) -> list[torch.Tensor]:
+    return [coffee(top=60 + dy * i, left=60 + dx * i) for i in range(count)]
+
+
+def noisy(pictures: Sequence[torch.Tensor], sigma: float) -> list[Frame]:
+    generator = torch.Generator().manual_seed(3)
+    images = [p + sigma / 255 * torch.randn(p.shape, generator=generator) for p in pictures]
+    return [Frame(image=image, pts=40 * i) for i, image in enumerate(images)]
+
+
+def psnr(a: torch.Tensor, b: torch.Tensor) -> float:
+    return float(-10 * torch.log10((a - b).square().mean()))
+
+
+def last(filter: Filter, pictures: Sequence[torch.Tensor], sigma: float) -> float:
+    """PSNR of the last frame."""
+    return psnr(process(Chain.of(filter), noisy(pictures, sigma))[-1].image, pictures[-1])
+
+
+@pytest.mark.parametrize(("sigma", "least"), [(10, 6), (30, 11), (50, 13)])
+def test_noise_is_removed_by_a_wide_margin(sigma: float, least: float) -> None:
+    pictures = panned(6)
+    before = psnr(noisy(pictures, sigma)[-1].image, pictures[-1])
+    assert last(Denoise(sigma=sigma), pictures, sigma) > before + least
+
+
+def test_it_beats_the_filter_without_weights() -> None:
+    assert last(Denoise(), panned(6), 30) > last(Fuse(), panned(6), 30) + 0.5
+
+
+def test_the_past_and_the_future_help() -> None:
+    pictures = panned(6)
+    frames = noisy(pictures, 30)
+    after, before = (
+        psnr(process(Denoise(sigma=30, ahead=0), f)[-1].image, pictures[-1]) for f in (frames, frames[-1:])
+    )
+    assert after > before + 0.5
+    first = [psnr(process(Denoise(sigma=30, ahead=n), frames)[0].image, pictures[0]) for n in (0, 1)]
+    assert first[1] > first[0] + 0.2
+
+
+def test_the_estimated_noise_is_nearly_as_good_as_the_true_one() -> None:
+    assert last(Denoise(), panned(6), 25) > last(Denoise(sigma=25), panned(6), 25) - 0.1
+
+
+def test_a_clean_clip_stays_as_it_is() -> None:
+    down, across = torch.meshgrid(torch.linspace(0, 1, 96), torch.linspace(0, 1, 128), indexing="ij")
+    discs = [((down - 0.5) ** 2 + (across - 0.3 - 0.02 * i) ** 2 < 0.03).float() for i in range(4)]
+    pictures = [torch.stack([0.2 + 0.5 * down + 0.2 * d, across, 0.9 - 0.6 * d]) for d in discs]
+    pictures = [(p * 255).round() / 255 for p in pictures]
+    done = process(Chain.of(Denoise()), noisy(pictures, 0))
+    assert min(psnr(f.image, p) for f, p in zip(done, pictures, strict=True)) > 45
+
+
+def test_no_strength_changes_nothing_and_half_of_it_half() -> None:
+    frames = noisy(panned(3), 20)
+    none, half, whole = (process(Denoise(sigma=20, strength=s), frames) for s in (0, 0.5, 1))
+    for f, a, b, c in zip(frames, none, half, whole, strict=True):
+        assert torch.equal(a.image, f.image)
+        assert torch.allclose(b.image, (f.image + c.image) / 2, atol=1e-5)
+
+
+def test_more_strength_removes_more() -> None:
+    frames = noisy([coffee()] * 3, 20)
+    changes = [
+        (process(Denoise(sigma=20, strength=s), frames)[-1].image - frames[-1].image).square().mean()
+        for s in (0.7, 1, 1.6)
+    ]
+    assert changes[0] < changes[1] < changes[2]
+
+
+def test_without_chroma_colours_keep_their_noise() -> None:
+    frame = noisy([coffee()], 30)[0]
+    change = process(Denoise(sigma=30, chroma=0), [frame])[0].image - frame.image
+    assert torch.allclose(change, change.mean(0).expand_as(change), atol=1e-5)
+
+
+def test_more_chroma_leaves_less_colour_noise_and_the_same_luma() -> None:
+    flat = torch.full((3, 96, 96), 0.5)
+    one, two = (process(Denoise(sigma=30, chroma=c), noisy([flat], 30))[0].image for c in (1, 2))
+    assert torch.allclose(one.mean(0), two.mean(0), atol=1e-5)
+    assert (two - two.mean(0)).std() < 0.85 * (one - one.mean(0)).std()
+
+
+def test_grain_comes_back_by_its_share() -> None:
+    frame = noisy([coffee()], 20)[0]
+    none, half, whole = (process(Denoise(sigma=20, grain=g), [frame])[0].image for g in (0, 0.5, 1))
+    assert torch.allclose(half, (none + whole) / 2, atol=1e-5)
+    assert 0.3 * 20 / 255 < (whole - none).std() < 20 / 255
+
+
+def test_a_mask_says_where(tmp_path: Path) -> None:
+    mask = np.zeros((80, 112), np.uint8)
+    mask[:, 56:] = 255
+    cv2.imwrite(str(tmp_path / "mask.png"), mask)
+    frame = noisy([coffee()], 30)[0]
+    change = process(Denoise(sigma=30, mask=str(tmp_path / "mask.png")), [frame])[0].image - frame.image
+    assert change[..., :100].abs().max() < 1e-6
+    assert change[..., 124:].abs().mean() > 0.05
+
+
+def test_a_mask_that_is_no_picture_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FilterError, match="nowhere"):
+        process(Denoise(mask=str(tmp_path / "nowhere.png")), noisy([coffee()], 5))
+
+
+def test_what_a_fusion_has_settled_can_be_left_alone() -> None:
+    frames = noisy([coffee()] * 4, 30)
+    fused = process(Chain.of(Fuse(sigma=30)), frames)
+    done = process(Denoise(sigma=30, settled=0), fused)
+    confidence, change = fused[-1].confidence, (done[-1].image - fused[-1].image).abs().mean(0, keepdim=True)
+    assert confidence is not None
+    assert confidence.mean() > 0.5
+    expected = (process(Denoise(sigma=30), fused)[-1].image - fused[-1].image).abs().mean(0, keepdim=True)
+    assert torch.allclose(change, expected * (1 - confidence), atol=1e-4)
+
+
+def test_an_uncovered_area_shows_nothing_of_what_covered_it() -> None:
+    """A square moves away over a picture; where it was, its colour is gone, and the error is about that without a past."""
+    pictures = []
+    for i in range(6):
+        picture = coffee()
+        picture[:, 40:100, 20 + 12 * i : 80 + 12 * i] = torch.tensor([0.9, 0.1, 0.1]).view(3, 1, 1)
+        pictures.append(picture)
+    frames = noisy(pictures, 30)
+    area = (slice(None), slice(40, 100), slice(68, 80))  # covered in frame 4, free in frame 5
+    temporal = process(Denoise(sigma=30, ahead=0), frames)[-1].image
+    spatial = process(Denoise(sigma=30, ahead=0), frames[-1:])[-1].image
+    assert psnr(temporal[area], pictures[-1][area]) > psnr(spatial[area], pictures[-1][area]) - 1
+    assert (temporal[area] - pictures[-1][area]).mean((1, 2)).abs().max() < 0.05
+
+
+def test_confidence_is_high_on_a_still_clip_and_nothing_at_its_start() -> None:
+    done = process(Denoise(sigma=20, ahead=0), noisy([coffee()] * 4, 20))
+    assert done[0].confidence is not None
+    assert done[0].confidence.max() == 0
+    assert done[-1].confidence is not None
+    assert done[-1].confidence.mean() > 0.7

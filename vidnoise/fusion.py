@@ -1,0 +1,127 @@
+"""Averaging over time along the motion, frequency by frequency: a Kalman filter on 8x8 cosine transforms.
+
+Two sights of one thing are averaged where they differ by no more than their noise, and the surer one is kept where
+they differ by more: at errors of the flow and at uncovered areas. What noise is left is known by block and frequency
+(near Arias and Morel, "Kalman filtering of patches for frame-recursive video denoising", NTIRE 2019).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+from vidnoise import dct
+from vidnoise.flow import warp
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+TOLERATED = 3.0
+"""Blocks that differ by up to this many times the power of their noise may show the same thing, not quite aligned."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """One sight of C channels (C,H,W), H and W multiples of 8, and the variance of its noise by 8x8 blocks.
+
+    The variance is (C,64,h,w), a frequency each, or (C,1,h,w) for white noise.
+    """
+
+    picture: Tensor
+    variance: Tensor
+
+
+def look(picture: Tensor, variance: Tensor) -> Look:
+    """A frame (C,H,W) with white noise of variance (C,h,w), as the first or the surer of two sights."""
+    import torch
+
+    whole = variance[:, None].expand(-1, dct.BLOCK**2, -1, -1)
+    return Look(picture, whole.contiguous(memory_format=torch.channels_last))
+
+
+def recall(new: Look, past: Look, flow: Tensor) -> tuple[Look, Tensor]:
+    """Average a frame with the past, which lies along a flow (2,H,W).
+
+    Returns:
+        What is now known, and the past's share in it (C,64,h,w).
+    """
+    return join(new, Look(warp(past.picture, flow, cubic=True), _moved_blocks(past.variance, flow)))
+
+
+def join(sure: Look, doubtful: Look) -> tuple[Look, Tensor]:
+    """Average two sights of one thing, the second as far as it differs from the first by no more than their noise.
+
+    Returns:
+        The average, and the second's share in it (C,64,h,w).
+    """
+    change = dct.forward(doubtful.picture - sure.picture)
+    power = change.square()
+    expected = sure.variance + doubtful.variance
+    total = _local_mean(power).maximum(expected * _foreignness(power, expected))
+    share = sure.variance / total
+    picture = sure.picture + dct.inverse(share * change)
+    return Look(picture, sure.variance * (1 - share)), share
+
+
+def _foreignness(power: Tensor, expected: Tensor) -> Tensor:
+    """By how much more than noise blocks differ as a whole (C,1,h,w), 1 where that may be the flow's small error.
+
+    What was uncovered differs most in its low frequencies; the fine ones, where noise hides it, must not be taken either.
+    """
+    import torch.nn.functional as F
+
+    ratio = (power / expected).mean(1, keepdim=True)
+    ratio = F.avg_pool2d(ratio, 3, 1, 1, count_include_pad=False)
+    return 1 + (ratio - TOLERATED).clamp(min=0)
+
+
+def _moved_blocks(values: Tensor, flow: Tensor) -> Tensor:
+    """What blocks (C,64,h,w) hold, taken along a flow (2,8h,8w) from the nearest block."""
+    import torch
+
+    count, depth, height, width = values.shape
+    steps = torch.nn.functional.avg_pool2d(flow, dct.BLOCK).div_(dct.BLOCK).round_().long()
+    columns = (torch.arange(width, device=flow.device) + steps[0]).clamp_(0, width - 1)
+    rows = (torch.arange(height, device=flow.device)[:, None] + steps[1]).clamp_(0, height - 1)
+    flat = values.permute(0, 2, 3, 1).reshape(count, height * width, depth)
+    moved = flat.index_select(1, (rows * width + columns).flatten())
+    return moved.view(count, height, width, depth).permute(0, 3, 1, 2)
+
+
+def _local_mean(power: Tensor) -> Tensor:
+    """Over neighbouring frequencies and neighbouring blocks: one sample says little of a variance."""
+    import torch.nn.functional as F
+
+    power = (power.permute(0, 2, 3, 1) @ _frequency_mean(power.device).T).permute(0, 3, 1, 2)
+    return F.avg_pool2d(power, 3, 1, 1, count_include_pad=False)
+
+
+@cache
+def _frequency_mean(device: torch.device) -> Tensor:
+    """(64,64): each frequency's power averaged with its neighbours."""
+    import torch
+
+    steps = torch.arange(dct.BLOCK)
+    near = ((steps[:, None] - steps).abs() <= 1).float()
+    weights = torch.kron(near, near)
+    weights /= weights.sum(1, keepdim=True)
+    return weights.to(device)
+
+
+@cache
+def opponent(device: torch.device) -> Tensor:
+    """Rows: luma, red against blue, green against both; orthonormal, so that white noise stays white."""
+    import torch
+
+    rows: Tensor = torch.tensor([[1.0, 1, 1], [1, 0, -1], [1, -2, 1]])
+    rows = rows / rows.norm(dim=1, keepdim=True)
+    return rows.to(device)
+
+
+def mix(image: Tensor, matrix: Tensor) -> Tensor:
+    """The channels of (3,H,W) through a matrix (3,3)."""
+    mixed: Tensor = matrix @ image.flatten(1)
+    return mixed.view_as(image)
