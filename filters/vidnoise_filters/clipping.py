@@ -24,6 +24,8 @@ FALL = 2.3
 """How fast the excess falls with the mean, both in deviations: within 0.01 of the true curve."""
 FEW = 8
 """Areas where one in this many samples is cut off are corrected whole, those with fewer in part."""
+FAR = 2 / 255
+"""Where many samples lie further beyond black and white than this, nothing was cut off."""
 REACH = 2.5
 """Deviations from black and white at which the noise is whole."""
 
@@ -42,7 +44,8 @@ def unclip(clean: Tensor, frame: Frame, sigma: float, amount: float) -> Tensor:
     if amount == 0:
         return clean
     sample = frame.image[:, ::4, ::4]
-    if not bool(((sample <= 0) | (sample >= 1)).any()):
+    cut, beyond = (((sample <= -far) | (sample >= 1 + far)).float().mean() for far in (0, FAR))
+    if cut == 0 or beyond > cut / 4:
         return clean
     reach = min(REACH * noise_level(frame, sigma) / 255, 0.5)
     levels = torch.tensor([reach, 1 - reach], device=clean.device).repeat(3, 1, 1)

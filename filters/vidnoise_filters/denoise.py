@@ -10,6 +10,7 @@ from vidnoise import dct
 from vidnoise.filter import RecurrentFilter, RecurrentStage, option
 from vidnoise.flow import SharedFlow, warp
 from vidnoise.fusion import Look, join, look, mix, opponent, recall
+from vidnoise_filters.clipping import unclip
 from vidnoise_filters.level import noise_grid, noise_level
 from vidnoise_filters.portion import Portion, picture_mask
 
@@ -131,7 +132,7 @@ class Denoise(RecurrentFilter[State]):
         if frame.flow is not None:
             frame.flow.guide(frame, output)
         portion = Portion(heard * min(self.strength, 1), self.chroma, self.grain)
-        image = portion(frame.image, output, self._where(frame))
+        image = portion(frame.image, unclip(output, frame, self.sigma, 1), self._where(frame))
         return frame.with_image(image, trust[:, : frame.height, : frame.width]), State(frame, known)
 
     def _known(self, frame: Frame, state: State | None) -> tuple[Look, Tensor]:
