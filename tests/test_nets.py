@@ -39,12 +39,13 @@ def test_the_count_of_operations_is_that_of_the_convolutions() -> None:
     network = build("spatial", "fast")
     seen: list[int] = []
 
-    def count(module: torch.nn.Conv2d, _: object, output: torch.Tensor) -> None:
-        kernel = module.weight[0].numel()
-        seen.append(2 * kernel * output.numel())
+    def count(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+        assert isinstance(module, torch.nn.Conv2d | torch.nn.ConvTranspose2d)
+        places = inputs[0] if isinstance(module, torch.nn.ConvTranspose2d) else output
+        seen.append(2 * module.weight.numel() * places[0, 0].numel())
 
     for module in network.modules():
-        if isinstance(module, torch.nn.Conv2d):
+        if not list(module.children()) and list(module.parameters()):
             module.register_forward_hook(count)
     network(frames(1, 64, 64), torch.tensor(0.1).view(1, 1, 1, 1))
     assert kflop_per_pixel(SpatialDenoiser(spec), 64) == pytest.approx(sum(seen) / 64**2 / 1e3)
@@ -57,7 +58,7 @@ def test_any_size_comes_out_as_it_went_in(size: tuple[int, int]) -> None:
     with torch.inference_mode():
         assert build("spatial", "fast")(clip, sigma).shape == clip.shape
         for name in TIERS:
-            cleaned = build("temporal", name)(clip, blocks[:, :3], clip, sigma, blocks[:, 3:])
+            cleaned = build("temporal", name)(clip, blocks[:, :3], clip, blocks[:, :3], blocks[:, 3:])
             assert cleaned.shape == clip.shape
             assert cleaned.isfinite().all()
 

@@ -1,4 +1,4 @@
-"""The learned denoiser: a recurrent network that sees the past, aligned by optical flow, and a frame ahead."""
+"""The learned denoiser: frames are averaged along optical flow, and a network cleans the average."""
 
 from __future__ import annotations
 
@@ -124,54 +124,23 @@ class Denoise(RecurrentFilter[State]):
         heard = min((noise_level(frame, self.sigma) - SILENT) / (AUDIBLE - SILENT), 1)
         if self.strength == 0 or heard <= 0:
             return frame, None
-        known, trust = self._known(frame, state)
+        level = self._level(frame)
+        known, trust = _known(frame, level, state)
         best = known
         for later in ahead:
             best, _ = join(best, self._coming(frame, later))
-        output = self._clean(network, frame, best)
+        output = _clean(network, frame, level, best)
         if frame.flow is not None:
             frame.flow.guide(frame, output)
         portion = Portion(heard * min(self.strength, 1), self.chroma, self.grain)
         image = portion(frame.image, unclip(output, frame, self.sigma, 1), self._where(frame))
         return frame.with_image(image, trust[:, : frame.height, : frame.width]), State(frame, known)
 
-    def _known(self, frame: Frame, state: State | None) -> tuple[Look, Tensor]:
-        """The frame averaged with its past, and how far that was trusted (1,H,W)."""
-        import torch.nn.functional as F
-
-        matrix = opponent(frame.device)
-        image = _padded(frame.image)
-        new = look(mix(image, matrix), mix(self._level(frame).square(), matrix.square()))
-        if state is None:
-            if frame.flow is not None:
-                frame.flow.clear()
-            return new, image.new_zeros(1, *image.shape[1:])
-        known, share = recall(new, state.known, _padded(_flow(frame, state.frame)))
-        trust = share[:1].mean(1, keepdim=True)
-        return known, F.interpolate(trust, scale_factor=float(dct.BLOCK), mode="bilinear")[0]
-
     def _coming(self, frame: Frame, later: Frame) -> Look:
         """A later frame, brought to where this one's things are."""
         matrix = opponent(frame.device)
         picture = warp(_padded(later.image), _padded(_flow(frame, later)))
         return Look(mix(picture, matrix), mix(self._level(later).square(), matrix.square())[:, None])
-
-    def _clean(self, network: TemporalDenoiser, frame: Frame, best: Look) -> Tensor:
-        from vidnoise.nets import bands_of
-
-        matrix = opponent(frame.device)
-        left, bands = bands_of(best, matrix)
-        sigma = self._level(frame).repeat_interleave(dct.BLOCK, 1).repeat_interleave(dct.BLOCK, 2)
-        height, width = frame.height, frame.width
-        parts = (
-            mix(best.picture, matrix.T)[:, :height, :width],
-            left,
-            frame.image,
-            sigma[:, :height, :width],
-            bands,
-        )
-        output: Tensor = network(*(part[None] for part in parts))[0]
-        return output
 
     def _level(self, frame: Frame) -> Tensor:
         """The deviation of the noise in 8x8 blocks (3,h,w), on the scale of the picture."""
@@ -189,6 +158,32 @@ class Denoise(RecurrentFilter[State]):
             mask = picture_mask(self.mask, frame.height, frame.width).to(frame.device)
             where = mask if where is None else where * mask
         return where
+
+
+def _known(frame: Frame, level: Tensor, state: State | None) -> tuple[Look, Tensor]:
+    """The frame averaged with its past, and how far that was trusted (1,H,W)."""
+    import torch.nn.functional as F
+
+    matrix = opponent(frame.device)
+    image = _padded(frame.image)
+    new = look(mix(image, matrix), mix(level.square(), matrix.square()))
+    if state is None:
+        if frame.flow is not None:
+            frame.flow.clear()
+        return new, image.new_zeros(1, *image.shape[1:])
+    known, share = recall(new, state.known, _padded(_flow(frame, state.frame)))
+    trust = share[:1].mean(1, keepdim=True)
+    return known, F.interpolate(trust, scale_factor=float(dct.BLOCK), mode="bilinear")[0]
+
+
+def _clean(network: TemporalDenoiser, frame: Frame, level: Tensor, best: Look) -> Tensor:
+    from vidnoise.nets import bands_of
+
+    matrix = opponent(frame.device)
+    left, bands = bands_of(best, matrix)
+    fused = mix(best.picture, matrix.T)[:, : frame.height, : frame.width]
+    output: Tensor = network(*(part[None] for part in (fused, left, frame.image, level, bands)))[0]
+    return output
 
 
 def _flow(frame: Frame, other: Frame) -> Tensor:

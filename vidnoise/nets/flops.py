@@ -22,8 +22,8 @@ def kflop_per_pixel(module: nn.Module, size: int = 256) -> float:
     frame = torch.zeros(1, 3, size, size, device="meta")
     with FlopCounterMode(display=False) as counter:
         if isinstance(module, TemporalDenoiser):
-            blocks = torch.zeros(1, 12, size // 8, size // 8, device="meta")
-            module(frame, blocks[:, :3], frame, frame, blocks[:, 3:])
+            blocks = torch.zeros(1, 9, size // 8, size // 8, device="meta")
+            module(frame, blocks[:, :3], frame, blocks[:, :3], blocks)
         else:
             module(frame, frame)
     return float(counter.get_total_flops()) / size**2 / 1e3

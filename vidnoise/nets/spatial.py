@@ -5,7 +5,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .padding import crop, extend, pad
-from .resize import shrink
 from .tiers import Tier
 from .unet import UNet, conv3
 
@@ -33,8 +32,7 @@ def noise_level(sigma: Tensor, frame: Tensor, cell: int) -> Tensor:
     count, channels, height, width = frame.shape
     if sigma.shape[-2:] == (1, 1):
         return sigma.float().expand(count, channels, height // cell, width // cell)
-    size = height // cell, width // cell
-    return shrink(extend(sigma.float(), height, width), size).expand(count, channels, -1, -1)
+    return F.avg_pool2d(extend(sigma.float(), height, width), cell).expand(count, channels, -1, -1)
 
 
 class Picture(nn.Module):

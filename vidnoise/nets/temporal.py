@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from .. import dct
 from ..fusion import Look
 from .padding import crop, extend, pad
-from .spatial import Picture, Present, noise_level
+from .spatial import Picture, Present
 from .tiers import Tier
 from .unet import UNet, conv3
 
@@ -40,7 +40,7 @@ class TemporalDenoiser(nn.Module):
             fused: (B,3,H,W), any size, nominal [0,1]: the average over time.
             left: (B,3,h,w), the standard deviation of the noise in it, by 8x8 blocks.
             noisy: (B,3,H,W), the frames themselves, not clipped.
-            sigma: (B,3,H,W) or broadcastable to it: the standard deviation of their noise.
+            sigma: (B,3,h,w), the standard deviation of their noise, by 8x8 blocks.
             bands: (B,9,h,w), the deviation in `fused` by frequency; see `bands_of`.
 
         Returns:
@@ -50,8 +50,8 @@ class TemporalDenoiser(nn.Module):
         multiple, cell = self.tier.unet.multiple, self.tier.unet.unshuffle
         frame, raw = pad(fused.float(), multiple), pad(noisy.float(), multiple)
         rows, columns = frame.shape[-2] // cell, frame.shape[-1] // cell
-        level, spread = (_to_cells(v, cell, rows, columns) for v in (left, bands))
-        doubt = torch.cat([F.pixel_unshuffle(raw - frame, cell), noise_level(sigma, raw, cell), spread], 1)
+        level, noise, spread = (_to_cells(v, cell, rows, columns) for v in (left, sigma, bands))
+        doubt = torch.cat([F.pixel_unshuffle(raw - frame, cell), noise, spread], 1)
         doubt = doubt.to(self.doubt.weight.dtype).contiguous(memory_format=torch.channels_last)
         x = self.present(frame, level) + self.doubt(doubt)
         return crop(frame + self.picture(self.body(x)), height, width)

@@ -39,20 +39,13 @@ class Down(nn.Conv2d):
         super().__init__(inputs, outputs, 2, 2, bias=False)
 
 
-class Up(nn.Module):
-    """Doubles the size: a 1x1 convolution, then channels become pixels."""
+class Up(nn.ConvTranspose2d):
+    """Doubles the size: each pixel becomes four by a product of their own."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__()
-        self.mix = nn.Conv2d(inputs, 4 * outputs, 1, bias=False)
-        nn.init.kaiming_normal_(self.mix.weight, nonlinearity="linear")
+        super().__init__(inputs, outputs, 2, 2, bias=False)
         with torch.no_grad():
-            self.mix.weight.mul_(0.1)  # the coarse levels come in gently
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B,C,H,W) -> (B,outputs,2H,2W)."""
-        mixed: Tensor = self.mix(x)
-        return F.pixel_shuffle(mixed, 2)
+            self.weight.normal_(0, 0.1 * inputs**-0.5)  # the coarse levels come in gently
 
 
 def blocks(count: int, channels: int) -> nn.Sequential:

@@ -157,7 +157,7 @@ class TemporalTask:
             "fused": fused,
             "left": left,
             "noisy": noisy.flatten(0, 1),
-            "sigma": sigma.flatten(0, 1),
+            "sigma": F.avg_pool2d(sigma.flatten(0, 1), dct.BLOCK),
             "bands": bands,
             "target": clean.flatten(0, 1),
         }
@@ -201,7 +201,7 @@ class TemporalTask:
         sigma = torch.full_like(clean, level)
         with torch.autocast(clean.device.type, enabled=False):
             fused, left, bands = fuse(noisy, sigma, clean, bool(ahead))
-        frames = zip(fused, left, noisy, sigma, bands, strict=True)
+        frames = zip(fused, left, noisy, F.avg_pool2d(sigma, dct.BLOCK), bands, strict=True)
         return noisy, torch.cat([model(*(value[None] for value in frame)) for frame in frames])
 
 
