@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from vidnoise import dct
 from vidnoise.errors import InputError, UsageError
 from vidnoise.flow import warp
+from vidnoise.fusion import coloured, mix, opponent, spectrum
 from vidnoise.nets.weights import read
 from vidnoise.train import (
     Media,
@@ -68,6 +70,35 @@ def test_correlated_noise_keeps_its_level_and_resembles_its_neighbour() -> None:
     noise = degrade.correlated(clean, torch.full((1, 1, 1, 1), 0.1), torch.ones(1, 1, 1, 1), source())
     assert float(noise.std()) == pytest.approx(0.1, rel=0.01)
     assert float((noise[..., 1:] * noise[..., :-1]).mean()) > 0.005
+
+
+def test_demosaiced_noise_is_weaker_and_resembles_its_neighbour() -> None:
+    noise = torch.randn(1, 3, 128, 128, generator=source())
+    left = degrade.demosaiced(noise)
+    assert torch.equal(left[0, 0, ::2, ::2], noise[0, 0, ::2, ::2])  # what the sensor saw itself
+    assert float(left.std()) < 0.9
+    assert float((left[..., 1:] * left[..., :-1]).mean()) > 0.2
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc"])
+def test_a_coded_clip_repeats_and_is_worse_at_a_higher_rate_factor(codec: str) -> None:
+    clip = batch(1, 96).repeat(4, 1, 1, 1)
+    fine, coarse = (degrade.code(clip, crf, codec) for crf in (18, 34))
+    assert fine.shape == clip.shape
+    assert torch.equal(fine, degrade.code(clip, 18, codec))
+    assert psnr(fine, clip) > psnr(coarse, clip) + 3 > 25
+
+
+def test_the_spectrum_of_noise_gives_its_power_back() -> None:
+    clean, matrix = torch.zeros(1, 3, 256, 256), opponent(CPU)
+    noise = degrade.correlated(clean, torch.full((1, 1, 1, 1), 0.1), torch.ones(1, 1, 1, 1), source())[0]
+    level = torch.full((3, 32, 32), 0.1)
+    found = spectrum(noise, level, matrix)
+    assert (found[:, 0] > 2.5).all()
+    assert (found[:, 2] < 0.5).all()
+    assert torch.allclose(spectrum(torch.randn(3, 256, 256) / 10, level, matrix), torch.ones(3, 3), atol=0.1)
+    power = dct.forward(mix(noise, matrix)).square().mean((1, 2, 3))
+    assert torch.allclose(coloured(level, found, matrix).mean((1, 2, 3)), power, rtol=0.01)
 
 
 def test_gray_noise_is_the_same_in_all_channels() -> None:

@@ -23,6 +23,10 @@ TOLERATED = 3.0
 """Blocks that differ by up to this many times the power of their noise may show the same thing, not quite aligned."""
 
 
+BANDS = ((0, 2), (3, 5), (6, 14))
+"""Sums of the two frequency indexes: the spectrum of noise is told by these."""
+
+
 @dataclass(frozen=True)
 class Look:
     """One sight of C channels (C,H,W), H and W multiples of 8, and the variance of its noise by 8x8 blocks.
@@ -35,11 +39,45 @@ class Look:
 
 
 def look(picture: Tensor, variance: Tensor) -> Look:
-    """A frame (C,H,W) with white noise of variance (C,h,w), as the first or the surer of two sights."""
+    """A frame (C,H,W) with noise of variance (C,64,h,w) or, if white, (C,h,w), as the first or the surer of two sights."""
     import torch
 
-    whole = variance[:, None].expand(-1, dct.BLOCK**2, -1, -1)
+    whole = variance if variance.ndim == 4 else variance[:, None].expand(-1, dct.BLOCK**2, -1, -1)
     return Look(picture, whole.contiguous(memory_format=torch.channels_last))
+
+
+def coloured(level: Tensor, spectrum: Tensor, matrix: Tensor) -> Tensor:
+    """The variance of noise in opponent colours, by frequency.
+
+    Args:
+        level: (3,h,w), its standard deviation in R, G and B by 8x8 blocks.
+        spectrum: (3,3), the power of each opponent colour in each of the `BANDS`, 1 where it is that of white noise that is
+            independent in R, G and B.
+        matrix: (3,3), from RGB to those colours, orthonormal.
+
+    Returns:
+        (3,64,h,w).
+    """
+    whole = mix(level.square(), matrix.square())
+    return whole[:, None] * (spectrum @ band_of(level.device))[:, :, None, None]
+
+
+def spectrum(noise: Tensor, level: Tensor, matrix: Tensor) -> Tensor:
+    """The spectrum (3,3), as `coloured` takes it, of noise that is known (3,H,W), of deviation `level` (3,h,w)."""
+    whole = mix(level.square(), matrix.square()).mean((1, 2))[:, None]
+    power = dct.forward(mix(noise, matrix)).square().mean((2, 3))
+    shares = band_of(noise.device)
+    return power @ (shares / shares.sum(1, keepdim=True)).T / whole.clamp(min=1e-12)
+
+
+@cache
+def band_of(device: torch.device) -> Tensor:
+    """(3,64): 1 where a frequency belongs to a band."""
+    import torch
+
+    index = torch.arange(dct.BLOCK, device=device)
+    order = (index[:, None] + index).flatten()
+    return torch.stack([((order >= low) & (order <= high)).float() for low, high in BANDS])
 
 
 def recall(new: Look, past: Look, flow: Tensor) -> tuple[Look, Tensor]:

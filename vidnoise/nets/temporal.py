@@ -5,14 +5,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .. import dct
-from ..fusion import Look
+from ..fusion import BANDS, Look, band_of, mix
 from .padding import crop, extend, pad
 from .spatial import Picture, Present
 from .tiers import Tier
 from .unet import UNet, conv3
-
-BANDS = ((0, 2), (3, 5), (6, 14))
-"""Sums of the two frequency indexes of 8x8 blocks: what noise is left is told by these."""
 
 
 class TemporalDenoiser(nn.Module):
@@ -74,13 +71,8 @@ def bands_of(look: Look, matrix: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         The standard deviation of R, G and B (3,h,w), and of the three opponent colours in each of the `BANDS` (9,h,w).
     """
-    from ..fusion import mix
-
     variance = look.variance
     whole = mix(variance.mean(1), matrix.T.square()).clamp(min=0).sqrt()
-    index = torch.arange(dct.BLOCK, device=variance.device)
-    order = (index[:, None] + index).flatten()
-    shares = torch.stack([((order >= low) & (order <= high)).float() for low, high in BANDS])
-    shares = shares / shares.sum(1, keepdim=True)
-    spread = torch.einsum("bf,cfhw->cbhw", shares, variance)
+    shares = band_of(variance.device)
+    spread = torch.einsum("bf,cfhw->cbhw", shares / shares.sum(1, keepdim=True), variance)
     return whole, spread.clamp(min=0).sqrt().flatten(0, 1)

@@ -45,7 +45,7 @@ TIERS = {
     for t in (
         Tier(
             "fast",
-            UNetSpec(unshuffle=4, channels=(64, 80), encoder=(0, 2), decoder=(1,)),
+            UNetSpec(unshuffle=4, channels=(48, 64), encoder=(0, 2), decoder=(1,)),
         ),
         Tier(
             "balanced",

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from .coded import code
+
 
 def normal(like: Tensor, generator: Generator, channels: int | None = None) -> Tensor:
     """Standard normal values of the shape of `like`, or with that many channels."""
@@ -72,6 +74,21 @@ def correlated(clean: Tensor, sigma: Tensor, width: Tensor, generator: Generator
     """
     noise = blur(normal(clean, generator), width)
     return clean + noise / noise.std((1, 2, 3), keepdim=True) * sigma
+
+
+def demosaiced(noise: Tensor) -> Tensor:
+    """What is left of a sensor's noise (B,3,H,W) where each pixel sees one colour and the others are interpolated.
+
+    The mosaic is RGGB (B. E. Bayer, US patent 3,971,065), the interpolation bilinear.
+    """
+    height, width = noise.shape[2:]
+    seen = torch.zeros(3, 2, 2, device=noise.device)
+    seen[0, 0, 0] = seen[1, 0, 1] = seen[1, 1, 0] = seen[2, 1, 1] = 1
+    mosaic = noise * seen.repeat(1, -(-height // 2), -(-width // 2))[:, :height, :width]
+    cross = torch.tensor([[0, 1, 0], [1, 4, 1], [0, 1, 0]], device=noise.device) / 4
+    square = torch.tensor([[1, 2, 1], [2, 4, 2], [1, 2, 1]], device=noise.device) / 4
+    kernels = torch.stack([square, cross, square])[:, None]
+    return F.conv2d(F.pad(mosaic, (1, 1, 1, 1), mode="reflect"), kernels, groups=3)
 
 
 def salt_and_pepper(clean: Tensor, share: Tensor, generator: Generator) -> Tensor:
@@ -149,7 +166,10 @@ class Mixture:
         sigma: the highest level, on the scale of 255.
         sensor, blotchy, gray, channels, dark, impulse: shares of Poisson-Gaussian, correlated, gray,
             per-channel Gaussian, low-light, and salt-and-pepper on Gaussian noise.
-        compressed: share of the sensor, blotchy and dark pictures that is then compressed (JPEG, 25-95).
+        mosaic: share of the sensor and dark pictures whose noise went through demosaicing.
+        colour: share of the blotchy pictures whose colours are blotchier than their brightness.
+        compressed: share of the sensor, blotchy and dark pictures that is then compressed: JPEG of quality 25-95.
+        coded: share of those that go through a video codec instead: H.264, or in a tenth H.265, at CRF 16-34.
         rounded: share of the white, sensor, blotchy and dark pictures that is rounded and clipped to 8 bit.
     """
 
@@ -160,7 +180,10 @@ class Mixture:
     channels: float = 0.04
     dark: float = 0.04
     impulse: float = 0.02
+    mosaic: float = 0.5
+    colour: float = 0.5
     compressed: float = 0.4
+    coded: float = 0.5
     rounded: float = 0.15
 
     def __call__(self, clean: Tensor, generator: Generator, frames: int = 1) -> tuple[Tensor, Tensor]:
@@ -218,23 +241,35 @@ class Mixture:
 
     def _sensor(self, clean: Tensor, draw: "_Draw") -> tuple[Tensor, Tensor]:
         gain, read = draw(0.01, 0.2).square(), draw(0, 0.08)
-        noisy = poisson_gaussian(clean, gain, read, draw.generator)
+        noisy = self._interpolated(clean, poisson_gaussian(clean, gain, read, draw.generator), draw)
         return self._finish(clean, noisy, (gain * clean.clamp(min=0) + read**2).sqrt(), draw)
 
     def _dark(self, clean: Tensor, draw: "_Draw") -> tuple[Tensor, Tensor]:
         gain, read = draw(0.05, 0.3).square(), draw(0.01, 0.12)
-        noisy = low_light(clean, gain, read, draw.generator)
+        noisy = self._interpolated(clean, low_light(clean, gain, read, draw.generator), draw)
         return self._finish(clean, noisy, (gain * clean.clamp(min=0) + read**2 * 1.25).sqrt(), draw)
 
     def _blotchy(self, clean: Tensor, draw: "_Draw") -> tuple[Tensor, Tensor]:
         sigma = draw(0, draw.top * 0.7)
         noisy = correlated(clean, sigma, draw(0.3, 1.2), draw.generator)
+        grown = correlated(clean, sigma, draw(0.8, 2.0), draw.generator)
+        light = (grown - clean).mean(1, keepdim=True) - (noisy - clean).mean(1, keepdim=True)
+        noisy = torch.where(draw(0, 1) < self.colour, grown - light, noisy)
         return self._finish(clean, noisy, sigma.expand_as(clean), draw)
+
+    def _interpolated(self, clean: Tensor, noisy: Tensor, draw: "_Draw") -> Tensor:
+        return torch.where(draw(0, 1) < self.mosaic, clean + demosaiced(noisy - clean), noisy)
 
     def _finish(self, clean: Tensor, noisy: Tensor, shape: Tensor, draw: "_Draw") -> tuple[Tensor, Tensor]:
         # Clipping and compression change the level, so it is measured again; an estimator errs by a tenth.
         squeezed = jpeg(noisy, draw(25, 95))
-        noisy = torch.where(draw(0, 1) < self.compressed, squeezed, noisy)
+        smaller = draw(0, 1) < self.compressed
+        crf = torch.where(smaller & (draw(0, 1) < self.coded), draw(16, 34), math.nan)
+        for first, value in enumerate(crf[:: draw.frames].flatten().tolist()):
+            if not math.isnan(value):
+                clip = slice(first * draw.frames, (first + 1) * draw.frames)
+                squeezed[clip] = code(noisy[clip], value, "hevc" if round(10 * value) % 10 == 0 else "h264")
+        noisy = torch.where(smaller, squeezed, noisy)
         noisy = torch.where(draw(0, 1) < self.rounded, eight_bit(noisy), noisy)
         measured = (noisy - clean).square().mean((1, 2, 3), keepdim=True).sqrt()
         assumed = shape.square().mean((1, 2, 3), keepdim=True).sqrt().clamp(min=1e-4)

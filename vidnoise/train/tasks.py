@@ -9,7 +9,7 @@ from torch import Generator, Tensor, nn
 from .. import dct
 from ..errors import InputError, UsageError
 from ..flow import search, warp
-from ..fusion import Look, join, look, mix, opponent, recall
+from ..fusion import Look, coloured, join, look, mix, opponent, recall, spectrum
 from ..nets.spatial import SpatialDenoiser
 from ..nets.temporal import TemporalDenoiser, bands_of
 from ..nets.tiers import tier
@@ -24,6 +24,8 @@ BACKDROP = (288, 448)
 VALIDATION_SEED = 20
 LEFT = 0.25
 """What the network leaves of the noise, about: flow to the past is searched on pictures that are as noisy as that."""
+SPECTRUM = (0.05, 8.0)
+"""Power of a band of noise against that of white noise: more extreme ones are not told."""
 SHOWN = 50 / 255
 """The level of the noise in pictures for people."""
 
@@ -228,16 +230,18 @@ def fuse(noisy: Tensor, sigma: Tensor, clean: Tensor, ahead: bool) -> tuple[Tens
     """
     matrix = opponent(noisy.device)
     cleaned = torch.lerp(clean, noisy, LEFT)
+    levels = F.avg_pool2d(sigma.square(), dct.BLOCK).sqrt()
+    colour = torch.stack([spectrum(n - c, v, matrix) for n, c, v in zip(noisy, clean, levels, strict=True)])
+    variances = [coloured(v, colour.mean(0).clamp(*SPECTRUM), matrix) for v in levels]
     past, found = None, []
     for t, frame in enumerate(noisy):
-        known = look(mix(frame, matrix), mix(F.avg_pool2d(sigma[t].square(), dct.BLOCK), matrix.square()))
+        known = look(mix(frame, matrix), variances[t])
         if past is not None:
             known, _ = recall(known, past, search(frame, cleaned[t - 1]))
         past = known
         if ahead and t + 1 < len(noisy):
             coming = mix(warp(noisy[t + 1], search(frame, noisy[t + 1])), matrix)
-            variance = mix(F.avg_pool2d(sigma[t + 1].square(), dct.BLOCK), matrix.square())
-            known, _ = join(known, Look(coming, variance[:, None]))
+            known, _ = join(known, Look(coming, variances[t + 1]))
         found.append((mix(known.picture, matrix.T), *bands_of(known, matrix)))
     fused, left, bands = (torch.stack(each) for each in zip(*found, strict=True))
     return fused, left, bands
