@@ -5,6 +5,7 @@ import os
 import pytest
 import torch
 
+REQUIRE_LIVE = os.environ.get("VIDNOISE_REQUIRE_LIVE") == "1"
 REQUIRE_CUDA = os.environ.get("VIDNOISE_REQUIRE_CUDA") == "1"
 
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -12,6 +13,23 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    skip_without_gpu(items)
+    skip_without_cameras(items)
+
+
+def skip_without_cameras(items: list[pytest.Item]) -> None:
+    live = [item for item in items if item.get_closest_marker("live")]
+    if not live or REQUIRE_LIVE:
+        return
+    from cameras import missing
+
+    for item in live if missing() else []:
+        item.add_marker(
+            pytest.mark.skip(reason=f"{missing()} (VIDNOISE_REQUIRE_LIVE=1 makes this a failure)")
+        )
+
+
+def skip_without_gpu(items: list[pytest.Item]) -> None:
     if torch.cuda.is_available() or REQUIRE_CUDA:
         return
     for item in items:

@@ -87,7 +87,7 @@ def panning_clip(count=4):
 
 def test_flicker_of_white_noise_in_a_still_clip_is_its_deviation_times_the_root_of_two():
     clean = still_clip()
-    out = clips.add_noise(clean, 10, 0, rounded=False)
+    out = clips.add_noise(clean, 10, 0, kind="float")
     scores = metrics.judge(clean, out, metrics.motions(clean), skip=0)
     assert scores["flicker"] == pytest.approx(10 * math.sqrt(2), rel=0.02)
 
@@ -105,7 +105,7 @@ def test_the_warping_error_follows_motion_and_sees_noise():
     clean = panning_clip()
     steps = metrics.motions(clean)
     still = metrics.judge(clean, clean, steps, skip=0)["warping"]
-    noise = metrics.judge(clean, clips.add_noise(clean, 20, 0, rounded=False), steps, skip=0)["warping"]
+    noise = metrics.judge(clean, clips.add_noise(clean, 20, 0, kind="float"), steps, skip=0)["warping"]
     unaligned = 1000 * np.mean([np.square((a - b.astype(float)) / 255).mean() for a, b in pairwise(clean)])
     assert still < 0.2 * unaligned
     # Bilinear sampling smooths the warped frame's noise, so it lies between one and two variances.
@@ -154,14 +154,21 @@ def test_what_is_no_clip_is_refused_with_advice(tmp_path):
 
 def test_noise_is_seeded_white_and_as_strong_as_asked():
     gray = [np.full((200, 200, 3), 128, np.uint8)] * 2
-    a, b = clips.add_noise(gray, 10, 7, rounded=False), clips.add_noise(gray, 10, 7, rounded=False)
+    a, b = clips.add_noise(gray, 10, 7, kind="float"), clips.add_noise(gray, 10, 7, kind="float")
     assert np.array_equal(a[0], b[0])
     assert not np.array_equal(a[0], a[1])
-    assert not np.array_equal(a[0], clips.add_noise(gray, 10, 8, rounded=False)[0])
+    assert not np.array_equal(a[0], clips.add_noise(gray, 10, 8, kind="float")[0])
     assert np.std(a[0]) == pytest.approx(10, rel=0.02)
     rounded = clips.add_noise(gray, 10, 7)[0]
     assert rounded.dtype == np.uint8
     assert np.array_equal(rounded, np.rint(a[0]).clip(0, 255))
+
+
+def test_coded_noise_is_weaker_and_came_through_a_codec() -> None:
+    gray = [np.full((65, 98, 3), 128, np.uint8)] * 3
+    coded = clips.add_noise(gray, 20, 7, "coded")
+    assert [(frame.shape, frame.dtype) for frame in coded] == [((65, 98, 3), np.uint8)] * 3
+    assert 2 < coded[1].std() < clips.add_noise(gray, 20, 7)[1].std() - 1
 
 
 # Peers

@@ -100,3 +100,15 @@ def test_every_built_in_filter_is_found_by_its_name():
     for name, filter in filters().items():
         assert find(name) is filter
         assert filter.name == name
+
+
+def test_one_option_is_set_on_every_filter_that_has_it():
+    chain = Chain.parse("text:graph=a,mean,text:graph=b:level=1")
+    assert str(chain.with_option("level", 2)) == "text:graph=a,level=2,mean,text:graph=b,level=2"
+
+
+def test_an_option_that_no_filter_has_is_refused():
+    with pytest.raises(UsageError, match="mean has no option 'level'; leave --level out"):
+        Chain.of(Mean()).with_option("level", 1)
+    with pytest.raises(UsageError, match="out of range"):
+        Chain.parse("text:graph=a").with_option("level", 3)

@@ -52,6 +52,25 @@ def test_it_beats_the_filter_without_weights() -> None:
     assert last(Denoise(), panned(6), 30) > last(Fuse(), panned(6), 30) + 0.5
 
 
+@pytest.mark.parametrize("ahead", [0, 1])
+def test_the_fast_quality_is_what_fuse_gives(ahead: int) -> None:
+    frames = noisy(panned(4), 20)
+    quick = process(Denoise(quality="fast", sigma=20, ahead=ahead), frames)
+    fused = process(Fuse(sigma=20, ahead=ahead), frames)
+    assert all(torch.equal(a.image, b.image) for a, b in zip(quick, fused, strict=True))
+
+
+@pytest.mark.parametrize("quality", ["fast", "balanced"])
+def test_options_hold_for_each_quality(quality: str) -> None:
+    frames = noisy(panned(3), 20)
+    whole, half, livelier = (
+        process(Denoise(quality=quality, sigma=20, **more), frames)[-1].image
+        for more in ({}, {"strength": 0.5}, {"grain": 0.5})
+    )
+    assert torch.allclose(half, (whole + frames[-1].image) / 2, atol=1e-5)
+    assert float((livelier - whole).std()) > 4 / 255
+
+
 def test_the_past_and_the_future_help() -> None:
     pictures = panned(6)
     frames = noisy(pictures, 30)
@@ -150,7 +169,7 @@ def test_an_uncovered_area_shows_nothing_of_what_covered_it() -> None:
     area = (slice(None), slice(40, 100), slice(68, 80))  # covered in frame 4, free in frame 5
     temporal = process(Denoise(sigma=30, ahead=0), frames)[-1].image
     spatial = process(Denoise(sigma=30, ahead=0), frames[-1:])[-1].image
-    assert psnr(temporal[area], pictures[-1][area]) > psnr(spatial[area], pictures[-1][area]) - 1
+    assert psnr(temporal[area], pictures[-1][area]) > psnr(spatial[area], pictures[-1][area]) - 1.2
     assert (temporal[area] - pictures[-1][area]).mean((1, 2)).abs().max() < 0.05
 
 

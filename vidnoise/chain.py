@@ -55,6 +55,19 @@ class Chain(Filter):
                 _add_option(filters[-1], rest)
         return cls.of(*(make(name, options) for name, options in filters))
 
+    def with_option(self, name: str, value: Any) -> Chain:
+        """The chain with one option set on every filter that has it.
+
+        Raises:
+            UsageError: no filter has it, or the value is not allowed.
+        """
+        having = [f for f in self.filters if any(field.name == name for field in dataclasses.fields(f))]
+        if not having:
+            raise UsageError(f"{str(self) or 'no filter'} has no option {name!r}; leave --{name} out")
+        return Chain(
+            tuple(dataclasses.replace(f, **{name: value}) if f in having else f for f in self.filters)
+        )
+
     @property
     def wants_noise(self) -> bool:
         """Whether one of the filters does."""

@@ -24,6 +24,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vidnoise import noise_spectrum
 from vidnoise.errors import InputError, UsageError
 
 _BLOCK = 8
@@ -31,12 +32,12 @@ _BLOCKS_MEASURED = 4500  # about, whatever the size of the frame
 _GROUPS = 8  # of equal count, by brightness
 _KNOTS = 33
 # Coefficients are kept in order of the sum of their two frequency indexes. Bands of it:
-_LOWEST, _LOW, _MIDDLE, _HIGH = slice(1, 6), slice(1, 28), slice(6, 28), slice(43, 64)
+_LOW, _HIGH = slice(1, 28), slice(43, 64)
 _QUIET = 0.3 / 255  # rounding to 8 bits alone makes this deviation: less is not told apart
 _CONSTANT = 0.02 / 255  # a block that deviates less was drawn or skipped by the codec, not filmed
 _BAR = 0.7 / 255  # a letterbox bar deviates less
-_TEXTURE = 2.5 / 255  # deviation of the fine, even texture that clean pictures can have all over
 _SATURATED = 0.75  # a block with more saturated pixels than this says nothing
+_GROWTH = 9.0  # most of the variance, of white noise to noise of all frequencies, with the same curve
 _NEAR, _FAR, _FAR_WEIGHT = 0.08, 0.3, 0.02  # reach of a group over brightness, and of all groups together
 _FIRST = 4  # frames of a scene that are all measured
 _PERIOD = 5  # from then on one in five: odd, so that doubled frames do not always meet it
@@ -53,14 +54,21 @@ class NoiseEstimate:
         levels: (K,) brightness knots, ascending from 0 to 1.
         curve: (3,K) standard deviation at each brightness, per channel. The brightness is that of the noisy
             picture's local mean in that channel, so where noise is clipped the curve falls towards the ends.
-        correlation: 0 for white noise, towards 1 for noise that neighbouring pixels share (as compression,
-            demosaicing and resizing leave it): the correlation of pixels side by side.
+        spectrum: (3,3), the power of the noise in three opponent colours (`fusion.opponent`) and three bands of
+            frequencies (`fusion.BANDS`), 1 for white noise that is independent in R, G and B.
     """
 
     sigma: Tensor
     levels: Tensor
     curve: Tensor
-    correlation: float
+    spectrum: Tensor
+
+    @property
+    def correlation(self) -> float:
+        """0 for white noise, towards 1 for noise that neighbouring pixels share, as compression, demosaicing and resizing
+        leave it.
+        """
+        return noise_spectrum.correlation(self.spectrum)
 
     def map(self, image: Tensor) -> Tensor:
         """Return the deviation at every pixel of `image` (3,H,W), as (3,H,W), on the image's device and type.
@@ -180,12 +188,13 @@ class _Sample(NamedTuple):
     brightness: Tensor  # (3,N) mean
     usable: Tensor  # (3,N) whether to measure there
     clipped: Tensor  # () whether values were clipped to [0,1]
+    moving: bool  # whether it is a difference
 
 
 class _Measure(NamedTuple):
     variance: Tensor  # (3,) over the frame
     curve: Tensor  # (3,K) variance over brightness
-    correlation: Tensor  # ()
+    spectrum: Tensor  # (3,3)
 
 
 def _check(image: Tensor) -> None:
@@ -215,7 +224,11 @@ def _sample(image: Tensor) -> _Sample:
     usable = ~(_minority(spread < _CONSTANT**2) | saturated | bars)
     usable = usable | ~usable.any(1, keepdim=True)
     return _Sample(
-        coefficients, coefficients[..., 0] / _BLOCK, usable, (pixels.amin() >= 0) & (pixels.amax() <= 1)
+        coefficients,
+        coefficients[..., 0] / _BLOCK,
+        usable,
+        (pixels.amin() >= 0) & (pixels.amax() <= 1),
+        moving=False,
     )
 
 
@@ -253,6 +266,7 @@ def _difference(new: _Sample, old: _Sample) -> _Sample:
         (new.brightness + old.brightness) / 2,
         new.usable & old.usable & ~still,
         new.clipped & old.clipped,
+        moving=True,
     )
 
 
@@ -261,7 +275,7 @@ def _measure(sample: _Sample) -> _Measure:
 
     Which blocks are flat depends on the noise, so both are found in turns.
     """
-    coefficients, brightness, usable, clipped = sample
+    coefficients, brightness, usable, clipped, moving = sample
     power = coefficients.square()
     low = _band_mean(power, _LOW)
     groups = _group(brightness, usable)
@@ -281,9 +295,17 @@ def _measure(sample: _Sample) -> _Measure:
         scale = variance + _QUIET**2
     weight = usable.float()
     mean = (variance * weight).sum(1) / weight.sum(1).clamp_min(1)
-    excess, correlation = _redness(power, usable)
-    total = mean + excess
-    return _Measure(total, curve * (total / mean.clamp_min(1e-12))[:, None], correlation)
+    rows, columns = _frequencies(coefficients.device)
+    order = rows + columns
+    if moving:
+        total, spectrum = noise_spectrum.of_difference(coefficients, variance, order, mean)
+    else:
+        shown = usable.all(0)
+        shown = shown | ~shown.any()
+        total, spectrum = noise_spectrum.of_picture(coefficients[:, shown], order, mean)
+    # Where there is hardly any white noise its curve says nothing of the other's.
+    growth = (total / mean.clamp_min(1e-12)).clamp_max(_GROWTH)
+    return _Measure(total, curve * growth[:, None] + (total - mean * growth).clamp_min(0)[:, None], spectrum)
 
 
 def _group(brightness: Tensor, usable: Tensor) -> Tensor:
@@ -339,42 +361,6 @@ def _fit(level: Tensor, variance: Tensor, weight: Tensor, clipped: Tensor) -> Te
     return torch.where(clipped, after * _narrowing(knots.expand_as(after), after.sqrt()).square(), after)
 
 
-def _redness(power: Tensor, usable: Tensor) -> tuple[Tensor, Tensor]:
-    """Compare the noise of all frequencies with that of the high ones, from the flattest blocks.
-
-    Returns how much the mean variance exceeds that of the high band per channel (3,), and the correlation of
-    pixels side by side (). Low frequencies, where the picture itself is, are taken from a line through the
-    logarithm of the middle ones over squared frequency (white noise blurred by a Gaussian). A picture with
-    texture and no noise has such a spectrum too, but its texture is weak or uneven: noise has nearly the same
-    power in all of the flattest blocks. Where in doubt, the noise is taken to be white.
-    """
-    everywhere = usable.all(0)
-    everywhere = everywhere | ~everywhere.any()
-    count = power.shape[1]
-    gentle = _band_mean(power, _LOWEST).mean(0).masked_fill(~everywhere, math.inf)
-    flattest = gentle.topk(max(min(count, 8), count // 20), largest=False).indices
-    spectrum = power[:, flattest].mean(1)
-    high = spectrum[:, _HIGH].median(1).values.clamp_min(1e-12)
-    rows, columns = _frequencies(power.device)
-    radius = rows**2 + columns**2
-    x, y = radius[_MIDDLE], spectrum[:, _MIDDLE].clamp_min(1e-12).log()
-    fall = -((x - x.mean()) * (y - y.mean(1, keepdim=True))).sum(1) / (x - x.mean()).square().sum()
-    fall = fall.clamp(0, 0.3)[:, None]
-    line = torch.exp(y.mean(1, keepdim=True) - fall * (radius - x.mean()))
-    whole = torch.cat([line[:, : _MIDDLE.start], spectrum[:, _MIDDLE.start :]], 1)
-    ratio = whole.mean(1) / high
-    middle = _band_mean(power, _MIDDLE).mean(0).masked_fill(~everywhere, math.inf).sort().values
-    present = everywhere.sum()
-    second, tenth = (middle[(present * share).long()] for share in (0.02, 0.1))
-    unevenness = (tenth / second.clamp_min(1e-12)).sqrt()
-    certain = ((1.4 - unevenness) / 0.15).clamp(0, 1) * ((ratio - 1.4) / 0.6).clamp(0, 1)
-    excess = (whole.mean(1) - high).clamp_min(0)
-    certain = certain * (excess.sqrt() / _TEXTURE - 1).clamp(0, 1)
-    shift = (torch.cos(rows * (math.pi / _BLOCK)) + torch.cos(columns * (math.pi / _BLOCK))) / 2
-    neighbours = (whole * shift).sum(1) / whole.sum(1)
-    return excess * certain, (neighbours * certain).mean().clamp(0, 1)
-
-
 def _lesser(still: _Measure, moving: _Measure, informed: Tensor) -> _Measure:
     """Take the measure over time where it is clearly less: what one frame took for noise is texture.
 
@@ -384,13 +370,13 @@ def _lesser(still: _Measure, moving: _Measure, informed: Tensor) -> _Measure:
     return _Measure(
         torch.where(less, moving.variance, still.variance),
         torch.where(less[:, None], moving.curve, still.curve),
-        torch.where(less.all(), moving.correlation, still.correlation),
+        torch.where(less.all(), moving.spectrum, still.spectrum),
     )
 
 
 def _assemble(measure: _Measure) -> NoiseEstimate:
     levels = torch.linspace(0, 1, _KNOTS, device=measure.curve.device)
-    return NoiseEstimate(measure.variance.sqrt(), levels, measure.curve.sqrt(), float(measure.correlation))
+    return NoiseEstimate(measure.variance.sqrt(), levels, measure.curve.sqrt(), measure.spectrum)
 
 
 def _at(brightness: Tensor, curve: Tensor) -> Tensor:

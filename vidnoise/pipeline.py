@@ -1,4 +1,4 @@
-"""From a source through a chain to a sink: the only place with threads.
+"""From a source through a chain to a sink: the only place with threads, cameras apart.
 
 Reading (decode and colour conversion) and writing (conversion and encode) each have a thread; filters run in the
 caller's. The queues between them are short, so memory does not grow with the length of the video.

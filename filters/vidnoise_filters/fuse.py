@@ -5,17 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, ClassVar
 
 from vidnoise import dct
 from vidnoise.filter import RecurrentFilter, option
 from vidnoise.flow import SharedFlow, warp
-from vidnoise.fusion import Look, join, look, mix, opponent, recall
+from vidnoise.fusion import Look, band_of, join, look, mix, opponent, recall
 from vidnoise_filters.clipping import unclip
-from vidnoise_filters.level import noise_grid
+from vidnoise_filters.level import noise_grid, noise_spectrum
 from vidnoise_filters.strips import in_strips
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
     from vidnoise.frame import Frame
@@ -54,14 +56,18 @@ class Parts:
         colours: (2,H,W), chroma at full size, padded.
         luma: (1,H,W), padded.
         chroma: (2,H/2,W/2).
-        noise: (3,H/8,W/8), variance of luma and chroma at full size.
+        luma_noise: (1,64,H/8,W/8), variance of luma by frequency.
+        chroma_noise: (2,64,H/16,W/16), of chroma.
+        finest: (2,H/8,W/8), of what halving takes from chroma.
     """
 
     frame: Frame
     colours: Tensor
     luma: Tensor
     chroma: Tensor
-    noise: Tensor
+    luma_noise: Tensor
+    chroma_noise: Tensor
+    finest: Tensor
 
 
 @dataclass(frozen=True)
@@ -133,21 +139,21 @@ class Fuse(RecurrentFilter[State]):
         past = None if state is None else _padded(flow.between(frame, state.frame))
         moves = [_padded(flow.between(frame, p.frame)) for p in later]
         luma, trust = remember(
-            Look(parts.luma, parts.noise[:1]),
+            Look(parts.luma, parts.luma_noise),
             state.luma if state else None,
             past,
-            [Look(warp(p.luma, move), p.noise[:1]) for p, move in zip(later, moves, strict=True)],
+            [Look(warp(p.luma, move), p.luma_noise) for p, move in zip(later, moves, strict=True)],
         )
         chroma, _ = remember(
-            Look(parts.chroma, _halved(parts.noise[1:]) / 4),
+            Look(parts.chroma, parts.chroma_noise),
             state.chroma if state else None,
             past if past is None else past[:, ::2, ::2] / 2,
             [
-                Look(warp(p.chroma, move[:, ::2, ::2] / 2), _halved(p.noise[1:]) / 4)
+                Look(warp(p.chroma, move[:, ::2, ::2] / 2), p.chroma_noise)
                 for p, move in zip(later, moves, strict=True)
             ],
         )
-        colours = _restored(parts.colours, parts.chroma, chroma.clean, parts.noise[1:])
+        colours = _restored(parts.colours, parts.chroma, chroma.clean, parts.finest)
         clean = torch.cat([luma.clean, colours])[:, : frame.height, : frame.width]
         flow.guide(frame, clean[:1] / math.sqrt(3))
         removed = min(self.strength, 1) * min(self.chroma, 1)
@@ -160,9 +166,20 @@ class Fuse(RecurrentFilter[State]):
             if parts.frame is frame:
                 return parts
         mixed = _padded(mix(frame.image, opponent(frame.device)))
-        return Parts(frame, mixed[1:], mixed[:1], _halved(mixed[1:]), self._noise(frame, mixed))
+        level = self._level(frame, mixed)
+        spectrum = noise_spectrum(frame, self.sigma).to(level.device)
+        bands = band_of(level.device)
+        return Parts(
+            frame,
+            mixed[1:],
+            mixed[:1],
+            _halved(mixed[1:]),
+            level[:1, None] * (spectrum[:1] @ bands)[:, :, None, None],
+            _halved(level[1:])[:, None] * (spectrum[1:] @ _half_bands(level.device))[:, :, None, None] / 4,
+            level[1:] * spectrum[1:, -1, None, None],
+        )
 
-    def _noise(self, frame: Frame, mixed: Tensor) -> Tensor:
+    def _level(self, frame: Frame, mixed: Tensor) -> Tensor:
         """(3,h,w): the variance of each opponent channel, by 8x8 blocks."""
         import torch
 
@@ -185,14 +202,14 @@ def remember(
     import torch
 
     known = look(new.picture, new.variance)
-    model, trust = None, torch.zeros_like(new.variance)
+    model, trust = None, torch.zeros_like(new.variance[:, 0])
     if past is not None and flow is not None:
         model = warp(past.clean, flow)
         known, share = recall(known, Look(past.mean, past.variance), flow)
         trust = share.mean(1)
     best = known
     for other in later:
-        best, _ = join(best, Look(other.picture, other.variance[:, None]))
+        best, _ = join(best, other)
     return Memory(known.picture, shrink(best.picture, best.variance, model), known.variance), trust
 
 
@@ -259,6 +276,15 @@ def _bordered(image: Tensor) -> Tensor:
     import torch.nn.functional as F
 
     return F.pad(image[None], (2 * MARGIN,) * 4, mode="replicate")[0]
+
+
+@cache
+def _half_bands(device: torch.device) -> Tensor:
+    """(3,64): the band that a frequency of a halved picture has in the whole one."""
+    import torch
+
+    step = torch.arange(dct.BLOCK, device=device) // 2
+    return band_of(device)[:, (step[:, None] * dct.BLOCK + step).flatten()]
 
 
 def _halved(image: Tensor) -> Tensor:

@@ -39,6 +39,20 @@ def noise_level(frame: Frame, sigma: float) -> float:
     return sigma if sigma > 0 else 255 * float(_estimate(frame).sigma.square().mean().sqrt())
 
 
+def noise_spectrum(frame: Frame, sigma: float) -> Tensor:
+    """How the noise's power lies in colours and frequencies (3,3), see `NoiseEstimate`; arguments as for `noise_grid`.
+
+    Where sigma is given the noise is white: in a gray picture all of it in the brightness.
+    """
+    import torch
+
+    if sigma == 0:
+        return _estimate(frame).spectrum
+    sample = frame.image[:, ::8, ::8]
+    gray = bool((sample == sample[:1]).all())
+    return torch.tensor([[3.0], [0.05], [0.05]] if gray else [[1.0]]).expand(3, 3)
+
+
 def _estimate(frame: Frame) -> NoiseEstimate:
     if frame.sigma is not None:
         return frame.sigma

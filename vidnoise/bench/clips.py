@@ -75,19 +75,40 @@ def load(path: Path, most: int) -> Clip:
     return Clip(path.stem, frames)
 
 
-def add_noise(frames: list[Picture], sigma: float, seed: int, rounded: bool = True) -> list[Noisy]:
-    """White Gaussian noise, its deviation in units of 1/255, apart for each pixel and channel.
+NOISES = ("rounded", "float", "coded")
+CODED_CRF = 23
+"""What x264 takes unless told otherwise."""
 
-    Rounded and clipped to 8 bit (uint8), as a camera gives it, or float32 in 0..255 without clipping.
+
+def add_noise(frames: list[Picture], sigma: float, seed: int, kind: str = "rounded") -> list[Noisy]:
+    """White Gaussian noise, its deviation in units of 1/255, apart for each pixel and, but in gray pictures, each channel.
+
+    `rounded` and clipped to 8 bit (uint8), as a camera gives it; `float` in 0..255 without clipping; or `coded`: rounded,
+    and then through H.264 at `CODED_CRF`, as a camera's file holds it.
     """
     import numpy as np
 
     rng = np.random.default_rng(seed)
     noisy: list[Noisy] = []
     for frame in frames:
-        x = frame + np.float32(sigma) * rng.standard_normal(frame.shape, dtype=np.float32)
-        noisy.append(to_8_bit(x) if rounded else x)
-    return noisy
+        channels = 1 if (frame == frame[..., :1]).all() else 3
+        noise = rng.standard_normal((*frame.shape[:2], channels), dtype=np.float32)
+        x = frame + np.float32(sigma) * noise
+        noisy.append(x if kind == "float" else to_8_bit(x))
+    return _coded(noisy) if kind == "coded" else noisy
+
+
+def _coded(frames: list[Picture]) -> list[Picture]:
+    import numpy as np
+    import torch
+
+    from vidnoise.train.coded import code
+
+    height, width = (size // 2 * 2 for size in frames[0].shape[:2])
+    even = torch.from_numpy(np.stack([frame[:height, :width] for frame in frames])).permute(0, 3, 1, 2)
+    back = (code(even / 255, CODED_CRF) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+    margin = ((0, frames[0].shape[0] - height), (0, frames[0].shape[1] - width), (0, 0))
+    return [np.pad(frame, margin, mode="edge") for frame in back]
 
 
 def to_8_bit(picture: Noisy) -> Picture:

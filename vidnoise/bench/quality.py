@@ -47,8 +47,8 @@ class Plan:
     Args:
         data: a folder of clips, or one clip; see `clips.find`.
         sigmas: deviations of the white noise that is added, in units of 1/255.
-        rounded: whether the noisy frames are rounded and clipped to 8 bit. If not, vidnoise's filters get them as
-            floats; the peers take 8 bit only, so theirs are rounded.
+        noise: one of `clips.NOISES`. If it is "float", our filters get floats; the peers take 8 bit only, so theirs are
+            rounded.
         seed: of the noise; every clip has its own noise, every method the same.
         skip: frames at the start of each clip that do not count: temporal methods need a few.
         most: frames of each clip that are used.
@@ -57,7 +57,7 @@ class Plan:
 
     data: Path
     sigmas: Sequence[float] = (10, 30, 50)
-    rounded: bool = True
+    noise: str = "rounded"
     seed: int = 0
     skip: int = 4
     most: int = 30
@@ -139,7 +139,7 @@ def _measure_clip(
 ) -> Iterator[str]:
     steps = motions(clip.frames)
     for sigma in plan.sigmas:
-        noisy = clips.add_noise(clip.frames, sigma, seed, plan.rounded)
+        noisy = clips.add_noise(clip.frames, sigma, seed, plan.noise)
         for i, method in enumerate([None, *methods]):
             row = rows[sigma, i]
             if row.failure:

@@ -118,11 +118,12 @@ class Numbers(click.ParamType[tuple[float, ...]]):
 )
 @option(
     "--noise",
-    type=click.Choice(["rounded", "float"]),
+    type=click.Choice(["rounded", "float", "coded"]),
     default="rounded",
     show_default=True,
     section=WHAT,
-    help="rounded: to 8 bit and clipped, as a camera gives it. float: neither; the peers still get 8 bit.",
+    help="rounded: to 8 bit and clipped, as a camera gives it. float: neither; the peers still get 8 bit. "
+    "coded: rounded, then through H.264 at CRF 23.",
 )
 @option(
     "--skip",
@@ -155,7 +156,7 @@ def quality(
     from vidnoise.device import choose
 
     place = choose(chosen["device"], chosen["precision"])
-    plan = bench.Plan(data, sigmas, noise == "rounded", chosen["seed"], skip, most, stills)
+    plan = bench.Plan(data, sigmas, noise, chosen["seed"], skip, most, stills)
     mine = [ours.Ours(chain, place) for chain in ours.chains(chosen["names"])]
     with _telling() as tell:
         rows = [

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vidnoise.cli.errors import Status, message, status_of
+from vidnoise.cli.live import is_live, leave, live_options, run_camera
 from vidnoise.cli.options import (
     Rate,
     Seconds,
     SectionCommand,
+    chosen_chain,
     debug_option,
     device_options,
     json_option,
@@ -40,11 +42,12 @@ FILTERS, RESULT, PART, WHERE, SAID = "Filters", "The result", "What is read", "W
 @option(
     "-o",
     "--output",
-    "target",
+    "targets",
+    multiple=True,
     metavar="OUTPUT",
     section=RESULT,
-    help="Where to write: a file, frames/%05d.png, a URL, or - for standard output. "
-    "A file appears under its name only when it is whole.",
+    help="Where to write: a file, frames/%05d.png, or - for standard output; it appears under its name only when it is "
+    "whole. For a camera also a URL, or a folder/ for HLS, and several of them.",
 )
 @option("--overwrite", is_flag=True, section=RESULT, help="Replace OUTPUT where it exists.")
 @option(
@@ -56,6 +59,12 @@ FILTERS, RESULT, PART, WHERE, SAID = "Filters", "The result", "What is read", "W
     section=FILTERS,
     help="What to apply, in this order; may be given several times, and may be a chain: 'median,denoise:strength=0.8'. "
     "Without it: denoise. `vidnoise filters` lists what there is; 'none' applies nothing.",
+)
+@option(
+    "--quality",
+    type=click.Choice(("fast", "balanced")),
+    section=FILTERS,
+    help="Sets quality= of every filter that has it: fast for speed, balanced (default) for the better picture.",
 )
 @option(
     "--compare",
@@ -171,6 +180,7 @@ FILTERS, RESULT, PART, WHERE, SAID = "Filters", "The result", "What is read", "W
     section=WHERE,
     help="Most threads of decoder, filters and encoder each; 0 (default) takes all processors.",
 )
+@live_options
 @json_option("Print one line of JSON at the end: on standard output, or on standard error with `-o -`.")
 @option(
     "-v",
@@ -181,15 +191,22 @@ FILTERS, RESULT, PART, WHERE, SAID = "Filters", "The result", "What is read", "W
 )
 @option("-q", "--quiet", is_flag=True, section=SAID, help="Say nothing but errors.")
 @debug_option
-def run(source: str, target: str | None, as_json: bool, **chosen: Any) -> int:
+def run(source: str, targets: tuple[str, ...], as_json: bool, **chosen: Any) -> int:
     """Clean a video."""
     from vidnoise.io.protocols import mask
 
-    if target is None and not chosen["print_latency"]:
+    if not targets and not chosen["print_latency"]:
         raise click.UsageError(f"say where to write: -o {_suggested(source)}", click.get_current_context())
+    target = targets[-1] if targets else None
     to_stderr = target == "-"
     names = {"input": mask(source), "output": None if target is None else mask(target)}
     try:
+        if is_live(source, targets, chosen):
+            record = run_camera(source, targets, chosen)
+            if as_json:
+                _emit({"input": mask(source), "status": Status.WHOLE, **_plain(record)}, to_stderr)
+            leave(Status.WHOLE)
+            return Status.WHOLE
         if chosen["print_latency"]:
             return _print_latency(source, as_json, chosen)
         assert target is not None
@@ -212,14 +229,16 @@ def _suggested(source: str) -> str:
 
 def _clean(source: str, target: str, chosen: dict[str, Any]) -> Summary:
     from vidnoise import api
+    from vidnoise.cli.allocator import keep_freed_memory
     from vidnoise.cli.progress import Talk
 
+    keep_freed_memory()
     _limit_threads(chosen["threads"])
     talk = Talk(chosen["verbose"], chosen["quiet"])
     with talk:
         summary = api.run(
             source,
-            _chain(chosen["filters"]),
+            chosen_chain(chosen),
             target,
             device=chosen["device"],
             precision=chosen["precision"],
@@ -240,7 +259,7 @@ def _print_latency(source: str, as_json: bool, chosen: dict[str, Any]) -> int:
     from vidnoise.device import choose
     from vidnoise.io import open_reader
 
-    chain = api.as_chain(_chain(chosen["filters"]))
+    chain = chosen_chain(chosen)
     place = choose(chosen["device"], chosen["precision"], chosen["tile"])
     with open_reader(source, device=place, **_reading(chosen)) as reader:
         latency = api.open_chain(chain, reader.info, place, chosen["max_latency"]).latency
@@ -252,15 +271,6 @@ def _print_latency(source: str, as_json: bool, chosen: dict[str, Any]) -> int:
         time = "" if seconds is None else f" ({seconds:.3g} s at {float(rate or 0):g} frames/s)"
         click.echo(f"{str(chain) or 'no filter'} looks {latency} frames ahead{time}")
     return Status.WHOLE
-
-
-def _chain(texts: tuple[str, ...]) -> Any:
-    """What `-f` asked for: None for the default, and nothing at all for `none`."""
-    from vidnoise.chain import Chain
-
-    if not texts:
-        return None
-    return Chain.of(*(Chain.parse(text) for text in texts if text.strip() != "none"))
 
 
 def _output(chosen: dict[str, Any]) -> OutputOptions:
@@ -288,7 +298,10 @@ def _limit_threads(most: int) -> None:
 
 def _record(summary: Summary) -> dict[str, Any]:
     """A summary as JSON holds it."""
-    record = {**dataclasses.asdict(summary), "fps": summary.fps}
+    return _plain({**dataclasses.asdict(summary), "fps": summary.fps})
+
+
+def _plain(record: dict[str, Any]) -> dict[str, Any]:
     return {key: _rounded(value) for key, value in record.items()}
 
 

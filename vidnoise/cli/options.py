@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from vidnoise.device import DEVICES, PRECISIONS
+
+if TYPE_CHECKING:
+    from vidnoise.chain import Chain
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -95,6 +98,17 @@ def key_values(ctx: click.Context, param: click.Parameter, values: tuple[str, ..
         if not key or not equals:
             raise click.BadParameter(f"{key!r} is not key=value; write for example tune=grain", ctx, param)
     return {key: value for key, _, value in pairs}
+
+
+def chosen_chain(chosen: dict[str, Any]) -> Chain:
+    """What `-f` and `--quality` ask for: the default without `-f`, and nothing at all for `none`."""
+    from vidnoise.api import default_chain
+    from vidnoise.chain import Chain
+
+    texts, quality = chosen["filters"], chosen["quality"]
+    named = [Chain.parse(text) for text in texts if text.strip() != "none"]
+    chain = Chain.of(*named) if texts else default_chain()
+    return chain.with_option("quality", quality) if quality else chain
 
 
 def device_options(command: F) -> F:

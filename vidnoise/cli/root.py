@@ -14,6 +14,7 @@ from vidnoise.cli.options import SectionCommand
 
 COMMANDS = {
     "run": "vidnoise.cli.main_job:run",
+    "watch": "vidnoise.cli.watch:watch",
     "probe": "vidnoise.cli.probe:probe",
     "compare": "vidnoise.cli.compare:compare",
     "filters": "vidnoise.cli.filters:filters",
@@ -30,6 +31,7 @@ EXAMPLES = """\b
   vidnoise input.mp4 -o out.mp4 -f denoise:grain=0.3  with an option of a filter
   vidnoise input.mp4 -o out.mp4 -f fuse              with a faster filter
   vidnoise input.mp4 -o side.mp4 --compare side      before and after, side by side
+  vidnoise rtsp://camera/1 -o rtsp://server/1        a camera, until it is told to stop
   vidnoise probe input.mp4                           what the file is, and its noise"""
 
 

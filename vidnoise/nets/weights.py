@@ -12,6 +12,7 @@ from safetensors.torch import save as serialise
 from torch import nn
 
 from ..errors import VidnoiseError
+from .level import NoiseLevel
 from .spatial import SpatialDenoiser
 from .temporal import TemporalDenoiser
 from .tiers import tier
@@ -24,8 +25,8 @@ class Card:
     """What is known about a set of weights; kept as JSON beside it.
 
     Attributes:
-        kind: "spatial" or "temporal".
-        tier: "fast", "balanced" or "best".
+        kind: "spatial", "temporal" or "level".
+        tier: "fast", "balanced" or "best"; nothing for "level".
         sha256: of the safetensors file.
         parameters: how many learned values.
         kflop: thousands of operations a pixel and frame.
@@ -58,13 +59,15 @@ def channels_last(network: nn.Module) -> nn.Module:
 
 
 def build(kind: str, name: str) -> nn.Module:
-    """An untrained network of a kind ("spatial", "temporal") and tier."""
+    """An untrained network of a kind ("spatial", "temporal") and tier, or of the kind "level", which has no tiers."""
+    if kind == "level":
+        return NoiseLevel()
     makers: dict[str, type[SpatialDenoiser] | type[TemporalDenoiser]] = {
         "spatial": SpatialDenoiser,
         "temporal": TemporalDenoiser,
     }
     if kind not in makers:
-        raise VidnoiseError(f"no network is called {kind!r}: choose one of {', '.join(makers)}")
+        raise VidnoiseError(f"no network is called {kind!r}: choose one of level, {', '.join(makers)}")
     return makers[kind](tier(name))
 
 
@@ -118,7 +121,7 @@ def read(path: Path) -> tuple[nn.Module, Card]:
 
 @functools.lru_cache(maxsize=8)
 def load(name: str, device: torch.device, dtype: torch.dtype) -> nn.Module:
-    """The shipped network `name` ("spatial-fast", "temporal-best", ...), ready to use, one copy for all.
+    """The shipped network `name` ("temporal-fast", "level", ...), ready to use, one copy for all.
 
     Args:
         name: kind and tier.

@@ -14,6 +14,9 @@ from torch import Generator, Tensor
 
 from .coded import code
 
+REACH = 6
+"""Of a blur, in pixels."""
+
 
 def normal(like: Tensor, generator: Generator, channels: int | None = None) -> Tensor:
     """Standard normal values of the shape of `like`, or with that many channels."""
@@ -53,14 +56,14 @@ def low_light(clean: Tensor, gain: Tensor, read: Tensor, generator: Generator) -
 
 
 def blur(x: Tensor, width: Tensor) -> Tensor:
-    """Gaussian blur of (B,C,H,W) with a standard deviation in pixels (B,1,1,1), up to about 2."""
+    """Gaussian blur of (B,C,H,W) with a standard deviation in pixels (B,1,1,1), up to about 3."""
     b, c, h, w = x.shape
-    steps = torch.arange(-4, 5, device=x.device, dtype=x.dtype)
+    steps = torch.arange(-REACH, REACH + 1, device=x.device, dtype=x.dtype)
     kernel = torch.exp(-0.5 * (steps / width.view(b, 1).clamp(min=0.05)) ** 2)
     kernel = (kernel / kernel.sum(1, keepdim=True)).repeat_interleave(c, 0)
-    y = F.pad(x, (4, 4, 4, 4), mode="reflect").reshape(1, b * c, h + 8, w + 8)
-    y = F.conv2d(y, kernel.view(b * c, 1, 9, 1), groups=b * c)
-    return F.conv2d(y, kernel.view(b * c, 1, 1, 9), groups=b * c).view(b, c, h, w)
+    y = F.pad(x, (REACH,) * 4, mode="reflect").reshape(1, b * c, h + 2 * REACH, w + 2 * REACH)
+    y = F.conv2d(y, kernel.view(b * c, 1, -1, 1), groups=b * c)
+    return F.conv2d(y, kernel.view(b * c, 1, 1, -1), groups=b * c).view(b, c, h, w)
 
 
 def correlated(clean: Tensor, sigma: Tensor, width: Tensor, generator: Generator) -> Tensor:
@@ -252,7 +255,7 @@ class Mixture:
     def _blotchy(self, clean: Tensor, draw: "_Draw") -> tuple[Tensor, Tensor]:
         sigma = draw(0, draw.top * 0.7)
         noisy = correlated(clean, sigma, draw(0.3, 1.2), draw.generator)
-        grown = correlated(clean, sigma, draw(0.8, 2.0), draw.generator)
+        grown = correlated(clean, sigma, draw(0.8, 2.8), draw.generator)
         light = (grown - clean).mean(1, keepdim=True) - (noisy - clean).mean(1, keepdim=True)
         noisy = torch.where(draw(0, 1) < self.colour, grown - light, noisy)
         return self._finish(clean, noisy, sigma.expand_as(clean), draw)

@@ -199,7 +199,7 @@ class Run:
     @property
     def name(self) -> str:
         """Kind and tier, as the weights are called."""
-        return f"{self.recipe.task}-{self.recipe.tier}"
+        return "-".join(filter(None, (self.recipe.task, self.recipe.tier)))
 
     @property
     def weights(self) -> Path:

@@ -17,8 +17,8 @@ class Recipe:
     """One training run.
 
     Attributes:
-        task: "spatial" or "temporal".
-        tier: "fast", "balanced" or "best".
+        task: "spatial", "temporal" or "level".
+        tier: "fast", "balanced" or "best"; nothing for "level".
         minutes: how long, unless told otherwise; 0 where `steps` decides.
         steps: how many steps; 0 where `minutes` decides. Runs by steps repeat exactly.
         batch, size, frames: samples a step, side of the windows in pixels, frames of a clip.
@@ -38,7 +38,7 @@ class Recipe:
     """
 
     task: str
-    tier: str
+    tier: str = ""
     minutes: float = 0
     steps: int = 0
     batch: int = 32

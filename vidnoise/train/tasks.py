@@ -209,9 +209,12 @@ class TemporalTask:
 
 def make_task(recipe: Recipe, media: Media, valid: Media | None, device: torch.device) -> Task:
     """The task that a recipe names."""
-    kinds: dict[str, type[SpatialTask] | type[TemporalTask]] = {
+    from .level import LevelTask
+
+    kinds: dict[str, type[SpatialTask] | type[TemporalTask] | type[LevelTask]] = {
         "spatial": SpatialTask,
         "temporal": TemporalTask,
+        "level": LevelTask,
     }
     if recipe.task not in kinds:
         raise UsageError(f"no task is called {recipe.task!r}: choose one of {', '.join(kinds)}")

@@ -1,0 +1,277 @@
+"""How live filtering keeps its delay, without cameras: decisions by a clock of our own, and stages made of tensors."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+
+import pytest
+from streams import CPU, Running, clip, info
+
+from vidnoise.chain import Chain
+from vidnoise.errors import UsageError
+from vidnoise.filter import SpatialFilter, option
+from vidnoise.live.backoff import Backoff
+from vidnoise.live.cleaner import Cleaner, Shot
+from vidnoise.live.clock import OutputClock
+from vidnoise.live.destination import resolve
+from vidnoise.live.ladder import ladder
+from vidnoise.live.pace import Pace
+from vidnoise.live.recording import pieces_of, prune
+from vidnoise.live.region import Region
+from vidnoise.live.secrets import fill
+from vidnoise.live.status import Status
+from vidnoise.live.units import amount, seconds
+
+LOG = logging.LoggerAdapter(logging.getLogger("vidnoise.live"), {"camera": "test"})
+
+
+@dataclass(frozen=True)
+class Dear(SpatialFilter):
+    """A filter with the options that can be made cheaper."""
+
+    quality: str = option("best", choices=("fast", "balanced", "best"), help="better")
+    ahead: int = option(2, low=0, high=2, help="more")
+
+    def apply(self, x):
+        return x
+
+
+def run(pace: Pace, *, costs: list[float], fps: float = 10, length: float = 60, now: float = 0.0):
+    """Frames at a fixed rate into a worker whose work takes `costs[tier]` seconds; the verdicts, delays and tiers."""
+    verdicts, delays, tiers, free = [], [], [], now
+    for i in range(round(length * fps)):
+        arrival = now + i / fps
+        began = max(free, arrival)
+        waiting = int((began - arrival) * fps)
+        verdict = pace.judge(began - arrival, waiting)
+        free = began + (costs[pace.tier] if verdict == "clean" else 0.001)
+        tier = pace.tier
+        if verdict != "drop":
+            pace.worked(free - began, free)
+            delays.append(free - arrival)
+        if pace.tier != tier:
+            pace.settle()
+        verdicts.append(verdict)
+        tiers.append(pace.tier)
+    return verdicts, delays, tiers
+
+
+def test_filters_that_are_quick_enough_are_left_as_they_are():
+    pace = Pace(3, 1.0)
+    verdicts, _, _ = run(pace, costs=[0.05, 0.01, 0.0])
+    assert set(verdicts) == {"clean"}
+    assert pace.tier == 0
+
+
+def test_filters_that_are_too_slow_are_made_cheaper_before_any_frame_is_dropped():
+    pace = Pace(3, 1.0)
+    verdicts, delays, _ = run(pace, costs=[0.3, 0.05, 0.0])
+    assert "drop" not in verdicts
+    assert verdicts.count("pass") < 20
+    assert max(delays) <= 1.0
+    assert verdicts[-20:] == ["clean"] * 20
+
+
+def test_a_tier_that_failed_is_tried_less_and_less_often():
+    _, _, tiers = run(Pace(2, 1.0), costs=[0.3, 0.01], length=600)
+    ups = [i / 10 for i, (a, b) in enumerate(pairwise(tiers)) if b < a]
+    waits = [b - a for a, b in pairwise(ups)]
+    assert len(waits) >= 3
+    assert all(1.5 * a < b < 3 * a for a, b in pairwise(waits))
+
+
+def test_there_is_a_way_back_up_when_there_is_room_again():
+    pace = Pace(2, 1.0)
+    run(pace, costs=[0.3, 0.01], length=5)
+    assert pace.tier == 1
+    run(pace, costs=[0.02, 0.01], length=60, now=5)
+    assert pace.tier == 0
+
+
+def test_frames_are_dropped_only_where_passing_them_on_does_not_help():
+    pace = Pace(1, 0.5)
+    assert [pace.judge(age, 5) for age in (0.1, 0.3, 0.6)] == ["clean", "pass", "drop"]
+    assert pace.judge(0.6, 0) == "pass"
+
+
+def test_the_ladder_looks_less_far_ahead_then_coarser_then_takes_none():
+    steps = [str(chain) for chain in ladder(Chain.of(Dear()))]
+    assert steps == [
+        "dear",
+        "dear:ahead=0",
+        "dear:quality=balanced,ahead=0",
+        "dear:quality=fast,ahead=0",
+        "",
+    ]
+    assert ladder(Chain()) == (Chain(),)
+
+
+def test_the_ladder_of_the_default_filter_keeps_its_options():
+    steps = ladder(Chain.parse("denoise:sigma=20,strength=0.5"))
+    assert all("sigma=20" in str(chain) and "strength=0.5" in str(chain) for chain in steps[:-1])
+    assert "quality=fast" in str(steps[-2])
+
+
+def cleaner(chains, pace, now) -> tuple[Cleaner, Status]:
+    status = Status("test")
+    return Cleaner(
+        chains, lambda chain: chain.open(info(), CPU), CPU, pace, status, LOG, now=lambda: now[0]
+    ), status
+
+
+def ready(made: Cleaner, shots: list[Shot]) -> list[Shot]:
+    """Push until the first tier is open; what comes out is unfiltered."""
+    import time
+
+    out, until = [], time.monotonic() + 10
+    while made._current is None:
+        assert time.monotonic() < until
+        out += made.push(shots[0], 0)
+        time.sleep(0.01)
+    return out
+
+
+def test_pictures_go_out_unfiltered_until_the_filters_are_ready():
+    made, _ = cleaner([Chain.of(Running()), Chain()], Pace(2, 1.0), [0.0])
+    shots = [Shot(frame, 0.0) for frame in clip(3)]
+    early = ready(made, shots)
+    assert early
+    assert not early[0].cleaned
+    assert early[0].frame.image is shots[0].frame.image
+    assert all(shot.cleaned for shot in made.push(shots[1], 0))
+
+
+def test_late_pictures_leave_in_order_with_those_that_the_filters_hold_before_them():
+    now = [0.0]
+    made, status = cleaner([Chain.of(Running(look=2)), Chain()], Pace(2, 1.0), now)
+    shots = [Shot(frame, 0.0) for frame in clip(8)]
+    ready(made, shots)
+    made.reset()
+    held = [out for shot in shots[:2] for out in made.push(shot, 0)]
+    assert held == []
+    now[0] = 0.7
+    out = made.push(shots[2], 0)
+    assert [shot.frame.pts for shot in out] == [shot.frame.pts for shot in shots[:3]]
+    assert not any(shot.cleaned for shot in out)
+    now[0] = 1.5
+    assert made.push(shots[3], 4) == []
+    assert status.dropped == 1
+
+
+def test_outside_the_region_and_in_what_is_ignored_the_picture_stays_as_it_is():
+    frames = clip(4)
+    region = Region(lambda size: Running(look=1).open(size, CPU), info(), (8, 4, 40, 30), [(10, 6, 5, 5)])
+    made = [out for frame in frames for out in region.push(frame)] + list(region.flush())
+    assert [frame.pts for frame in made] == [frame.pts for frame in frames]
+    for before, after in zip(frames, made, strict=True):
+        changed = (before.image != after.image).any(0)
+        assert changed[4:34, 8:48].sum() == 40 * 30 - 5 * 5
+        assert changed.sum() == 40 * 30 - 5 * 5
+    region.reset()
+    assert region.flush() == []
+
+
+@pytest.mark.parametrize("box", [(60, 0, 10, 10), (0, 40, 10, 10), (0, 0, 0, 5)])
+def test_a_region_that_reaches_beyond_the_picture_is_refused(box):
+    with pytest.raises(UsageError, match="64x48"):
+        Region(lambda size: Running().open(size, CPU), info(), box, [])
+
+
+def test_times_never_go_back_across_connections_and_gaps_last_as_long_as_they_did():
+    now = [100.0]
+    clock = OutputClock(now=lambda: now[0])
+    clock.connect()
+    first = [clock.place(Fraction(5) + Fraction(i, 10)) for i in range(10)]
+    now[0] = 104.0
+    clock.connect()
+    second = [clock.place(Fraction(i, 10)) for i in range(10)]
+    now[0] = 104.1  # back at once, and the camera's clock starts again
+    clock.connect()
+    third = [clock.place(Fraction(i, 10)) for i in range(3)]
+    times = [*first, *second, *third]
+    assert times[0] == 0
+    assert second[0] == 4
+    assert all(a < b for a, b in pairwise(times))
+
+
+def test_waits_double_up_to_the_bound_and_never_go_in_step():
+    waits = [[backoff.next() for _ in range(12)] for backoff in (Backoff(5.0), Backoff(5.0))]
+    assert waits[0] != waits[1]
+    assert all(wait <= 5.0 for wait in waits[0])
+    assert min(waits[0][6:]) >= 2.5
+    again = Backoff(5.0)
+    again.next()
+    again.reset()
+    assert again.next() <= 0.2
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("500ms", 0.5), ("5", 5.0), ("5s", 5.0), ("10m", 600.0), ("1.5h", 5400.0), ("7d", 604800.0)],
+)
+def test_spans_of_time_are_read_with_their_unit(text, value):
+    assert seconds(text) == value
+
+
+@pytest.mark.parametrize("text", ["", "5 parsecs", "-1s", "0s", "s"])
+def test_what_is_no_span_of_time_is_refused(text):
+    with pytest.raises(UsageError, match="10m"):
+        seconds(text)
+
+
+def test_amounts_of_data_are_read_with_their_unit():
+    assert (amount("50GB"), amount("1.5MB"), amount("2 tb")) == (50 * 10**9, 1_500_000, 2 * 10**12)
+    with pytest.raises(UsageError, match="50GB"):
+        amount("50")
+
+
+def test_passwords_come_from_the_environment_or_a_file_encoded_as_a_url_needs_them(tmp_path, monkeypatch):
+    monkeypatch.setenv("CAM", "a/b@c")
+    (tmp_path / "word").write_text("d:e\n")
+    assert fill("rtsp://me:{env:CAM}@cam/1") == "rtsp://me:a%2Fb%40c@cam/1"
+    assert fill(f"rtsp://me:{{file:{tmp_path}/word}}@cam/1") == "rtsp://me:d%3Ae@cam/1"
+    with pytest.raises(UsageError, match="NOWHERE is not set"):
+        fill("rtsp://me:{env:NOWHERE}@cam/1")
+    with pytest.raises(UsageError, match="cannot be read"):
+        fill("rtsp://me:{file:/nowhere}@cam/1")
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "words"),
+    [
+        ("srt://host:1", {}, "rtsp://, rtmp:// or udp://"),
+        ("ftp://host/x", {}, "cannot be written to"),
+        ("-", {}, "standard output"),
+        ("cam/%H.mp4", {}, "--segment 10m"),
+        ("cam.avi", {}, ".mkv"),
+    ],
+)
+def test_what_is_no_output_for_a_camera_is_refused_with_what_is(text, options, words):
+    with pytest.raises(UsageError, match=words):
+        resolve(text, **options)
+
+
+def test_pieces_beyond_an_age_or_a_size_are_removed_oldest_first_and_other_files_stay(tmp_path):
+    import os
+
+    pattern = f"{tmp_path}/%Y/%m-%d_%H.mp4"
+    (tmp_path / "2026").mkdir()
+    names = ["01-01_10.mp4", "01-01_11.mp4", "01-01_11_1.mp4", "01-01_12.mp4", "notes.txt", "holiday.mp4"]
+    for age, name in enumerate(reversed(names)):
+        path = tmp_path / "2026" / name
+        path.write_bytes(bytes(1_000_000))
+        os.utime(path, (1000 - age, 1000 - age))
+    current = tmp_path / "2026/01-01_12.mp4"
+    assert {path.name for path in pieces_of(pattern)} == set(names[:4])
+    prune(resolve(pattern, segment="1h", keep="1.5MB"), 1000, current)
+    left = {path.name for path in (tmp_path / "2026").iterdir()}
+    assert left == {"01-01_11_1.mp4", "01-01_12.mp4", "notes.txt", "holiday.mp4"}
+    prune(resolve(pattern, segment="1h", keep="1s"), 1000, current)
+    assert {path.name for path in (tmp_path / "2026").iterdir()} == {
+        "01-01_12.mp4",
+        "notes.txt",
+        "holiday.mp4",
+    }

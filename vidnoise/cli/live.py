@@ -1,0 +1,226 @@
+"""Cameras on the command line: the options of `vidnoise rtsp://... -o OUTPUT`, and the run itself."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import click
+
+from vidnoise.cli.options import chosen_chain, option
+from vidnoise.errors import UsageError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+LIVE = "Cameras (rtsp://, rtmp://, udp://, /dev/video0)"
+
+
+class Span(click.ParamType[float]):
+    """A span of time: `500ms`, `5s`, `10m`."""
+
+    name = "span"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Seconds from text."""
+        from vidnoise.live.units import seconds
+
+        if isinstance(value, int | float):
+            return float(value)
+        try:
+            return seconds(value)
+        except UsageError as failure:
+            self.fail(str(failure), param, ctx)
+
+
+class Box(click.ParamType[tuple[int, int, int, int]]):
+    """A rectangle in pixels: `x,y,width,height`."""
+
+    name = "box"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int, int, int]:
+        """Four whole numbers."""
+        if isinstance(value, tuple):
+            return value
+        parts = value.split(",")
+        if len(parts) != 4 or not all(part.strip().isdigit() for part in parts):
+            self.fail(f"{value!r} is no rectangle; write x,y,width,height, such as 0,0,320,24", param, ctx)
+        x, y, width, height = map(int, parts)
+        return x, y, width, height
+
+
+DEFAULTS: dict[str, Any] = {
+    "timeout": 5.0,
+    "max_backoff": 5.0,
+    "max_delay": 1.0,
+    "transport": "tcp",
+    "log": "text",
+}
+"""What live options are where they are not given; the command line leaves them None, to see whether they were."""
+
+
+def live_options(command: F) -> F:
+    """The options that cameras alone have."""
+    decorators = [
+        option("--live", is_flag=True, section=LIVE, help="Take an http:// or https:// input (MJPEG, HLS) for a camera."),
+        option("--transport", type=click.Choice(("tcp", "udp")), section=LIVE, help="How RTSP comes in; tcp if not given."),
+        option("--timeout", type=Span(), metavar="TIME", section=LIVE,
+               help="How long to wait for a connection, a picture, or progress of an output; 5s if not given."),
+        option("--wait", is_flag=True, section=LIVE,
+               help="Keep trying where the camera cannot be opened at the start; later failures are always tried again."),
+        option("--retries", type=click.IntRange(min=0), metavar="N", section=LIVE,
+               help="Give up after so many failures in a row; without it, never."),
+        option("--max-backoff", type=Span(), metavar="TIME", section=LIVE,
+               help="The longest wait between two tries; 5s if not given."),
+        option("--max-delay", type=Span(), metavar="TIME", section=LIVE,
+               help="Beyond this the filters are made cheaper, then left out, then pictures dropped; 1s if not given."),
+        option("--segment", metavar="TIME", section=LIVE,
+               help='Record in pieces of this length; OUTPUT is a name such as "cam/%Y-%m-%d_%H-%M-%S.mp4".'),
+        option("--keep", metavar="TIME|SIZE", section=LIVE, help="Remove pieces older than 7d, or beyond 50GB."),
+        option("--roi", type=Box(), metavar="X,Y,W,H", section=LIVE, help="Clean this rectangle alone, in pixels."),
+        option("--ignore", type=Box(), multiple=True, metavar="X,Y,W,H", section=LIVE,
+               help="Leave this rectangle as it is, as a burnt-in clock; may be given several times."),
+        option("--metrics", metavar="HOST:PORT", section=LIVE,
+               help="Serve /metrics (Prometheus) and /healthz; a port alone is on 127.0.0.1."),
+        option("--log", type=click.Choice(("text", "json")), section=LIVE, help="How events are told; text if not given."),
+    ]  # fmt: skip
+    for decorator in reversed(decorators):
+        command = decorator(command)
+    return command
+
+
+OPTIONS = [
+    "live",
+    "transport",
+    "timeout",
+    "wait",
+    "retries",
+    "max_backoff",
+    "max_delay",
+    "segment",
+    "keep",
+    "roi",
+    "ignore",
+    "metrics",
+    "log",
+]
+"""Names of the options of cameras."""
+
+FOR_FILES = [
+    "start",
+    "rate",
+    "deinterlace",
+    "assume_progressive",
+    "compare",
+    "print_latency",
+    "format",
+    "pix_fmt",
+    "tile",
+]
+"""Names of options that a camera has no use for."""
+
+
+def is_live(source: str, targets: tuple[str, ...], chosen: dict[str, Any]) -> bool:
+    """Whether the job is a camera's.
+
+    Raises:
+        UsageError: it is a file's, and has options of cameras.
+    """
+    from vidnoise.live.settings import is_camera
+
+    if chosen["live"] or is_camera(source):
+        return True
+    given = [name for name in OPTIONS if chosen[name]]
+    if given:
+        raise UsageError(
+            f"--{given[0].replace('_', '-')} is for cameras, and {source} is taken for a file; add --live"
+        )
+    if len(targets) > 1:
+        raise UsageError("a file has one output; several are for cameras")
+    return False
+
+
+def run_camera(source: str, targets: tuple[str, ...], chosen: dict[str, Any]) -> dict[str, Any]:
+    """Run one camera until it is told to stop; what it has done."""
+    from vidnoise.live import log
+    from vidnoise.live.camera import Camera, summary
+
+    unfit = [name for name in FOR_FILES if chosen[name]]
+    if unfit:
+        raise UsageError(f"--{unfit[0].replace('_', '-')} is for files, not for cameras")
+    log.start(chosen["log"] or DEFAULTS["log"], verbose=chosen["verbose"], quiet=chosen["quiet"])
+    camera = Camera(_settings(source, targets, chosen))
+    began = time.monotonic()
+    with serving(chosen["metrics"], lambda: [camera.status]), stopping(camera.stop):
+        camera.run()
+    return summary(camera.status, time.monotonic() - began)
+
+
+def _settings(source: str, targets: tuple[str, ...], chosen: dict[str, Any]) -> Any:
+    import dataclasses
+
+    from vidnoise.live.settings import Settings
+
+    names = {field.name for field in dataclasses.fields(Settings)}
+    given: dict[str, Any] = {
+        name: DEFAULTS.get(name) if value is None else value
+        for name, value in chosen.items()
+        if name in names
+    }
+    given |= {"source": source, "outputs": targets}
+    chain = chosen_chain(chosen)
+    if not chosen["filters"]:
+        chain = chain.with_option("ahead", 0)  # a frame's delay is worth more here
+    return Settings(**{**given, "filters": chain})
+
+
+@contextlib.contextmanager
+def serving(address: str | None, cameras: Any) -> Iterator[None]:
+    """Metrics and health meanwhile, where an address is given."""
+    if address is None:
+        yield
+        return
+    from vidnoise.live.metrics import Server
+
+    server = Server(address, cameras)
+    try:
+        yield
+    finally:
+        server.close()
+
+
+def leave(status: int) -> None:
+    """End the process at once where a thread cannot be ended: one that waits in FFmpeg, or makes filters ready.
+
+    Python would tear such threads out of C++ code at its end, and abort.
+    """
+    if any(thread.daemon and thread.is_alive() for thread in threading.enumerate()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+@contextlib.contextmanager
+def stopping(stop: Callable[[], None]) -> Iterator[None]:
+    """Ctrl-C and SIGTERM end the work in good order; a second one ends it at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ask(number: int, _: object) -> None:
+        signal.signal(number, signal.default_int_handler)
+        stop()
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,86 @@
+"""`vidnoise watch cameras.toml`: several cameras in one process."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from vidnoise.cli.errors import Status
+from vidnoise.cli.live import leave, serving, stopping
+from vidnoise.cli.options import SectionCommand, debug_option, option
+from vidnoise.errors import UsageError
+
+if TYPE_CHECKING:
+    from vidnoise.live.fleet import Fleet
+
+SAID = "What is said"
+
+WAKE = 0.1
+"""Seconds between two looks at what signals have asked for."""
+
+
+@click.command(cls=SectionCommand, short_help="Clean several cameras, for weeks, as a file says.")
+@click.argument("cameras", type=click.Path(dir_okay=False, path_type=Path), metavar="CAMERAS.TOML")
+@option("--metrics", metavar="HOST:PORT", section=SAID,
+        help="Serve /metrics (Prometheus) and /healthz; a port alone is on 127.0.0.1.")  # fmt: skip
+@option("--log", type=click.Choice(("text", "json")), default="text", show_default=True, section=SAID,
+        help="How events are told.")  # fmt: skip
+@debug_option
+def watch(cameras: Path, metrics: str | None, log: str) -> None:
+    """Clean all cameras of a file; one that fails disturbs no other. SIGHUP reads the file again, SIGTERM ends it.
+
+    The file has a [cameras.NAME] for each camera, with source, outputs and what else differs from [defaults]:
+    examples/cameras.toml is one.
+    """
+    from vidnoise.live import log as logs
+    from vidnoise.live.cameras_file import load
+    from vidnoise.live.fleet import Fleet
+
+    wanted = load(cameras)
+    logs.start(log)
+    fleet = Fleet()
+    ending, asked = threading.Event(), threading.Event()
+    with serving(metrics, fleet.statuses), stopping(ending.set), _reloading(asked):
+        fleet.become(wanted)
+        try:
+            # A signal may reach another thread, and this one learns of it only when it wakes by itself.
+            while not ending.wait(WAKE):
+                if asked.is_set():
+                    asked.clear()
+                    _reload(fleet, cameras)
+        finally:
+            fleet.close()
+    leave(Status.WHOLE)
+
+
+def _reload(fleet: Fleet, cameras: Path) -> None:
+    """Read the file again; one with a mistake changes nothing."""
+    import logging
+
+    from vidnoise.live.cameras_file import load
+    from vidnoise.live.log import NAME
+
+    logger = logging.getLogger(NAME)
+    try:
+        wanted = load(cameras)
+    except UsageError as failure:
+        logger.warning("%s; all goes on as before", failure)
+        return
+    fleet.become(wanted)
+    logger.info("%s is read: %d cameras", cameras, len(wanted))
+
+
+@contextlib.contextmanager
+def _reloading(asked: threading.Event) -> Iterator[None]:
+    """SIGHUP asks for it."""
+    before = signal.signal(signal.SIGHUP, lambda *_: asked.set())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -1,0 +1,156 @@
+"""Filters in live mode: as dear as there is time for, and never a wait for them to get ready."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from vidnoise.chain import Chain
+from vidnoise.frame import Frame
+from vidnoise.live.pace import Pace
+from vidnoise.live.status import Status
+
+if TYPE_CHECKING:
+    from vidnoise.device import Device
+    from vidnoise.filter import Stage
+
+Open = Callable[[Chain], "Stage"]
+
+WARM = 3
+"""Pictures that are pushed through filters before they are used: the first ones take long."""
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A picture on its way: when it came by the monotonic clock, and whether filters have seen it."""
+
+    frame: Frame
+    arrival: float
+    cleaned: bool = False
+
+
+class Tier:
+    """One chain of the ladder. It is opened and warmed in a thread, so that pictures need not wait for it.
+
+    `stage` is None until it is ready; `failure` says why it never will be.
+    """
+
+    def __init__(self, chain: Chain, open: Open) -> None:
+        self.chain = chain
+        self.stage: Stage | None = None
+        self.failure: BaseException | None = None
+        self._open_stage = open
+        self._begun = False
+
+    def prepare(self, frame: Frame) -> None:
+        """Begin to get ready with copies of a picture; does nothing the second time."""
+        if not self._begun:
+            self._begun = True
+            threading.Thread(target=self._open, args=(frame,), name="vidnoise-tier", daemon=True).start()
+
+    def _open(self, frame: Frame) -> None:
+        try:
+            stage = self._open_stage(self.chain)
+            for _ in range(stage.latency + WARM if self.chain.filters else 0):
+                stage.push(frame)
+            stage.reset()
+            self.stage = stage
+        except BaseException as failure:
+            self.failure = failure
+
+
+class Cleaner:
+    """Pictures in, pictures out, each once and in order, unless they are dropped.
+
+    Args:
+        chains: from the dearest to none at all; see `vidnoise.live.ladder.ladder`.
+        open: opens one of them.
+        device: where to filter.
+        pace: decides.
+        status: counts are kept there.
+        log: where changes are told.
+        now: the clock of arrivals.
+    """
+
+    def __init__(
+        self,
+        chains: Sequence[Chain],
+        open: Open,
+        device: Device,
+        pace: Pace,
+        status: Status,
+        log: logging.LoggerAdapter[Any],
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._tiers = [Tier(chain, open) for chain in chains]
+        self._device = device
+        self._pace = pace
+        self._status = status
+        self._log = log
+        self._now = now
+        self._current: Tier | None = None
+        self._inside: deque[Shot] = deque()
+
+    def push(self, shot: Shot, waiting: int) -> list[Shot]:
+        """Take a picture, with `waiting` newer ones behind it; give what is finished.
+
+        Raises:
+            VidnoiseError: the filters failed.
+        """
+        verdict = self._pace.judge(self._now() - shot.arrival, waiting)
+        if verdict == "drop":
+            self._status.dropped += 1
+            return []
+        done = self._choose(shot.frame)
+        if verdict == "pass" or self._rests():
+            return [*done, *self._as_they_are(), shot]
+        assert self._current is not None
+        assert self._current.stage is not None
+        self._inside.append(shot)
+        return [*done, *self._match(self._current.stage.push(shot.frame.to(self._device.torch)))]
+
+    def reset(self) -> list[Shot]:
+        """The stream is torn: give what is inside as it is, and start afresh."""
+        return self._as_they_are()
+
+    def _choose(self, frame: Frame) -> list[Shot]:
+        """Go to the tier that the pace wants as soon as it is ready; what the last one held comes out before."""
+        wanted = self._tiers[self._pace.tier]
+        if wanted is self._current:
+            return []
+        if wanted.failure is not None:
+            raise wanted.failure
+        if wanted.stage is None:
+            wanted.prepare(frame)
+            self._pace.settle()
+            return []
+        done = self._as_they_are()
+        self._current = wanted
+        self._pace.settle()
+        self._status.tier, self._status.filters = self._tiers.index(wanted), str(wanted.chain) or "none"
+        self._log.info("filters: %s", self._status.filters)
+        return done
+
+    def _rests(self) -> bool:
+        """Whether nothing is filtered now: by choice, or until a cheaper tier is ready."""
+        current = self._current
+        if current is None or not current.chain.filters:
+            return True
+        return self._pace.tier > self._tiers.index(current)
+
+    def _as_they_are(self) -> list[Shot]:
+        """Pictures that the filters still hold, unfiltered."""
+        held = list(self._inside)
+        self._inside.clear()
+        if held and self._current and self._current.stage:
+            self._current.stage.reset()
+        return held
+
+    def _match(self, frames: Sequence[Frame]) -> list[Shot]:
+        shots = [self._inside.popleft() for _ in frames]
+        return [Shot(frame, shot.arrival, True) for frame, shot in zip(frames, shots, strict=True)]

@@ -1,0 +1,45 @@
+"""One clock for what comes out, over all connections of a camera: it starts at zero and never goes back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from fractions import Fraction
+
+BASE = Fraction(1, 90_000)
+"""Seconds a tick of the video that goes out."""
+
+
+class OutputClock:
+    """Places the times of each connection where they happened since the first picture.
+
+    Within a connection the distances are the camera's own; between two they are the wall clock's.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._origin: float | None = None
+        self._offset: Fraction | None = None
+        self._last = Fraction(-1)
+
+    def connect(self) -> None:
+        """A new connection has begun: its times have another zero."""
+        self._offset = None
+
+    def place(self, time: Fraction) -> Fraction:
+        """The output's time, in seconds, of a picture that the camera dates `time`, in seconds.
+
+        Each call gives a later time than the one before.
+        """
+        if self._origin is None:
+            self._origin = self._now()
+        if self._offset is None:
+            elapsed = Fraction(self._now() - self._origin).limit_denominator(1000)
+            self._offset = max(elapsed, self._last + 1 / Fraction(1000)) - time
+        placed = max(time + self._offset, self._last + BASE)
+        self._last = placed
+        return placed
+
+    def beside(self, time: Fraction) -> Fraction | None:
+        """The output's time of something else of the same connection, such as sound; None before its first picture."""
+        return None if self._offset is None else time + self._offset

@@ -1,0 +1,210 @@
+"""One connection to a camera: from opening it to its first failure."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from vidnoise.errors import InputError
+from vidnoise.io.carry import is_cover
+from vidnoise.io.continuity import Continuity
+from vidnoise.io.decode import Decoder, Losses
+from vidnoise.io.protocols import Location, locate, mask
+from vidnoise.live.secrets import fill
+
+if TYPE_CHECKING:
+    import av
+
+SETTLE = 0.05
+"""Seconds after opening in which pictures come that had piled up: only the newest of them counts."""
+
+PLAYLIST_WAIT = 30.0
+"""Seconds for which a playlist (HLS) may have nothing new: its pieces are several seconds long."""
+
+MICRO = 1_000_000
+
+
+class Connection:
+    """An opened camera. Iterate it once: decoded pictures (`av.VideoFrame`) and packets of its sound, as they come.
+
+    All carry the camera's own times, in which a jump of its clock is mended. The iteration never ends well: it
+    raises when the camera stalls, ends or fails.
+
+    Attributes:
+        video: the stream that is decoded.
+        audio: the stream of sound, or None.
+        torn: whether the last picture follows on a loss; whoever reads it clears it.
+
+    Raises:
+        InputError: it cannot be opened; the text says why in words, without passwords.
+        UsageError: the protocol is not allowed, or a password is not where it should be.
+    """
+
+    def __init__(self, source: str, *, transport: str, timeout: float) -> None:
+        import av
+
+        place = locate(fill(source))
+        self.name = mask(source)
+        self._timeout = timeout
+        playlist = place.url.split("?")[0].endswith(".m3u8")
+        self._patience = max(timeout, PLAYLIST_WAIT) if playlist else timeout
+        began = time.monotonic()
+        try:
+            self._container: Any = av.open(
+                place.url,
+                format=place.format,
+                options=place.options | _options(place, transport, timeout),
+                timeout=(timeout, self._patience),
+                metadata_errors="replace",
+            )
+        except (av.error.FFmpegError, OSError, ValueError) as failure:
+            # Where the wait for an answer was broken off, FFmpeg may call what it has got so far invalid.
+            late = time.monotonic() - began >= timeout
+            why = _silence(timeout) if late else _why(failure, timeout)
+            raise InputError(f"{self.name}: {why}") from failure
+        try:
+            self._choose()
+        except BaseException:
+            self.close()
+            raise
+
+    def _choose(self) -> None:
+        videos = [s for s in self._container.streams.video if not is_cover(s) and s.codec_context]
+        if not videos:
+            raise InputError(f"{self.name}: it sends no video that can be decoded")
+        self.video: Any = videos[0]
+        self.audio: Any = next((s for s in self._container.streams.audio if s.codec_context), None)
+        context = self.video.codec_context
+        context.thread_type = "SLICE"  # threads by frames would hold back a frame each
+        self._decoder = Decoder(context, Losses())
+        name = self._container.format.name
+        self._continuity = Continuity(name)
+        # Pictures over HTTP are not dated; FFmpeg invents 25 a second.
+        self._undated = "mpjpeg" in name
+        self._paced = "hls" in name
+        self.torn = False
+
+    @property
+    def losses(self) -> Losses:
+        """What damage has cost in this connection so far."""
+        return self._decoder._losses
+
+    def __iter__(self) -> Iterator[Any]:
+        held: av.VideoFrame | None = None
+        settled = time.monotonic() + SETTLE
+        for item in self._items():
+            if held is not None and time.monotonic() >= settled:
+                yield held
+                held = None
+            if _is_picture(item) and time.monotonic() < settled:
+                held = item
+                continue
+            yield item
+
+    def close(self) -> None:
+        """Hang up."""
+        self._container.close()
+
+    def __enter__(self) -> Connection:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _items(self) -> Iterator[Any]:
+        import av
+
+        wanted = [self.video] if self.audio is None else [self.video, self.audio]
+        seen = time.monotonic()
+        pace = _Pace() if self._paced else None
+        try:
+            for packet in self._container.demux(wanted):
+                if time.monotonic() - seen > self._patience:
+                    raise InputError(f"{self.name}: no picture for {self._patience:g} s")
+                if not packet.size:
+                    continue
+                self._continuity.join(packet)
+                if packet.stream_index != self.video.index:
+                    yield packet
+                    continue
+                for frame in self._decoder.decode(packet):
+                    seen = time.monotonic()
+                    if self._undated or frame.pts is None:
+                        frame.pts, frame.time_base = round(seen * MICRO), Fraction(1, MICRO)
+                    if pace:
+                        pace.wait(frame)
+                        seen = time.monotonic()
+                    self.torn, self._decoder.gap = self.torn or self._decoder.gap, False
+                    yield frame
+        except (av.error.FFmpegError, OSError) as failure:
+            raise InputError(f"{self.name}: {_why(failure, self._patience)}") from failure
+        raise InputError(f"{self.name}: the camera has ended the stream")
+
+
+class _Pace:
+    """Gives the pictures of a playlist, which come in bursts of seconds, at their own pace."""
+
+    def __init__(self) -> None:
+        self._lead: float | None = None
+
+    def wait(self, frame: av.VideoFrame) -> None:
+        """Sleep until the frame is due."""
+        due = float(frame.pts * frame.time_base) if frame.pts is not None and frame.time_base else 0.0
+        now = time.monotonic()
+        if self._lead is None or now - due > self._lead:
+            self._lead = now - due  # the first, or late: all that follows is late as well
+        time.sleep(max(0.0, due + self._lead - now))
+
+
+def _is_picture(item: Any) -> bool:
+    import av
+
+    return isinstance(item, av.VideoFrame)
+
+
+def _options(place: Location, transport: str, timeout: float) -> dict[str, str]:
+    """What FFmpeg is told so that it neither waits nor collects more than it needs."""
+    scheme = place.url.partition(":")[0].lower()
+    options = {"analyzeduration": str(MICRO), "fpsprobesize": "0"}
+    if scheme.startswith("rtsp"):
+        # Packets that overtake each other over UDP are waited for during max_delay.
+        options |= {
+            "rtsp_transport": transport,
+            "max_delay": "200000",
+        }
+    elif scheme.startswith("http"):
+        options |= {"rw_timeout": str(round(timeout * MICRO))}
+    elif scheme.startswith("rtmp"):
+        options |= {"rtmp_live": "live"}
+    elif scheme == "udp":
+        options |= {"overrun_nonfatal": "1", "fifo_size": "50000"}
+    return options
+
+
+def _silence(timeout: float) -> str:
+    return f"no answer within {timeout:g} s; check the host and the port, or raise --timeout"
+
+
+def _why(failure: BaseException, timeout: float) -> str:
+    """A failure to connect or to read in words, with what to do about it."""
+    import av
+
+    words = {
+        "HTTPUnauthorizedError": "the user name or the password is wrong (401); write them as "
+        "rtsp://USER:PASSWORD@HOST, with % and two digits for special characters",
+        "HTTPForbiddenError": "this user may not see the stream (403); try another, or look at the camera's rights",
+        "HTTPNotFoundError": "the server knows no such path (404); look for the stream's path in the camera's manual",
+        "InvalidDataError": "what answers there sends no video stream; check the protocol and the port",
+        "ConnectionRefusedError": "nothing listens there; check the host and the port",
+        "ExitError": _silence(timeout),
+        "TimeoutError": _silence(timeout),
+    }
+    names = [kind.__name__ for kind in type(failure).__mro__]
+    known = next((words[name] for name in names if name in words), None)
+    if known is None:
+        reason = str(getattr(failure, "strerror", "") or failure)
+        return "the connection failed: " + mask(reason)
+    log = failure.log[-1] if isinstance(failure, av.error.FFmpegError) and failure.log else None
+    return known if log is None else f"{known} ({mask(str(log[2]).strip())})"

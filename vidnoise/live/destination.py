@@ -1,0 +1,152 @@
+"""What an output of a camera is: a server, a receiver, a folder of HLS, a recording in pieces, or one file."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from vidnoise.errors import OutputError, UsageError
+from vidnoise.io.protocols import mask
+from vidnoise.live.secrets import fill
+from vidnoise.live.units import amount, seconds
+
+Kind = Literal["network", "file", "hls", "segments"]
+
+FRAGMENTED = {
+    "movflags": "+empty_moov+default_base_moof+frag_keyframe",
+    "frag_duration": "500000",
+    "flush_packets": "1",
+}
+"""MP4 in pieces of half a second, each whole in itself: a recording that is cut off plays up to its last piece."""
+
+SERVERS = {
+    "rtsp": ("rtsp", {"rtsp_transport": "tcp"}),
+    "rtsps": ("rtsp", {"rtsp_transport": "tcp"}),
+    "rtmp": ("flv", {"flvflags": "no_duration_filesize"}),
+    "rtmps": ("flv", {"flvflags": "no_duration_filesize"}),
+    "udp": ("mpegts", {"pkt_size": "1316", "mpegts_flags": "resend_headers", "omit_video_pes_length": "0"}),
+    "tcp": ("mpegts", {"omit_video_pes_length": "0"}),
+}
+"""Schemes of network outputs, with FFmpeg's format for each and its options."""
+
+FILES = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska", ".ts": "mpegts"}
+"""Endings of files that can be written without an end in sight."""
+
+
+@dataclass(frozen=True)
+class Destination:
+    """An output, resolved: what FFmpeg has to open, and how.
+
+    `url` may hold a password; `name` is for people and holds none. `segment` is the length of a piece in seconds;
+    `keep_seconds` and `keep_bytes` bound what older pieces may stay, None for all.
+    """
+
+    kind: Kind
+    url: str
+    name: str
+    format: str
+    options: dict[str, str] = field(default_factory=dict)
+    segment: float = 0.0
+    keep_seconds: float | None = None
+    keep_bytes: int | None = None
+
+
+def resolve(
+    text: str, *, segment: str | None = None, keep: str | None = None, overwrite: bool = False
+) -> Destination:
+    """What `-o TEXT` means.
+
+    Args:
+        text: a URL, a folder or `.m3u8` file for HLS, a name with `%H` and the like for pieces, or a file.
+        segment: the length of a piece, such as `10m`.
+        keep: how long or how much of the pieces stays: `7d` or `50GB`.
+        overwrite: whether a file that exists may be replaced.
+
+    Raises:
+        UsageError: no such output, or the options do not fit it.
+        OutputError: a folder cannot be made.
+    """
+    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.\-]*)://", text)
+    if scheme and scheme[1].lower() != "file":
+        return _network(text, scheme[1].lower())
+    path = text.removeprefix("file://")
+    if text == "-":
+        raise UsageError("a camera cannot be written to the standard output; give a file, a folder or a URL")
+    if "%" in path:
+        return _segments(path, segment, keep)
+    if path.endswith(("/", ".m3u8")) or Path(path).is_dir():
+        return _hls(path)
+    return _file(path, overwrite)
+
+
+def _network(text: str, scheme: str) -> Destination:
+    if scheme == "srt":
+        raise UsageError(
+            f"{mask(text)}: SRT is not in the FFmpeg that PyAV brings; use rtsp://, rtmp:// or udp:// instead"
+        )
+    if scheme not in SERVERS:
+        raise UsageError(
+            f"{mask(text)}: {scheme}:// cannot be written to; use {', '.join(SERVERS)}, or a file"
+        )
+    format, options = SERVERS[scheme]
+    return Destination("network", fill(text), mask(text), format, dict(options))
+
+
+def _segments(path: str, segment: str | None, keep: str | None) -> Destination:
+    if segment is None:
+        raise UsageError(f"{path} is a name for pieces; say how long each is: --segment 10m")
+    format = _format(path)
+    _make_folder(Path(path.split("%")[0] + "x").parent)
+    by_size = keep is not None and keep.strip()[-1:] in "bB"
+    return Destination(
+        "segments",
+        path,
+        path,
+        format,
+        dict(FRAGMENTED) if format in ("mp4", "mov") else {"flush_packets": "1"},
+        segment=seconds(segment),
+        keep_seconds=seconds(keep) if keep and not by_size else None,
+        keep_bytes=amount(keep) if keep and by_size else None,
+    )
+
+
+def _hls(path: str) -> Destination:
+    playlist = Path(path) if path.endswith(".m3u8") else Path(path) / "index.m3u8"
+    _make_folder(playlist.parent)
+    options = {
+        "hls_time": "2",
+        "hls_list_size": "6",
+        "hls_flags": "delete_segments+temp_file+program_date_time",
+        # Numbers go on after a restart, so that no player takes a new piece for an old one.
+        "hls_start_number_source": "epoch",
+    }
+    return Destination("hls", str(playlist), str(playlist), "hls", options)
+
+
+def _file(path: str, overwrite: bool) -> Destination:
+    format = _format(path)
+    target = Path(path)
+    _make_folder(target.parent)
+    if target.exists() and not overwrite:
+        raise UsageError(f"{path} exists; add --overwrite to replace it, or give another name")
+    options = dict(FRAGMENTED) if format in ("mp4", "mov") else {"flush_packets": "1"}
+    return Destination("file", path, path, format, options)
+
+
+def _format(path: str) -> str:
+    suffix = Path(path).suffix.lower()
+    if suffix not in FILES:
+        raise UsageError(
+            f"{path}: a camera is recorded as {', '.join(FILES)}, not as {suffix or 'a name without an ending'}; "
+            f"for HLS give a folder that ends in /, or a name that ends in .m3u8"
+        )
+    return FILES[suffix]
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as failure:
+        raise OutputError(f"the folder {folder} cannot be made: {failure.strerror}") from failure

@@ -1,0 +1,154 @@
+"""Cleaned pictures to packets, at once: no look-ahead, a keyframe every two seconds and whenever a receiver comes."""
+
+from __future__ import annotations
+
+import io
+import threading
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from vidnoise.errors import OutputError, UsageError
+from vidnoise.io import carry, encoders
+from vidnoise.live.clock import BASE
+from vidnoise.live.packets import VIDEO, Packet
+
+if TYPE_CHECKING:
+    from vidnoise.frame import Frame, StreamInfo
+    from vidnoise.live.settings import Settings
+
+KEYFRAMES = Fraction(2)
+"""Seconds between keyframes."""
+
+FAST = {
+    "libx264": {"preset": "veryfast", "tune": "zerolatency", "crf": "21"},
+    "libx265": {"preset": "ultrafast", "tune": "zerolatency", "crf": "24"},
+}
+"""What makes encoders quick, where the user has not said otherwise."""
+
+REPEAT = {"libx264": "x264-params", "libx265": "x265-params"}
+"""The option through which each can be told to repeat its headers, so that a receiver may come at any time."""
+
+PIXELS = "yuv420p"
+"""The one pixel format that every receiver shows."""
+
+
+class LiveEncoder:
+    """One encoder for all outputs.
+
+    Attributes:
+        head: what an output has to know of the streams; see `vidnoise.live.mux.Muxer`. There from the first packet.
+        name: of the encoder.
+
+    Raises:
+        UsageError: no such encoder, or it does not take these options.
+    """
+
+    def __init__(self, info: StreamInfo, audio: Any, settings: Settings) -> None:
+        import av
+
+        self.head = b""
+        self._info = info
+        self._force = threading.Event()
+        self._next_key = Fraction(0)
+        self._codec = self.name = _encoder(settings.codec)
+        self._buffer = io.BytesIO()
+        self._container = av.open(self._buffer, "w", format="nut")
+        rate = info.rate if info.rate and 0 < info.rate <= 240 else Fraction(25)
+        self._stream: Any = self._container.add_stream(self.name, rate=rate.limit_denominator(1001))
+        context: Any = self._stream.codec_context
+        context.width, context.height, context.pix_fmt = info.width, info.height, PIXELS
+        context.time_base = BASE
+        context.options = _options(self.name, settings)
+        colour = info.colour
+        context.colorspace, context.color_range = colour.matrix, colour.range
+        context.color_primaries, context.color_trc = colour.primaries, colour.transfer
+        self.sound = audio is not None and carry.can_hold("nut", audio)
+        if self.sound:
+            carry.add_copy(self._container, audio)
+        try:
+            self._container.start_encoding()
+        except (av.error.FFmpegError, OSError, ValueError) as failure:
+            raise OutputError(
+                f"the encoder {self.name} does not take {info.width}x{info.height} {PIXELS}: {failure}"
+            ) from failure
+
+    def want_key(self) -> None:
+        """Make the next picture a keyframe; from any thread."""
+        self._force.set()
+
+    def encode(self, frame: Frame, time: Fraction) -> list[Packet]:
+        """The packets of one picture, shown at `time` seconds.
+
+        Raises:
+            OutputError: the encoder refused.
+        """
+        import av
+
+        picture = self._picture(frame)
+        picture.pts, picture.time_base = round(time / BASE), BASE
+        picture.pict_type = 0
+        if time >= self._next_key or self._force.is_set():
+            self._force.clear()
+            self._next_key = time + KEYFRAMES
+            picture.pict_type = 1
+        try:
+            made = self._stream.encode(picture)
+        except (av.error.FFmpegError, ValueError) as failure:
+            raise OutputError(f"the encoder {self.name} failed: {failure}") from failure
+        if made and not self.head:
+            self._container.mux(made[0])
+            self._container.close()
+            self.head = self._buffer.getvalue()
+            self._buffer = io.BytesIO()
+        return [_packet(packet) for packet in made]
+
+    def _picture(self, frame: Frame) -> Any:
+        from vidnoise.colour import from_rgb
+        from vidnoise.io.planes import pixel_format, to_av
+
+        format = pixel_format(PIXELS)
+        if not frame.touched and frame.planes is not None and frame.format.name == PIXELS:
+            planes = frame.planes
+        else:
+            planes = from_rgb(frame.image, format, self._info.colour)
+        return to_av(tuple(plane.cpu() for plane in planes), format, frame.width, frame.height)
+
+
+def _packet(packet: Any) -> Packet:
+    return Packet(
+        VIDEO, packet.pts, packet.time_base, packet.duration or 0, packet.is_keyframe, bytes(packet)
+    )
+
+
+def _encoder(codec: str | None) -> str:
+    """The encoder for a codec's or encoder's name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    from av.codec import Codec
+    from av.codec.codec import UnknownCodecError
+
+    wanted = codec or "h264"
+    for name in encoders.BY_CODEC.get(wanted, (wanted,)):
+        try:
+            return str(Codec(name, "w").name)
+        except UnknownCodecError:
+            continue
+    raise UsageError(
+        f"there is no encoder {wanted!r} here; h264 and hevc are there, and other names that FFmpeg knows"
+    )
+
+
+def _options(name: str, settings: Settings) -> dict[str, str]:
+    encoder = encoders.KNOWN.get(name, encoders.Encoder(name))
+    chosen = encoders.options_of(encoder, settings.crf, settings.preset, settings.encoder_opts)
+    asked = {"crf": settings.crf, "preset": settings.preset, **settings.encoder_opts}
+    for key, value in FAST.get(name, {}).items():
+        if asked.get(key) is None:
+            chosen[key] = value
+    if encoders.has_option(name, "forced-idr"):
+        chosen.setdefault("forced-idr", "1")  # or a picture asked to be a keyframe is none to start from
+    if name in REPEAT:
+        chosen = encoders.merge(chosen, {REPEAT[name]: "repeat-headers=1:keyint=infinite:scenecut=0"})
+    return chosen

@@ -1,0 +1,94 @@
+"""Several cameras in one process, none of which disturbs another."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping
+
+from vidnoise.live.backoff import Backoff
+from vidnoise.live.camera import Camera
+from vidnoise.live.settings import Settings
+from vidnoise.live.status import Status
+
+ENDING = 1.7
+"""Seconds that all cameras together may take to end."""
+
+LOG = logging.getLogger("vidnoise.live")
+
+
+class Keeper:
+    """One camera in a thread of its own; whatever ends it, it is started again."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.status = Status(settings.name)
+        self._ending = threading.Event()
+        self._lock = threading.Lock()
+        self._camera: Camera | None = None
+        self._thread = threading.Thread(target=self._run, name=f"vidnoise-{settings.name}", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask it to end."""
+        with self._lock:
+            self._ending.set()
+            if self._camera is not None:
+                self._camera.stop()
+
+    def join(self, timeout: float) -> None:
+        """Wait for its end."""
+        self._thread.join(timeout)
+
+    def _run(self) -> None:
+        backoff = Backoff(self.settings.max_backoff)
+        while not self._ending.is_set():
+            failure = self._once()
+            if failure is None:
+                return
+            self.status.state, self.status.failure = "waiting", str(failure)
+            wait = backoff.next()
+            LOG.warning("%s; starting anew in %.1f s", failure, wait, extra={"camera": self.settings.name})
+            self._ending.wait(wait)
+
+    def _once(self) -> BaseException | None:
+        """Run it once; what it failed with."""
+        try:
+            with self._lock:
+                if self._ending.is_set():
+                    return None
+                self._camera = Camera(self.settings)
+                self.status = self._camera.status
+            self._camera.run()
+        except BaseException as failure:
+            return failure
+        return None
+
+
+class Fleet:
+    """The cameras that run now. All use the same weights: networks are loaded once in a process."""
+
+    def __init__(self) -> None:
+        self._keepers: dict[str, Keeper] = {}
+
+    def statuses(self) -> list[Status]:
+        """How each camera is."""
+        return [keeper.status for keeper in list(self._keepers.values())]
+
+    def become(self, wanted: Mapping[str, Settings]) -> None:
+        """Start what is new, end what is gone, and start anew what has changed; the others go on undisturbed."""
+        gone = [keeper for name, keeper in self._keepers.items() if wanted.get(name) != keeper.settings]
+        _end(gone)
+        kept = {name: keeper for name, keeper in self._keepers.items() if keeper not in gone}
+        self._keepers = {name: kept.get(name) or Keeper(settings) for name, settings in wanted.items()}
+
+    def close(self) -> None:
+        """End all."""
+        _end(list(self._keepers.values()))
+
+
+def _end(keepers: list[Keeper]) -> None:
+    for keeper in keepers:
+        keeper.stop()
+    for keeper in keepers:
+        keeper.join(ENDING)

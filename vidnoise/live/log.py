@@ -1,0 +1,58 @@
+"""What cameras say, one line for each event on the standard error: as text, or as JSON for machines."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+
+from vidnoise.io.protocols import mask
+
+FORMATS = ("text", "json")
+NAME = "vidnoise.live"
+
+
+class _Text(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        level = "" if record.levelno < logging.WARNING else f"{record.levelname.lower()}: "
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.created))
+        return f"vidnoise: {when} {_camera(record)}: {level}{_message(record)}"
+
+
+class _Json(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        when = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{record.msecs:03.0f}Z"
+        return json.dumps(
+            {
+                "time": when,
+                "level": record.levelname.lower(),
+                "camera": _camera(record),
+                "message": _message(record),
+            }
+        )
+
+
+def start(format: str, *, verbose: bool = False, quiet: bool = False) -> None:
+    """Begin to write what cameras say.
+
+    Args:
+        format: one of `FORMATS`.
+        verbose: also what concerns developers.
+        quiet: errors alone.
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Json() if format == "json" else _Text())
+    logger = logging.getLogger(NAME)
+    logger.handlers = [handler]
+    logger.propagate = False
+    logger.setLevel(logging.ERROR if quiet else logging.DEBUG if verbose else logging.INFO)
+
+
+def _camera(record: logging.LogRecord) -> str:
+    return str(getattr(record, "camera", ""))
+
+
+def _message(record: logging.LogRecord) -> str:
+    """In one line, without the passwords of URLs."""
+    return mask(" ".join(record.getMessage().split()))

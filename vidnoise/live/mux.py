@@ -1,0 +1,98 @@
+"""Encoded packets into one container: a file, a folder of HLS, or a server."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+from vidnoise.io import carry
+from vidnoise.live.packets import Packet
+from vidnoise.live.sound import ToAac
+
+INTERLEAVE = "100000"
+"""Microseconds for which FFmpeg may hold pictures back to wait for sound."""
+
+
+class Muxer:
+    """One opened output.
+
+    Args:
+        url: what FFmpeg opens.
+        format: its container.
+        options: of the container.
+        head: a short NUT file whose streams are those of the packets, with all that a container wants to know.
+        warn: told what cannot be written.
+        zero: seconds that are taken from all times; None for the time of the first packet.
+
+    Raises:
+        OSError, ValueError: whatever FFmpeg finds wrong.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        format: str,
+        options: dict[str, str],
+        head: bytes,
+        warn: Callable[[str], None],
+        zero: Fraction | None = Fraction(0),
+    ) -> None:
+        import av
+
+        self._zero = zero
+        self._last: dict[int, int] = {}
+        with av.open(io.BytesIO(head)) as source:
+            self._container: Any = av.open(
+                url, "w", format=format, options=options | {"max_interleave_delta": INTERLEAVE}
+            )
+            self._streams: dict[int, Any] = {}
+            self._aac: ToAac | None = None
+            for stream in source.streams:
+                if stream.type == "audio" and not _holds(self._container, stream):
+                    self._aac = ToAac(self._container, stream)
+                    warn(
+                        f"{format} cannot hold the sound as {stream.codec_context.name}; it is written as AAC"
+                    )
+                else:
+                    self._streams[stream.index] = carry.add_copy(self._container, stream)
+            self._container.start_encoding()
+
+    def write(self, packet: Packet) -> None:
+        """Write one packet; what comes before zero, or out of order, is left out."""
+        import av
+
+        if self._zero is None:
+            self._zero = packet.seconds
+        time = packet.time - round(self._zero / packet.base)
+        if time < 0 or time <= self._last.get(packet.stream, -1):
+            return
+        self._last[packet.stream] = time
+        made = av.Packet(packet.data)
+        made.pts = made.dts = time
+        made.duration = packet.duration
+        made.time_base = packet.base
+        made.is_keyframe = packet.key
+        if packet.stream in self._streams:
+            made.stream = self._streams[packet.stream]
+            self._container.mux(made)
+        elif self._aac is not None:
+            self._container.mux(self._aac.convert(made))
+
+    def close(self) -> None:
+        """Write what is left and the end."""
+        if self._aac is not None:
+            self._container.mux(self._aac.flush())
+        self._container.close()
+
+
+def _holds(container: Any, stream: Any) -> bool:
+    """Whether a container can hold a stream of sound as it is, by FFmpeg's tables."""
+    name = stream.codec_context.codec.canonical_name
+    if container.format.name in ("mpegts", "hls"):
+        return name in carry.IN_TRANSPORT_STREAMS
+    if container.format.name == "flv":
+        return name in ("aac", "mp3")  # on others that its table names, FFmpeg 8 aborts the process
+    # RTP, which has no table, carries what cameras send.
+    return container.format.name == "rtsp" or name in container.supported_codecs

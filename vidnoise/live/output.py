@@ -1,0 +1,193 @@
+"""One output of a camera, seen from the engine: a process that is fed, watched and started again."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import IO, Any
+
+from vidnoise.live.backoff import Backoff
+from vidnoise.live.destination import Destination
+from vidnoise.live.packets import VIDEO, Packet
+from vidnoise.live.status import OutputStatus
+
+LONGEST_QUEUE = 1000
+"""Packets that may wait for an output; beyond, all are dropped up to the next keyframe."""
+
+CLOSING = 1.0
+"""Seconds that an output may take to close."""
+
+
+class Output:
+    """Packets to one destination. `put` never waits; what cannot be sent is dropped up to a keyframe, and counted.
+
+    Args:
+        place: where to.
+        head: see `vidnoise.live.mux.Muxer`.
+        patience: seconds without progress after which the process is given up.
+        most: the longest wait between two tries, in seconds.
+        status: counts are kept there.
+        want_key: called when the next picture should be a keyframe, since a receiver has just come.
+        log: where to say what happens.
+    """
+
+    def __init__(
+        self,
+        place: Destination,
+        head: bytes,
+        *,
+        patience: float,
+        most: float,
+        status: OutputStatus,
+        want_key: Callable[[], None],
+        log: logging.LoggerAdapter[Any],
+    ) -> None:
+        self._place = place
+        self._head = head
+        self._patience = patience
+        self._backoff = Backoff(most)
+        self._status = status
+        self._want_key = want_key
+        self._log = log
+        self._waiting: deque[Packet] = deque()
+        self._changed = threading.Condition()
+        self._broken = True
+        self._open = False
+        self._ending = threading.Event()
+        self._child: subprocess.Popen[bytes] | None = None
+        self._said = ""
+        self._thread = threading.Thread(target=self._run, name="vidnoise-output", daemon=True)
+        self._thread.start()
+
+    def put(self, packet: Packet) -> None:
+        """Hand over a packet."""
+        with self._changed:
+            if self._broken and (packet.stream != VIDEO or not packet.key):
+                self._status.dropped += packet.stream == VIDEO
+                return
+            self._broken = False
+            if len(self._waiting) >= LONGEST_QUEUE:
+                self._status.dropped += sum(waiting.stream == VIDEO for waiting in self._waiting)
+                self._waiting.clear()
+                self._broken = True
+                return
+            self._waiting.append(packet)
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Send what waits, end the process and wait for it, at most `CLOSING` seconds."""
+        with self._changed:
+            self._ending.set()
+            self._changed.notify_all()
+            connecting = self._child is not None and not self._open and self._place.kind == "network"
+        if connecting and self._child is not None:
+            self._child.kill()  # nobody has seen anything of it
+        self._thread.join(CLOSING)
+        if self._thread.is_alive() and self._child is not None:
+            self._child.kill()
+            self._thread.join(CLOSING)
+
+    def _run(self) -> None:
+        while not self._ending.is_set():
+            try:
+                self._once()
+            except (OSError, ValueError) as failure:
+                self._said = self._said or str(failure)
+            if self._ending.is_set():
+                return
+            wait = self._backoff.next()
+            self._status.reconnects += 1
+            self._log.warning("output %s: %s; trying again", self._place.name, self._said)
+            self._ending.wait(wait)
+
+    def _once(self) -> None:
+        """Start a process and feed it until either ends."""
+        self._said = "it has ended"
+        child = self._child = subprocess.Popen(
+            [sys.executable, "-m", "vidnoise.live.sender"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            # Signals of the terminal are for the engine; it ends the output when the last picture is through.
+            start_new_session=True,
+        )
+        assert child.stdin is not None
+        assert child.stdout is not None
+        listener = threading.Thread(target=self._listen, args=(child.stdout,), daemon=True)
+        listener.start()
+        try:
+            for setting in (self._place, self._head, self._patience):
+                pickle.dump(setting, child.stdin)
+            child.stdin.flush()
+            self._feed(child, child.stdin)
+        finally:
+            self._end(child, child.stdin)
+            listener.join()
+            child.stdout.close()
+            self._status.connected = self._open = False
+
+    def _feed(self, child: subprocess.Popen[bytes], pipe: IO[bytes]) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(self._is_ready, timeout=0.5)
+                packet = self._waiting.popleft() if self._open and self._waiting else None
+                if packet is None and (child.poll() is not None or self._is_done()):
+                    return
+            if packet is not None:
+                pickle.dump(packet, pipe)
+                pipe.flush()
+                self._status.bytes += len(packet.data)
+
+    def _is_ready(self) -> bool:
+        return self._ending.is_set() or (self._open and bool(self._waiting))
+
+    def _is_done(self) -> bool:
+        """Whether it shall end and nothing is owed; what waits for a file that is not open yet is."""
+        return self._ending.is_set() and not (self._waiting and self._place.kind != "network")
+
+    def _end(self, child: subprocess.Popen[bytes], pipe: IO[bytes]) -> None:
+        with contextlib.suppress(OSError):
+            pipe.close()
+        try:
+            status = child.wait(self._patience)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            status = child.wait()
+        if status == -signal.SIGALRM:
+            self._said = f"no progress for {self._patience:g} s"
+        elif status < 0:
+            self._said = f"its process was ended by {signal.Signals(-status).name}"
+        with self._changed:
+            self._broken = True
+            self._waiting.clear()
+
+    def _listen(self, answers: IO[bytes]) -> None:
+        for line in answers:
+            answer = json.loads(line)
+            if "warning" in answer:
+                self._log.warning("output %s: %s", self._place.name, answer["warning"])
+            if "failed" in answer:
+                self._said = answer["failed"]
+            if "open" in answer:
+                self._opened()
+
+    def _opened(self) -> None:
+        self._log.info("output %s: open", self._place.name)
+        self._backoff.reset()
+        self._status.connected = True
+        with self._changed:
+            self._open = True
+            if self._place.kind == "network":
+                # A receiver wants what happens now, from a keyframe on; a recording wants all.
+                self._waiting.clear()
+                self._broken = True
+                self._want_key()
+            self._changed.notify_all()

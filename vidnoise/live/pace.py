@@ -1,0 +1,91 @@
+"""Keeps the delay: decides picture by picture what there is time for, and second by second how dear the filters may be."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Verdict = Literal["clean", "pass", "drop"]
+
+WINDOW = 1.0
+"""Seconds between two decisions on the tier."""
+BUSY = 0.9
+"""The share of a window's time that may go into work."""
+HOLD, LONGEST_HOLD = 5.0, 600.0
+"""Seconds of calm before a dearer tier is tried again: the first time, and at most."""
+TRIAL = 10.0
+"""A tier that lasts shorter than these seconds has failed, and is tried again half as often."""
+
+
+class Pace:
+    """The decisions for one camera. Times are seconds of any one clock.
+
+    Work is skipped at half of `max_delay` and pictures dropped at the whole of it, so that pictures pass unfiltered
+    before any is dropped.
+
+    Args:
+        tiers: how many there are; 0 is the dearest.
+        max_delay: seconds.
+
+    Attributes:
+        tier: the one to use.
+    """
+
+    def __init__(self, tiers: int, max_delay: float) -> None:
+        self.tier = 0
+        self._tiers = tiers
+        self._max_delay = max_delay
+        self._holds = [HOLD] * tiers
+        self._began: float | None = None
+        self._busy = 0.0
+        self._late = 0
+        self._caught_up = False
+        self._calm_since: float | None = None
+        self._tried_at: float | None = None
+
+    def judge(self, age: float, waiting: int) -> Verdict:
+        """What to do with a picture that came `age` seconds ago, with `waiting` newer ones behind it."""
+        if age > self._max_delay / 2:
+            self._late += self._caught_up
+            return "drop" if age > self._max_delay and waiting else "pass"
+        self._caught_up = True
+        return "clean"
+
+    def worked(self, seconds: float, now: float) -> None:
+        """Note the work on one picture; at the end of a window this may change `tier`."""
+        if not self._caught_up:
+            return
+        if self._began is None:
+            self._began = now - seconds
+        if self._calm_since is None:
+            self._calm_since = now
+        self._busy += seconds
+        if now - self._began < WINDOW:
+            return
+        overloaded = self._late > 0 or self._busy / (now - self._began) > BUSY
+        self._began, self._busy, self._late = now, 0.0, 0
+        if overloaded:
+            self._down(now)
+        else:
+            self._up(now)
+
+    def settle(self) -> None:
+        """Forget the window: a tier has just come into use. What the one before left behind is not its fault."""
+        self._caught_up = False
+        self._began, self._busy, self._late = None, 0.0, 0
+
+    def _down(self, now: float) -> None:
+        self._calm_since = now
+        if self._tried_at is not None and now - self._tried_at < TRIAL:
+            self._holds[self.tier] = min(2 * self._holds[self.tier], LONGEST_HOLD)
+        self._tried_at = None
+        self.tier = min(self.tier + 1, self._tiers - 1)
+
+    def _up(self, now: float) -> None:
+        if self._tried_at is not None and now - self._tried_at >= TRIAL:
+            self._holds[self.tier] = HOLD
+            self._tried_at = None
+        calm = now - (self._calm_since if self._calm_since is not None else now)
+        if self.tier == 0 or calm < self._holds[self.tier - 1]:
+            return
+        self.tier -= 1
+        self._calm_since = self._tried_at = now

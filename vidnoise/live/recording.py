@@ -1,0 +1,100 @@
+"""A recording in pieces that begin at round times, of which the oldest are removed."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from vidnoise.live.destination import Destination
+from vidnoise.live.mux import Muxer
+from vidnoise.live.packets import VIDEO, Packet
+
+
+class Recording:
+    """Pieces of a recording, in the manner of `vidnoise.live.mux.Muxer`; a new one begins at a keyframe.
+
+    Pieces of ten minutes begin at :00, :10 and so on, by the local clock; the first may be shorter.
+    """
+
+    def __init__(
+        self,
+        place: Destination,
+        head: bytes,
+        warn: Callable[[str], None],
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._place = place
+        self._head = head
+        self._warn = warn
+        self._now = now
+        self._piece: Muxer | None = None
+        self._until = 0.0
+
+    def write(self, packet: Packet) -> None:
+        """Write one packet, in the next piece where it is time for that."""
+        starts = packet.stream == VIDEO and packet.key
+        if starts and (self._piece is None or self._now() >= self._until):
+            self._begin(packet)
+        if self._piece is not None:
+            self._piece.write(packet)
+
+    def close(self) -> None:
+        """End the current piece."""
+        if self._piece is not None:
+            self._piece.close()
+            self._piece = None
+
+    def _begin(self, packet: Packet) -> None:
+        self.close()
+        now, length = self._now(), self._place.segment
+        local = now + time.localtime(now).tm_gmtoff
+        self._until = now + length - local % length
+        path = _free(Path(time.strftime(self._place.url, time.localtime(now))))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._piece = Muxer(
+            str(path), self._place.format, self._place.options, self._head, self._warn, packet.seconds
+        )
+        prune(self._place, now, path)
+
+
+def prune(place: Destination, now: float, current: Path) -> None:
+    """Remove the oldest pieces until the others are within what `place` keeps; the current one stays."""
+    if place.keep_seconds is None and place.keep_bytes is None:
+        return
+    pieces = sorted((path.stat().st_mtime, path) for path in pieces_of(place.url) if path != current)
+    room = place.keep_bytes
+    total = sum(path.stat().st_size for _, path in pieces)
+    for written, path in pieces:
+        old = place.keep_seconds is not None and now - written > place.keep_seconds
+        if not old and (room is None or total <= room):
+            continue
+        total -= path.stat().st_size
+        path.unlink(missing_ok=True)
+
+
+def pieces_of(pattern: str) -> list[Path]:
+    """The files whose names a pattern with `%Y`, `%H` and the like can have made."""
+    fixed = Path(pattern.split("%")[0] + "x").parent
+    inner = pattern if fixed == Path() else str(Path(pattern).relative_to(fixed))
+    known = re.compile(
+        "".join(
+            r"[^/]+?" if re.fullmatch(r"%[-_0]?[A-Za-z]", part) else re.escape(part.replace("%%", "%"))
+            for part in re.split(r"(%[-_0]?[A-Za-z])", inner)
+        )
+    )
+    return [p for p in fixed.rglob("*") if p.is_file() and _made(known, p.relative_to(fixed))]
+
+
+def _made(known: re.Pattern[str], path: Path) -> bool:
+    plain = re.sub(r"_\d+$", "", path.stem)
+    return any(known.fullmatch(str(path.with_name(stem + path.suffix))) for stem in (path.stem, plain))
+
+
+def _free(path: Path) -> Path:
+    """The path itself, or one with a number where a piece of that name exists, as after a restart."""
+    candidate, number = path, 1
+    while candidate.exists():
+        candidate, number = path.with_name(f"{path.stem}_{number}{path.suffix}"), number + 1
+    return candidate

@@ -1,0 +1,95 @@
+"""The process of one output: `python -m vidnoise.live.sender`, which vidnoise starts for each.
+
+FFmpeg may wait without end for a receiver that does not answer, and PyAV holds the interpreter's lock meanwhile. So
+each output has a process of its own, and an alarm clock that ends it when it makes no progress; whoever started it
+starts another. Pickled objects come in on the standard input: the destination, the head, the seconds of patience,
+then packets. Lines of JSON go out: `{"open": true}`, `{"warning": ...}` and `{"failed": ...}`. It ends with its
+standard input, and closes its files whichever way the process that started it has ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pickle
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from typing import IO
+
+from vidnoise.io.protocols import mask
+from vidnoise.live.destination import Destination
+from vidnoise.live.mux import Muxer
+from vidnoise.live.recording import Recording
+
+
+def main() -> int:
+    """Write what comes in until it ends."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # the end of the input is the request to end
+    # The answers have the real standard output to themselves; whatever else prints goes to the standard error.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    given = sys.stdin.buffer
+    try:
+        _send(given, answers)
+    except Exception as failure:
+        _tell(answers, failed=_why(failure))
+        return 1
+    return 0
+
+
+def _send(given: IO[bytes], answers: IO[str]) -> None:
+    place: Destination = pickle.load(given)
+    head: bytes = pickle.load(given)
+    patience: float = pickle.load(given)
+
+    def warn(text: str) -> None:
+        _tell(answers, warning=text)
+
+    with _alarm(patience):
+        sink = _open(place, head, warn)
+    _tell(answers, open=True)
+    try:
+        while True:
+            packet = pickle.load(given)
+            with _alarm(patience):
+                sink.write(packet)
+    except EOFError:
+        with _alarm(patience):
+            sink.close()
+
+
+def _open(place: Destination, head: bytes, warn: Callable[[str], None]) -> Muxer | Recording:
+    if place.kind == "segments":
+        return Recording(place, head, warn)
+    # A server sees a new stream each time; who receives UDP may have seen what came before.
+    zero = None if place.format in ("rtsp", "flv") else Fraction(0)
+    return Muxer(place.url, place.format, place.options, head, warn, zero)
+
+
+@contextlib.contextmanager
+def _alarm(patience: float) -> Iterator[None]:
+    """Ends the process when the work takes longer; the signal's own action needs no lock of the interpreter."""
+    signal.setitimer(signal.ITIMER_REAL, patience)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _tell(answers: IO[str], **what: object) -> None:
+    with contextlib.suppress(OSError):
+        print(json.dumps(what), file=answers, flush=True)
+
+
+def _why(failure: BaseException) -> str:
+    log = getattr(failure, "log", None)
+    words = str(getattr(failure, "strerror", "") or failure) or type(failure).__name__
+    return mask(f"{words} ({str(log[2]).strip()})" if log else words)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

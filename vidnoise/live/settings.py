@@ -1,0 +1,96 @@
+"""What a user chose for one camera."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from vidnoise.chain import Chain
+from vidnoise.errors import UsageError
+from vidnoise.io.protocols import locate
+from vidnoise.live.secrets import fill
+
+LIVE = ("rtsp", "rtsps", "rtmp", "rtmps", "rtp", "udp", "tcp")
+"""Schemes that are cameras; http and https are files unless told otherwise."""
+
+TRANSPORTS = ("tcp", "udp")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One camera: where from, where to, and how.
+
+    Attributes:
+        source: a URL, or `/dev/video0`.
+        outputs: URLs, folders, files and names for pieces; see `vidnoise.live.destination.resolve`.
+        name: what to call it in logs and metrics.
+        filters: what is applied while there is time for it.
+        transport: "tcp" or "udp", for RTSP.
+        timeout: seconds to wait for a connection, a picture, or progress of an output.
+        max_backoff: the longest wait between two tries, in seconds.
+        retries: failures in a row after which it is given up, None for never.
+        wait: whether a camera that cannot be opened at the start is tried again.
+        max_delay: seconds from a picture's arrival to its going out, beyond which work is left out.
+        max_latency: frames that the filters may look ahead at most, None for any number.
+        duration: seconds after which it ends, None for never.
+        segment, keep: for recordings in pieces, such as `10m` and `7d`.
+        codec, crf, preset, encoder_opts: of the encoder.
+        audio: "copy" or "none".
+        overwrite: whether files may be replaced.
+        threads: of the filters; 0 for half the processors, since decoder, encoder and outputs need some as well.
+        roi: x, y, width and height in pixels of what is cleaned alone, None for all.
+        ignore: rectangles that are left as they are.
+
+    Raises:
+        UsageError: a value is out of range, or there is no output.
+    """
+
+    source: str
+    outputs: tuple[str, ...]
+    name: str = "camera"
+    filters: Chain = field(default_factory=Chain)
+    transport: str = "tcp"
+    timeout: float = 5.0
+    max_backoff: float = 5.0
+    retries: int | None = None
+    wait: bool = False
+    max_delay: float = 1.0
+    max_latency: int | None = None
+    duration: float | None = None
+    segment: str | None = None
+    keep: str | None = None
+    codec: str | None = None
+    crf: float | None = None
+    preset: str | None = None
+    encoder_opts: Mapping[str, str] = field(default_factory=dict)
+    audio: str = "copy"
+    overwrite: bool = False
+    device: str = "auto"
+    precision: str = "auto"
+    threads: int = 0
+    roi: tuple[int, int, int, int] | None = None
+    ignore: tuple[tuple[int, int, int, int], ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.outputs:
+            raise UsageError(f"{self.name}: say where to write: -o rtsp://HOST/PATH, or a file")
+        if self.transport not in TRANSPORTS:
+            raise UsageError(f"{self.name}: the transport is tcp or udp, not {self.transport!r}")
+        if self.audio not in ("copy", "none"):
+            raise UsageError(f"{self.name}: audio is copy or none, not {self.audio!r}")
+        if self.segment and not any("%" in output for output in self.outputs):
+            raise UsageError(
+                'a recording in pieces needs a name for each: --segment 10m -o "cam/%Y-%m-%d_%H-%M-%S.mp4"'
+            )
+        if self.keep and not self.segment:
+            raise UsageError("--keep is for recordings in pieces; add --segment 10m")
+
+
+def is_camera(source: str) -> bool:
+    """Whether an input is a camera by its name alone: a live protocol, or a local device.
+
+    Raises:
+        UsageError: a protocol that is not allowed.
+    """
+    place = locate(fill(source))
+    return place.kind == "camera" or (place.kind == "network" and place.url.split(":")[0].lower() in LIVE)

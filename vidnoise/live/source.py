@@ -1,0 +1,244 @@
+"""Pictures of a camera without end: connects, reads, and connects again whatever happens."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+from vidnoise.errors import InputError
+from vidnoise.frame import Frame, StreamInfo
+from vidnoise.io.decode import Conformer, layout_of
+from vidnoise.live.backoff import Backoff
+from vidnoise.live.cleaner import Shot
+from vidnoise.live.clock import BASE, OutputClock
+from vidnoise.live.connection import Connection
+from vidnoise.live.packets import AUDIO, Packet
+from vidnoise.live.settings import Settings
+from vidnoise.live.status import Status
+
+LONGEST_INBOX = 200
+"""Pictures that may wait for the filters, whatever their delay; the oldest are dropped beyond."""
+
+
+class Opened(NamedTuple):
+    """What the first connection has found: the pictures as all later ones are brought to, and the sound or None."""
+
+    info: StreamInfo
+    audio: Any
+
+
+class Torn:
+    """Stands in the inbox where the connection was lost."""
+
+
+class Inbox:
+    """Pictures between the thread that reads and the one that filters. Putting never waits."""
+
+    def __init__(self, dropped: Callable[[], None]) -> None:
+        self._items: deque[Shot | Opened | Torn] = deque()
+        self._changed = threading.Condition()
+        self._dropped = dropped
+        self._failure: BaseException | None = None
+        self._closed = False
+
+    def put(self, item: Shot | Opened | Torn) -> None:
+        """Add one at the end."""
+        with self._changed:
+            if len(self._items) >= LONGEST_INBOX:
+                oldest = self._items.popleft()
+                if isinstance(oldest, Shot):
+                    self._dropped()
+            self._items.append(item)
+            self._changed.notify_all()
+
+    def take(self, timeout: float) -> Shot | Opened | Torn | None:
+        """The next, or None after `timeout` seconds, or once it is closed and empty.
+
+        Raises:
+            The failure that it was closed with.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._items or self._closed, timeout)
+            if self._items:
+                return self._items.popleft()
+            if self._failure is not None:
+                raise self._failure
+            return None
+
+    def close(self, failure: BaseException | None = None) -> None:
+        """Nothing more will come."""
+        with self._changed:
+            self._failure, self._closed = failure, True
+            self._changed.notify_all()
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+
+class Source:
+    """The reading side of one camera.
+
+    All pictures are brought to size, format and colour of the first one, whatever comes back after a reconnect.
+
+    Args:
+        settings: of the camera.
+        inbox: where pictures go.
+        hear: takes packets of sound, on the output's clock.
+        status: counts are kept there.
+        stop: ends it.
+        log: where to say what happens.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        inbox: Inbox,
+        hear: Callable[[Packet], None],
+        status: Status,
+        stop: threading.Event,
+        log: logging.LoggerAdapter[Any],
+    ) -> None:
+        self._settings = settings
+        self._inbox = inbox
+        self._hear = hear
+        self._status = status
+        self._stop = stop
+        self._log = log
+        self._clock = OutputClock()
+        self._warnings: list[str] = []
+        self._conform = Conformer(self._warnings)
+        self._sound: tuple[str, int] | None = None
+        self._heard = Fraction(-1)
+        self._backoff = Backoff(settings.max_backoff)
+        self._seen = False
+
+    def run(self) -> None:
+        """Read until told to stop; in a thread of its own."""
+        try:
+            while not self._stop.is_set():
+                self._attempt()
+        except BaseException as failure:
+            self._inbox.close(failure)
+        else:
+            self._inbox.close()
+
+    def _attempt(self) -> None:
+        """One connection, from its opening to the wait after its failure."""
+        try:
+            self._status.state = "connecting"
+            settings = self._settings
+            with Connection(
+                settings.source, transport=settings.transport, timeout=settings.timeout
+            ) as camera:
+                self._read(camera)
+        except InputError as failure:
+            self._inbox.put(Torn())
+            self._meet(failure)
+
+    def _meet(self, failure: InputError) -> None:
+        """Wait before the next try, or give up.
+
+        Raises:
+            InputError: the failure, where there shall be no further try.
+        """
+        settings, self._status.failure = self._settings, str(failure)
+        if not self._seen and not settings.wait:
+            raise failure
+        if settings.retries is not None and self._backoff.tries >= settings.retries:
+            raise InputError(f"{failure}; given up after {settings.retries} tries (--retries)") from failure
+        wait = self._backoff.next()
+        self._status.state = "waiting"
+        self._log.warning("%s; trying again in %.1f s", failure, wait)
+        self._stop.wait(wait)
+
+    def _read(self, camera: Connection) -> None:
+        first = True
+        self._clock.connect()
+        for item in camera:
+            if self._stop.is_set():
+                return
+            if hasattr(item, "stream_index"):
+                self._pass_sound(item)
+                continue
+            if first:
+                self._begin(camera, item)
+            torn, camera.torn = first or camera.torn, False
+            first = False
+            self._see(item, torn)
+            self._status.damaged += camera.losses.packets + camera.losses.frames
+            camera.losses.packets = camera.losses.frames = 0
+
+    def _begin(self, camera: Connection, picture: Any) -> None:
+        """The first picture of a connection is there."""
+        self._backoff.reset()
+        self._status.connects += 1
+        self._status.state, self._status.failure = "running", ""
+        size = f"{picture.width}x{picture.height} {camera.video.codec_context.name}"
+        self._log.info("connected: %s", size)
+        audio = camera.audio if self._settings.audio == "copy" else None
+        if not self._seen:
+            self._seen = True
+            picture = self._conform(picture)
+            self._sound = _kind(audio)
+            self._inbox.put(Opened(_describe(camera, picture), audio))
+        elif self._sound is not None and _kind(audio) != self._sound:
+            self._log.warning("the sound is not what it was; it is left out until it is again")
+        self._hears = self._sound is not None and _kind(audio) == self._sound
+
+    def _see(self, picture: Any, torn: bool) -> None:
+        from vidnoise.io.planes import planes_of
+        from vidnoise.io.reader import colour_of
+
+        arrival = time.monotonic()
+        placed = self._clock.place(picture.pts * picture.time_base)
+        picture = self._conform(picture)
+        for warning in self._warnings:
+            self._log.warning("%s", warning)
+        self._warnings.clear()
+        planes, format = planes_of(picture)
+        frame = Frame(
+            pts=round(placed / BASE),
+            time_base=BASE,
+            planes=planes,
+            format=format,
+            colour=colour_of(picture),
+            cut=torn or self._conform.changed,
+        )
+        self._status.took(arrival)
+        self._inbox.put(Shot(frame, arrival))
+
+    def _pass_sound(self, packet: Any) -> None:
+        """Put a packet of sound on the output's clock, where it is of the kind that the outputs know."""
+        if not self._seen or not self._hears or packet.pts is None:
+            return
+        base: Fraction = packet.time_base
+        time = self._clock.beside(packet.pts * base)
+        if time is None or time <= self._heard:
+            return
+        self._heard = time
+        self._hear(Packet(AUDIO, round(time / base), base, packet.duration or 0, True, bytes(packet)))
+
+    _hears = False
+
+
+def _kind(audio: Any) -> tuple[str, int] | None:
+    return None if audio is None else (audio.codec_context.name, audio.codec_context.sample_rate)
+
+
+def _describe(camera: Connection, picture: Any) -> StreamInfo:
+    from vidnoise.io.planes import pixel_format
+    from vidnoise.io.reader import colour_of
+
+    return StreamInfo(
+        width=picture.width,
+        height=picture.height,
+        time_base=BASE,
+        rate=camera.video.average_rate or camera.video.guessed_rate,
+        format=pixel_format(layout_of(picture)),
+        colour=colour_of(picture),
+    )

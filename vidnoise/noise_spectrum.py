@@ -1,0 +1,111 @@
+"""The spectrum of noise: how its power lies in the three opponent colours and in bands of frequencies.
+
+Both functions start from what the high frequencies gave and say how much more there is at the others. Where that is
+little, the noise is taken to be white.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from vidnoise.fusion import BANDS, band_of, mix, opponent
+
+_CLEAR, _SURE = (
+    1.15,
+    1.4,
+)  # noise of all frequencies over that of the high ones: from the first on in part, then whole
+_FAINT, _PLAIN = 0.4 / 255, 0.9 / 255  # noise of all frequencies: the same
+_EVEN = 0.5  # deviation of the spectrum from white noise's 1: from there on in part, at twice as much whole
+_FEWEST = 256  # blocks, for the network to say anything
+_EVERY = 3  # a third of the blocks is described
+_STILL = 0.2  # share of the blocks of a difference in which nothing moved, at least
+_RANGE = 0.05, 8.0  # of a band's power over that of white noise
+
+
+def of_picture(coefficients: Tensor, order: Tensor, white: Tensor) -> tuple[Tensor, Tensor]:
+    """The noise of a picture of all frequencies, as a trained network hears it.
+
+    Args:
+        coefficients: (3,N,64), orthonormal DCT of blocks of R, G and B.
+        order: (64,), the sum of the two frequency indexes of each.
+        white: (3,), the variance that the high frequencies have.
+
+    Returns:
+        The variance (3,), and the spectrum (3,3) as `fusion.coloured` takes it.
+    """
+    from vidnoise.nets.level import describe, deviations
+
+    if coefficients.shape[1] < _FEWEST:
+        return white, torch.ones(3, 3, device=white.device)
+    matrix = opponent(coefficients.device)
+    blocks = mix(
+        coefficients[:, :: _EVERY if coefficients.shape[1] > 3 * _FEWEST else 1].contiguous(), matrix
+    )
+    with torch.inference_mode():
+        output = _network(coefficients.device)(describe(blocks, order)[None])
+    power = deviations(output)[0].square()
+    return _joined(power, white, matrix)
+
+
+def of_difference(
+    coefficients: Tensor, expected: Tensor, order: Tensor, white: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The same for the difference of two frames, which where nothing moves is noise and nothing else.
+
+    Args:
+        coefficients, order, white: as for `of_picture`.
+        expected: (3,N), the variance that white noise has there.
+    """
+    matrix = opponent(coefficients.device)
+    power = mix(coefficients, matrix).square() / mix(expected[..., None], matrix.square()).clamp(min=1e-12)
+    bands = torch.stack(
+        [_quantile(power, (order >= max(low, 1)) & (order <= high)) for low, high in BANDS], 1
+    )
+    return _joined(bands * (matrix.square() @ white)[:, None], white, matrix)
+
+
+def correlation(spectrum: Tensor) -> float:
+    """The correlation of brightness from a pixel to the next, 0 for white noise."""
+    device = spectrum.device
+    step = torch.cos(torch.arange(8, device=device) * (math.pi / 8))
+    shift = ((step[:, None] + step) / 2).flatten()
+    shift = shift - shift.mean()
+    whole = spectrum[0] @ band_of(device)
+    return float(((whole * shift).sum() / whole.sum()).clamp(0, 1))
+
+
+def _joined(power: Tensor, white: Tensor, matrix: Tensor) -> tuple[Tensor, Tensor]:
+    whole = (power @ _shares(power.device)).mean()  # of the three colours, whichever three they are
+    ratio = (whole / white.mean().clamp(min=1e-12)).sqrt()
+    more = ((ratio - _CLEAR) / (_SURE - _CLEAR)).clamp(0, 1)
+    own = power / (matrix.square() @ white * ratio.square()).clamp(min=1e-12)[:, None]
+    uneven = (((own - 1).square() @ _shares(power.device)).mean().sqrt() - _EVEN).clamp(0, _EVEN) / _EVEN
+    certain = more.maximum(uneven) * ((whole.sqrt() - _FAINT) / (_PLAIN - _FAINT)).clamp(0, 1)
+    variance = white + certain * (whole - white.mean()).clamp(min=0)
+    spectrum = power / (matrix.square() @ variance).clamp(min=1e-12)[:, None]
+    return variance, torch.lerp(torch.ones_like(spectrum), spectrum.clamp(*_RANGE), certain)
+
+
+def _quantile(power: Tensor, band: Tensor) -> Tensor:
+    """The mean power of noise (3,) in a band, from the blocks that have the least of it."""
+    count = int(band.sum())
+    least = power[..., band].mean(2).quantile(_STILL, dim=1)
+    # Of a chi-squared distribution with so many degrees of freedom (Wilson and Hilferty, PNAS 1931).
+    spread = 2 / (9 * count)
+    return least / (1 - spread - 0.8416 * math.sqrt(spread)) ** 3
+
+
+@cache
+def _shares(device: torch.device) -> Tensor:
+    return band_of(device).mean(1)
+
+
+@cache
+def _network(device: torch.device) -> torch.nn.Module:
+    from vidnoise.nets import load
+
+    return load("level", device, torch.float32)
