@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from skimage import data
 
 from vidnoise.errors import VidnoiseError
 from vidnoise.fusion import BANDS, Look, opponent
@@ -12,6 +13,7 @@ from vidnoise.nets import (
     build,
     count_parameters,
     kflop_per_pixel,
+    load,
     save,
     tier,
 )
@@ -124,3 +126,31 @@ def test_an_unknown_tier_or_kind_names_the_choices() -> None:
         tier("superb")
     with pytest.raises(VidnoiseError, match="spatial"):
         build("magic", "fast")
+
+
+def noisy(clean: torch.Tensor, kind: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """A picture (1,3,H,W) with noise, and the deviation of it."""
+    source = torch.Generator().manual_seed(5)
+    if kind == "gaussian":
+        sigma = torch.full_like(clean, 25 / 255)
+        return clean + sigma * torch.randn(clean.shape, generator=source), sigma
+    gain = 0.02
+    return torch.poisson(clean / gain, generator=source) * gain, (clean * gain).sqrt()
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "poisson"])
+def test_a_network_that_never_saw_a_clean_picture_is_as_good(kind: str) -> None:
+    gains = []
+    for name in ("pairs-noisy", "pairs-clean"):
+        network = load(name, torch.device("cpu"), torch.float32)
+        for picture in (data.astronaut(), data.coffee(), data.chelsea()):
+            clean = torch.from_numpy(picture).permute(2, 0, 1)[None, :, :256, :256].float() / 255
+            before, sigma = noisy(clean, kind)
+            with torch.inference_mode():
+                gains.append(psnr(network(before, sigma), clean) - psnr(before, clean))
+    assert min(gains) > 4
+    assert sum(gains[:3]) / 3 > sum(gains[3:]) / 3 - 0.25
+
+
+def psnr(a: torch.Tensor, b: torch.Tensor) -> float:
+    return float(-10 * torch.log10((a - b).square().mean()))
