@@ -229,10 +229,8 @@ def _suggested(source: str) -> str:
 
 def _clean(source: str, target: str, chosen: dict[str, Any]) -> Summary:
     from vidnoise import api
-    from vidnoise.cli.allocator import keep_freed_memory
     from vidnoise.cli.progress import Talk
 
-    keep_freed_memory()
     _limit_threads(chosen["threads"])
     talk = Talk(chosen["verbose"], chosen["quiet"])
     with talk:
