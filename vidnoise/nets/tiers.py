@@ -34,10 +34,12 @@ class Tier:
     Args:
         name: what the user types.
         unet: the denoiser's body, the same for the spatial and the temporal network.
+        deblur: the body of the deblurring network.
     """
 
     name: str
     unet: UNetSpec
+    deblur: UNetSpec
 
 
 TIERS = {
@@ -46,14 +48,17 @@ TIERS = {
         Tier(
             "fast",
             UNetSpec(unshuffle=4, channels=(48, 64), encoder=(0, 2), decoder=(1,)),
+            UNetSpec(unshuffle=4, channels=(48, 80, 112), encoder=(1, 1, 2), decoder=(1, 1)),
         ),
         Tier(
             "balanced",
             UNetSpec(unshuffle=2, channels=(48, 96, 128), encoder=(1, 1, 2), decoder=(1, 1)),
+            UNetSpec(unshuffle=2, channels=(48, 96, 160), encoder=(1, 2, 2), decoder=(1, 2)),
         ),
         Tier(
             "best",
             UNetSpec(unshuffle=2, channels=(128, 128, 160), encoder=(3, 2, 2), decoder=(3, 2)),
+            UNetSpec(unshuffle=2, channels=(96, 192, 320), encoder=(3, 4, 5), decoder=(3, 4)),
         ),
     )
 }

@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -12,11 +13,19 @@ from safetensors.torch import save as serialise
 from torch import nn
 
 from ..errors import VidnoiseError
+from .deblur import Deblurrer
+from .length import BlurLength
 from .level import NoiseLevel
 from .spatial import SpatialDenoiser
 from .temporal import TemporalDenoiser
-from .tiers import tier
+from .tiers import Tier, tier
 
+TIERED: dict[str, Callable[[Tier], nn.Module]] = {
+    "spatial": SpatialDenoiser,
+    "temporal": TemporalDenoiser,
+    "deblur": Deblurrer,
+}
+ALONE: dict[str, Callable[[], nn.Module]] = {"length": BlurLength, "level": NoiseLevel}
 FOLDER = Path(__file__).parent / "weights"
 
 
@@ -25,8 +34,8 @@ class Card:
     """What is known about a set of weights; kept as JSON beside it.
 
     Attributes:
-        kind: "spatial", "temporal" or "level".
-        tier: "fast", "balanced" or "best"; nothing for "level".
+        kind: "spatial", "temporal", "deblur", "length" or "level".
+        tier: "fast", "balanced" or "best"; nothing for "length" and "level".
         sha256: of the safetensors file.
         parameters: how many learned values.
         kflop: thousands of operations a pixel and frame.
@@ -59,16 +68,12 @@ def channels_last(network: nn.Module) -> nn.Module:
 
 
 def build(kind: str, name: str) -> nn.Module:
-    """An untrained network of a kind ("spatial", "temporal") and tier, or of the kind "level", which has no tiers."""
-    if kind == "level":
-        return NoiseLevel()
-    makers: dict[str, type[SpatialDenoiser] | type[TemporalDenoiser]] = {
-        "spatial": SpatialDenoiser,
-        "temporal": TemporalDenoiser,
-    }
-    if kind not in makers:
-        raise VidnoiseError(f"no network is called {kind!r}: choose one of level, {', '.join(makers)}")
-    return makers[kind](tier(name))
+    """An untrained network of a kind ("spatial", "temporal", "deblur") and tier, or of a kind without one."""
+    if kind in ALONE:
+        return ALONE[kind]()
+    if kind not in TIERED:
+        raise VidnoiseError(f"no network is called {kind!r}: choose one of {', '.join([*TIERED, *ALONE])}")
+    return TIERED[kind](tier(name))
 
 
 def save(module: nn.Module, path: Path) -> str:

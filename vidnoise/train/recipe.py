@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
+from .blur import Exposures
 from .degrade import Mixture
 from .motion import Moves
 
@@ -17,8 +18,8 @@ class Recipe:
     """One training run.
 
     Attributes:
-        task: "spatial", "temporal" or "level".
-        tier: "fast", "balanced" or "best"; nothing for "level".
+        task: "spatial", "temporal", "deblur", "length" or "level".
+        tier: "fast", "balanced" or "best"; nothing for "length" and "level".
         minutes: how long, unless told otherwise; 0 where `steps` decides.
         steps: how many steps; 0 where `minutes` decides. Runs by steps repeat exactly.
         batch, size, frames: samples a step, side of the windows in pixels, frames of a clip.
@@ -34,7 +35,7 @@ class Recipe:
         synthetic: share of clips that are stills in motion.
         patience: stop after this many validations without a better one; 0 never.
         seed: of everything random.
-        noise, moves: shares of the noises, speeds of the stills in motion.
+        noise, moves, blur: shares of the noises, speeds of the stills in motion, and how they are exposed.
     """
 
     task: str
@@ -58,6 +59,7 @@ class Recipe:
     seed: int = 1
     noise: Mixture = field(default_factory=Mixture)
     moves: Moves = field(default_factory=Moves)
+    blur: Exposures = field(default_factory=Exposures)
 
 
 def _fill(kind: type[Any], values: dict[str, Any], where: str) -> Any:
@@ -77,7 +79,7 @@ def parse(text: str, name: str) -> Recipe:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"the recipe {name} is no valid TOML: {error}") from error
-    tables = {"noise": Mixture, "moves": Moves}
+    tables = {"noise": Mixture, "moves": Moves, "blur": Exposures}
     for key, kind in tables.items():
         if key in values:
             values[key] = _fill(kind, values[key], f"[{key}] of the recipe {name}")

@@ -1,5 +1,6 @@
 """What is trained: batches, the loss and the validation of each kind of network."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 import torch
@@ -209,11 +210,15 @@ class TemporalTask:
 
 def make_task(recipe: Recipe, media: Media, valid: Media | None, device: torch.device) -> Task:
     """The task that a recipe names."""
+    from .deblur import DeblurTask
+    from .length import LengthTask
     from .level import LevelTask
 
-    kinds: dict[str, type[SpatialTask] | type[TemporalTask] | type[LevelTask]] = {
+    kinds: dict[str, Callable[[Recipe, Media, Media | None, torch.device], Task]] = {
         "spatial": SpatialTask,
         "temporal": TemporalTask,
+        "deblur": DeblurTask,
+        "length": LengthTask,
         "level": LevelTask,
     }
     if recipe.task not in kinds:

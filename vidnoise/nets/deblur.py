@@ -1,0 +1,100 @@
+"""A blurred frame, and what its neighbours show that it does not, in; the sharp frame out.
+
+One small network runs from coarse to fine with the same weights at each scale; its features go from scale to scale
+(Tao et al., "Scale-recurrent Network for Deep Image Deblurring", CVPR 2018). It has no biases and sees what the frame
+has above its local mean, so that a frame without any detail comes out as it went in.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..flow import occlusion, warp
+from .padding import crop, pad
+from .spatial import Picture
+from .tiers import Tier
+from .unet import UNet, Up, conv3
+
+SCALES = 3
+"""Full size, a half and a quarter."""
+LOCAL = 32
+"""Pixels: the side of the areas whose mean is taken away."""
+
+
+class Deblurrer(nn.Module):
+    """Takes the blur of motion from frames."""
+
+    def __init__(self, tier: Tier) -> None:
+        super().__init__()
+        self.tier = tier
+        self.spec = tier.deblur
+        first, unshuffle = self.spec.channels[0], self.spec.unshuffle
+        self.present = conv3(4 * 3 * unshuffle**2, first)
+        nn.init.kaiming_normal_(self.present.weight, nonlinearity="linear")
+        self.body = UNet(self.spec)
+        self.remember = Up(first, first)
+        self.picture = Picture(unshuffle, first)
+        self.trust = conv3(first, unshuffle**2)
+
+    @property
+    def multiple(self) -> int:
+        """Height and width are padded to multiples of this."""
+        return int(max(self.spec.multiple * 2 ** (SCALES - 1), LOCAL))
+
+    def forward(self, blurred: Tensor, near: Tensor) -> tuple[Tensor, Tensor]:
+        """Sharpen a batch of frames.
+
+        Args:
+            blurred: (B,3,H,W), any size, nominal [0,1].
+            near: (B,6,H,W): how the frame before and the frame after, both brought to where this one's things are, differ
+                from it; 0 where there is none or it cannot be trusted.
+
+        Returns:
+            The frames (B,3,H,W), float32, and how likely they are nearer to the truth than the blurred ones
+            (B,1,H,W), 0..1.
+        """
+        height, width = blurred.shape[-2:]
+        outputs, trust = self.scales(pad(blurred.float(), self.multiple), pad(near.float(), self.multiple))
+        return crop(outputs[-1], height, width), crop(torch.sigmoid(trust), height, width)
+
+    def scales(self, blurred: Tensor, near: Tensor) -> tuple[list[Tensor], Tensor]:
+        """The frames from the coarsest scale to the finest, and the logits of the confidence; sizes are multiples."""
+        detail = torch.cat([blurred - _local_mean(blurred), near], 1)
+        change = blurred.new_zeros(1)
+        memory: Tensor | None = None
+        outputs = []
+        for scale in reversed(range(SCALES)):
+            seen, frame = (F.avg_pool2d(x, 2**scale) if scale else x for x in (detail, blurred))
+            if memory is None:
+                change, features = torch.zeros_like(frame), self._present(seen, torch.zeros_like(frame))
+            else:
+                change = F.interpolate(change, scale_factor=2.0, mode="bilinear")
+                features = self._present(seen, change) + self.remember(memory)
+            memory = self.body(features)
+            change = change + self.picture(memory)
+            outputs.append(frame + change)
+        return outputs, F.pixel_shuffle(self.trust(memory).float(), self.spec.unshuffle)
+
+    def _present(self, seen: Tensor, change: Tensor) -> Tensor:
+        x = F.pixel_unshuffle(torch.cat([seen, change], 1), self.spec.unshuffle).to(self.present.weight.dtype)
+        return self.present(x.contiguous(memory_format=torch.channels_last))  # type: ignore[no-any-return]
+
+
+def news(frame: Tensor, other: Tensor, way: Tensor, back: Tensor) -> Tensor:
+    """How another frame of the clip differs from this one, once brought to where this one's things are.
+
+    Args:
+        frame, other: (3,H,W).
+        way, back: (2,H,W), the flow from the frame to the other, and from the other to the frame.
+
+    Returns:
+        (3,H,W), 0 where the two flows contradict one another.
+    """
+    hidden = occlusion(way, back)[None].float()
+    trust = 1 - F.avg_pool2d(hidden, 5, 1, 2, count_include_pad=False)[0]
+    return (warp(other, way) - frame) * trust
+
+
+def _local_mean(frame: Tensor) -> Tensor:
+    coarse = F.avg_pool2d(frame, LOCAL)
+    return F.interpolate(coarse, scale_factor=float(LOCAL), mode="bilinear")

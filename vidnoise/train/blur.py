@@ -1,0 +1,257 @@
+"""Motion blur as cameras make it: pictures move during the exposure, and their light is added up.
+
+A camera shakes along a smooth path (shift, turn and zoom), a second layer passes in front with a motion of its own, and
+what both show is averaged in linear light over the exposure; highlights that exceed the sensor's range are cut off
+before the picture is encoded again. Everything random comes from a NumPy generator.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+Picture = NDArray[np.float32]
+"""(H,W,3) or (H,W), as encoded, [0,1]."""
+Path = NDArray[np.float32]
+"""(N,2,3): at N moments, affine maps from a frame's pixels to the still's, both counted from the centre."""
+
+STEP = 2.0
+"""Pixels between two moments of an exposure, at most."""
+STEPS = 4, 24
+"""Moments of an exposure, at least and at most."""
+
+
+@dataclass(frozen=True)
+class Exposures:
+    """How frames are exposed, each setting the bounds of what is drawn.
+
+    Attributes:
+        longest: length of the blur, pixels.
+        open: the share of the time between two frames that the shutter is open.
+        bend: curvature of the path: 0 is straight.
+        turn: degrees that the camera turns in the time of one frame.
+        zoom: change of scale in the time of one frame.
+        layers: share of the clips with a second layer in front.
+        gamma: of the encoding that the light is added up in; 1 adds up encoded values.
+        bright: share of the clips in which highlights outshine white; by up to twice.
+        grown: how far stills are enlarged at most.
+    """
+
+    longest: float = 36
+    open: tuple[float, float] = (0.3, 1.0)
+    bend: float = 1.0
+    turn: float = 1.0
+    zoom: float = 0.01
+    layers: float = 0.5
+    gamma: tuple[float, float] = (1.0, 2.4)
+    bright: float = 0.25
+    grown: float = 1.5
+
+
+@dataclass(frozen=True)
+class Shake:
+    """A smooth motion over time, which is counted in frames and is 0 in the middle of the frame looked at.
+
+    Attributes:
+        velocity, bend: (2,), pixels a frame, and its change.
+        tremor: (K,2), amplitude of sines, pixels.
+        pace: (K,), their cycles a frame.
+        phase: (K,), where they are at time 0, radians.
+        turn: radians a frame.
+        zoom: logarithm of the scale, a frame.
+    """
+
+    velocity: NDArray[np.float64]
+    bend: NDArray[np.float64]
+    tremor: NDArray[np.float64]
+    pace: NDArray[np.float64]
+    phase: NDArray[np.float64]
+    turn: float
+    zoom: float
+
+    def at(self, time: NDArray[np.float64], size: float = 1.0) -> Path:
+        """The maps (N,2,3) at `time` (N,), with all shifts times `size`."""
+        waves = np.sin(2 * math.pi * self.pace * time[:, None] + self.phase) - np.sin(self.phase)
+        shift = self.velocity * time[:, None] + self.bend * time[:, None] ** 2 / 2 + waves @ self.tremor
+        angle, scale = self.turn * time, np.exp(self.zoom * time)
+        cos, sin = np.cos(angle) * scale, np.sin(angle) * scale
+        x, y = (size * shift).T
+        return np.stack([np.stack([cos, -sin, x], 1), np.stack([sin, cos, y], 1)], 1).astype(np.float32)
+
+    def length(self, exposure: float) -> float:
+        """How far the centre moves during an exposure around time 0, pixels."""
+        path = self.at(np.linspace(-exposure / 2, exposure / 2, 17))[:, :, 2]
+        return float(np.linalg.norm(np.diff(path, axis=0), axis=1).sum())
+
+
+def shake(random: Generator, bend: float = 1.0, turn: float = 1.0, zoom: float = 0.01) -> Shake:
+    """A random shake of about one pixel a frame.
+
+    Args:
+        random: the source.
+        bend: how far it departs from a straight line.
+        turn: the most it turns, degrees a frame.
+        zoom: the most it changes the scale, a frame.
+    """
+    heading = random.uniform(0, 2 * math.pi)
+    waves = 3
+    return Shake(
+        velocity=np.array([math.cos(heading), math.sin(heading)]),
+        bend=random.normal(size=2) * 0.7 * bend,
+        tremor=random.normal(size=(waves, 2)) * 0.12 * bend * random.uniform() ** 2,
+        pace=random.uniform(0.3, 2.0, waves),
+        phase=random.uniform(0, 2 * math.pi, waves),
+        turn=random.uniform(-1, 1) ** 3 * turn * math.pi / 180,
+        zoom=random.uniform(-1, 1) ** 3 * zoom,
+    )
+
+
+def moments(centre: float, exposure: float, length: float) -> NDArray[np.float64]:
+    """The times at which an exposure around `centre` is sampled: close enough for a blur of `length` pixels."""
+    count = int(np.clip(math.ceil(length / STEP) + 1, *STEPS))
+    return centre + exposure * ((np.arange(count) + 0.5) / count - 0.5)
+
+
+def move(picture: Picture, path: NDArray[np.float32], height: int, width: int) -> Picture:
+    """What a frame of that size sees of a picture under one affine map (2,3); the picture is mirrored at its edges."""
+    import cv2
+
+    rows, columns = picture.shape[:2]
+    centred = path.astype(np.float64)
+    frame = np.array([(width - 1) / 2, (height - 1) / 2])
+    still = np.array([(columns - 1) / 2, (rows - 1) / 2])
+    shifted = np.column_stack([centred[:, :2], centred[:, 2] + still - centred[:, :2] @ frame])
+    how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    moved = cv2.warpAffine(picture, shifted, (width, height), flags=how, borderMode=cv2.BORDER_REFLECT_101)
+    return np.asarray(moved, np.float32)
+
+
+def expose(layers: list[tuple[Picture, Path]], height: int, width: int) -> Picture:
+    """The mean light of layers that move.
+
+    Args:
+        layers: from the back to the front: linear light (h,w,3), or (h,w,4) with the light times the share that the layer
+            covers, and that share; and the layer's path. All paths have as many moments.
+        height, width: of the frame.
+
+    Returns:
+        (height,width,3), linear light, not clipped.
+    """
+    (back, way), *fronts = layers
+    total = np.zeros((height, width, 3), np.float32)
+    for moment in range(len(way)):
+        seen = move(back, way[moment], height, width)
+        for front, path in fronts:
+            moved = move(front, path[moment], height, width)
+            seen *= 1 - moved[..., 3:]
+            seen += moved[..., :3]
+        total += seen
+    return total / np.float32(len(way))
+
+
+def kernel(path: Path) -> NDArray[np.float32]:
+    """The point spread function of the shifts of a path: (K,K), K odd, sum 1."""
+    shifts = path[:, :, 2]
+    reach = math.ceil(float(np.abs(shifts).max())) + 1
+    spread = np.zeros((2 * reach + 1, 2 * reach + 1), np.float32)
+    # Content seen at +shift appears moved by -shift; each moment is shared by the four pixels around it.
+    x, y = reach - shifts[:, 0], reach - shifts[:, 1]
+    left, top = np.floor(x).astype(int), np.floor(y).astype(int)
+    for dx in (0, 1):
+        for dy in (0, 1):
+            share = np.abs(1 - dx - (x - left)) * np.abs(1 - dy - (y - top))
+            np.add.at(spread, (top + dy, left + dx), share)
+    return np.asarray(spread / spread.sum(), np.float32)
+
+
+def linear_kernel(length: float, angle: float) -> NDArray[np.float32]:
+    """The point spread function of a steady motion: `length` pixels, `angle` degrees, counter-clockwise from the right."""
+    turned = math.radians(angle)
+    time = np.linspace(-0.5, 0.5, max(int(length * 8), 1) + 1) if length else np.zeros(1)
+    path = np.zeros((len(time), 2, 3), np.float32)
+    path[:, 0, 2] = time * length * math.cos(turned)
+    path[:, 1, 2] = -time * length * math.sin(turned)
+    return kernel(path)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A picture and how it moves: `still` as `expose` takes it, the shake, its size, and where the still is looked at."""
+
+    still: Picture
+    motion: Shake
+    size: float
+    place: tuple[float, float]
+    grown: float
+
+    def path(self, time: NDArray[np.float64]) -> Path:
+        """The maps at `time`."""
+        maps = self.motion.at(time, self.size)
+        maps[:, :, 2] += self.place
+        return np.asarray(maps / self.grown, np.float32)
+
+
+class Scene:
+    """A still, and perhaps another in front of it, seen by a shaking camera with one exposure a frame."""
+
+    def __init__(
+        self, back: Picture, front: Picture, size: int, settings: Exposures, random: Generator
+    ) -> None:
+        self.size, self.settings, self.random = size, settings, random
+        self.gamma = random.uniform(*settings.gamma)
+        self.gain = 1 + random.uniform() * (random.uniform() < settings.bright)
+        self.exposure = random.uniform(*settings.open)
+        self.layers = [self._layer(_light(back, self.gamma, self.gain))]
+        if random.uniform() < settings.layers:
+            cover = _cover(front.shape[:2], random)[..., None]
+            self.layers.append(
+                self._layer(np.concatenate([_light(front, self.gamma, self.gain) * cover, cover], 2))
+            )
+
+    def _layer(self, still: Picture) -> Layer:
+        settings, random = self.settings, self.random
+        motion = shake(random, settings.bend, settings.turn, settings.zoom)
+        length = settings.longest * random.uniform()
+        grown = random.uniform(1, settings.grown)
+        room = [max((n * grown - self.size) / 2, 0) for n in still.shape[1::-1]]
+        place = random.uniform(-room[0], room[0]), random.uniform(-room[1], room[1])
+        return Layer(still, motion, length / max(motion.length(self.exposure), 1e-3), place, grown)
+
+    @property
+    def length(self) -> float:
+        """Of the blur at time 0, pixels; of its longest where there are layers."""
+        return max(layer.size * layer.motion.length(self.exposure) for layer in self.layers)
+
+    def blurred(self, centre: float) -> Picture:
+        """The frame whose exposure is around time `centre`, in frames; as encoded (size,size,3), [0,1]."""
+        return self._seen(moments(centre, self.exposure, self.length))
+
+    def sharp(self, centre: float = 0.0) -> Picture:
+        """The same frame with an exposure of no time."""
+        return self._seen(np.array([centre]))
+
+    def _seen(self, time: NDArray[np.float64]) -> Picture:
+        light = expose([(layer.still, layer.path(time)) for layer in self.layers], self.size, self.size)
+        return np.asarray(np.clip(light, 0, 1) ** np.float32(1 / self.gamma), np.float32)
+
+
+def _light(picture: Picture, gamma: float, gain: float) -> Picture:
+    # Above 0.8 of the encoded range light grows up to `gain` times: a lamp outshines white paper.
+    light: Picture = picture ** np.float32(gamma)
+    if gain == 1:
+        return light
+    lamp = np.clip((picture.min(2, keepdims=True) - 0.8) / 0.2, 0, 1) ** 2
+    return np.asarray(light * (1 + np.float32(gain - 1) * lamp), np.float32)
+
+
+def _cover(shape: tuple[int, int], random: Generator) -> Picture:
+    """A smooth random shape (H,W) with soft edges of about a pixel."""
+    import cv2
+
+    height, width = shape
+    coarse = random.normal(size=(4, 6)).astype(np.float32)
+    smooth = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+    steep = min(height, width) / 12
+    return np.asarray(1 / (1 + np.exp(-(smooth - 0.2) * steep)), np.float32)
