@@ -75,7 +75,7 @@ def load(path: Path, most: int) -> Clip:
     return Clip(path.stem, frames)
 
 
-NOISES = ("rounded", "float", "coded")
+NOISES = ("rounded", "float", "coded", "blurred")
 CODED_CRF = 23
 """What x264 takes unless told otherwise."""
 
@@ -84,9 +84,12 @@ def add_noise(frames: list[Picture], sigma: float, seed: int, kind: str = "round
     """White Gaussian noise, its deviation in units of 1/255, apart for each pixel and, but in gray pictures, each channel.
 
     `rounded` and clipped to 8 bit (uint8), as a camera gives it; `float` in 0..255 without clipping; or `coded`: rounded,
-    and then through H.264 at `CODED_CRF`, as a camera's file holds it.
+    and then through H.264 at `CODED_CRF`, as a camera's file holds it. `blurred` stands for `add_blur` in place of noise.
     """
     import numpy as np
+
+    if kind == "blurred":
+        return add_blur(frames, sigma, seed)
 
     rng = np.random.default_rng(seed)
     noisy: list[Noisy] = []
@@ -96,6 +99,26 @@ def add_noise(frames: list[Picture], sigma: float, seed: int, kind: str = "round
         x = frame + np.float32(sigma) * noise
         noisy.append(x if kind == "float" else to_8_bit(x))
     return _coded(noisy) if kind == "coded" else noisy
+
+
+def add_blur(frames: list[Picture], length: float, seed: int) -> list[Noisy]:
+    """Motion blur as a shaking camera makes it, `length` pixels long, along another path in each frame.
+
+    The light is added up with a gamma of 2.2 over an exposure that lies evenly around the clean frame; 8 bit come back.
+    """
+    import numpy as np
+
+    from vidnoise.train.blur import expose, moments, shake
+
+    rng = np.random.default_rng(seed)
+    blurred: list[Noisy] = []
+    for frame in frames:
+        motion = shake(rng)
+        path = motion.at(moments(0, 1, length), length / motion.length(1))
+        still = ((frame / 255) ** 2.2).astype(np.float32)
+        light = expose([(still, path)], *frame.shape[:2])
+        blurred.append(to_8_bit(255 * light.clip(0, 1) ** np.float32(1 / 2.2)))
+    return blurred
 
 
 def _coded(frames: list[Picture]) -> list[Picture]:

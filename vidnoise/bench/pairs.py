@@ -1,19 +1,27 @@
-"""Real noise: photographs of which a cleaner version exists, such as the mean of many exposures."""
+"""Real noise and blur: photographs of which a cleaner version exists, such as the mean of many exposures."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from vidnoise.bench.clips import PICTURES, read_picture
+from vidnoise.bench.clips import PICTURES, load, read_picture
 from vidnoise.bench.metrics import mean, mse, psnr
 from vidnoise.bench.quality import Method
 from vidnoise.errors import InputError, UsageError
 
+if TYPE_CHECKING:
+    from vidnoise.bench.clips import Picture
+
 POOR = 36.0
 """Pictures of a lower PSNR than this are noisy enough to have something to gain, in dB."""
+
+AROUND = 2
+"""Frames before and after a picture that are cleaned along with it."""
+MOST = 1000
+"""Frames of a sequence."""
 
 
 @dataclass
@@ -46,7 +54,8 @@ class Row:
 
 
 def find(data: Path, noisy: str, clean: str) -> list[tuple[Path, Path]]:
-    """The pictures under a folder whose name has the word `noisy`, each with the one that has `clean` in its place.
+    """The pictures under a folder whose name, or whose folder's, has the word `noisy`, each with the one that has `clean`
+    in its place.
 
     Raises:
         InputError: there is none, or one has no partner.
@@ -54,10 +63,11 @@ def find(data: Path, noisy: str, clean: str) -> list[tuple[Path, Path]]:
     """
     if noisy == clean:
         raise UsageError(f"{noisy!r} cannot tell noisy pictures from clean ones; give two words")
-    paths = sorted(p for p in data.rglob("*") if p.suffix.lower() in PICTURES and noisy in p.name)
+    inside = [p.relative_to(data) for p in sorted(data.rglob("*")) if p.suffix.lower() in PICTURES]
+    paths = [p for p in inside if noisy in str(p)]
     if not paths:
         raise InputError(f"{data} holds no picture with {noisy!r} in its name; name the words with --words")
-    pairs = [(path, path.with_name(path.name.replace(noisy, clean))) for path in paths]
+    pairs = [(data / path, data / str(path).replace(noisy, clean)) for path in paths]
     for path, partner in pairs:
         if not partner.is_file():
             raise InputError(f"{path} has no partner {partner.name}")
@@ -68,20 +78,42 @@ def measure(
     pairs: Sequence[tuple[Path, Path]],
     methods: Sequence[Method],
     tell: Callable[[str], None] = lambda _: None,
+    within: Path | None = None,
 ) -> list[Row]:
-    """Clean every noisy picture by itself; the methods find the noise themselves.
+    """Clean every noisy picture, by itself or among the frames around it; the methods find the noise themselves.
+
+    Args:
+        pairs: see `find`.
+        methods: what to measure.
+        tell: told what is being done.
+        within: a folder of frames; pictures that are not among them are left out.
 
     Raises:
-        InputError: a picture cannot be read, or the two of a pair differ in size.
+        InputError: a picture cannot be read, the two of a pair differ in size, or none is among the frames.
     """
     rows = [Row(method.name, method.home) for method in methods]
+    sequence = load(within, MOST).frames if within else []
     for path, partner in pairs:
         noisy, clean = read_picture(path), read_picture(partner)
         if noisy.shape != clean.shape:
             raise InputError(f"{path} and {partner.name} differ in size")
+        frames, place = _around(noisy, sequence) if within else ([noisy], 0)
+        if place is None:
+            continue
         for method, row in zip(methods, rows, strict=True):
             tell(f"{path.name}: {method.name}")
-            (out,), _ = method.run([noisy], 0)
+            out, _ = method.run(frames, 0)
             row.before[str(path)] = psnr(mse(clean, noisy))
-            row.after[str(path)] = psnr(mse(clean, out))
+            row.after[str(path)] = psnr(mse(clean, out[place]))
+    if within and not any(row.after for row in rows):
+        raise InputError(f"none of the pictures is a frame of {within}; name another folder with --within")
     return rows
+
+
+def _around(picture: Picture, sequence: Sequence[Picture]) -> tuple[list[Picture], int | None]:
+    """The frames around a picture, itself among them, and its place there; None if it is not in the sequence."""
+    for i, frame in enumerate(sequence):
+        if frame.shape == picture.shape and (frame == picture).all():
+            start = max(i - AROUND, 0)
+            return list(sequence[start : i + AROUND + 1]), i - start
+    return [], None

@@ -46,7 +46,7 @@ class Plan:
 
     Args:
         data: a folder of clips, or one clip; see `clips.find`.
-        sigmas: deviations of the white noise that is added, in units of 1/255.
+        sigmas: deviations of the white noise that is added, in units of 1/255; of blur, its lengths in pixels.
         noise: one of `clips.NOISES`. If it is "float", our filters get floats; the peers take 8 bit only, so theirs are
             rounded.
         seed: of the noise; every clip has its own noise, every method the same.

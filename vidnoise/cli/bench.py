@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 WHAT = "What is measured"
 OUTPUT = "What is said"
 
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+
 QUALITY_COLUMNS = {
     "method": ("method", ""),
     "home": ("of", ""),
@@ -126,6 +128,14 @@ class Numbers(click.ParamType[tuple[float, ...]]):
     "coded: rounded, then through H.264 at CRF 23.",
 )
 @option(
+    "--blur",
+    "lengths",
+    type=Numbers(),
+    metavar="LENGTHS",
+    section=WHAT,
+    help="Motion blur of these lengths, in pixels, in place of noise; for example 5,15,25.",
+)
+@option(
     "--skip",
     type=click.IntRange(0),
     default=4,
@@ -145,9 +155,16 @@ class Numbers(click.ParamType[tuple[float, ...]]):
 @option("--stills", is_flag=True, section=WHAT, help="Take every picture in DATA by itself.")
 @common
 def quality(
-    data: Path, sigmas: tuple[float, ...], noise: str, skip: int, most: int, stills: bool, **chosen: Any
-) -> None:  # fmt: skip
-    """Add noise to the clips in DATA, clean them with each method, and say how near the result is to the clean clip.
+    data: Path,
+    sigmas: tuple[float, ...],
+    noise: str,
+    lengths: tuple[float, ...] | None,
+    skip: int,
+    most: int,
+    stills: bool,
+    **chosen: Any,
+) -> None:
+    """Add noise or blur to the clips in DATA, clean them with each method, and say how near they are to the clean clip.
 
     DATA is a video file, or a folder that holds video files or folders of frames.
     """
@@ -156,6 +173,8 @@ def quality(
     from vidnoise.device import choose
 
     place = choose(chosen["device"], chosen["precision"])
+    if lengths:
+        sigmas, noise = lengths, "blurred"
     plan = bench.Plan(data, sigmas, noise, chosen["seed"], skip, most, stills)
     mine = [ours.Ours(chain, place) for chain in ours.chains(chosen["names"])]
     with _telling() as tell:
@@ -170,15 +189,23 @@ def quality(
     _say(about, rows, _quality_tables, chosen["as_json"])
 
 
-@command.command(cls=SectionCommand, short_help="PSNR on photographs with real noise and a cleaner version.")
-@click.argument("data", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@command.command(
+    cls=SectionCommand, short_help="PSNR on photographs with real noise or blur and a cleaner version."
+)
+@click.argument("data", type=FOLDER)
 @option(
     "--words",
     nargs=2,
     default=("real", "mean"),
     show_default=True,
     section=WHAT,
-    help="What tells the names of noisy pictures from those of clean ones.",
+    help="What tells the names of noisy pictures, or of their folders, from those of clean ones.",
+)
+@option(
+    "--within",
+    type=FOLDER,
+    section=WHAT,
+    help="A folder of numbered frames: pictures that are among them are cleaned with the frames around them.",
 )
 @option(
     "-f",
@@ -193,9 +220,15 @@ def quality(
 @json_option("Print one line of JSON in place of the table.")
 @debug_option
 def pairs(
-    data: Path, words: tuple[str, str], names: tuple[str, ...], device: str, precision: str, as_json: bool
-) -> None:  # fmt: skip
-    """Clean photographs with real noise, and say how much nearer each comes to a cleaner version of itself.
+    data: Path,
+    words: tuple[str, str],
+    within: Path | None,
+    names: tuple[str, ...],
+    device: str,
+    precision: str,
+    as_json: bool,
+) -> None:
+    """Clean photographs with real noise or blur, and say how much nearer each comes to a cleaner version of itself.
 
     DATA is a folder with pairs such as scene1_real.png, scene1_mean.png. The filters find the noise themselves.
     """
@@ -207,9 +240,9 @@ def pairs(
     found = bench.find(data, *words)
     mine = [ours.Ours(chain, place) for chain in ours.chains(names)]
     with _telling() as tell:
-        rows = [row.values() for row in bench.measure(found, mine, tell)]
+        rows = [row.values() for row in bench.measure(found, mine, tell, within)]
     about = report.describe(data=str(data), device=place.why)
-    _say(about, rows, lambda _, rows: iter([report.table("real noise", PAIRS_COLUMNS, rows)]), as_json)
+    _say(about, rows, lambda _, rows: iter([report.table("pairs", PAIRS_COLUMNS, rows)]), as_json)
 
 
 @command.command(cls=SectionCommand, short_help="Frames a second and peak memory at several sizes.")
@@ -297,7 +330,12 @@ def _quality_tables(about: dict[str, Any], rows: Sequence[Row]) -> Iterator[Any]
     from vidnoise.bench import report
 
     for sigma in dict.fromkeys(row["sigma"] for row in rows):
-        title = f"white noise of sigma {sigma:g}, {about['noise']}"
+        blurred = about["noise"] == "blurred"
+        title = (
+            f"motion blur, {sigma:g} pixels"
+            if blurred
+            else f"white noise of sigma {sigma:g}, {about['noise']}"
+        )
         yield report.table(title, QUALITY_COLUMNS, [row for row in rows if row["sigma"] == sigma])
     yield QUALITY_LEGEND
 

@@ -1,5 +1,6 @@
 """The networks: what they are (tiers), how they are built, and how trained weights are loaded."""
 
+from .deblur import Deblurrer
 from .flops import count_parameters, kflop_per_pixel
 from .spatial import SpatialDenoiser
 from .temporal import TemporalDenoiser, bands_of
@@ -9,6 +10,7 @@ from .weights import Card, build, load, save
 __all__ = [
     "TIERS",
     "Card",
+    "Deblurrer",
     "SpatialDenoiser",
     "TemporalDenoiser",
     "Tier",

@@ -253,5 +253,5 @@ def _cover(shape: tuple[int, int], random: Generator) -> Picture:
     height, width = shape
     coarse = random.normal(size=(4, 6)).astype(np.float32)
     smooth = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
-    steep = min(height, width) / 12
-    return np.asarray(1 / (1 + np.exp(-(smooth - 0.2) * steep)), np.float32)
+    steep = min(height, width) / 24
+    return np.asarray((1 + np.tanh((smooth - 0.2) * steep)) / 2, np.float32)
