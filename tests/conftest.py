@@ -1,15 +1,25 @@
 """Shared by all tests: one thread a worker, and GPU tests that skip only where a GPU is not required."""
 
 import os
+from collections.abc import Iterator
 
 import pytest
 import torch
+
+from vidnoise.io import scheduling
 
 REQUIRE_LIVE = os.environ.get("VIDNOISE_REQUIRE_LIVE") == "1"
 REQUIRE_CUDA = os.environ.get("VIDNOISE_REQUIRE_CUDA") == "1"
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def ordinary_scheduling() -> Iterator[None]:
+    """A test that opens an encoder of its own must not leave its worker before all other processes."""
+    with scheduling.ordinary():
+        yield
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -704,3 +704,29 @@ def test_an_input_without_video_is_refused(tmp_path: Path) -> None:
         out.mux(stream.encode(sound))
     with pytest.raises(InputError, match="no video to clean; it holds audio"):
         open_reader(tmp_path / "in.wav")
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid(), reason="only root may take real-time priority"
+)
+def test_an_encoder_does_not_put_the_process_before_all_others(tmp_path):
+    Clip(frames=3).save(tmp_path / "in.mkv")
+    made = subprocess.run(
+        [sys.executable, "-c", AV1, str(tmp_path / "in.mkv"), str(tmp_path / "out.mkv")],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert set(made.stdout.split()) == {str(os.SCHED_OTHER)}, made.stderr
+
+
+AV1 = """
+import os, sys
+from vidnoise.io import OutputOptions, open_reader, open_writer
+with open_reader(sys.argv[1]) as reader:
+    writer = open_writer(sys.argv[2], reader, reader.info, OutputOptions(codec="av1"))
+    for frame in reader:
+        writer.write(frame)
+        print(*(os.sched_getscheduler(int(task)) for task in os.listdir("/proc/self/task")))
+    writer.finish()
+"""

@@ -75,7 +75,7 @@ class Wiener(SpatialFilter):
         seen = x.clamp(min=0) ** self.gamma
         inside = (..., slice(margin, margin + height), slice(margin, margin + width))
         light = F.pad(seen, (margin,) * 4, mode="replicate")
-        size = light.shape[-2:]
+        size = (height + 2 * margin, width + 2 * margin)
         transfer = _transfer(spread, *size)
         inverse = _inverse(transfer, *size, self.noise)
         light = _faded(light, torch.fft.irfft2(torch.fft.rfft2(light) * transfer, size), margin)
@@ -142,9 +142,13 @@ def _faded(light: Tensor, blurred: Tensor, margin: int) -> Tensor:
     """Light whose opposite borders meet smoothly: there it becomes its own blur."""
     import torch
 
-    share = [
-        (torch.minimum(line, n - 1 - line) / margin).clamp(0, 1)
-        for n, line in ((n, torch.arange(n, device=light.device)) for n in light.shape[-2:])
-    ]
-    inner: Tensor = share[0][:, None] * share[1]
-    return blurred + (light - blurred) * inner
+    inner: Tensor = _rise(light.shape[-2], margin)[:, None] * _rise(light.shape[-1], margin)
+    return torch.lerp(blurred, light, inner.to(light.device).expand_as(light))
+
+
+def _rise(count: int, margin: int) -> Tensor:
+    """From 0 at both ends to 1 within `margin`, (count,)."""
+    import torch
+
+    line = torch.arange(count)
+    return (torch.minimum(line, count - 1 - line) / margin).clamp(0, 1)

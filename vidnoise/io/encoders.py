@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from vidnoise.errors import OutputError, UsageError
+from vidnoise.io import scheduling
 from vidnoise.io.facts import Mastering
 
 QSCALE = "qscale"
@@ -197,7 +198,7 @@ def readable(container: str, name: str, pix_fmt: str) -> bool:
         return True
     file = io.BytesIO()
     try:
-        with av.open(file, "w", format=container) as out:
+        with scheduling.ordinary(), av.open(file, "w", format=container) as out:
             stream: Any = out.add_stream(name, rate=25, width=256, height=128)
             stream.pix_fmt = pix_fmt
             stream.codec_context.color_range = 2 if name == "mjpeg" else 0

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from vidnoise.colour import Colour
 from vidnoise.errors import OutputError, UsageError, VidnoiseError
 from vidnoise.frame import Frame, StreamInfo
-from vidnoise.io import carry, encoders, gpu, pipes
+from vidnoise.io import carry, encoders, gpu, pipes, scheduling
 from vidnoise.io.encoders import Choice
 from vidnoise.io.facts import LOCATIONS, Facts
 from vidnoise.io.reader import Reader
@@ -247,7 +247,8 @@ class Writer:
             container = self._open_container()
             try:
                 stream = self._add_video(container, choice)
-                self._guard(stream.codec_context.open, f"open the encoder {self._with_options(choice)}")
+                with scheduling.ordinary():
+                    self._guard(stream.codec_context.open, f"open the encoder {self._with_options(choice)}")
             except OutputError as refused:
                 hardware = choice.encoder.name.rpartition("_")[2] in ("nvenc", "qsv", "amf", "v4l2m2m")
                 if chosen and not hardware:

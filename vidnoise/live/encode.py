@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from vidnoise.errors import OutputError, UsageError
-from vidnoise.io import carry, encoders
+from vidnoise.io import carry, encoders, scheduling
 from vidnoise.live.clock import BASE
 from vidnoise.live.packets import VIDEO, Packet
 
@@ -66,7 +66,8 @@ class LiveEncoder:
         if self.sound:
             carry.add_copy(self._container, audio)
         try:
-            self._container.start_encoding()
+            with scheduling.ordinary():
+                self._container.start_encoding()
         except (av.error.FFmpegError, OSError, ValueError) as failure:
             raise OutputError(
                 f"the encoder {self.name} does not take {info.width}x{info.height} {PIXELS}: {failure}"

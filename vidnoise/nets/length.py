@@ -16,7 +16,7 @@ EVERY = 2
 WIDTH = 64
 FLOOR = 0.3 / 255
 """Differences below it, as rounding makes them, are not told apart."""
-FEATURES = 2 * len(DISTANCES) * len(DIRECTIONS) + 1
+FEATURES = 3 * len(DISTANCES) * len(DIRECTIONS) + 1
 
 
 class BlurLength(nn.Module):
@@ -37,15 +37,17 @@ class BlurLength(nn.Module):
 
 def describe(cells: Tensor) -> Tensor:
     """What the network is told of cells: (N,CELL,CELL), brightness, [0,1] -> (N,F)."""
-    means, peaks = [], []
+    means, peaks, edges = [], [], []
     for down, right in DIRECTIONS:
         for distance in DISTANCES:
             apart = _difference(cells, down * distance, right * distance)
             means.append(apart.mean((1, 2)) + FLOOR)
             peaks.append((apart.square().mean((1, 2)) + FLOOR**2).sqrt())
-    mean, peak = torch.stack(means, 1), torch.stack(peaks, 1)
-    contrast = mean.log().mean(1, keepdim=True)
-    return torch.cat([mean.log() - contrast, (peak / mean).log(), (contrast + 4) / 2], 1)
+            edges.append(apart.amax((1, 2)) + FLOOR)
+    mean, peak, edge = (torch.stack(values, 1).log() for values in (means, peaks, edges))
+    contrast = mean.mean(1, keepdim=True)
+    largest = edge.amax(1, keepdim=True)
+    return torch.cat([mean - contrast, peak - mean, edge - largest, (contrast + 4) / 2], 1)
 
 
 def _difference(cells: Tensor, down: int, right: int) -> Tensor:

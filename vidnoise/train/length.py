@@ -19,6 +19,9 @@ ROOM = 64
 """Pixels by which a still is larger than what is seen of it."""
 SHARP = 0.3
 """The share of pictures that are not blurred."""
+SOFT = 0.4
+"""The share that is out of focus, which is no blur of motion, by up to `DEFOCUS` pixels."""
+DEFOCUS = 3.0
 VALIDATED = 512
 """Pictures."""
 
@@ -70,7 +73,11 @@ class LengthTask:
         return {"features": describe(gray), "target": (1 + length).log2()}
 
     def _scene(self, still: Picture, seed: int) -> tuple[Picture, float]:
+        import cv2
+
         random = np.random.default_rng(seed)
-        longest = 0.5 if random.uniform() < SHARP else self.recipe.blur.longest
+        if random.uniform() < SOFT:
+            still = np.asarray(cv2.GaussianBlur(still, (0, 0), random.uniform(0.3, DEFOCUS)), np.float32)
+        longest = 0.5 if random.uniform() < SHARP else self.recipe.blur.longest * random.uniform()
         scene = Scene(still, still, CELL, replace(self.recipe.blur, longest=longest, layers=0), random)
         return scene.blurred(0), scene.length

@@ -11,6 +11,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -166,6 +167,7 @@ class Run:
         self.optimizer = self._optimizer(inherited)
         self.step, self.best, self.stale, self.skipped = 0, -math.inf, 0, 0
         self.clock = Clock(recipe, 0.0)
+        self._maker = ThreadPoolExecutor(1) if self.device.type == "cpu" else None
         self.figures: dict[str, float] = {}
         if options.resume:
             self._resume()
@@ -178,10 +180,11 @@ class Run:
         since, batch = self.step, self._batch(self.step)
         while (progress := self.clock.progress(self.step)) < 1:
             begun = time.monotonic()
+            # The next batch is made beside the step, or queued before its norm is waited for: no processor runs dry.
+            coming = self._maker.submit(self._batch, self.step + 1) if self._maker else None
             losses += forward(batch).detach()
             norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
-            # The next batch is queued before the norm is waited for, so that a GPU never runs dry.
-            batch = self._batch(self.step + 1)
+            batch = coming.result() if coming else self._batch(self.step + 1)
             self._apply(norm, progress)
             self.step += 1
             if self.options.duty < 1:
