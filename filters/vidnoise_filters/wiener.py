@@ -124,7 +124,8 @@ def _transfer(spread: Tensor, height: int, width: int) -> Tensor:
     side = spread.shape[-1]
     whole = spread.new_zeros(height, width)
     whole[:side, :side] = spread
-    return torch.fft.rfft2(whole.roll((-(side // 2), -(side // 2)), (0, 1)))
+    spectrum: Tensor = torch.fft.rfft2(whole.roll((-(side // 2), -(side // 2)), (0, 1)))
+    return spectrum
 
 
 def _inverse(transfer: Tensor, height: int, width: int, noise: float) -> Tensor:
@@ -143,7 +144,8 @@ def _faded(light: Tensor, blurred: Tensor, margin: int) -> Tensor:
     import torch
 
     inner: Tensor = _rise(light.shape[-2], margin)[:, None] * _rise(light.shape[-1], margin)
-    return torch.lerp(blurred, light, inner.to(light.device).expand_as(light))
+    faded: Tensor = torch.lerp(blurred, light, inner.to(light.device).expand_as(light))
+    return faded
 
 
 def _rise(count: int, margin: int) -> Tensor:
