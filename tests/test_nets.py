@@ -20,6 +20,7 @@ from vidnoise.nets import (
 from vidnoise.nets.weights import Card, read, write_card
 
 LIMITS = {"fast": (40, 0.6e6), "balanced": (160, 1.5e6), "best": (1500, 5e6)}
+DEBLUR_LIMITS = {"fast": 60, "balanced": 250, "best": 2000}
 
 
 def frames(count: int, height: int, width: int) -> torch.Tensor:
@@ -33,6 +34,25 @@ def test_each_tier_stays_within_its_budget(name: str, kind: str) -> None:
     kflop, parameters = LIMITS[name]
     assert 0.1 * kflop < kflop_per_pixel(network) <= kflop
     assert 0.2 * parameters < count_parameters(network) <= parameters
+
+
+@pytest.mark.parametrize("name", TIERS)
+def test_each_tier_deblurs_within_its_budget(name: str) -> None:
+    assert 0.25 * DEBLUR_LIMITS[name] < kflop_per_pixel(build("deblur", name)) <= DEBLUR_LIMITS[name]
+
+
+def test_a_deblurring_network_leaves_what_has_no_detail_as_it_is() -> None:
+    plain = torch.tensor([0.2, 0.9, 0.5]).view(1, 3, 1, 1).expand(1, 3, 70, 90)
+    sharp, trust = build("deblur", "fast")(plain, torch.zeros(1, 6, 70, 90))
+    assert torch.allclose(sharp, plain, atol=1e-6)
+    assert torch.allclose(trust, torch.full((1, 1, 70, 90), 0.5))
+
+
+def test_a_deblurring_network_sees_its_neighbours() -> None:
+    network, frame = build("deblur", "fast"), frames(1, 64, 64)
+    alone, _ = network(frame, torch.zeros(1, 6, 64, 64))
+    among, _ = network(frame, 0.1 * frames(2, 64, 64).view(1, 6, 64, 64))
+    assert not torch.allclose(alone, among)
 
 
 def test_the_count_of_operations_is_that_of_the_convolutions() -> None:
@@ -58,6 +78,8 @@ def test_any_size_comes_out_as_it_went_in(size: tuple[int, int]) -> None:
     blocks = torch.full((3, 12, -(-size[0] // 8), -(-size[1] // 8)), 0.1)
     with torch.inference_mode():
         assert build("spatial", "fast")(clip, sigma).shape == clip.shape
+        sharp, trust = build("deblur", "fast")(clip, clip.repeat(1, 2, 1, 1))
+        assert (sharp.shape, trust.shape) == (clip.shape, (3, 1, *size))
         for name in TIERS:
             cleaned = build("temporal", name)(clip, blocks[:, :3], clip, blocks[:, :3], blocks[:, 3:])
             assert cleaned.shape == clip.shape

@@ -1,4 +1,4 @@
-"""What a video is: its streams, its colour, how it was scanned, and how noisy it is, scene by scene.
+"""What a video is: its streams, its colour, how it was scanned, and how noisy and blurred it is, scene by scene.
 
 A short video is looked at whole; of a long one some places spread over it, so that the time stays bounded.
 """
@@ -34,6 +34,9 @@ PLACES = 8
 RUN = 24
 """Frames to look at in each place: enough to hear whether it is interlaced."""
 
+EVERY = 6
+"""The blur of so many frames is measured once."""
+
 SECONDS = 30.0
 """After that many seconds of processor time no further place is looked at; so another busy program changes nothing."""
 
@@ -58,7 +61,8 @@ class Scene:
     """A stretch of the video without a cut, as far as it was looked at.
 
     Times in seconds; `sigma` is the noise per channel R, G, B in units of 1/255; `curve` the noise, mean of the
-    channels, at `Probe.brightness`; `correlation` of the noise between neighbouring pixels, 0 for white noise.
+    channels, at `Probe.brightness`; `correlation` of the noise between neighbouring pixels, 0 for white noise; `blur`
+    the length of the motion blur in pixels, the median of the frames.
     """
 
     start: float
@@ -67,6 +71,7 @@ class Scene:
     sigma: tuple[float, float, float]
     curve: tuple[float, ...]
     correlation: float
+    blur: float
 
 
 @dataclass(frozen=True)
@@ -109,26 +114,33 @@ class Probe:
     brightness: tuple[float, ...] = ()
     curve: tuple[float, ...] = ()
     correlation: float | None = None
+    blur: float | None = None
     scenes: list[Scene] = field(default_factory=list)
 
 
 class Look:
-    """What the frames of one place say: their times in seconds, and their noise, scene by scene."""
+    """What the frames of one place say: their times in seconds, and their noise and blur, scene by scene."""
 
     def __init__(self, offset: float) -> None:
         self.offset = offset
         self.times: list[float] = []
         self.estimates: list[list[NoiseEstimate]] = []
+        self.blurs: list[list[float]] = []
         self.starts: list[float] = []
         self.ended = False
 
     def add(self, frame: Frame) -> None:
         """Take a frame whose noise and cut are known."""
+        from vidnoise.motion_blur import blur_length, blur_lengths
+
         moment = self.offset + float((frame.pts or 0) * frame.time_base)
         if frame.cut or not self.estimates:
             self.estimates.append([])
+            self.blurs.append([])
             self.starts.append(moment)
         if frame.sigma is not None:
+            if len(self.estimates[-1]) % EVERY == 0:
+                self.blurs[-1].append(blur_length(blur_lengths(frame.image)))
             self.estimates[-1].append(frame.sigma)
         self.times.append(moment)
 
@@ -137,8 +149,10 @@ class Look:
         """The scenes, each with the last noise estimate, which has learned from all its frames."""
         ends = [*self.starts[1:], self.times[-1] if self.times else 0.0]
         return [
-            _scene(start, end, estimates)
-            for start, end, estimates in zip(self.starts, ends, self.estimates, strict=True)
+            _scene(start, end, estimates, blurs)
+            for start, end, estimates, blurs in zip(
+                self.starts, ends, self.estimates, self.blurs, strict=True
+            )
             if estimates
         ]
 
@@ -252,17 +266,16 @@ def _look(reader: Reader, offset: float, most: int, watch: ScanWatch, deadline: 
     return look
 
 
-def _scene(start: float, end: float, estimates: Sequence[NoiseEstimate]) -> Scene:
+def _scene(start: float, end: float, estimates: Sequence[NoiseEstimate], blurs: Sequence[float]) -> Scene:
     last = estimates[-1]
     curve = last.curve.mean(0) if last.curve.dim() == 2 else last.curve
     r, g, b = (255 * value for value in last.sigma.tolist())
-    return Scene(
-        start, end, len(estimates), (r, g, b), tuple(255 * v for v in curve.tolist()), float(last.correlation)
-    )
+    sigmas = tuple(255 * v for v in curve.tolist())
+    return Scene(start, end, len(estimates), (r, g, b), sigmas, float(last.correlation), median(blurs))
 
 
 def _measured(looks: Sequence[Look]) -> dict[str, Any]:
-    """The noise over all scenes, each weighted by its frames, and how steady the frames come."""
+    """The noise and blur over all scenes, each weighted by its frames, and how steady the frames come."""
     scenes = [scene for look in looks for scene in look.scenes]
     found: dict[str, Any] = {
         "sampled_frames": sum(len(look.times) for look in looks),
@@ -277,6 +290,7 @@ def _measured(looks: Sequence[Look]) -> dict[str, Any]:
         curves = zip(*(scene.curve for scene in scenes), strict=True)
         found["curve"] = tuple(_weighted(scenes, list(values)) for values in curves)
         found["correlation"] = _weighted(scenes, [scene.correlation for scene in scenes])
+        found["blur"] = _weighted(scenes, [scene.blur for scene in scenes])
     return found
 
 

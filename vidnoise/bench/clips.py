@@ -104,7 +104,7 @@ def add_noise(frames: list[Picture], sigma: float, seed: int, kind: str = "round
 def add_blur(frames: list[Picture], length: float, seed: int) -> list[Noisy]:
     """Motion blur as a shaking camera makes it, `length` pixels long, along another path in each frame.
 
-    The light is added up with a gamma of 2.2 over an exposure that lies evenly around the clean frame; 8 bit come back.
+    The light is added up with a gamma of 2.2 and the middle of the path is the clean frame; 8 bit come back.
     """
     import numpy as np
 
@@ -115,6 +115,7 @@ def add_blur(frames: list[Picture], length: float, seed: int) -> list[Noisy]:
     for frame in frames:
         motion = shake(rng)
         path = motion.at(moments(0, 1, length), length / motion.length(1))
+        path[:, :, 2] -= path[:, :, 2].mean(0)
         still = ((frame / 255) ** 2.2).astype(np.float32)
         light = expose([(still, path)], *frame.shape[:2])
         blurred.append(to_8_bit(255 * light.clip(0, 1) ** np.float32(1 / 2.2)))

@@ -1,4 +1,4 @@
-"""`vidnoise probe`: what a video is, and how noisy."""
+"""`vidnoise probe`: what a video is, and how noisy and blurred."""
 
 from __future__ import annotations
 
@@ -19,15 +19,18 @@ ROWS = 20
 VISIBLE = 0.5
 """Noise below this, of 255, is that of rounding; its grain means nothing."""
 
+BLURRED = 2.0
+"""Pixels: a shorter blur than that is none to speak of."""
+
 LEVELS = 9
 """Points of the noise curve that are printed."""
 
 
 @click.command(
     cls=SectionCommand,
-    short_help="Say what a video is: its streams, its colour, and its noise.",
+    short_help="Say what a video is: its streams, its colour, its noise and its blur.",
     help="Say what a video is: container, codec, rate, colour, interlacing, other streams; and how noisy: per channel, "
-    "over brightness, and per scene, in units of 1/255.\n\n"
+    "over brightness, and per scene, in units of 1/255; and how long motion blur is, in pixels.\n\n"
     "A short video is looked at whole, of a long one some places; it says how many frames.",
 )
 @click.argument("source", metavar="INPUT")
@@ -87,6 +90,7 @@ def _facts(found: Probe) -> list[tuple[str, str]]:
         r, g, b = found.noise
         lines.append(("noise", f"R {r:.2f}  G {g:.2f}  B {b:.2f} of 255"))
         lines += [("grain", _grain(found.correlation))] if max(found.noise) >= VISIBLE else []
+    lines += [("blur", _blur(found.blur))] if found.blur is not None else []
     return lines
 
 
@@ -108,7 +112,7 @@ def _curve(found: Probe) -> Any:
 def _scenes(found: Probe) -> Any:
     from vidnoise.cli.console import table
 
-    rows = table("from", "to", "frames", "R", "G", "B", "correlation")
+    rows = table("from", "to", "frames", "R", "G", "B", "correlation", "blur")
     for scene in found.scenes[:ROWS]:
         rows.add_row(*_row(scene))
     return rows
@@ -116,7 +120,12 @@ def _scenes(found: Probe) -> Any:
 
 def _row(scene: Scene) -> list[str]:
     times = [_clock(scene.start), _clock(scene.end), str(scene.frames)]
-    return [*times, *(f"{value:.2f}" for value in scene.sigma), f"{scene.correlation:.2f}"]
+    return [
+        *times,
+        *(f"{value:.2f}" for value in scene.sigma),
+        f"{scene.correlation:.2f}",
+        f"{scene.blur:.1f}",
+    ]
 
 
 def _scan(scan: str) -> str:
@@ -144,6 +153,10 @@ def _colour(found: Probe) -> str:
         "chroma": found.chroma_location,
     }
     return ", ".join(f"{name} {value or 'not said'}" for name, value in tags.items())
+
+
+def _blur(length: float) -> str:
+    return f"about {length:.0f} pixels long" if length >= BLURRED else "none of motion that shows"
 
 
 def _grain(correlation: float) -> str:

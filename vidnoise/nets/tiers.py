@@ -48,12 +48,12 @@ TIERS = {
         Tier(
             "fast",
             UNetSpec(unshuffle=4, channels=(48, 64), encoder=(0, 2), decoder=(1,)),
-            UNetSpec(unshuffle=4, channels=(48, 80, 112), encoder=(1, 1, 2), decoder=(1, 1)),
+            UNetSpec(unshuffle=4, channels=(48, 64, 96), encoder=(1, 1, 2), decoder=(1, 1)),
         ),
         Tier(
             "balanced",
             UNetSpec(unshuffle=2, channels=(48, 96, 128), encoder=(1, 1, 2), decoder=(1, 1)),
-            UNetSpec(unshuffle=2, channels=(48, 96, 160), encoder=(1, 2, 2), decoder=(1, 2)),
+            UNetSpec(unshuffle=4, channels=(64, 96, 128), encoder=(1, 2, 2), decoder=(1, 1)),
         ),
         Tier(
             "best",

@@ -226,14 +226,17 @@ class Scene:
 
     def blurred(self, centre: float) -> Picture:
         """The frame whose exposure is around time `centre`, in frames; as encoded (size,size,3), [0,1]."""
-        return self._seen(moments(centre, self.exposure, self.length))
+        time = moments(centre, self.exposure, self.length)
+        return self._seen([layer.path(time) for layer in self.layers])
 
     def sharp(self, centre: float = 0.0) -> Picture:
-        """The same frame with an exposure of no time."""
-        return self._seen(np.array([centre]))
+        """The same frame without blur, everything in the middle of where it was seen: when it was there, nothing tells."""
+        time = moments(centre, self.exposure, self.length)
+        return self._seen([layer.path(time).mean(0, keepdims=True) for layer in self.layers])
 
-    def _seen(self, time: NDArray[np.float64]) -> Picture:
-        light = expose([(layer.still, layer.path(time)) for layer in self.layers], self.size, self.size)
+    def _seen(self, paths: list[Path]) -> Picture:
+        layers = [(layer.still, path) for layer, path in zip(self.layers, paths, strict=True)]
+        light = expose(layers, self.size, self.size)
         return np.asarray(np.clip(light, 0, 1) ** np.float32(1 / self.gamma), np.float32)
 
 

@@ -18,15 +18,15 @@ from .losses import LOSSES, psnr
 from .recipe import Recipe
 from .tasks import VALIDATION_SEED, Batch, relight
 
-ALONE = 0.4
+ALONE = 0.5
 """The share of the samples that have no neighbours."""
-NOISY = 0.4
+NOISY = 0.3
 """The share with a sensor's noise, up to about 5 steps of 8 bit."""
-CODED = 0.25
+CODED = 0.15
 """The share that went through H.264."""
 WEIGHTS = (0.15, 0.35, 1.0)
 """Of the scales in the loss, from the coarsest."""
-TRUSTED = 0.01
+TRUSTED = 0.1
 """Weight of the confidence in the loss."""
 BACKDROP = (192, 288)
 """Of the stills that are shaken, pixels."""

@@ -22,7 +22,7 @@ SHARP = 0.3
 SOFT = 0.4
 """The share that is out of focus, which is no blur of motion, by up to `DEFOCUS` pixels."""
 DEFOCUS = 3.0
-VALIDATED = 512
+VALIDATED = 192
 """Pictures."""
 
 

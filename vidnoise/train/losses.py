@@ -17,6 +17,11 @@ def squared(output: Tensor, target: Tensor) -> Tensor:
     return F.mse_loss(output, target)
 
 
+def logarithmic(output: Tensor, target: Tensor, floor: float = 1 / 255) -> Tensor:
+    """The mean of log(squared difference + floor**2): each picture counts alike, however much is wrong with it."""
+    return ((output - target).square().mean((1, 2, 3)) + floor**2).log().mean()
+
+
 def ssim(a: Tensor, b: Tensor) -> Tensor:
     """Structural similarity (Wang et al., IEEE TIP 2004) of (B,3,H,W), [0,1], in windows of 11 by 11."""
 
@@ -45,6 +50,7 @@ def steadiness(outputs: Tensor, targets: Tensor) -> Tensor:
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "charbonnier": charbonnier,
     "l1": F.l1_loss,
+    "logarithmic": logarithmic,
     "squared": squared,
     "mixed": mixed,
 }

@@ -29,7 +29,7 @@ class Recipe:
         decay: weight decay.
         clip: the highest norm of the gradient.
         ema: decay of the averaged weights.
-        loss: "charbonnier", "l1", "squared" or "mixed".
+        loss: "charbonnier", "l1", "logarithmic", "squared" or "mixed".
         steady: weight of the temporal consistency.
         target: "clean", or "noisy" for pairs of noisy versions (noise2noise).
         synthetic: share of clips that are stills in motion.

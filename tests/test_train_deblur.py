@@ -1,0 +1,89 @@
+"""Training of the networks for motion blur: what they are shown, and that they learn from it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from vidnoise.nets.weights import read
+from vidnoise.train import Media, Options, Recipe, train
+from vidnoise.train.blur import Exposures
+from vidnoise.train.data import generator
+from vidnoise.train.deblur import average
+from vidnoise.train.tasks import make_task
+
+CPU = torch.device("cpu")
+QUIET = Options(device="cpu", every=1e9)
+DEBLUR = Recipe(
+    task="deblur",
+    tier="fast",
+    steps=3,
+    batch=4,
+    size=64,
+    synthetic=0.75,
+    loss="logarithmic",
+    blur=Exposures(longest=9),
+)
+
+
+def media() -> Media:
+    from skimage import data
+
+    stills = [data.astronaut(), data.coffee(), data.chelsea()]
+    wide = data.astronaut()
+    return Media(stills, [[np.ascontiguousarray(wide[100:300, 3 * i : 3 * i + 200]) for i in range(8)]])
+
+
+def psnr(a: torch.Tensor, b: torch.Tensor) -> float:
+    return float(-10 * torch.log10((a - b).square().mean()))
+
+
+def test_samples_are_blurred_frames_with_neighbours_and_the_sharp_frame() -> None:
+    task = make_task(replace(DEBLUR, batch=8), media(), None, CPU)
+    batch = task.batch(generator(1, 0, CPU))
+    assert {name: tuple(value.shape[1:]) for name, value in batch.items()} == {
+        "blurred": (3, 64, 64),
+        "near": (6, 64, 64),
+        "sharp": (3, 64, 64),
+    }
+    blurred, sharp = batch["blurred"], batch["sharp"]
+    steps = [(v[..., 1:] - v[..., :-1]).abs().mean() for v in (blurred, sharp)]
+    assert steps[0] < steps[1]
+    alone = batch["near"].abs().amax((1, 2, 3)) == 0
+    assert 0 < int(alone.sum()) < 8
+
+
+def test_each_sample_is_a_function_of_seed_and_step() -> None:
+    task = make_task(DEBLUR, media(), None, CPU)
+    first, second, other = (task.batch(generator(1, step, CPU)) for step in (4, 4, 5))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert not torch.equal(first["sharp"], other["sharp"])
+
+
+def test_frames_of_a_clip_are_averaged_along_their_motion() -> None:
+    (pan,) = media().clips
+    clip = torch.stack([torch.from_numpy(frame).permute(2, 0, 1) / 255 for frame in pan[:5]])
+    blurred = average(clip, 1.0, 1.0)[1]
+    inside = (..., slice(16, -16), slice(16, -16))
+    # A pan of 3 pixels a frame with the shutter always open: the mean over 3 pixels to the side.
+    true = torch.nn.functional.conv2d(clip[2, :, None], torch.full((1, 1, 1, 3), 1 / 3), padding=(0, 1))[:, 0]
+    assert psnr(blurred[inside], true[inside]) > psnr(clip[2][inside], true[inside]) + 6
+
+
+@pytest.mark.parametrize("recipe", [DEBLUR, Recipe(task="length", steps=2, batch=8)])
+def test_a_run_gives_weights_that_load(recipe: Recipe, tmp_path: Path) -> None:
+    result = train(recipe, media(), tmp_path, valid=media(), options=QUIET)
+    network, card = read(result.weights)
+    assert card.kind == recipe.task
+    assert card.steps == recipe.steps
+    assert np.isfinite(result.figures["score"])
+    assert sum(p.numel() for p in network.parameters()) == card.parameters
+
+
+def test_the_length_of_blur_is_learned(tmp_path: Path) -> None:
+    recipe = Recipe(task="length", steps=30, batch=24, rate=6e-3, warmup=5, ema=0.8)
+    task = make_task(recipe, media(), media(), CPU)
+    before = task.validate(task.model)["score"]
+    assert train(recipe, media(), tmp_path, valid=media(), options=QUIET).figures["score"] > before + 0.3
