@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from vidnoise.filter import RecurrentFilter, RecurrentStage, option
 from vidnoise.flow import SharedFlow
-from vidnoise.motion_blur import blur_lengths
+from vidnoise.motion_blur import blur_length, blur_lengths
 
 if TYPE_CHECKING:
     import torch
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from vidnoise.nets import Deblurrer
 
 SHARP, BLURRED = 1.5, 3.0
-"""Pixels: what is blurred by less than the first stays as it is, by more than the second is sharpened whole."""
+"""Pixels: what is blurred by less than the first stays as it is, by more than the second is sharpened whole; a frame most
+of which is blurred by less than the first stays as a whole."""
 DOUBTED, TRUSTED = 0.5, 0.6
 """Confidence: below the first the frame stays as it was, above the second the network's result is taken."""
 AROUND = 9
@@ -74,9 +75,10 @@ class Deblur(RecurrentFilter["Frame"]):
     ) -> tuple[Frame, Frame]:
         if state is None and frame.flow is not None:
             frame.flow.clear()
-        where = _blurred(blur_lengths(frame.image), frame.height, frame.width) * self.strength
-        if not bool(where.any()):
+        lengths = blur_lengths(frame.image)
+        if self.strength == 0 or blur_length(lengths) < SHARP:
             return frame, frame
+        where = _blurred(lengths, frame.height, frame.width) * self.strength
         sharp, trust = network(frame.image[None], _near(frame, state, ahead)[None])
         change = _bounded(sharp[0], frame.image) - frame.image
         return frame.with_image(frame.image + change * _sure(trust[0]) * where), frame
@@ -111,9 +113,8 @@ def _blurred(lengths: Tensor, height: int, width: int) -> Tensor:
     """The share of the change that is made at each pixel (1,H,W), from the length of the blur in cells (h,w)."""
     import torch.nn.functional as F
 
-    longest = F.max_pool2d(lengths[None, None], 3, 1, 1)
-    share = ((longest - SHARP) / (BLURRED - SHARP)).clamp(0, 1)
-    return F.interpolate(share, (height, width), mode="bilinear")[0]
+    share = ((lengths - SHARP) / (BLURRED - SHARP)).clamp(0, 1)
+    return F.interpolate(share[None, None], (height, width), mode="bilinear")[0]
 
 
 def _sure(trust: Tensor) -> Tensor:
