@@ -25,6 +25,8 @@ def ordinary_scheduling() -> Iterator[None]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     skip_without_gpu(items)
     skip_without_cameras(items)
+    # Mostly waits, so they come first and on one worker, while others compute.
+    items.sort(key=lambda item: item.get_closest_marker("live") is None)
 
 
 def skip_without_cameras(items: list[pytest.Item]) -> None:

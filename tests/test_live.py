@@ -21,7 +21,7 @@ import av
 import pytest
 from cameras import Server, camera, frames, free_port, receiver, vidnoise, wait
 
-pytestmark = [pytest.mark.live, pytest.mark.xdist_group("live")]
+pytestmark = pytest.mark.live
 
 BACK = ("--max-backoff", "0.5s")
 RAW = ("-f", "none")
