@@ -1,15 +1,14 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from web import serving
 
 from vidnoise.errors import InputError, UsageError
 from vidnoise.io import open_reader
@@ -18,7 +17,7 @@ from vidnoise.io.protocols import ALLOWED, Location, locate, mask
 FRAMES = 6
 
 
-class Handler(SimpleHTTPRequestHandler):
+class Jumping(SimpleHTTPRequestHandler):
     """Serves a folder, and redirects /jump to a local file."""
 
     def do_GET(self) -> None:
@@ -28,9 +27,6 @@ class Handler(SimpleHTTPRequestHandler):
             self.end_headers()
         else:
             super().do_GET()
-
-    def log_message(self, *_: object) -> None:
-        pass
 
 
 @pytest.fixture(scope="module")
@@ -50,13 +46,8 @@ def folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(folder) -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(folder, Jumping) as address:
+        yield address
 
 
 def playlist(path: Path, entry: str) -> str:
