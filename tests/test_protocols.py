@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import os
+import socket
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 
@@ -11,7 +14,7 @@ import pytest
 from web import serving
 
 from vidnoise.errors import InputError, UsageError
-from vidnoise.io import open_reader
+from vidnoise.io import open_reader, reader
 from vidnoise.io.protocols import ALLOWED, Location, locate, mask
 
 FRAMES = 6
@@ -64,6 +67,38 @@ def test_a_remote_clip_and_a_remote_playlist_are_read(server, folder):
     name = playlist(folder / "good.m3u8", "clip.ts")
     assert count(locate(f"{server}/clip.ts")) == FRAMES
     assert count(locate(f"{server}/{name}")) == FRAMES
+
+
+@pytest.mark.parametrize("share", [0, 0.5])
+def test_a_server_that_stops_sending_is_given_up(share, folder, monkeypatch):
+    monkeypatch.setattr(reader, "PATIENCE", 0.5)
+    data = (folder / "clip.ts").read_bytes()
+    head = f"HTTP/1.0 200 OK\r\nContent-Length: {len(data)}\r\n\r\n".encode()
+    with (
+        stalling(head + data[: int(share * len(data))] if share else b"") as url,
+        pytest.raises(InputError, match=r"clip\.ts.*nothing has come for 0\.5 s"),
+        open_reader(url) as clip,
+    ):
+        list(clip)
+
+
+@contextmanager
+def stalling(data: bytes) -> Iterator[str]:
+    """A web server that sends so much and then nothing, and does not hang up."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        ended = threading.Event()
+
+        def answer() -> None:
+            client, _ = server.accept()
+            with client:
+                client.sendall(data)
+                ended.wait()
+
+        threading.Thread(target=answer, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.getsockname()[1]}/clip.ts"
+        finally:
+            ended.set()
 
 
 @pytest.mark.parametrize("form", ["file://{0}", "file:{0}", "concat:{0}|{0}", "subfile,,start,0,end,0,,:{0}"])
