@@ -488,8 +488,7 @@ def test_several_cameras_run_apart_and_the_file_is_read_again_on_sighup(tmp_path
 
 def test_four_cameras_share_the_machine_and_what_is_too_much_for_it_is_made_cheaper(tmp_path):
     file = tmp_path / "cameras.toml"
-    size = ("--width", "640", "--height", "360", "--fps", "10", "--count", "4")
-    with camera(*size) as server:
+    with camera("--count", "4") as server:
         names = {f"c{i}": (f"{server.url}{i}", f"{tmp_path}/{i}.ts") for i in range(1, 5)}
         cameras_toml(file, names, filters="denoise")
         with measured("watch", str(file)) as (job, numbers):
