@@ -21,7 +21,7 @@ from pathlib import Path
 
 import av
 
-LIMIT = 60.0
+LIMIT = 100.0
 """Seconds after which nothing more is expected."""
 KILLED_WITH_US = ("setpriv", "--pdeathsig", "KILL", "--")
 """Begins the command of a process that shall not outlive a test that was killed."""
@@ -175,9 +175,9 @@ class Job:
     def _listen(self) -> None:
         self.said.extend(iter(self._process.stderr.readline, ""))
 
-    def wait(self, fulfilled: Callable[[], bool], limit: float = LIMIT) -> None:
+    def wait(self, fulfilled: Callable[[], bool]) -> None:
         """Wait until something is so; fail when that takes too long, or the process has ended before."""
-        wait(lambda: fulfilled() or not self.running(), limit, self.told)
+        wait(lambda: fulfilled() or not self.running(), self.told)
         assert fulfilled(), self.told()
 
     def hears(self, words: str) -> None:
@@ -223,11 +223,11 @@ def vidnoise(*words: str, **environment: str) -> Iterator[Job]:
         job._process.stderr.close()
 
 
-def wait(fulfilled: Callable[[], bool], limit: float = LIMIT, told: Callable[[], str] = str) -> None:
-    """Wait until something is so; fail when it takes longer than `limit` seconds."""
-    until = time.monotonic() + limit
+def wait(fulfilled: Callable[[], bool], told: Callable[[], str] = str) -> None:
+    """Wait until something is so; fail when it takes longer than `LIMIT`."""
+    until = time.monotonic() + LIMIT
     while not fulfilled():
-        assert time.monotonic() < until, f"not within {limit} s; {told()}"
+        assert time.monotonic() < until, f"not within {LIMIT:g} s; {told()}"
         time.sleep(0.05)
 
 

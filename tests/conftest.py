@@ -13,6 +13,7 @@ REQUIRE_CUDA = os.environ.get("VIDNOISE_REQUIRE_CUDA") == "1"
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"  # for programs that tests start
 
 
 @pytest.fixture(autouse=True)
