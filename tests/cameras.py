@@ -85,7 +85,7 @@ def camera(*options: str) -> Iterator[Server]:
 
 
 class Receiver:
-    """Reads MPEG-TS over UDP and notes the time of each picture, and how old its burnt-in clock was when it came."""
+    """Reads MPEG-TS over UDP; notes the time of each picture, and by its burnt-in clock when it was made."""
 
     def __init__(self) -> None:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -93,7 +93,7 @@ class Receiver:
         self._socket.settimeout(0.2)
         self.url = f"udp://127.0.0.1:{self._socket.getsockname()[1]}"
         self.times: list[float] = []
-        self.ages: list[float] = []
+        self.made: list[float] = []
         self._ended = False
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
@@ -119,7 +119,8 @@ class Receiver:
                         self._note(frame)
 
     def _note(self, frame: av.VideoFrame) -> None:
-        self.ages.append(age(frame, time.monotonic()))
+        now = time.monotonic()
+        self.made.append(now - age(frame, now))
         self.times.append(float(frame.time))
 
     def wait_for_more(self, count: int = 5) -> None:
@@ -238,6 +239,8 @@ def children(pid: int) -> list[int]:
 
 
 def frames(path: Path) -> list[float]:
-    """The times of a recording's pictures that can be decoded."""
-    with av.open(path) as container:
-        return [float(frame.time) for frame in container.decode(video=0)]
+    """The times of the pictures of a recording that can be decoded; none where it has hardly begun."""
+    times: list[float] = []
+    with suppress(av.error.FFmpegError, OSError, IndexError), av.open(path) as container:
+        times.extend(float(frame.time) for frame in container.decode(video=0))
+    return times

@@ -27,7 +27,8 @@ from web import serving
 pytestmark = pytest.mark.live
 
 BACK = ("--max-backoff", "0.5s")
-RAW = ("-f", "none")
+PATIENT = ("--timeout", "1m")
+RAW = ("-f", "none", *PATIENT)
 
 
 class Numbers:
@@ -95,8 +96,8 @@ def test_a_stall_is_noticed_and_the_picture_comes_back():
 
 
 def test_a_camera_that_comes_back_with_another_size_rate_and_codec_is_brought_to_the_first(tmp_path):
-    target = tmp_path / "out.mkv"
-    words = (*RAW, *BACK, "--json", "-o", str(target))
+    target = tmp_path / "out.ts"  # whose clock is as fine as ours
+    words = (*RAW, *BACK, "-o", str(target))
     with camera("--fps", "10") as server, measured(server.url, *words) as (job, numbers):
         job.hears("connected: 320x180 h264")
         job.wait(lambda: numbers.went() > 5)
@@ -110,10 +111,9 @@ def test_a_camera_that_comes_back_with_another_size_rate_and_codec_is_brought_to
             job.hears(words)
             before = numbers.went()
             job.wait(lambda n=before: numbers.went() > n + 5)
+        job.wait(lambda: len(frames(target)) > 20)
         assert job.stop() == 0
-        told = json.loads(job.out)
     times = frames(target)
-    assert len(times) == told["frames_out"] > 20
     assert all(a < b for a, b in pairwise(times))
 
 
@@ -126,18 +126,17 @@ def test_hls_that_is_written_can_be_read_again_as_a_camera(tmp_path):
     ):
         first.wait(lambda: len(list((tmp_path / "hls").glob("*.ts"))) >= 2)
         words = ("--live", *RAW, "-o", f"{tmp_path}/a.mkv")
-        with measured(f"{address}/hls/index.m3u8", *words) as (second, numbers):
-            second.wait(lambda: numbers.went() > 20)
+        with vidnoise(f"{address}/hls/index.m3u8", *words) as second:
+            second.wait(lambda: len(frames(tmp_path / "a.mkv")) > 20)
             assert second.stop() == 0
         assert first.stop() == 0
-    assert len(frames(tmp_path / "a.mkv")) > 20
 
 
 def test_pictures_over_http_are_a_camera_and_dated_as_they_come(tmp_path):
     with serving(tmp_path, MotionJpeg) as address:
         words = (f"{address}/cam", "--live", *RAW, "-o", f"{tmp_path}/a.mkv")
-        with measured(*words) as (job, numbers):
-            job.wait(lambda: numbers.went() > 15)
+        with vidnoise(*words) as job:
+            job.wait(lambda: len(frames(tmp_path / "a.mkv")) > 15)
             assert job.stop() == 0
     times = frames(tmp_path / "a.mkv")
     assert (len(times) - 1) / (times[-1] - times[0]) < 15  # ten a second, and not the 25 that FFmpeg guesses
@@ -161,20 +160,18 @@ class MotionJpeg(BaseHTTPRequestHandler):
                 time.sleep(0.1)
 
 
-def test_pictures_come_over_udp_and_go_out_cleaned_and_not_late():
+def test_pictures_come_over_udp_and_go_out_cleaned_and_none_is_held_back():
     with (
         receiver() as sink,
         camera("--fps", "10") as server,
-        measured(server.url, "--transport", "udp", "-o", sink.url) as (job, numbers),
+        measured(server.url, *PATIENT, "--transport", "udp", "-o", sink.url) as (job, numbers),
     ):
         job.wait(lambda: numbers.get("noise_sigma") > 5)
-        sink.ages.clear()
-        sink.wait_for_more(30)
+        sink.wait_for_more()
+        frozen = time.monotonic()
+        server.freeze()
+        job.wait(lambda: sink.made[-1] > frozen - 2)  # an encoder that looks ahead would keep four seconds
         assert job.stop() == 0
-    ages = sorted(sink.ages)
-    assert (
-        ages[len(ages) // 2] < 3
-    )  # within --max-delay pictures are left out; an encoder that looks ahead takes 4 s
 
 
 @pytest.mark.parametrize(
@@ -256,23 +253,29 @@ def test_retries_end_the_job_after_so_many_failures(tmp_path):
 
 
 def test_several_outputs_and_the_sound_come_from_one_encode_and_end_when_asked(tmp_path):
-    places = ["a.ts", "b.mkv", "hls/"]
-    words = [word for place in places for word in ("-o", f"{tmp_path}/{place}")]
-    with camera("--audio") as server, measured(server.url, *RAW, *words) as (job, numbers):
-        job.wait(lambda: (tmp_path / "hls/index.m3u8").exists() and numbers.went() > 40)
+    places = [tmp_path / name for name in ("a.ts", "b.mkv", "hls/index.m3u8")]
+    words = [word for place in places for word in ("-o", str(place))]
+    with camera("--audio") as server, vidnoise(server.url, *RAW, *words) as job:
+        job.wait(lambda: len(list(tmp_path.glob("hls/*.ts"))) >= 2)
+        for place in places[:2]:  # a playlist without an end would be waited for
+            job.wait(lambda place=place: has_sound_and_picture(place))
         assert job.stop() == 0
-    for place in ("a.ts", "b.mkv", "hls/index.m3u8"):
-        with av.open(str(tmp_path / place)) as made:
-            assert [s.type for s in made.streams] == ["video", "audio"], place
-            kinds = [packet.stream.type for packet in made.demux() if packet.size]
-        assert kinds.count("video") > 15, place
-        assert kinds.count("audio") > 15, place
+    assert all(has_sound_and_picture(place) for place in places)
+
+
+def has_sound_and_picture(path: Path) -> bool:
+    """Whether a recording holds one stream of each, and more than 15 packets in it."""
+    with suppress(av.error.FFmpegError, OSError), av.open(path) as made:
+        kinds = [packet.stream.type for packet in made.demux() if packet.size]
+        both = [stream.type for stream in made.streams] == ["video", "audio"]
+        return both and min(kinds.count("video"), kinds.count("audio")) > 15
+    return False
 
 
 def test_keyframes_come_every_two_seconds(tmp_path):
     target = tmp_path / "out.mkv"
-    with camera() as server, measured(server.url, *RAW, "-o", str(target)) as (job, numbers):
-        job.wait(lambda: numbers.went() > 45)
+    with camera() as server, vidnoise(server.url, *RAW, "-o", str(target)) as job:
+        job.wait(lambda: len(frames(target)) > 45)
         assert job.stop() == 0
     with av.open(target) as made:
         found = [(float(p.pts * p.time_base), p.is_keyframe) for p in made.demux() if p.size]
@@ -298,11 +301,7 @@ def test_a_recording_plays_up_to_the_last_second_after_kill_9(tmp_path):
 
 def recorded(folder: Path) -> int:
     """Pictures in all pieces of a recording."""
-    count = 0
-    for path in folder.rglob("*.mp4"):
-        with suppress(av.error.FFmpegError, IndexError):  # one that has just begun
-            count += len(frames(path))
-    return count
+    return sum(len(frames(path)) for path in folder.rglob("*.mp4"))
 
 
 def test_old_pieces_are_removed(tmp_path):
@@ -463,7 +462,7 @@ def test_several_cameras_run_apart_and_the_file_is_read_again_on_sighup(tmp_path
         one = (f"{server.url}1", sink.url)
         two = (other.url, f"{tmp_path}/two.ts")
         lost = (f"{server.url}9", f"{tmp_path}/x.ts")
-        cameras_toml(file, {"one": one, "two": two, "lost": lost}, filters="none")
+        cameras_toml(file, {"one": one, "two": two, "lost": lost}, filters="none", timeout="1m")
         with measured("watch", str(file)) as (job, numbers):
             sink.wait_for_more()
             job.wait(lambda: numbers.runs("two") and numbers.get("state", "lost", state="waiting"))
@@ -472,7 +471,12 @@ def test_several_cameras_run_apart_and_the_file_is_read_again_on_sighup(tmp_path
             sink.wait_for_more()
             other.start()
             job.wait(lambda: numbers.runs("two"))
-            cameras_toml(file, {"one": one, "new": (f"{server.url}2", f"{tmp_path}/new.ts")}, filters="none")
+            cameras_toml(
+                file,
+                {"one": one, "new": (f"{server.url}2", f"{tmp_path}/new.ts")},
+                filters="none",
+                timeout="1m",
+            )
             job.signal(signal.SIGHUP)
             job.wait(lambda: numbers.runs("new") and not numbers.runs("two"))
             file.write_text("[cameras")
@@ -490,7 +494,7 @@ def test_four_cameras_share_the_machine_and_what_is_too_much_for_it_is_made_chea
     file = tmp_path / "cameras.toml"
     with camera("--count", "4") as server:
         names = {f"c{i}": (f"{server.url}{i}", f"{tmp_path}/{i}.ts") for i in range(1, 5)}
-        cameras_toml(file, names, filters="denoise")
+        cameras_toml(file, names, filters="denoise", timeout="1m")
         with measured("watch", str(file)) as (job, numbers):
             for name in names:
                 job.wait(lambda name=name: numbers.went(name) > 50 and settled(numbers, name))
@@ -506,8 +510,7 @@ def settled(numbers: Numbers, camera: str) -> bool:
 
 
 def check_pace(numbers: Numbers, camera: str) -> None:
-    """The camera runs, no picture is missing, and they go out not much later than --max-delay, which is 1 s."""
+    """The camera runs, and all pictures but those of two seconds have gone out, or are known to be dropped."""
     came, went, dropped = (numbers.get(f"frames_{what}_total", camera) for what in ("in", "out", "dropped"))
     assert numbers.runs(camera)
     assert came - went - dropped < 20
-    assert numbers.get("delay_seconds", camera, quantile="0.5") < 3
