@@ -1,8 +1,12 @@
-"""Cameras, receivers and vidnoise itself as processes of their own, for the tests of live streams."""
+"""Cameras and vidnoise itself as processes of their own, and receivers, for the tests of live streams.
+
+Limits of time are for what never comes; how quick a machine is does not matter to them.
+"""
 
 from __future__ import annotations
 
 import os
+import select
 import shutil
 import signal
 import socket
@@ -17,6 +21,10 @@ from pathlib import Path
 
 import av
 
+LIMIT = 100.0
+"""Seconds after which nothing more is expected."""
+KILLED_WITH_US = ("setpriv", "--pdeathsig", "KILL", "--")
+"""Begins the command of a process that shall not outlive a test that was killed."""
 BITS = 32
 SERVER = Path(__file__).with_name("rtsp_server.py")
 SYSTEM_PYTHON = "/usr/bin/python3"
@@ -28,7 +36,7 @@ PACKAGES = "python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-{base,goo
 def missing() -> str:
     """Why there can be no camera here; empty where there can."""
     if shutil.which("ffmpeg") and Path(SYSTEM_PYTHON).exists():
-        done = subprocess.run([SYSTEM_PYTHON, "-c", IMPORTS], capture_output=True)
+        done = subprocess.run([SYSTEM_PYTHON, "-c", IMPORTS], capture_output=True, timeout=LIMIT)
         if done.returncode == 0:
             return ""
     return f"no RTSP server; apt-get install {PACKAGES}"
@@ -49,14 +57,15 @@ class Server:
         self.start(*options)
 
     def start(self, *options: str) -> None:
-        self._process = subprocess.Popen(
-            [SYSTEM_PYTHON, str(SERVER), str(self.port), *options], stdout=subprocess.PIPE, text=True
-        )
-        assert self._process.stdout.readline() == "ready\n"
+        command = [*KILLED_WITH_US, SYSTEM_PYTHON, str(SERVER), str(self.port), *options]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE)
+        readable, _, _ = select.select([self._process.stdout], [], [], LIMIT)
+        assert readable, "the camera does not begin"
+        assert self._process.stdout.readline() == b"ready\n"
 
     def kill(self) -> None:
         self._process.kill()
-        self._process.wait()
+        self._process.wait(LIMIT)
         self._process.stdout.close()
 
     def freeze(self) -> None:
@@ -76,47 +85,53 @@ def camera(*options: str) -> Iterator[Server]:
 
 
 class Receiver:
-    """Reads MPEG-TS over UDP and notes when each picture came, its time, and how old its burnt-in clock was."""
+    """Reads MPEG-TS over UDP; notes the time of each picture, and by its burnt-in clock when it was made."""
 
     def __init__(self) -> None:
-        self.port = free_port()
-        self.url = f"udp://127.0.0.1:{self.port}"
-        self.came: list[float] = []
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind(("127.0.0.1", 0))
+        self._socket.settimeout(0.2)
+        self.url = f"udp://127.0.0.1:{self._socket.getsockname()[1]}"
         self.times: list[float] = []
-        self.ages: list[float] = []
-        self.sizes: set[tuple[int, int]] = set()
+        self.made: list[float] = []
         self._ended = False
-        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
 
-    def _read(self) -> None:
-        options = {"fflags": "nobuffer", "analyzeduration": "500000", "overrun_nonfatal": "1"}
+    def read(self, size: int) -> bytes:
+        """What has come, for FFmpeg; nothing once this is closed."""
+        while not self._ended:
+            with suppress(TimeoutError):
+                return self._socket.recv(size)
+        return b""
+
+    def _work(self) -> None:
+        options = {"fflags": "nobuffer", "analyzeduration": "500000"}
         while not self._ended:
             with (
                 suppress(av.error.FFmpegError, OSError, IndexError),
-                av.open(self.url, format="mpegts", options=options, timeout=(1, 6)) as container,
+                av.open(self, format="mpegts", options=options) as container,
             ):
                 context = container.streams.video[0].codec_context
                 context.thread_type = "SLICE"
                 for packet in container.demux(video=0):
                     for frame in context.decode(packet) if packet.size else ():
                         self._note(frame)
-                    if self._ended:
-                        return
 
     def _note(self, frame: av.VideoFrame) -> None:
         now = time.monotonic()
-        self.came.append(now)
+        self.made.append(now - age(frame, now))
         self.times.append(float(frame.time))
-        self.ages.append(age(frame, now))
-        self.sizes.add((frame.width, frame.height))
 
-    def wait_for(self, count: int, timeout: float = 20) -> None:
-        wait(lambda: len(self.came) >= count, timeout)
+    def wait_for_more(self, count: int = 5) -> None:
+        """Wait for so many more pictures."""
+        wanted = len(self.times) + count
+        wait(lambda: len(self.times) >= wanted)
 
     def close(self) -> None:
         self._ended = True
-        self._thread.join(5)
+        self._thread.join(LIMIT)
+        self._socket.close()
 
 
 @contextmanager
@@ -142,7 +157,7 @@ class Job:
 
     def __init__(self, *words: str, **environment: str) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "vidnoise", *words],
+            [*KILLED_WITH_US, sys.executable, "-m", "vidnoise", *words],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -161,10 +176,14 @@ class Job:
     def _listen(self) -> None:
         self.said.extend(iter(self._process.stderr.readline, ""))
 
-    def hears(self, words: str, timeout: float = 20) -> str:
+    def wait(self, fulfilled: Callable[[], bool]) -> None:
+        """Wait until something is so; fail when that takes too long, or the process has ended before."""
+        wait(lambda: fulfilled() or not self.running(), self.told)
+        assert fulfilled(), self.told()
+
+    def hears(self, words: str) -> None:
         """Wait for a line with these words."""
-        wait(lambda: any(words in line for line in list(self.said)), timeout, self.told)
-        return next(line for line in self.said if words in line)
+        self.wait(lambda: any(words in line for line in list(self.said)))
 
     def running(self) -> bool:
         return self._process.poll() is None
@@ -172,10 +191,10 @@ class Job:
     def signal(self, number: int) -> None:
         self._process.send_signal(number)
 
-    def end(self, timeout: float = 10) -> int:
+    def end(self) -> int:
         """Wait for its end; its exit status."""
-        status = self._process.wait(timeout)
-        self._listener.join(5)
+        status = self._process.wait(LIMIT)
+        self._listener.join(LIMIT)
         return status
 
     @property
@@ -205,15 +224,23 @@ def vidnoise(*words: str, **environment: str) -> Iterator[Job]:
         job._process.stderr.close()
 
 
-def wait(fulfilled: Callable[[], bool], timeout: float = 20, told: Callable[[], str] = str) -> None:
-    """Wait until something is so; fail when it takes longer than `timeout` seconds."""
-    until = time.monotonic() + timeout
+def wait(fulfilled: Callable[[], bool], told: Callable[[], str] = str) -> None:
+    """Wait until something is so; fail when it takes longer than `LIMIT`."""
+    until = time.monotonic() + LIMIT
     while not fulfilled():
-        assert time.monotonic() < until, f"not within {timeout} s; {told()}"
-        time.sleep(0.02)
+        assert time.monotonic() < until, f"not within {LIMIT:g} s; {told()}"
+        time.sleep(0.05)
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process has started."""
+    lists = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(word) for path in lists for word in path.read_text().split()]
 
 
 def frames(path: Path) -> list[float]:
-    """The times of a recording's pictures that can be decoded."""
-    with av.open(path) as container:
-        return [float(frame.time) for frame in container.decode(video=0)]
+    """The times of the pictures of a recording that can be decoded; none where it has hardly begun."""
+    times: list[float] = []
+    with suppress(av.error.FFmpegError, OSError, IndexError), av.open(path) as container:
+        times.extend(float(frame.time) for frame in container.decode(video=0))
+    return times

@@ -13,6 +13,7 @@ REQUIRE_CUDA = os.environ.get("VIDNOISE_REQUIRE_CUDA") == "1"
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"  # for programs that tests start
 
 
 @pytest.fixture(autouse=True)
@@ -25,6 +26,8 @@ def ordinary_scheduling() -> Iterator[None]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     skip_without_gpu(items)
     skip_without_cameras(items)
+    # Mostly waits, so they come first and on one worker, while others compute.
+    items.sort(key=lambda item: item.get_closest_marker("live") is None)
 
 
 def skip_without_cameras(items: list[pytest.Item]) -> None:

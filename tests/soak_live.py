@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from cameras import camera, missing, receiver, vidnoise
+from cameras import camera, children, missing, receiver, vidnoise
 
 GROWTH = 20
 """The most MiB by which memory may grow after the first minute."""
@@ -69,7 +68,7 @@ def soak(seconds: float, filter: str, chance: random.Random, folder: Path) -> in
     grown = median(s[1] for s in steady[-third:]) - median(s[1] for s in steady[:third])
     handles = median(s[2] for s in steady[-third:]) - median(s[2] for s in steady[:third])
     held = status == 0 and grown < GROWTH and handles <= 2
-    print(json.dumps({"grown_mib": round(grown, 1), "handles": handles, "received": len(sink.came), **told}))
+    print(json.dumps({"grown_mib": round(grown, 1), "handles": handles, "received": len(sink.times), **told}))
     print("good" if held else "NOT GOOD")
     return 0 if held else 1
 
@@ -88,9 +87,8 @@ def disturb(server, chance: random.Random) -> None:
 
 def usage(pid: int) -> tuple[float, int]:
     """Resident MiB and open handles of a process and its children."""
-    listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True)
     memory, handles = 0.0, 0
-    for process in (pid, *map(int, listed.stdout.split())):
+    for process in (pid, *children(pid)):
         try:
             pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
             handles += len(list(Path(f"/proc/{process}/fd").iterdir()))

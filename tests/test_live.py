@@ -10,56 +10,97 @@ import socket
 import subprocess
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
-from functools import partial
-from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from itertools import pairwise
 from pathlib import Path
+from urllib.error import HTTPError, URLError
+from urllib.request import urlopen
 
 import av
 import pytest
-from cameras import Server, camera, frames, free_port, receiver, vidnoise, wait
+from cameras import LIMIT, Job, Server, camera, children, frames, free_port, receiver, vidnoise
+from web import serving
 
-pytestmark = [pytest.mark.live, pytest.mark.xdist_group("live")]
+pytestmark = pytest.mark.live
 
 BACK = ("--max-backoff", "0.5s")
-RAW = ("-f", "none")
+PATIENT = ("--timeout", "1m")
+RAW = ("-f", "none", *PATIENT)
 
 
-def test_a_killed_camera_is_back_within_three_seconds_of_its_return_and_the_output_never_ends():
-    chance = random.Random(5)
+class Numbers:
+    """What a job tells of itself over HTTP."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+
+    def fetch(self, path: str) -> str:
+        try:
+            with urlopen(f"http://127.0.0.1:{self._port}{path}", timeout=LIMIT) as answer:
+                return answer.read().decode()
+        except HTTPError as failure:
+            return failure.read().decode()
+        except URLError:
+            return ""  # not yet up
+
+    def get(self, name: str, camera: str = "camera", **labels: str) -> float:
+        """One number; 0 where there is none of that name."""
+        told = "".join(f',{key}="{value}"' for key, value in labels.items())
+        start = f'vidnoise_{name}{{camera="{camera}"{told}}} '
+        lines = self.fetch("/metrics").splitlines()
+        return next((float(line.removeprefix(start)) for line in lines if line.startswith(start)), 0.0)
+
+    def went(self, camera: str = "camera") -> float:
+        """How many pictures have gone out."""
+        return self.get("frames_out_total", camera)
+
+    def runs(self, camera: str) -> bool:
+        return self.get("state", camera, state="running") == 1
+
+
+@contextmanager
+def measured(*words: str, **environment: str) -> Iterator[tuple[Job, Numbers]]:
+    """`vidnoise WORDS`, and its numbers."""
+    port = free_port()
+    with vidnoise(*words, "--metrics", str(port), **environment) as job:
+        yield job, Numbers(port)
+
+
+def test_a_killed_camera_is_soon_tried_again_and_the_output_never_ends():
     with receiver() as sink, camera() as server, vidnoise(server.url, *RAW, *BACK, "-o", sink.url) as job:
-        sink.wait_for(5)
+        sink.wait_for_more()
         for _ in range(2):
             server.kill()
-            time.sleep(chance.uniform(0.2, 1.2))
-            before = len(sink.came)
+            tried = len(job.said)
+            job.wait(lambda n=tried: any("trying again" in line for line in job.said[n:]))
             server.start()
-            wait(lambda n=before: len(sink.came) > n + 1, 3, job.told)
-            time.sleep(chance.uniform(0.0, 1.0))
+            sink.wait_for_more()
         assert job.stop() == 0
     assert all(a < b for a, b in pairwise(sink.times))
+    waits = [float(line.rsplit(" in ", 1)[1].split()[0]) for line in job.said if "trying again in" in line]
+    assert max(waits) <= 0.5
 
 
-def test_a_stall_is_noticed_within_the_timeout_and_the_picture_comes_back():
-    words = (*RAW, *BACK, "--timeout", "1.5s")
+def test_a_stall_is_noticed_and_the_picture_comes_back():
+    words = (*RAW, *BACK, "--timeout", "2.5s")
     with receiver() as sink, camera() as server, vidnoise(server.url, *words, "-o", sink.url) as job:
-        sink.wait_for(5)
+        sink.wait_for_more()
         server.freeze()
-        frozen = time.monotonic()
-        job.hears("1.5 s", timeout=4)
-        assert time.monotonic() - frozen < 2.5
+        job.hears(" 2.5 s")
         server.thaw()
-        sink.wait_for(len(sink.came) + 5)
+        sink.wait_for_more()
         assert job.stop() == 0
 
 
 def test_a_camera_that_comes_back_with_another_size_rate_and_codec_is_brought_to_the_first(tmp_path):
-    target = tmp_path / "out.mkv"
-    with camera("--fps", "10") as server, vidnoise(server.url, *RAW, *BACK, "-o", str(target)) as job:
+    target = tmp_path / "out.ts"  # whose clock is as fine as ours
+    words = (*RAW, *BACK, "-o", str(target))
+    with camera("--fps", "10") as server, measured(server.url, *words) as (job, numbers):
         job.hears("connected: 320x180 h264")
-        time.sleep(1)
+        job.wait(lambda: numbers.went() > 5)
         for options, words in (
             (("--width", "640", "--height", "360", "--fps", "15"), "connected: 640x360 h264"),
             (("--codec", "h265"), "connected: 320x180 hevc"),
@@ -68,10 +109,11 @@ def test_a_camera_that_comes_back_with_another_size_rate_and_codec_is_brought_to
             server.kill()
             server.start(*options)
             job.hears(words)
-            time.sleep(1)
+            before = numbers.went()
+            job.wait(lambda n=before: numbers.went() > n + 5)
+        job.wait(lambda: len(frames(target)) > 20)
         assert job.stop() == 0
     times = frames(target)
-    assert len(times) > 25
     assert all(a < b for a, b in pairwise(times))
 
 
@@ -82,21 +124,22 @@ def test_hls_that_is_written_can_be_read_again_as_a_camera(tmp_path):
         serving(tmp_path) as address,
         vidnoise(server.url, *RAW, *written) as first,
     ):
-        wait(lambda: len(list((tmp_path / "hls").glob("*.ts"))) >= 2, 20, first.told)
-        words = ("--live", *RAW, "--duration", "6", "-o", f"{tmp_path}/a.mkv")
+        first.wait(lambda: len(list((tmp_path / "hls").glob("*.ts"))) >= 2)
+        words = ("--live", *RAW, "-o", f"{tmp_path}/a.mkv")
         with vidnoise(f"{address}/hls/index.m3u8", *words) as second:
-            assert second.end(30) == 0
+            second.wait(lambda: len(frames(tmp_path / "a.mkv")) > 20)
+            assert second.stop() == 0
         assert first.stop() == 0
-    assert len(frames(tmp_path / "a.mkv")) > 10
 
 
-def test_pictures_over_http_are_a_camera(tmp_path):
+def test_pictures_over_http_are_a_camera_and_dated_as_they_come(tmp_path):
     with serving(tmp_path, MotionJpeg) as address:
-        words = (f"{address}/cam", "--live", *RAW, "--duration", "5", "-o", f"{tmp_path}/a.mkv")
+        words = (f"{address}/cam", "--live", *RAW, "-o", f"{tmp_path}/a.mkv")
         with vidnoise(*words) as job:
-            assert job.end(20) == 0
+            job.wait(lambda: len(frames(tmp_path / "a.mkv")) > 15)
+            assert job.stop() == 0
     times = frames(tmp_path / "a.mkv")
-    assert 7 < (len(times) - 1) / (times[-1] - times[0]) < 13  # ten a second, whatever FFmpeg guesses
+    assert (len(times) - 1) / (times[-1] - times[0]) < 15  # ten a second, and not the 25 that FFmpeg guesses
 
 
 class MotionJpeg(BaseHTTPRequestHandler):
@@ -116,42 +159,19 @@ class MotionJpeg(BaseHTTPRequestHandler):
                 self.wfile.write(head + data + b"\r\n")
                 time.sleep(0.1)
 
-    def log_message(self, *_: object) -> None:
-        pass
 
-
-class Folder(SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@contextmanager
-def serving(folder: Path, handler=None):
-    """A web server; gives its address."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler or partial(Folder, directory=str(folder)))
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
-
-
-def test_pictures_come_over_udp_and_go_out_soon(tmp_path):
-    words = ("--transport", "udp", "--json")
+def test_pictures_come_over_udp_and_go_out_cleaned_and_none_is_held_back():
     with (
         receiver() as sink,
-        camera("--fps", "15") as server,
-        vidnoise(server.url, *words, "-o", sink.url) as job,
+        camera("--fps", "10") as server,
+        measured(server.url, *PATIENT, "--transport", "udp", "-o", sink.url) as (job, numbers),
     ):
-        sink.wait_for(45)
+        job.wait(lambda: numbers.get("noise_sigma") > 5)
+        sink.wait_for_more()
+        frozen = time.monotonic()
+        server.freeze()
+        job.wait(lambda: sink.made[-1] > frozen - 2)  # an encoder that looks ahead would keep four seconds
         assert job.stop() == 0
-        told = json.loads(job.out)
-    ages = sorted(sink.ages[20:])
-    assert ages[len(ages) // 2] < 0.6
-    assert told["dropped"] == 0
-    assert told["noise"] > 5
 
 
 @pytest.mark.parametrize(
@@ -165,30 +185,27 @@ def test_pictures_come_over_udp_and_go_out_soon(tmp_path):
 def test_a_camera_that_cannot_be_opened_at_the_start_says_why(options, path, words, tmp_path):
     with camera(*options) as server:
         url = path.format(server.port)
-        with vidnoise(url, "--live", *RAW, "-o", str(tmp_path / "out.mkv"), "--timeout", "2s") as job:
+        with vidnoise(url, "--live", *RAW, "-o", str(tmp_path / "out.mkv")) as job:
             assert job.end() == 1
     assert words in job.told()
     assert "wrong@" not in job.told()
 
 
-def test_a_port_that_accepts_and_never_answers_is_given_up_in_time(tmp_path):
+def test_a_port_that_accepts_and_never_answers_is_given_up(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"rtsp://127.0.0.1:{silent.getsockname()[1]}/cam"
-        began = time.monotonic()
         with vidnoise(url, *RAW, "-o", str(tmp_path / "out.mkv"), "--timeout", "1s") as job:
             assert job.end() == 1
-        assert time.monotonic() - began < 6
     assert "no answer within 1 s" in job.told()
 
 
 def test_a_camera_that_forbids_says_so(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as server:
-        answering = threading.Thread(target=forbid, args=(server,))
-        answering.start()
+        server.settimeout(LIMIT)
+        threading.Thread(target=forbid, args=(server,), daemon=True).start()
         url = f"rtsp://127.0.0.1:{server.getsockname()[1]}/cam"
         with vidnoise(url, *RAW, "-o", str(tmp_path / "out.mkv")) as job:
             assert job.end() == 1
-        answering.join()
     assert "(403)" in job.told()
 
 
@@ -214,16 +231,15 @@ def test_wait_keeps_trying_a_camera_that_is_not_there_yet(tmp_path):
         assert job.stop() == 0
 
 
-def test_a_job_that_still_waits_for_its_camera_ends_within_two_seconds(tmp_path):
+def test_a_job_that_still_waits_for_its_camera_ends_when_asked(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(LIMIT)
         url = f"rtsp://127.0.0.1:{silent.getsockname()[1]}/cam"
-        with vidnoise(url, "--wait", "--timeout", "30s", "-o", str(tmp_path / "out.mkv")) as job:
+        with vidnoise(url, "--wait", "--timeout", "1h", "-o", str(tmp_path / "out.mkv")) as job:
             client, _ = silent.accept()
             with client:
                 time.sleep(0.5)
-                asked = time.monotonic()
                 assert job.stop() == 0
-                assert time.monotonic() - asked < 2
 
 
 def test_retries_end_the_job_after_so_many_failures(tmp_path):
@@ -234,60 +250,70 @@ def test_retries_end_the_job_after_so_many_failures(tmp_path):
             server.kill()
             assert job.end() == 1
         assert "given up after 2 tries" in job.told()
-        server.start()
 
 
-def test_several_outputs_and_the_sound_come_from_one_encode_and_end_within_two_seconds(tmp_path):
-    places = ["a.ts", "b.mkv", "hls/"]
-    words = [word for place in places for word in ("-o", f"{tmp_path}/{place}")]
-    with camera("--audio") as server, vidnoise(server.url, *RAW, *words, "--json") as job:
-        wait(lambda: (tmp_path / "hls/index.m3u8").exists(), 20, job.told)
-        asked = time.monotonic()
+def test_several_outputs_and_the_sound_come_from_one_encode_and_end_when_asked(tmp_path):
+    places = [tmp_path / name for name in ("a.ts", "b.mkv", "hls/index.m3u8")]
+    words = [word for place in places for word in ("-o", str(place))]
+    with camera("--audio") as server, vidnoise(server.url, *RAW, *words) as job:
+        job.wait(lambda: len(list(tmp_path.glob("hls/*.ts"))) >= 2)
+        for place in places[:2]:  # a playlist without an end would be waited for
+            job.wait(lambda place=place: has_sound_and_picture(place))
         assert job.stop() == 0
-        assert time.monotonic() - asked < 2
-    for place in ("a.ts", "b.mkv", "hls/index.m3u8"):
-        with av.open(str(tmp_path / place)) as made:
-            assert [s.type for s in made.streams] == ["video", "audio"], place
-            kinds = [packet.stream.type for packet in made.demux() if packet.size]
-        assert kinds.count("video") > 15, place
-        assert kinds.count("audio") > 15, place
+    assert all(has_sound_and_picture(place) for place in places)
+
+
+def has_sound_and_picture(path: Path) -> bool:
+    """Whether a recording holds one stream of each, and more than 15 packets in it."""
+    with suppress(av.error.FFmpegError, OSError), av.open(path) as made:
+        kinds = [packet.stream.type for packet in made.demux() if packet.size]
+        both = [stream.type for stream in made.streams] == ["video", "audio"]
+        return both and min(kinds.count("video"), kinds.count("audio")) > 15
+    return False
 
 
 def test_keyframes_come_every_two_seconds(tmp_path):
     target = tmp_path / "out.mkv"
-    with camera() as server, vidnoise(server.url, *RAW, "--duration", "6", "-o", str(target)) as job:
-        assert job.end(20) == 0
+    with camera() as server, vidnoise(server.url, *RAW, "-o", str(target)) as job:
+        job.wait(lambda: len(frames(target)) > 45)
+        assert job.stop() == 0
     with av.open(target) as made:
-        keys = [float(packet.pts * packet.time_base) for packet in made.demux() if packet.is_keyframe]
+        found = [(float(p.pts * p.time_base), p.is_keyframe) for p in made.demux() if p.size]
+    keys = [time for time, is_key in found if is_key]
     assert len(keys) >= 3
-    assert all(1.8 < b - a < 2.2 for a, b in pairwise(keys))
+    assert all(b - a > 1.99 for a, b in pairwise(keys))
+    assert all(time - max(key for key in keys if key <= time) < 2.01 for time, _ in found)
 
 
 def test_a_recording_plays_up_to_the_last_second_after_kill_9(tmp_path):
     pattern = f"{tmp_path}/%Y-%m-%d/%H-%M-%S.mp4"
-    with camera() as server, vidnoise(server.url, *RAW, "--segment", "3s", "-o", pattern) as job:
-        wait(lambda: len(list(tmp_path.rglob("*.mp4"))) >= 3, 20, job.told)
-        time.sleep(1.5)
+    words = ("--segment", "3s", "-o", pattern)
+    with camera() as server, measured(server.url, *RAW, *words) as (job, numbers):
+        job.wait(lambda: len(list(tmp_path.rglob("*.mp4"))) >= 3)
+        server.freeze()
+        job.wait(lambda: recorded(tmp_path) > numbers.went() - 10)  # the files are still open
+        went = numbers.went()
         for pid in [*children(job.pid), job.pid]:
             os.kill(pid, signal.SIGKILL)
-        killed = time.time()
         job.end()
-    *closed, last = sorted(tmp_path.rglob("*.mp4"))
-    assert all(frames(path) for path in closed)
-    times = frames(last)
-    assert killed - last.stat().st_mtime < 1
-    assert times[-1] - times[0] > 0.3
+    assert recorded(tmp_path) > went - 10
+
+
+def recorded(folder: Path) -> int:
+    """Pictures in all pieces of a recording."""
+    return sum(len(frames(path)) for path in folder.rglob("*.mp4"))
 
 
 def test_old_pieces_are_removed(tmp_path):
-    pattern = f"{tmp_path}/%H-%M-%S.mp4"
-    words = ("--segment", "1s", "--keep", "3s", "-o", pattern)
+    words = ("--segment", "1s", "--keep", "3s", "-o", f"{tmp_path}/%H-%M-%S.mp4")
     (tmp_path / "mine.mp4").write_bytes(b"not a piece")
     os.utime(tmp_path / "mine.mp4", (0, 0))
-    with camera() as server, vidnoise(server.url, *RAW, *words, "--duration", "7") as job:
-        assert job.end(30) == 0
-    pieces = sorted(tmp_path.glob("??-??-??*.mp4"))
-    assert 2 <= len(pieces) <= 4
+    with camera() as server, vidnoise(server.url, *RAW, *words) as job:
+        job.wait(lambda: any(tmp_path.glob("??-??-??*.mp4")))
+        first = next(tmp_path.glob("??-??-??*.mp4"))
+        job.wait(lambda: not first.exists())
+        assert job.stop() == 0
+    assert any(frames(path) for path in tmp_path.glob("??-??-??*.mp4"))
     assert (tmp_path / "mine.mp4").exists()
 
 
@@ -299,8 +325,8 @@ def test_an_rtsp_server_that_goes_away_is_published_to_again(tmp_path):
         for round in range(2):
             got = tmp_path / f"{round}.mkv"
             listen = ["ffmpeg", "-v", "error", "-rtsp_flags", "listen", "-i", url, "-t", "2", "-c", "copy"]
-            subprocess.run([*listen, str(got)], stdin=subprocess.DEVNULL, timeout=30, check=True)
-            assert len(frames(got)) > 10
+            subprocess.run([*listen, str(got)], stdin=subprocess.DEVNULL, timeout=LIMIT, check=True)
+            assert len(frames(got)) > 5
         assert job.stop() == 0
 
 
@@ -309,63 +335,50 @@ def test_an_rtmp_server_is_published_to(tmp_path):
     listen = ["ffmpeg", "-v", "error", "-listen", "1", "-i", url, "-t", "2", "-c", "copy", str(got)]
     with camera("--audio") as server, vidnoise(server.url, *RAW, *BACK, "-o", url) as job:
         job.hears("connected")
-        subprocess.run(listen, stdin=subprocess.DEVNULL, timeout=30, check=True)
+        subprocess.run(listen, stdin=subprocess.DEVNULL, timeout=LIMIT, check=True)
         assert job.stop() == 0
-    assert len(frames(got)) > 10
+    assert len(frames(got)) > 5
 
 
-def test_a_receiver_that_never_answers_is_given_up_and_harms_no_other_output(tmp_path):
+def test_a_receiver_that_never_answers_is_given_up_and_harms_no_other_output():
     with socket.create_server(("127.0.0.1", 0)) as silent, receiver() as sink, camera() as server:
         stuck = f"rtsp://127.0.0.1:{silent.getsockname()[1]}/x"
-        with vidnoise(server.url, *RAW, *BACK, "--timeout", "1s", "-o", stuck, "-o", sink.url) as job:
-            job.hears("no progress for 1 s")
-            sink.wait_for(5)
-            came = len(sink.came)
-            time.sleep(2)
-            assert len(sink.came) > came + 10
-            asked = time.monotonic()
+        with vidnoise(server.url, *RAW, *BACK, "--timeout", "2.5s", "-o", stuck, "-o", sink.url) as job:
+            job.hears("no progress for 2.5 s")
+            sink.wait_for_more(10)
             assert job.stop() == 0
-            assert time.monotonic() - asked < 2
 
 
 def test_no_password_is_told_by_logs_metrics_or_processes(tmp_path):
     secret = "p@ss/w0rd"
     (tmp_path / "secret").write_text(f"{secret}\n")
-    port = free_port()
     with camera("--user", "me", "--password", secret) as server:
         url = server.url.replace("rtsp://", f"rtsp://me:{{file:{tmp_path}/secret}}@")
         out = "rtsp://you:{env:OUT_PASSWORD}@127.0.0.1:9/x"
-        words = (url, *RAW, "-o", out, "--metrics", str(port), "--log", "json", "--json")
-        with vidnoise(*words, OUT_PASSWORD="hush") as job:
+        words = (url, *RAW, "-o", out, "--log", "json", "--json")
+        with measured(*words, OUT_PASSWORD="hush") as (job, numbers):
             job.hears("connected")
             job.hears("trying again")
-            told = fetch(port, "/metrics") + fetch(port, "/healthz")
+            told = numbers.fetch("/metrics") + numbers.fetch("/healthz")
             shown = "".join(command_line(pid) for pid in [job.pid, *children(job.pid)])
             server.kill()
             job.hears("nothing listens there")
             assert job.stop() == 0
             told += job.out + job.told()
-        server.start()
     assert all(json.loads(line)["camera"] == "camera" for line in job.said)
     assert all(word not in told + shown for word in (secret, "w0rd", "hush"))
 
 
 def test_metrics_and_health_follow_the_camera(tmp_path):
-    port = free_port()
-    with (
-        camera() as server,
-        vidnoise(server.url, *RAW, *BACK, "-o", f"{tmp_path}/a.ts", "--metrics", str(port)) as job,
-    ):
-        job.hears("connected")
-        time.sleep(1)
-        numbers = metrics(port)
-        assert numbers['vidnoise_state{camera="camera",state="running"}'] == 1
-        assert numbers['vidnoise_frames_in_total{camera="camera"}'] > 3
-        assert 5 < numbers['vidnoise_fps{camera="camera",side="out"}'] < 15
-        assert '"healthy": true' in fetch(port, "/healthz")
+    with camera() as server, measured(server.url, *RAW, *BACK, "-o", f"{tmp_path}/a.ts") as (job, numbers):
+        job.wait(lambda: numbers.went() > 10)
+        assert numbers.runs("camera")
+        assert numbers.get("frames_in_total") > 10
+        assert 0 < numbers.get("fps", side="out") < 15
+        assert '"healthy": true' in numbers.fetch("/healthz")
         server.kill()
         server.start()
-        wait(lambda: metrics(port)['vidnoise_reconnects_total{camera="camera"}'] == 1, 10)
+        job.wait(lambda: numbers.get("reconnects_total") == 1)
         assert job.stop() == 0
 
 
@@ -387,12 +400,14 @@ def lossy(share: float, port: int):
             if chance.random() >= share:
                 entry.sendto(data, ("127.0.0.1", port))
 
-    thread = threading.Thread(target=forward)
+    thread = threading.Thread(target=forward, daemon=True)
     thread.start()
-    yield f"udp://127.0.0.1:{entry.getsockname()[1]}?pkt_size=1316"
-    ended.set()
-    thread.join()
-    entry.close()
+    try:
+        yield f"udp://127.0.0.1:{entry.getsockname()[1]}?pkt_size=1316"
+    finally:
+        ended.set()
+        thread.join()
+        entry.close()
 
 
 def test_packet_loss_of_ten_percent_is_lived_with(tmp_path):
@@ -413,22 +428,13 @@ def test_packet_loss_of_ten_percent_is_lived_with(tmp_path):
         ]
         sender = subprocess.Popen([*feed, entry], stdin=subprocess.DEVNULL)
         try:
-            words = (f"udp://127.0.0.1:{port}", "-f", "median", "--wait", "-o", f"{tmp_path}/a.mkv", "--json")
-            with vidnoise(*words) as job:
-                job.hears("connected")
-                time.sleep(5)
+            words = (f"udp://127.0.0.1:{port}", "-f", "median", "--wait", "-o", f"{tmp_path}/a.mkv")
+            with measured(*words) as (job, numbers):
+                job.wait(lambda: numbers.went() > 20 and numbers.get("frames_damaged_total") > 0)
                 assert job.stop() == 0
-                told = json.loads(job.out)
         finally:
             sender.kill()
-            sender.wait()
-    assert told["damaged"] > 0
-    assert told["frames_out"] > 20
-
-
-def children(pid: int) -> list[int]:
-    listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True)
-    return [int(word) for word in listed.stdout.split()]
+            sender.wait(LIMIT)
 
 
 def command_line(pid: int) -> str:
@@ -437,24 +443,6 @@ def command_line(pid: int) -> str:
             return file.read()
     except OSError:
         return ""
-
-
-def fetch(port: int, path: str) -> str:
-    from urllib.error import HTTPError, URLError
-    from urllib.request import urlopen
-
-    try:
-        with urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
-            return answer.read().decode()
-    except HTTPError as failure:
-        return failure.read().decode()
-    except URLError:
-        return ""  # not yet up
-
-
-def metrics(port: int) -> dict[str, float]:
-    lines = [line.rsplit(" ", 1) for line in fetch(port, "/metrics").splitlines() if not line.startswith("#")]
-    return {name: float(value) for name, value in lines}
 
 
 def cameras_toml(path: Path, cameras: dict[str, tuple[str, str]], **defaults: str) -> Path:
@@ -469,57 +457,60 @@ def cameras_toml(path: Path, cameras: dict[str, tuple[str, str]], **defaults: st
 
 
 def test_several_cameras_run_apart_and_the_file_is_read_again_on_sighup(tmp_path):
-    port, file = free_port(), tmp_path / "cameras.toml"
+    file = tmp_path / "cameras.toml"
     with receiver() as sink, camera("--count", "2") as server, camera() as other:
         one = (f"{server.url}1", sink.url)
         two = (other.url, f"{tmp_path}/two.ts")
-        cameras_toml(
-            file, {"one": one, "two": two, "lost": (f"{server.url}9", f"{tmp_path}/x.ts")}, filters="none"
-        )
-        with vidnoise("watch", str(file), "--metrics", str(port)) as job:
-            sink.wait_for(5)
-            wait(lambda: state(port, "two", "running") and state(port, "lost", "waiting"), 10, job.told)
+        lost = (f"{server.url}9", f"{tmp_path}/x.ts")
+        cameras_toml(file, {"one": one, "two": two, "lost": lost}, filters="none", timeout="1m")
+        with measured("watch", str(file)) as (job, numbers):
+            sink.wait_for_more()
+            job.wait(lambda: numbers.runs("two") and numbers.get("state", "lost", state="waiting"))
             other.kill()
-            wait(lambda: not state(port, "two", "running"), 10)
-            came = len(sink.came)
-            time.sleep(1)
-            assert len(sink.came) > came + 5
+            job.wait(lambda: not numbers.runs("two"))
+            sink.wait_for_more()
             other.start()
-            wait(lambda: state(port, "two", "running"), 10)
-            cameras_toml(file, {"one": one, "new": (f"{server.url}2", f"{tmp_path}/new.ts")}, filters="none")
+            job.wait(lambda: numbers.runs("two"))
+            cameras_toml(
+                file,
+                {"one": one, "new": (f"{server.url}2", f"{tmp_path}/new.ts")},
+                filters="none",
+                timeout="1m",
+            )
             job.signal(signal.SIGHUP)
-            wait(lambda: state(port, "new", "running") and not state(port, "two", "running"), 10, job.told)
+            job.wait(lambda: numbers.runs("new") and not numbers.runs("two"))
             file.write_text("[cameras")
             job.signal(signal.SIGHUP)
             job.hears("no TOML")
-            assert state(port, "one", "running")
-            gaps = [b - a for a, b in pairwise(sink.came)]
-            asked = time.monotonic()
+            assert numbers.runs("one")
+            assert numbers.get("reconnects_total", "one") == 0
+            job.wait(lambda: numbers.went("new") > 5)
             assert job.stop() == 0
-            assert time.monotonic() - asked < 2
-    assert max(gaps) < 1
+    assert all(a < b for a, b in pairwise(sink.times))
     assert frames(tmp_path / "new.ts")
 
 
-def test_four_cameras_hold_real_time_with_tiers_of_their_own_choice(tmp_path):
-    port, file = free_port(), tmp_path / "cameras.toml"
-    size = ("--width", "640", "--height", "360", "--fps", "10", "--count", "4")
-    with camera(*size) as server:
+def test_four_cameras_share_the_machine_and_what_is_too_much_for_it_is_made_cheaper(tmp_path):
+    file = tmp_path / "cameras.toml"
+    with camera("--count", "4") as server:
         names = {f"c{i}": (f"{server.url}{i}", f"{tmp_path}/{i}.ts") for i in range(1, 5)}
-        cameras_toml(file, names, filters="denoise")
-        with vidnoise("watch", str(file), "--metrics", str(port)) as job:
-            wait(lambda: all(state(port, name, "running") for name in names), 20, job.told)
-            time.sleep(8)
-            found = metrics(port)
+        cameras_toml(file, names, filters="denoise", timeout="1m")
+        with measured("watch", str(file)) as (job, numbers):
+            for name in names:
+                job.wait(lambda name=name: numbers.went(name) > 50 and settled(numbers, name))
+            for name in names:
+                check_pace(numbers, name)
             assert job.stop() == 0
-    for name in names:
-        came, went, dropped = (
-            found[f'vidnoise_frames_{what}_total{{camera="{name}"}}'] for what in ("in", "out", "dropped")
-        )
-        assert went > 0.7 * came, (name, came, went, dropped)
-        assert found[f'vidnoise_fps{{camera="{name}",side="out"}}'] > 7
-        assert found[f'vidnoise_delay_seconds{{camera="{name}",quantile="0.5"}}'] < 1
 
 
-def state(port: int, camera: str, name: str) -> bool:
-    return metrics(port).get(f'vidnoise_state{{camera="{camera}",state="{name}"}}') == 1
+def settled(numbers: Numbers, camera: str) -> bool:
+    """Whether pictures come out cleaned, or else the filters have been made cheaper."""
+    cleaned = numbers.went(camera) - numbers.get("frames_passed_total", camera)
+    return cleaned > 20 or numbers.get("tier", camera) > 0
+
+
+def check_pace(numbers: Numbers, camera: str) -> None:
+    """The camera runs, and all pictures but those of two seconds have gone out, or are known to be dropped."""
+    came, went, dropped = (numbers.get(f"frames_{what}_total", camera) for what in ("in", "out", "dropped"))
+    assert numbers.runs(camera)
+    assert came - went - dropped < 20

@@ -126,7 +126,7 @@ def ready(made: Cleaner, shots: list[Shot]) -> list[Shot]:
     """Push until the first tier is open; what comes out is unfiltered."""
     import time
 
-    out, until = [], time.monotonic() + 10
+    out, until = [], time.monotonic() + 60
     while made._current is None:
         assert time.monotonic() < until
         out += made.push(shots[0], 0)

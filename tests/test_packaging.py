@@ -15,7 +15,7 @@ def wheel(tmp_path_factory) -> Path:
     """A wheel built from the sdist, as a package index would hold it."""
     out = tmp_path_factory.mktemp("dist")
     command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(out), str(ROOT)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=150)
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(list(out.glob("*.tar.gz"))) == 1
     (built,) = out.glob("*.whl")
@@ -39,7 +39,6 @@ def test_every_filter_imports_from_the_unpacked_wheel(wheel, tmp_path):
         "assert {{c.__name__ for c in r.filters().values()}} >= set(b.__all__)\n"
     ).format(str(tmp_path))
     environment = {"PYTHONPATH": str(tmp_path), "PATH": "/usr/bin:/bin"}
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, cwd=tmp_path
-    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=150)
     assert done.returncode == 0, done.stderr

@@ -7,12 +7,12 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import IO
 
 import av
 import numpy as np
@@ -54,8 +54,8 @@ def copy(given: bytes, *, piped=True, start: float | None = None, **options) -> 
 
     The input is a pipe, or with `piped=False` a file redirected into it.
     """
-    with ThreadPoolExecutor() as pool, standard_streams(pool, given, piped) as output:
-        with open_reader("-", start=start) as reader:
+    with TemporaryFile() as output:
+        with standard_streams(given, piped, output), open_reader("-", start=start) as reader:
             writer = open_writer("-", reader, reader.info, OutputOptions(**options))
             try:
                 for frame in reader:
@@ -65,42 +65,36 @@ def copy(given: bytes, *, piped=True, start: float | None = None, **options) -> 
             except BaseException:
                 writer.abort()
                 raise
-        warnings = reader.warnings + writer.warnings
-    return Done(output.result(), warnings)
+        output.seek(0)
+        return Done(output.read(), reader.warnings + writer.warnings)
 
 
 @contextmanager
-def standard_streams(pool: ThreadPoolExecutor, given: bytes, piped: bool) -> Iterator[Future[bytes]]:
-    """Descriptors 0 and 1 stand for the input and the output meanwhile; the output is known at the end."""
+def standard_streams(given: bytes, piped: bool, output: IO[bytes]) -> Iterator[None]:
+    """Descriptors 0 and 1 stand for the input and the output meanwhile.
+
+    What lies beyond the pipes are processes: PyAV holds the interpreter's lock while it writes the end of a file, so
+    that a thread could not take what it waits to write.
+    """
     saved = os.dup(0), os.dup(1)
-    reading, writing = os.pipe()
-    out_reading, out_writing = os.pipe()
     with TemporaryFile() as file:
         file.write(given)
-        file.flush()
-        os.lseek(file.fileno(), 0, os.SEEK_SET)
-        os.dup2(reading if piped else file.fileno(), 0)
-        os.dup2(out_writing, 1)
-        for descriptor in (reading, out_writing):
-            os.close(descriptor)
-        fed = pool.submit(feed, writing, given if piped else b"")
+        file.seek(0)
+        upstream = subprocess.Popen(["cat"], stdin=file, stdout=subprocess.PIPE) if piped else None
+        downstream = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=output)
+        source = upstream.stdout if upstream else file
+        os.dup2(source.fileno(), 0)
+        os.dup2(downstream.stdin.fileno(), 1)
+        for end in (source, downstream.stdin):
+            end.close()
         try:
-            yield pool.submit(drain, out_reading)
+            yield
         finally:
             for number, descriptor in enumerate(saved):
                 os.dup2(descriptor, number)
                 os.close(descriptor)
-            fed.result()
-
-
-def feed(descriptor: int, data: bytes) -> None:
-    with suppress(BrokenPipeError), os.fdopen(descriptor, "wb") as pipe:
-        pipe.write(data)
-
-
-def drain(descriptor: int) -> bytes:
-    with os.fdopen(descriptor, "rb") as pipe:
-        return pipe.read()
+            for process in filter(None, (upstream, downstream)):
+                process.wait(60)
 
 
 def environment() -> dict[str, str]:

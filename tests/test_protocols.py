@@ -1,24 +1,26 @@
 from __future__ import annotations
 
 import os
+import socket
 import threading
 from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import contextmanager
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from web import serving
 
 from vidnoise.errors import InputError, UsageError
-from vidnoise.io import open_reader
+from vidnoise.io import open_reader, reader
 from vidnoise.io.protocols import ALLOWED, Location, locate, mask
 
 FRAMES = 6
 
 
-class Handler(SimpleHTTPRequestHandler):
+class Jumping(SimpleHTTPRequestHandler):
     """Serves a folder, and redirects /jump to a local file."""
 
     def do_GET(self) -> None:
@@ -28,9 +30,6 @@ class Handler(SimpleHTTPRequestHandler):
             self.end_headers()
         else:
             super().do_GET()
-
-    def log_message(self, *_: object) -> None:
-        pass
 
 
 @pytest.fixture(scope="module")
@@ -50,13 +49,8 @@ def folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(folder) -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(folder, Jumping) as address:
+        yield address
 
 
 def playlist(path: Path, entry: str) -> str:
@@ -73,6 +67,38 @@ def test_a_remote_clip_and_a_remote_playlist_are_read(server, folder):
     name = playlist(folder / "good.m3u8", "clip.ts")
     assert count(locate(f"{server}/clip.ts")) == FRAMES
     assert count(locate(f"{server}/{name}")) == FRAMES
+
+
+@pytest.mark.parametrize("share", [0, 0.5])
+def test_a_server_that_stops_sending_is_given_up(share, folder, monkeypatch):
+    monkeypatch.setattr(reader, "PATIENCE", 0.5)
+    data = (folder / "clip.ts").read_bytes()
+    head = f"HTTP/1.0 200 OK\r\nContent-Length: {len(data)}\r\n\r\n".encode()
+    with (
+        stalling(head + data[: int(share * len(data))] if share else b"") as url,
+        pytest.raises(InputError, match=r"clip\.ts.*nothing has come for 0\.5 s"),
+        open_reader(url) as clip,
+    ):
+        list(clip)
+
+
+@contextmanager
+def stalling(data: bytes) -> Iterator[str]:
+    """A web server that sends so much and then nothing, and does not hang up."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        ended = threading.Event()
+
+        def answer() -> None:
+            client, _ = server.accept()
+            with client:
+                client.sendall(data)
+                ended.wait()
+
+        threading.Thread(target=answer, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.getsockname()[1]}/clip.ts"
+        finally:
+            ended.set()
 
 
 @pytest.mark.parametrize("form", ["file://{0}", "file:{0}", "concat:{0}|{0}", "subfile,,start,0,end,0,,:{0}"])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 import torch
 import torch.nn.functional as nnf
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from streams import CPU, Mean, Running, clip, info, process, through
 
@@ -28,6 +28,7 @@ class Box(SpatialFilter):
         return nnf.avg_pool2d(nnf.pad(x, (8, 8, 8, 8), mode="replicate"), 17, 1)
 
 
+@settings(deadline=None)
 @given(length=st.integers(33, 500), side=st.integers(33, 200))
 def test_tiles_cover_everything_and_overlap_enough(length, side):
     found = tiles.spans(length, side, halo=8)

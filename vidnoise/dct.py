@@ -20,6 +20,15 @@ STEP = BLOCK // 2
 """Distance of overlapping blocks."""
 
 
+@cache
+def sums(device: torch.device) -> Tensor:
+    """(64,): the sum of the two frequencies of each coefficient."""
+    import torch
+
+    frequency = torch.arange(BLOCK, device=device)
+    return (frequency[:, None] + frequency).flatten()
+
+
 def forward(x: Tensor) -> Tensor:
     """Blocks side by side: (N,H,W), H and W multiples of 8 -> (N,64,H/8,W/8)."""
     count, height, width = x.shape

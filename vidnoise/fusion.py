@@ -65,9 +65,21 @@ def coloured(level: Tensor, spectrum: Tensor, matrix: Tensor) -> Tensor:
 def spectrum(noise: Tensor, level: Tensor, matrix: Tensor) -> Tensor:
     """The spectrum (3,3), as `coloured` takes it, of noise that is known (3,H,W), of deviation `level` (3,h,w)."""
     whole = mix(level.square(), matrix.square()).mean((1, 2))[:, None]
-    power = dct.forward(mix(noise, matrix)).square().mean((2, 3))
-    shares = band_of(noise.device)
-    return power @ (shares / shares.sum(1, keepdim=True)).T / whole.clamp(min=1e-12)
+    return band_power(noise, matrix) / whole.clamp(min=1e-12)
+
+
+def band_power(noise: Tensor, matrix: Tensor) -> Tensor:
+    """The power (3,3) of noise (3,H,W) in each opponent colour and band."""
+    return band_means(dct.forward(mix(noise, matrix)).square().mean((2, 3)))
+
+
+def band_means(power: Tensor) -> Tensor:
+    """Power by frequency (C,64,...) as its mean in each of the `BANDS` (C,3,...)."""
+    import torch
+
+    shares = band_of(power.device)
+    means: Tensor = torch.einsum("bf,cf...->cb...", shares / shares.sum(1, keepdim=True), power)
+    return means
 
 
 @cache
@@ -75,8 +87,7 @@ def band_of(device: torch.device) -> Tensor:
     """(3,64): 1 where a frequency belongs to a band."""
     import torch
 
-    index = torch.arange(dct.BLOCK, device=device)
-    order = (index[:, None] + index).flatten()
+    order = dct.sums(device)
     return torch.stack([((order >= low) & (order <= high)).float() for low, high in BANDS])
 
 

@@ -14,10 +14,8 @@ from torch import Tensor
 
 from vidnoise.fusion import BANDS, band_of, mix, opponent
 
-_CLEAR, _SURE = (
-    1.15,
-    1.4,
-)  # noise of all frequencies over that of the high ones: from the first on in part, then whole
+# Noise of all frequencies over that of the high ones: from the first on in part, then whole.
+_CLEAR, _SURE = 1.15, 1.4
 _FAINT, _PLAIN = 0.4 / 255, 0.9 / 255  # noise of all frequencies: the same
 _EVEN = 0.5  # deviation of the spectrum from white noise's 1: from there on in part, at twice as much whole
 _FEWEST = 256  # blocks, for the network to say anything
@@ -37,6 +35,7 @@ def of_picture(coefficients: Tensor, order: Tensor, white: Tensor) -> tuple[Tens
     Returns:
         The variance (3,), and the spectrum (3,3) as `fusion.coloured` takes it.
     """
+    from vidnoise.nets import load
     from vidnoise.nets.level import describe, deviations
 
     if coefficients.shape[1] < _FEWEST:
@@ -46,7 +45,8 @@ def of_picture(coefficients: Tensor, order: Tensor, white: Tensor) -> tuple[Tens
         coefficients[:, :: _EVERY if coefficients.shape[1] > 3 * _FEWEST else 1].contiguous(), matrix
     )
     with torch.inference_mode():
-        output = _network(coefficients.device)(describe(blocks, order)[None])
+        network = load("level", coefficients.device, torch.float32)
+        output = network(describe(blocks, order)[None])
     power = deviations(output)[0].square()
     return _joined(power, white, matrix)
 
@@ -102,10 +102,3 @@ def _quantile(power: Tensor, band: Tensor) -> Tensor:
 @cache
 def _shares(device: torch.device) -> Tensor:
     return band_of(device).mean(1)
-
-
-@cache
-def _network(device: torch.device) -> torch.nn.Module:
-    from vidnoise.nets import load
-
-    return load("level", device, torch.float32)

@@ -9,10 +9,16 @@ from typing import Any
 
 from vidnoise.errors import UsageError
 
+QUALITIES = ("fast", "balanced")
+"""What the built-in filters' option `quality` takes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """What is known of one option: `low` and `high` bound it (inclusive), `unit` names what it counts."""
+    """What is known of one option: `low` and `high` bound it (inclusive), `unit` names what it counts.
+
+    `choices` go from the cheapest to the dearest where one costs more than another.
+    """
 
     help: str
     low: float | None = None

@@ -10,6 +10,7 @@ from vidnoise import dct
 from vidnoise.filter import RecurrentFilter, RecurrentStage, option
 from vidnoise.flow import SharedFlow, warp
 from vidnoise.fusion import Look, coloured, join, look, mix, opponent, recall
+from vidnoise.option import QUALITIES
 from vidnoise_filters import fuse
 from vidnoise_filters.clipping import unclip
 from vidnoise_filters.level import noise_grid, noise_level, noise_spectrum
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from vidnoise.frame import Frame, StreamInfo
     from vidnoise.nets import TemporalDenoiser
 
-QUALITIES = ("fast", "balanced")
 FLOOR = 1e-6
 """A deviation that stands for none at all."""
 LIMIT = 6.0

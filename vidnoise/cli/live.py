@@ -47,13 +47,12 @@ class Box(click.ParamType[tuple[int, int, int, int]]):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[int, int, int, int]:
         """Four whole numbers."""
-        if isinstance(value, tuple):
-            return value
-        parts = value.split(",")
-        if len(parts) != 4 or not all(part.strip().isdigit() for part in parts):
-            self.fail(f"{value!r} is no rectangle; write x,y,width,height, such as 0,0,320,24", param, ctx)
-        x, y, width, height = map(int, parts)
-        return x, y, width, height
+        from vidnoise.live.units import box
+
+        try:
+            return box(value)
+        except UsageError as failure:
+            self.fail(str(failure), param, ctx)
 
 
 DEFAULTS: dict[str, Any] = {

@@ -23,6 +23,7 @@ from vidnoise.cli.options import (
     key_values,
     option,
 )
+from vidnoise.option import QUALITIES
 
 if TYPE_CHECKING:
     from vidnoise.api import Summary
@@ -62,7 +63,7 @@ FILTERS, RESULT, PART, WHERE, SAID = "Filters", "The result", "What is read", "W
 )
 @option(
     "--quality",
-    type=click.Choice(("fast", "balanced")),
+    type=click.Choice(QUALITIES),
     section=FILTERS,
     help="Sets quality= of every filter that has it: fast for speed, balanced (default) for the better picture.",
 )

@@ -48,15 +48,15 @@ class Decoder:
     """A video decoder that counts errors where others raise them.
 
     Attributes:
+        losses: where errors are counted.
         gap: True when the next picture follows on damage; whoever reads it clears it.
-        suspect: pictures that may still come out before the one that follows on the damage, since decoders
-        hold some
+        suspect: pictures that may still come out before the one that follows on the damage, since decoders hold some
             back.
     """
 
     def __init__(self, context: av.VideoCodecContext, losses: Losses) -> None:
         self._context = context
-        self._losses = losses
+        self.losses = losses
         self.gap = False
         self.suspect = 0
 
@@ -71,11 +71,11 @@ class Decoder:
         except EOFError:
             return []
         except (av.error.FFmpegError, ValueError):
-            self._losses.packets += 1
+            self.losses.packets += 1
             self.lost()
             return []
         damaged = sum(frame.is_corrupt for frame in frames)
-        self._losses.frames += damaged
+        self.losses.frames += damaged
         if damaged:
             self.lost()
         return frames

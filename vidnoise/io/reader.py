@@ -40,6 +40,9 @@ PRIME_BYTES = 256 << 20
 FAILURES = 100
 """Errors in a row, without a packet between them, after which the rest of the input is given up."""
 
+PATIENCE = 60.0
+"""Seconds for which a server may send nothing."""
+
 GEN_PTS = 1
 """FFmpeg's flag for guessing times, AVFMT_FLAG_GENPTS."""
 
@@ -285,6 +288,8 @@ class Reader:
                         self._hand_on(packet)
             except IndexError:
                 return  # PyAV at the end of a file in which streams have appeared on the way
+            except av.error.ExitError as failure:
+                raise InputError(f"{self.source}: {_reason(failure)}") from failure
             except av.error.FFmpegError:
                 failures += 1
                 self.losses.packets += failures == 1
@@ -444,7 +449,12 @@ def open_reader(
     name = place.name
     try:
         container = av.open(
-            place.url, "r", format=place.format, metadata_errors="replace", options=place.options
+            place.url,
+            "r",
+            format=place.format,
+            metadata_errors="replace",
+            options=place.options,
+            timeout=PATIENCE if place.kind == "network" else None,
         )
     except (av.error.FFmpegError, OSError) as failure:
         hint = pipes.hint(place.url)
@@ -532,4 +542,8 @@ def _check_file(name: str) -> None:
 
 
 def _reason(failure: BaseException) -> str:
+    import av
+
+    if isinstance(failure, av.error.ExitError):
+        return f"nothing has come for {PATIENCE:g} s"
     return str(getattr(failure, "strerror", "") or failure)

@@ -25,7 +25,7 @@ from typing import Any
 from vidnoise.chain import Chain
 from vidnoise.errors import UsageError, VidnoiseError
 from vidnoise.live.settings import Settings
-from vidnoise.live.units import seconds
+from vidnoise.live.units import box, seconds
 
 SPANS = ("timeout", "max_backoff", "max_delay", "duration")
 
@@ -79,13 +79,8 @@ def _words(value: Any) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(value)
 
 
-def _box(value: Any) -> tuple[int, ...]:
-    x, y, width, height = (int(number) for number in value)
-    return x, y, width, height
-
-
 def _boxes(value: Any) -> tuple[tuple[int, ...], ...]:
-    return tuple(_box(box) for box in value)
+    return tuple(map(box, value))
 
 
 def _span(value: Any) -> float:
@@ -95,7 +90,7 @@ def _span(value: Any) -> float:
 _READ: dict[str, Callable[[Any], Any]] = {
     "filters": _chain,
     "outputs": _words,
-    "roi": _box,
+    "roi": box,
     "ignore": _boxes,
     **dict.fromkeys(SPANS, _span),
 }

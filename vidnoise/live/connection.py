@@ -89,7 +89,7 @@ class Connection:
     @property
     def losses(self) -> Losses:
         """What damage has cost in this connection so far."""
-        return self._decoder._losses
+        return self._decoder.losses
 
     def __iter__(self) -> Iterator[Any]:
         held: av.VideoFrame | None = None

@@ -7,9 +7,7 @@ from typing import Any
 
 from vidnoise.chain import Chain
 from vidnoise.filter import Filter
-
-QUALITIES = ("best", "balanced", "fast")
-"""Values of an option `quality`, dearest first."""
+from vidnoise.option import describe
 
 
 def ladder(chain: Chain) -> tuple[Chain, ...]:
@@ -35,10 +33,11 @@ def _nearer(filter: Filter) -> Filter:
 
 
 def _coarser(filter: Filter) -> Filter:
+    choices = next((describe(f).choices for f in dataclasses.fields(filter) if f.name == "quality"), ())
     quality = _options(filter).get("quality")
-    if quality not in QUALITIES[:-1]:
+    if quality not in choices[1:]:
         return filter
-    return _with(filter, quality=QUALITIES[QUALITIES.index(quality) + 1])
+    return _with(filter, quality=choices[choices.index(quality) - 1])
 
 
 def _with(filter: Filter, **changes: Any) -> Filter:

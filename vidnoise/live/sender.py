@@ -42,6 +42,8 @@ def main() -> int:
 
 
 def _send(given: IO[bytes], answers: IO[str]) -> None:
+    import av  # noqa: F401  # takes long on a busy machine, and is not the receiver's fault
+
     place: Destination = pickle.load(given)
     head: bytes = pickle.load(given)
     patience: float = pickle.load(given)

@@ -114,6 +114,7 @@ class Source:
         self._conform = Conformer(self._warnings)
         self._sound: tuple[str, int] | None = None
         self._heard = Fraction(-1)
+        self._hears = False
         self._backoff = Backoff(settings.max_backoff)
         self._seen = False
 
@@ -222,8 +223,6 @@ class Source:
             return
         self._heard = time
         self._hear(Packet(AUDIO, round(time / base), base, packet.duration or 0, True, bytes(packet)))
-
-    _hears = False
 
 
 def _kind(audio: Any) -> tuple[str, int] | None:

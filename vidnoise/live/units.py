@@ -1,8 +1,9 @@
-"""Spans of time and amounts of data as people type them: `500ms`, `10m`, `7d`, `50GB`."""
+"""Spans of time, amounts of data and rectangles as people type them: `500ms`, `10m`, `7d`, `50GB`, `0,0,320,24`."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from vidnoise.errors import UsageError
 
@@ -34,3 +35,16 @@ def amount(text: str) -> int:
     if found is None or found[2].upper() not in BYTES or not float(found[1]):
         raise UsageError(f"{text!r} is no amount of data; write for example 500MB, 50GB or 2TB")
     return round(float(found[1]) * BYTES[found[2].upper()])
+
+
+def box(value: str | Iterable[int]) -> tuple[int, int, int, int]:
+    """A rectangle in pixels, of a text or of four numbers: x, y, width, height.
+
+    Raises:
+        UsageError: it is none.
+    """
+    try:
+        x, y, width, height = map(int, value.split(",") if isinstance(value, str) else value)
+    except (TypeError, ValueError):
+        raise UsageError(f"{value!r} is no rectangle; write x,y,width,height, such as 0,0,320,24") from None
+    return x, y, width, height

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .. import dct
-from ..fusion import BANDS, Look, band_of, mix
+from ..fusion import BANDS, Look, band_means, mix
 from .padding import crop, extend, pad
 from .spatial import Picture, Present
 from .tiers import Tier
@@ -73,6 +73,4 @@ def bands_of(look: Look, matrix: Tensor) -> tuple[Tensor, Tensor]:
     """
     variance = look.variance
     whole = mix(variance.mean(1), matrix.T.square()).clamp(min=0).sqrt()
-    shares = band_of(variance.device)
-    spread = torch.einsum("bf,cfhw->cbhw", shares / shares.sum(1, keepdim=True), variance)
-    return whole, spread.clamp(min=0).sqrt().flatten(0, 1)
+    return whole, band_means(variance).clamp(min=0).sqrt().flatten(0, 1)

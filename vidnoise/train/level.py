@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from .. import dct
-from ..fusion import band_of, mix, opponent
+from ..fusion import band_power, mix, opponent
 from ..nets.level import NoiseLevel, describe, logarithms
 from .coded import code
 from .data import Media, Stills, generator, integers, shrink
@@ -27,8 +27,6 @@ UNEVEN = 0.5
 """The share whose noise is weaker in flat areas."""
 PARTS = 8
 """Each picture is described this many times, each time by half of its blocks."""
-ORDER = (torch.arange(dct.BLOCK)[:, None] + torch.arange(dct.BLOCK)).flatten()
-"""The sum of the frequency indexes of each coefficient."""
 VALIDATED = 96
 """Pictures."""
 LOW = 0.45
@@ -48,8 +46,7 @@ class LevelTask:
         """Descriptions of pictures and the logarithms of their noise."""
         noisy, clean = self._pictures(self.stills, self.recipe.batch, source)
         told = [_described(picture, PARTS, source) for picture in noisy]
-        target = logarithms(torch.stack([_by_band(n - c) for n, c in zip(noisy, clean, strict=True)]))
-        return {"features": torch.cat(told), "target": target.repeat_interleave(PARTS, 0)}
+        return {"features": torch.cat(told), "target": _target(noisy, clean).repeat_interleave(PARTS, 0)}
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """The quantile loss of the logarithms (Koenker and Bassett, Econometrica 1978)."""
@@ -71,8 +68,7 @@ class LevelTask:
         source = generator(VALIDATION_SEED, 0, self.valid.chances.device)
         noisy, clean = self._pictures(self.valid, VALIDATED, source)
         told = torch.cat([_described(picture, 1, source) for picture in noisy])
-        target = logarithms(torch.stack([_by_band(n - c) for n, c in zip(noisy, clean, strict=True)]))
-        return told, target, (noisy == clean).flatten(1).all(1)
+        return told, _target(noisy, clean), (noisy == clean).flatten(1).all(1)
 
     def picture(self, model: nn.Module) -> Tensor | None:
         """There is nothing to look at."""
@@ -154,23 +150,22 @@ def _compressed(clean: Tensor, noise: Tensor, source: Generator) -> tuple[Tensor
 
 def _described(picture: Tensor, parts: int, source: Generator) -> Tensor:
     """(parts,F): a picture (3,H,W) by all of its blocks, or several times by half of them."""
-    matrix = opponent(picture.device)
+    matrix, order = opponent(picture.device), dct.sums(picture.device)
     # Off the codec's grid, as an estimate is that looks anywhere.
     top, left = integers(2, dct.BLOCK, source).tolist()
     height, width = ((size - dct.BLOCK) // dct.BLOCK * dct.BLOCK for size in picture.shape[1:])
     blocks = dct.forward(mix(picture[:, top : top + height, left : left + width].contiguous(), matrix))
     blocks = blocks.flatten(2).transpose(1, 2)
     if parts == 1:
-        return describe(blocks, ORDER)[None]
+        return describe(blocks, order)[None]
     count = blocks.shape[1]
     halves = [
         torch.randperm(count, generator=source, device=source.device)[: count // 2] for _ in range(parts)
     ]
-    return torch.stack([describe(blocks[:, half], ORDER) for half in halves])
+    return torch.stack([describe(blocks[:, half], order) for half in halves])
 
 
-def _by_band(noise: Tensor) -> Tensor:
-    """The deviation (3,3) of noise (3,H,W) in each opponent colour and band."""
-    power = dct.forward(mix(noise, opponent(noise.device))).square().mean((2, 3))
-    shares = band_of(noise.device)
-    return (power @ (shares / shares.sum(1, keepdim=True)).T).sqrt()
+def _target(noisy: Tensor, clean: Tensor) -> Tensor:
+    """(B,9): what the network shall say of pictures (B,3,H,W)."""
+    matrix = opponent(noisy.device)
+    return logarithms(torch.stack([band_power(noise, matrix).sqrt() for noise in noisy - clean]))
