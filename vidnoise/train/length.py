@@ -49,7 +49,7 @@ class LengthTask:
         """The mean error of the logarithms where there is blur, and where there is none."""
         if self.valid is None:
             return {}
-        error = (model(self._validation["features"]) - self._validation["target"]).abs()
+        error = (model(self._validation["features"]) - self._validation["target"]).abs().detach()
         sharp = self._validation["target"] < 1
         figures = {"blurred": float(error[~sharp].mean()), "sharp": float(error[sharp].mean())}
         return figures | {"score": -figures["blurred"] - figures["sharp"]}
