@@ -1,4 +1,7 @@
-"""A camera for an hour: `scripts/soak live`. It is killed and frozen at seeded times; memory and handles stay flat."""
+"""`scripts/soak live`: a camera killed 20 times, back each time; then one for an hour, killed and frozen, its memory flat.
+
+All times are seeded, so that a run can be repeated.
+"""
 
 from __future__ import annotations
 
@@ -8,28 +11,60 @@ import random
 import sys
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
 
-from cameras import camera, children, missing, receiver, vidnoise
+from cameras import camera, children, missing, receiver, vidnoise, wait
 
 GROWTH = 20
 """The most MiB by which memory may grow after the first minute."""
+BACK = 3.0
+"""The most seconds from a killed camera's return to its next picture."""
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/soak live", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=60, help="how long (60)")
+    parser.add_argument(
+        "--kills", type=int, default=20, help="how often one camera is killed (20); 0 for none"
+    )
+    parser.add_argument("--minutes", type=float, default=60, help="how long another runs (60); 0 for none")
     parser.add_argument("-f", "--filter", default="denoise", help="the filters (denoise)")
     parser.add_argument("--seed", type=int, default=1, help="of the times of kills and stalls (1)")
     chosen = parser.parse_args()
     if missing():
         print(f"scripts/soak live: {missing()}", file=sys.stderr)
         return 1
-    with tempfile.TemporaryDirectory() as folder:
-        return soak(chosen.minutes * 60, chosen.filter, random.Random(chosen.seed), Path(folder))
+    held = not chosen.kills or outlives(chosen.kills, chosen.filter, random.Random(chosen.seed))
+    if chosen.minutes:
+        with tempfile.TemporaryDirectory() as folder:
+            held &= soak(chosen.minutes * 60, chosen.filter, random.Random(chosen.seed), Path(folder))
+    print("good" if held else "NOT GOOD")
+    return 0 if held else 1
 
 
-def soak(seconds: float, filter: str, chance: random.Random, folder: Path) -> int:
+def outlives(kills: int, filter: str, chance: random.Random) -> bool:
+    """Whether the picture is back in time after each kill of the camera, in one output that goes on."""
+    words = ("-f", filter, "--max-backoff", "0.5s")
+    waits: list[float] = []
+    with receiver() as sink, camera() as server, vidnoise(server.url, *words, "-o", sink.url) as job:
+        wait(lambda: len(sink.times) > 5, job.told)
+        for _ in range(kills):
+            server.kill()
+            time.sleep(chance.uniform(0.1, 3))
+            server.start()
+            returned, before = time.monotonic(), len(sink.times)
+            wait(lambda n=before: len(sink.times) > n + 1, job.told)
+            waits.append(time.monotonic() - returned)
+            time.sleep(chance.uniform(0, 3))
+        ended = job.stop() == 0
+    rising = all(a < b for a, b in pairwise(sink.times))
+    told = {"kills": kills, "median": median(waits), "longest": max(waits), "times_rise": rising}
+    print(json.dumps(told), flush=True)
+    return ended and rising and max(waits) < BACK
+
+
+def soak(seconds: float, filter: str, chance: random.Random, folder: Path) -> bool:
+    """Whether memory and handles stay flat in a long run."""
     pieces = f"{folder}/%H-%M-%S.mp4"
     words = (
         "-f",
@@ -69,8 +104,7 @@ def soak(seconds: float, filter: str, chance: random.Random, folder: Path) -> in
     handles = median(s[2] for s in steady[-third:]) - median(s[2] for s in steady[:third])
     held = status == 0 and grown < GROWTH and handles <= 2
     print(json.dumps({"grown_mib": round(grown, 1), "handles": handles, "received": len(sink.times), **told}))
-    print("good" if held else "NOT GOOD")
-    return 0 if held else 1
+    return held
 
 
 def disturb(server, chance: random.Random) -> None:

@@ -75,3 +75,17 @@ def test_ffmpeg_pipe(clip, tmp_path):
     out = tmp_path / "out.mp4"
     run(EXAMPLES / "ffmpeg_pipe.sh", clip, out, VIDNOISE=f"{sys.executable} -m vidnoise")
     assert numbers(out) == list(range(6))
+
+
+@pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="systemd-analyze is missing; apt-get install systemd"
+)
+def test_the_systemd_unit_is_one_and_starts_what_there_is(tmp_path):
+    unit = (EXAMPLES / "vidnoise.service").read_text()
+    command = re.search(r"^ExecStart=(\S+) (\S+) .*--metrics (\S+) --log (\S+)$", unit, re.MULTILINE)
+    assert command[1].endswith("/bin/vidnoise")
+    (tmp_path / "vidnoise.service").write_text(unit.replace(command[1], sys.executable))
+    run("systemd-analyze", "verify", tmp_path / "vidnoise.service")
+    known = run(sys.executable, "-m", "vidnoise", command[2], "--help")
+    assert "--metrics" in known
+    assert "--log" in known

@@ -41,6 +41,7 @@ PUBLIC = {
     "noise",
     "option",
     "scene",
+    "stillness",
 }
 """What the built-in filters may import: the engine that any plugin may use."""
 

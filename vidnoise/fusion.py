@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from vidnoise import dct
 from vidnoise.flow import warp
+from vidnoise.stillness import Watch, standing, watch
 
 if TYPE_CHECKING:
     import torch
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 
 TOLERATED = 3.0
 """Blocks that differ by up to this many times the power of their noise may show the same thing, not quite aligned."""
+
+SLACK = 0.3
+"""By how much the power of a difference may exceed the noise's by chance: two deviations of its measure. Where nothing
+moves this much is not counted; counted, it ends the memory after ten frames or so."""
 
 
 BANDS = ((0, 2), (3, 5), (6, 14))
@@ -91,17 +96,36 @@ def band_of(device: torch.device) -> Tensor:
     return torch.stack([((order >= low) & (order <= high)).float() for low, high in BANDS])
 
 
-def recall(new: Look, past: Look, flow: Tensor) -> tuple[Look, Tensor]:
-    """Average a frame with the past, which lies along a flow (2,H,W).
+def recall(new: Look, past: Look, flow: Tensor, seen: Watch | None) -> tuple[Look, Tensor, Watch]:
+    """Average a frame with the past, which lies along a flow (2,H,W), or where it was if that is seen to stand still.
 
     Returns:
-        What is now known, and the past's share in it (C,64,h,w).
+        What is now known, the past's share in it (C,64,h,w), and what to give as `seen` with the next frame.
     """
-    return join(new, Look(warp(past.picture, flow, cubic=True), _moved_blocks(past.variance, flow)))
+    moved = Look(warp(past.picture, flow, cubic=True), _moved_blocks(past.variance, flow))
+    seen = watch(past, seen)
+    still = standing(new, past, seen)
+    if still is None:
+        return *join(new, moved), seen
+    return *join(new, _chosen(still, past, moved), SLACK * still[:, None]), seen
 
 
-def join(sure: Look, doubtful: Look) -> tuple[Look, Tensor]:
+def _chosen(where: Tensor, one: Look, other: Look) -> Look:
+    """The first sight in some blocks (1,h,w), the second elsewhere."""
+    import torch
+
+    pixels = where.repeat_interleave(dct.BLOCK, 1).repeat_interleave(dct.BLOCK, 2)
+    picture = torch.where(pixels, one.picture, other.picture)
+    return Look(picture, torch.where(where[:, None], one.variance, other.variance))
+
+
+def join(sure: Look, doubtful: Look, slack: Tensor | None = None) -> tuple[Look, Tensor]:
     """Average two sights of one thing, the second as far as it differs from the first by no more than their noise.
+
+    Args:
+        sure: is taken where they differ.
+        doubtful: the other.
+        slack: as a share of the noise's power, (1,1,h,w): a difference that is larger by so much is still one of noise.
 
     Returns:
         The average, and the second's share in it (C,64,h,w).
@@ -109,7 +133,10 @@ def join(sure: Look, doubtful: Look) -> tuple[Look, Tensor]:
     change = dct.forward(doubtful.picture - sure.picture)
     power = change.square()
     expected = sure.variance + doubtful.variance
-    total = _local_mean(power).maximum(expected * _foreignness(power, expected))
+    found = _local_mean(power)
+    if slack is not None:
+        found = found - slack * expected
+    total = found.maximum(expected * _foreignness(power, expected))
     share = sure.variance / total
     picture = sure.picture + dct.inverse(share * change)
     return Look(picture, sure.variance * (1 - share)), share

@@ -11,6 +11,7 @@ from vidnoise.filter import RecurrentFilter, RecurrentStage, option
 from vidnoise.flow import SharedFlow, warp
 from vidnoise.fusion import Look, coloured, join, look, mix, opponent, recall
 from vidnoise.option import QUALITIES
+from vidnoise.stillness import Watch
 from vidnoise_filters import fuse
 from vidnoise_filters.clipping import unclip
 from vidnoise_filters.level import noise_grid, noise_level, noise_spectrum
@@ -35,26 +36,28 @@ SILENT, AUDIBLE = 0.25, 0.75
 
 @dataclass(frozen=True)
 class State:
-    """The last frame, and what is known of it: opponent colours, averaged with all earlier frames."""
+    """The last frame, what is known of it (opponent colours, averaged with all earlier frames), and what stands still."""
 
     frame: Frame
     known: Look
+    seen: Watch | None
 
 
 @dataclass(frozen=True)
 class Denoise(RecurrentFilter[State | fuse.State]):
     """Averages each frame with its past, as far as the two agree, and cleans the average by a trained network.
 
-    The average is `fuse`'s: frequency by frequency, along optical flow. It leaves less noise, and it is known how much
-    at each place and frequency; the network is told, and sees the frame itself, so that it can mend what the flow
-    missed. Its body is a bias-free U-Net (Mohan et al., ICLR 2020) on folded pixels with a map of the noise level as
-    FFDNet has it (Zhang, Zuo, Zhang, IEEE TIP 2018). A frame in which no noise is found passes untouched.
+    The average is `fuse`'s: frequency by frequency, along optical flow, over many frames where nothing moves. It leaves
+    less noise, and it is known how much at each place and frequency; the network is told, and sees the frame itself, so
+    that it can mend what the flow missed. Its body is a bias-free U-Net (Mohan et al., ICLR 2020) on folded pixels with
+    a map of the noise level as FFDNet has it (Zhang, Zuo, Zhang, IEEE TIP 2018). A frame in which no noise is found
+    passes untouched.
 
     (3,H,W) in and out; the frame's `confidence` is set: 1 where the past was taken whole, 0 where it was not.
     """
 
     halo: ClassVar[int] = 64
-    bytes_per_pixel: ClassVar[int] = 600
+    bytes_per_pixel: ClassVar[int] = 625
 
     quality: str = option(
         "balanced",
@@ -166,7 +169,7 @@ class Denoise(RecurrentFilter[State | fuse.State]):
     ) -> tuple[Frame, State]:
         """The frame averaged along the motion, and the average cleaned."""
         level = self._level(frame)
-        known, trust = _known(frame, self._variance(frame, level), state)
+        known, trust, seen = _known(frame, self._variance(frame, level), state)
         best = known
         for later in ahead:
             best, _ = join(best, self._coming(frame, later))
@@ -174,7 +177,7 @@ class Denoise(RecurrentFilter[State | fuse.State]):
         if frame.flow is not None:
             frame.flow.guide(frame, output)
         clean = unclip(_bounded(output, frame.image, level), frame, self.sigma, 1)
-        return frame.with_image(clean, trust[:, : frame.height, : frame.width]), State(frame, known)
+        return frame.with_image(clean, trust[:, : frame.height, : frame.width]), State(frame, known, seen)
 
     def _coming(self, frame: Frame, later: Frame) -> Look:
         """A later frame, brought to where this one's things are."""
@@ -204,8 +207,8 @@ class Denoise(RecurrentFilter[State | fuse.State]):
         return where
 
 
-def _known(frame: Frame, variance: Tensor, state: State | None) -> tuple[Look, Tensor]:
-    """The frame averaged with its past, and how far that was trusted (1,H,W)."""
+def _known(frame: Frame, variance: Tensor, state: State | None) -> tuple[Look, Tensor, Watch | None]:
+    """The frame averaged with its past, how far that was trusted (1,H,W), and what stands still."""
     import torch.nn.functional as F
 
     matrix = opponent(frame.device)
@@ -214,10 +217,10 @@ def _known(frame: Frame, variance: Tensor, state: State | None) -> tuple[Look, T
     if state is None:
         if frame.flow is not None:
             frame.flow.clear()
-        return new, image.new_zeros(1, *image.shape[1:])
-    known, share = recall(new, state.known, _padded(_flow(frame, state.frame)))
+        return new, image.new_zeros(1, *image.shape[1:]), None
+    known, share, seen = recall(new, state.known, _padded(_flow(frame, state.frame)), state.seen)
     trust = share[:1].mean(1, keepdim=True)
-    return known, F.interpolate(trust, scale_factor=float(dct.BLOCK), mode="bilinear")[0]
+    return known, F.interpolate(trust, scale_factor=float(dct.BLOCK), mode="bilinear")[0], seen
 
 
 def _clean(network: TemporalDenoiser, frame: Frame, level: Tensor, best: Look) -> Tensor:

@@ -12,6 +12,7 @@ from vidnoise import dct
 from vidnoise.filter import RecurrentFilter, option
 from vidnoise.flow import SharedFlow, warp
 from vidnoise.fusion import Look, band_of, join, look, mix, opponent, recall
+from vidnoise.stillness import Watch
 from vidnoise_filters.clipping import unclip
 from vidnoise_filters.level import noise_grid, noise_spectrum
 from vidnoise_filters.strips import in_strips
@@ -40,11 +41,13 @@ class Memory:
         mean: (C,H,W), the past averaged along the motion; nothing else was smoothed away.
         clean: (C,H,W), the same after shrinkage.
         variance: (C,64,H/8,W/8), of the noise left in `mean`, by block and frequency.
+        seen: of what stands still; None after the first frame.
     """
 
     mean: Tensor
     clean: Tensor
     variance: Tensor
+    seen: Watch | None
 
 
 @dataclass(frozen=True)
@@ -86,18 +89,19 @@ class Fuse(RecurrentFilter[State]):
 
     The past is warped to the frame along dense optical flow and both are compared in 8x8 cosine transforms. Where they
     differ by no more than the noise, a frequency is averaged as a Kalman filter does it, with the variance left of all
-    earlier frames; where they differ by more, at errors of the flow and uncovered areas, the frame itself is
-    taken. So edges that moved too far lose nothing but their low frequencies' noise. What noise is left is known by
-    block and frequency, and removed by a Wiener filter on overlapping blocks, with the previous result as its model
-    (in the manner of BM3D's second step: Dabov, Foi, Katkovnik, Egiazarian, "Image denoising by sparse 3-D
-    transform-domain collaborative filtering", IEEE TIP 2007; the recursion is near Arias and Morel, "Kalman filtering of
-    patches for frame-recursive video denoising", NTIRE 2019). Colours are opponent; chroma works at half size.
+    earlier frames; where they differ by more, at errors of the flow and uncovered areas, the frame itself is taken.
+    Before a fixed camera, what stands still is averaged where it is, and over several times as many frames. So edges
+    that moved too far lose nothing but their low frequencies' noise. What noise is left is known by block and
+    frequency, and removed by a Wiener filter on overlapping blocks, with the previous result as its model (in the
+    manner of BM3D's second step: Dabov, Foi, Katkovnik, Egiazarian, "Image denoising by sparse 3-D transform-domain
+    collaborative filtering", IEEE TIP 2007; the recursion is near Arias and Morel, "Kalman filtering of patches for
+    frame-recursive video denoising", NTIRE 2019). Colours are opponent; chroma works at half size.
 
     (3,H,W) in and out; the frame's `confidence` is set: 1 where the past was taken whole, 0 where it was not.
     """
 
     halo: ClassVar[int] = 32
-    bytes_per_pixel: ClassVar[int] = 250
+    bytes_per_pixel: ClassVar[int] = 265
 
     sigma: float = option(
         0.0, low=0, high=100, unit="8-bit steps", help="deviation of the noise; 0 takes the estimate"
@@ -202,15 +206,15 @@ def remember(
     import torch
 
     known = look(new.picture, new.variance)
-    model, trust = None, torch.zeros_like(new.variance[:, 0])
+    seen, model, trust = None, None, torch.zeros_like(new.variance[:, 0])
     if past is not None and flow is not None:
         model = warp(past.clean, flow)
-        known, share = recall(known, Look(past.mean, past.variance), flow)
+        known, share, seen = recall(known, Look(past.mean, past.variance), flow, past.seen)
         trust = share.mean(1)
     best = known
     for other in later:
         best, _ = join(best, other)
-    return Memory(known.picture, shrink(best.picture, best.variance, model), known.variance), trust
+    return Memory(known.picture, shrink(best.picture, best.variance, model), known.variance, seen), trust
 
 
 def shrink(picture: Tensor, variance: Tensor, model: Tensor | None) -> Tensor:

@@ -116,7 +116,6 @@ FOR_FILES = [
     "start",
     "rate",
     "deinterlace",
-    "assume_progressive",
     "compare",
     "print_latency",
     "format",

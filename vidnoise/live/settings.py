@@ -36,6 +36,7 @@ class Settings:
         segment, keep: for recordings in pieces, such as `10m` and `7d`.
         codec, crf, preset, encoder_opts: of the encoder.
         audio: "copy" or "none".
+        assume_progressive: whether pictures are never taken for interlaced.
         overwrite: whether files may be replaced.
         threads: of the filters; 0 for half the processors, since decoder, encoder and outputs need some as well.
         roi: x, y, width and height in pixels of what is cleaned alone, None for all.
@@ -64,6 +65,7 @@ class Settings:
     preset: str | None = None
     encoder_opts: Mapping[str, str] = field(default_factory=dict)
     audio: str = "copy"
+    assume_progressive: bool = False
     overwrite: bool = False
     device: str = "auto"
     precision: str = "auto"

@@ -17,6 +17,7 @@ from vidnoise.live.backoff import Backoff
 from vidnoise.live.cleaner import Shot
 from vidnoise.live.clock import BASE, OutputClock
 from vidnoise.live.connection import Connection
+from vidnoise.live.fields import Fields
 from vidnoise.live.packets import AUDIO, Packet
 from vidnoise.live.settings import Settings
 from vidnoise.live.status import Status
@@ -158,7 +159,8 @@ class Source:
         self._stop.wait(wait)
 
     def _read(self, camera: Connection) -> None:
-        first = True
+        first = cut = True
+        fields = Fields(camera.video.codec_context.field_order, self._log.warning)
         self._clock.connect()
         for item in camera:
             if self._stop.is_set():
@@ -168,9 +170,12 @@ class Source:
                 continue
             if first:
                 self._begin(camera, item)
-            torn, camera.torn = first or camera.torn, False
             first = False
-            self._see(item, torn)
+            if camera.torn:
+                self._see_all(fields.flush(), cut)
+                cut, camera.torn = True, False
+            whole = [item] if self._settings.assume_progressive else fields.push(item)
+            cut = self._see_all(whole, cut)
             self._status.damaged += camera.losses.packets + camera.losses.frames
             camera.losses.packets = camera.losses.frames = 0
 
@@ -190,6 +195,13 @@ class Source:
         elif self._sound is not None and _kind(audio) != self._sound:
             self._log.warning("the sound is not what it was; it is left out until it is again")
         self._hears = self._sound is not None and _kind(audio) == self._sound
+
+    def _see_all(self, pictures: list[Any], cut: bool) -> bool:
+        """Pass pictures on, the first of them after a cut or not; whether the cut is still to come."""
+        for picture in pictures:
+            self._see(picture, cut)
+            cut = False
+        return cut
 
     def _see(self, picture: Any, torn: bool) -> None:
         from vidnoise.io.planes import planes_of

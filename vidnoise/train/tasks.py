@@ -245,7 +245,7 @@ def fuse(noisy: Tensor, sigma: Tensor, clean: Tensor, ahead: bool) -> tuple[Tens
     for t, frame in enumerate(noisy):
         known = look(mix(frame, matrix), variances[t])
         if past is not None:
-            known, _ = recall(known, past, search(frame, cleaned[t - 1]))
+            known, _, _ = recall(known, past, search(frame, cleaned[t - 1]), None)
         past = known
         if ahead and t + 1 < len(noisy):
             coming = mix(warp(noisy[t + 1], search(frame, noisy[t + 1])), matrix)

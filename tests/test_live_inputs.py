@@ -1,0 +1,212 @@
+"""What cameras send, and how: protocols, loss on the way, fields; real senders on loopback."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import select
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import av
+import pytest
+from cameras import camera, frames, free_port, vidnoise
+from test_interlace import flagged_file, gray, moment, psnr, woven
+from test_interlace import frames as pictures
+
+from vidnoise.io.interlace import FieldOrder, Scan, verdict
+from vidnoise.live.fields import Fields
+from vidnoise.live.local import why
+
+RAW = ("-f", "none")
+
+
+@contextmanager
+def sending(*words: str) -> Iterator[subprocess.Popen]:
+    """FFmpeg as a camera."""
+    process = subprocess.Popen(["ffmpeg", "-v", "quiet", "-re", *words], stdin=subprocess.DEVNULL)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+class Lossy:
+    """A proxy before an RTSP server on UDP: it has the client's ports, and loses a share of what comes."""
+
+    def __init__(self, server: int, share: float) -> None:
+        self._server, self._share, self._chance = server, share, random.Random(3)
+        self._entry = socket.create_server(("127.0.0.1", 0))
+        self.url = f"rtsp://127.0.0.1:{self._entry.getsockname()[1]}/cam"
+        self.lost = 0
+        self._routes: dict[socket.socket, int] = {}
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._ended.set()
+        self._thread.join()
+        for used in (self._entry, *self._routes):
+            used.close()
+
+    def _run(self) -> None:
+        self._entry.settimeout(0.1)
+        while not self._ended.is_set():
+            with suppress(TimeoutError):
+                client, _ = self._entry.accept()
+                with (
+                    client,
+                    socket.create_connection(("127.0.0.1", self._server)) as server,
+                    suppress(OSError),
+                ):
+                    self._serve(client, server)
+
+    def _serve(self, client: socket.socket, server: socket.socket) -> None:
+        while not self._ended.is_set():
+            for ready in select.select([client, server, *self._routes], [], [], 0.1)[0]:
+                data = ready.recv(65536)
+                if ready in self._routes:
+                    self._forward(data, self._routes[ready])
+                elif not data:
+                    return
+                elif ready is client:
+                    server.sendall(re.sub(rb"client_port=(\d+)-(\d+)", self._stand_in, data))
+                else:
+                    client.sendall(data)
+
+    def _stand_in(self, ports: re.Match[bytes]) -> bytes:
+        """Two neighbouring ports of our own for the client's."""
+        while True:
+            first, second = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+            first.bind(("127.0.0.1", 0))
+            port = first.getsockname()[1]
+            with suppress(OSError):
+                second.bind(("127.0.0.1", port + 1))
+                self._routes |= {first: int(ports[1]), second: int(ports[2])}
+                return b"client_port=%d-%d" % (port, port + 1)
+            first.close()
+            second.close()
+
+    def _forward(self, data: bytes, port: int) -> None:
+        if self._chance.random() < self._share:
+            self.lost += 1
+            return
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
+            out.sendto(data, ("127.0.0.1", port))
+
+
+@contextmanager
+def losing(server: int, share: float) -> Iterator[Lossy]:
+    made = Lossy(server, share)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.mark.live
+@pytest.mark.xdist_group("live")
+@pytest.mark.parametrize("share", [0.05, 0.1])
+def test_rtsp_over_udp_that_loses_packets_goes_on_in_one_connection(share, tmp_path):
+    words = ("--transport", "udp", "-f", "median", "--duration", "7", "--json", "-o", f"{tmp_path}/a.mkv")
+    with camera() as server, losing(server.port, share) as way, vidnoise(way.url, *words) as job:
+        assert job.end(60) == 0, job.told()
+        told = json.loads(job.out)
+    assert way.lost > 10
+    assert told["damaged"] > 0
+    assert told["reconnects"] == 0
+    assert len(frames(tmp_path / "a.mkv")) > 20
+
+
+@pytest.mark.live
+@pytest.mark.xdist_group("live")
+def test_rtmp_is_read_with_its_sound(tmp_path):
+    url = f"rtmp://127.0.0.1:{free_port()}/live/cam"
+    scene = ("-f", "lavfi", "-i", "testsrc2=size=320x180:rate=10", "-f", "lavfi", "-i", "sine")
+    coded = ("-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-g", "10", "-c:a", "aac")
+    words = ("--wait", "--max-backoff", "0.5s", "--duration", "7", "-o", f"{tmp_path}/a.mkv")
+    with sending(*scene, *coded, "-f", "flv", "-listen", "1", url), vidnoise(url, *RAW, *words) as job:
+        assert job.end(60) == 0, job.told()
+    assert len(frames(tmp_path / "a.mkv")) > 20
+    with av.open(tmp_path / "a.mkv") as made:
+        assert [stream.type for stream in made.streams] == ["video", "audio"]
+
+
+@pytest.mark.live
+@pytest.mark.xdist_group("live")
+def test_an_interlaced_camera_is_told_of_and_its_pictures_are_made_whole(tmp_path):
+    source = flagged_file(tmp_path / "tff.mp4", (woven(t, "top") for t in range(60)))
+    url = f"udp://127.0.0.1:{free_port()}"
+    words = ("-stream_loop", "-1", "-i", str(source), "-c", "copy", "-f", "mpegts", f"{url}?pkt_size=1316")
+    with (
+        sending(*words),
+        vidnoise(url, *RAW, "--wait", "--duration", "7", "-o", f"{tmp_path}/a.mkv") as job,
+    ):
+        assert job.end(60) == 0, job.told()
+    assert "sends interlaced pictures" in job.told()
+    with av.open(tmp_path / "a.mkv") as made:
+        out = list(made.decode(video=0))
+    order = FieldOrder()
+    heard = [pair for picture in out[30:] if (pair := order.push(picture)) is not None]
+    assert len(heard) > 20
+    assert verdict(heard) is Scan.PROGRESSIVE
+
+
+def test_a_camera_that_is_not_there_is_said_to_be_missing(tmp_path):
+    with vidnoise("/dev/video97", *RAW, "-o", f"{tmp_path}/a.mkv") as job:
+        assert job.end(60) == 1
+    assert "/dev/video97: there is no such camera; here:" in job.told()
+
+
+@pytest.mark.parametrize(
+    ("failure", "words"),
+    [
+        (PermissionError(13, ""), "usermod -aG video"),
+        (OSError(16, ""), "fuser /dev/video0"),
+        (OSError(25, ""), "several devices"),
+        (FileNotFoundError(2, ""), "here: .*video2"),
+    ],
+)
+def test_why_a_local_camera_cannot_be_opened_comes_with_what_to_do(failure, words, tmp_path):
+    (tmp_path / "video2").touch()
+    assert re.search(words, why(failure, "/dev/video0", tmp_path))
+
+
+def through(fields: Fields, given: list[av.VideoFrame]) -> list[av.VideoFrame]:
+    return [out for picture in given for out in fields.push(picture)] + fields.flush()
+
+
+@pytest.mark.parametrize("sigma", [0, 20])
+def test_whole_pictures_pass_at_once_and_untouched(sigma):
+    warnings: list[str] = []
+    given = pictures((moment(t) for t in range(40)), sigma)
+    fields = Fields(0, warnings.append)
+    assert all(fields.push(picture) == [picture] for picture in given)
+    assert warnings == []
+
+
+@pytest.mark.parametrize("first", ["top", "bottom"])
+def test_fields_are_found_without_flags_and_each_picture_made_whole_at_its_own_time(first):
+    warnings: list[str] = []
+    given = pictures(woven(t, first) for t in range(40))
+    out = through(Fields(0, warnings.append), given)
+    assert [picture.pts for picture in out] == [picture.pts for picture in given]
+    assert len(warnings) == 1
+    assert f"{first} field first" in warnings[0]
+    for t in range(12, 38):
+        assert psnr(gray(out[t]), moment(t)) > psnr(gray(given[t]), moment(t)) + 3
+
+
+def test_what_is_marked_interlaced_is_held_back_by_one_picture_from_the_first_on(tmp_path):
+    with av.open(flagged_file(tmp_path / "tff.mp4", (woven(t, "top") for t in range(20)))) as container:
+        given = list(container.decode(video=0))
+    warnings: list[str] = []
+    fields = Fields(0, warnings.append)
+    assert [len(fields.push(picture)) for picture in given[:10]] == [0] + [1] * 9
+    assert len(warnings) == 1
