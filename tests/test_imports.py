@@ -37,6 +37,7 @@ PUBLIC = {
     "flow",
     "frame",
     "fusion",
+    "kernels",
     "nets",
     "noise",
     "option",

@@ -116,7 +116,7 @@ def losing(server: int, share: float) -> Iterator[Lossy]:
 def test_rtsp_over_udp_that_loses_packets_goes_on_in_one_connection(share, tmp_path):
     words = ("--transport", "udp", "-f", "median", "--duration", "7", "--json", "-o", f"{tmp_path}/a.mkv")
     with camera() as server, losing(server.port, share) as way, vidnoise(way.url, *words) as job:
-        assert job.end(60) == 0, job.told()
+        assert job.end() == 0, job.told()
         told = json.loads(job.out)
     assert way.lost > 10
     assert told["damaged"] > 0
@@ -132,7 +132,7 @@ def test_rtmp_is_read_with_its_sound(tmp_path):
     coded = ("-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-g", "10", "-c:a", "aac")
     words = ("--wait", "--max-backoff", "0.5s", "--duration", "7", "-o", f"{tmp_path}/a.mkv")
     with sending(*scene, *coded, "-f", "flv", "-listen", "1", url), vidnoise(url, *RAW, *words) as job:
-        assert job.end(60) == 0, job.told()
+        assert job.end() == 0, job.told()
     assert len(frames(tmp_path / "a.mkv")) > 20
     with av.open(tmp_path / "a.mkv") as made:
         assert [stream.type for stream in made.streams] == ["video", "audio"]
@@ -148,7 +148,7 @@ def test_an_interlaced_camera_is_told_of_and_its_pictures_are_made_whole(tmp_pat
         sending(*words),
         vidnoise(url, *RAW, "--wait", "--duration", "7", "-o", f"{tmp_path}/a.mkv") as job,
     ):
-        assert job.end(60) == 0, job.told()
+        assert job.end() == 0, job.told()
     assert "sends interlaced pictures" in job.told()
     with av.open(tmp_path / "a.mkv") as made:
         out = list(made.decode(video=0))
@@ -160,7 +160,7 @@ def test_an_interlaced_camera_is_told_of_and_its_pictures_are_made_whole(tmp_pat
 
 def test_a_camera_that_is_not_there_is_said_to_be_missing(tmp_path):
     with vidnoise("/dev/video97", *RAW, "-o", f"{tmp_path}/a.mkv") as job:
-        assert job.end(60) == 1
+        assert job.end() == 1
     assert "/dev/video97: there is no such camera; here:" in job.told()
 
 

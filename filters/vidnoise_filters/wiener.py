@@ -93,7 +93,7 @@ class Wiener(SpatialFilter):
 def _steady(length: float, angle: float) -> Tensor:
     import torch
 
-    from vidnoise.train.blur import linear_kernel
+    from vidnoise.kernels import linear_kernel
 
     return torch.from_numpy(linear_kernel(length, angle))
 
