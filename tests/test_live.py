@@ -484,10 +484,9 @@ def test_several_cameras_run_apart_and_the_file_is_read_again_on_sighup(tmp_path
             job.hears("no TOML")
             assert numbers.runs("one")
             assert numbers.get("reconnects_total", "one") == 0
-            job.wait(lambda: numbers.went("new") > 5)
+            job.wait(lambda: len(frames(tmp_path / "new.ts")) > 5)
             assert job.stop() == 0
     assert all(a < b for a, b in pairwise(sink.times))
-    assert frames(tmp_path / "new.ts")
 
 
 def test_four_cameras_share_the_machine_and_what_is_too_much_for_it_is_made_cheaper(tmp_path):
