@@ -6,12 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-_EMPTY = (
-    1.5 / 255
-)  # a cell whose pixels differ by less than this on average shows nothing that could be blurred
-_SHARE = (
-    0.6  # of the cells that show something; what is out of focus looks blurred by motion, and may be the rest
-)
+_EMPTY = 1.5 / 255
+"""A cell whose pixels differ by less than this on average shows nothing that could be blurred."""
+_SHARE = 0.6
+"""Of the cells that show something; what is out of focus looks blurred by motion, and may be the rest."""
 
 
 def blur_lengths(image: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vidnoise.cli.options import SectionCommand, debug_option, device_options, json_option, option
+from vidnoise.cli.options import FOLDER, SectionCommand, debug_option, device_options, json_option, option
 from vidnoise.errors import OutputError
 
 if TYPE_CHECKING:
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 WHAT = "What is measured"
 OUTPUT = "What is said"
-
-FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 QUALITY_COLUMNS = {
     "method": ("method", ""),

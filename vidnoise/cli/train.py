@@ -6,13 +6,12 @@ from pathlib import Path
 
 import click
 
-from vidnoise.cli.options import SectionCommand, debug_option, option
+from vidnoise.cli.options import FOLDER, SectionCommand, debug_option, option
 from vidnoise.device import DEVICES
 
 WHAT = "What is trained"
 HOW = "How"
 
-FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 WEIGHTS = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 

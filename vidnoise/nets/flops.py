@@ -19,8 +19,7 @@ def kflop_per_pixel(module: nn.Module, size: int = 256) -> float:
     """Thousands of floating-point operations (two for each multiply-add) a pixel and frame.
 
     Counted by running one frame of `size` x `size` on the meta device. The fusion over time is not learned and
-    does not count. The networks that
-    hear noise and measure blur are 0: they cost the same for any picture.
+    does not count. The networks that hear noise and measure blur are 0: they cost the same for any picture.
     """
     if isinstance(module, BlurLength | NoiseLevel):
         return 0.0

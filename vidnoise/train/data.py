@@ -161,6 +161,17 @@ def integers(count: int, high: Tensor | int, source: Generator) -> Tensor:
     return (torch.rand(count, generator=source, device=source.device, dtype=torch.float64) * high).long()
 
 
+def seeds(count: int, source: Generator) -> list[int]:
+    """As many seeds for generators of other kinds."""
+    drawn: list[int] = torch.randint(2**31, (count,), generator=source, device=source.device).tolist()
+    return drawn
+
+
+def for_numpy(pictures: Tensor) -> NDArray[np.float32]:
+    """Pictures (B,3,H,W) as NumPy and OpenCV have them, (B,H,W,3)."""
+    return np.asarray(pictures.cpu().permute(0, 2, 3, 1).contiguous().numpy(), np.float32)
+
+
 class Stills:
     """Random square windows of stills and of single frames, each pixel as likely as any other.
 

@@ -12,7 +12,7 @@ from ..nets.deblur import Deblurrer, news
 from ..nets.tiers import tier
 from .blur import Picture, Scene
 from .coded import code
-from .data import Backdrops, Clips, Media, generator
+from .data import Backdrops, Clips, Media, for_numpy, generator, seeds
 from .degrade import eight_bit, poisson_gaussian, uniform
 from .losses import LOSSES, psnr
 from .recipe import Recipe
@@ -97,9 +97,8 @@ class DeblurTask:
 
     def _shaken(self, backdrops: Backdrops, count: int, source: Generator) -> tuple[Tensor, Tensor]:
         """Frames (B,3,3,H,W), before, at and after the moment looked at, and that moment (B,3,H,W)."""
-        stills = relight(backdrops(2 * count, source), source).cpu().permute(0, 2, 3, 1).contiguous().numpy()
-        seeds = torch.randint(2**31, (count,), generator=source, device=self.device).tolist()
-        made = list(self.pool.map(self._scene, stills[:count], stills[count:], seeds))
+        stills = for_numpy(relight(backdrops(2 * count, source), source))
+        made = list(self.pool.map(self._scene, stills[:count], stills[count:], seeds(count, source)))
         frames, sharp = (torch.from_numpy(np.stack(values)) for values in zip(*made, strict=True))
         return frames.permute(0, 1, 4, 2, 3).to(self.device), sharp.permute(0, 3, 1, 2).to(self.device)
 

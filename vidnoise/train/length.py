@@ -10,7 +10,7 @@ from torch import Generator, Tensor, nn
 
 from ..nets.length import CELL, BlurLength, describe
 from .blur import Picture, Scene
-from .data import Media, Stills, generator
+from .data import Media, Stills, for_numpy, generator, seeds
 from .deblur import recorded
 from .recipe import Recipe
 from .tasks import VALIDATION_SEED, Batch, relight
@@ -64,9 +64,8 @@ class LengthTask:
         return self._drawn(self.valid, VALIDATED, generator(VALIDATION_SEED, 0, self.device))
 
     def _drawn(self, stills: Stills, count: int, source: Generator) -> Batch:
-        clean = relight(stills(count, source), source).cpu().permute(0, 2, 3, 1).contiguous().numpy()
-        seeds = torch.randint(2**31, (count,), generator=source, device=self.device).tolist()
-        made = list(self.pool.map(self._scene, clean, seeds))
+        clean = for_numpy(relight(stills(count, source), source))
+        made = list(self.pool.map(self._scene, clean, seeds(count, source)))
         pictures = torch.from_numpy(np.stack([picture for picture, _ in made])).to(self.device)
         gray = recorded(pictures.permute(0, 3, 1, 2)[:, None], source)[:, 0].mean(1)
         length = torch.tensor([length for _, length in made], device=self.device)
