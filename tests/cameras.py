@@ -85,7 +85,7 @@ def camera(*options: str) -> Iterator[Server]:
 
 
 class Receiver:
-    """Reads MPEG-TS over UDP; notes the time of each picture, and by its burnt-in clock when it was made."""
+    """Reads MPEG-TS over UDP; notes the time of each picture, by its burnt-in clock when it was made, and how old it is."""
 
     def __init__(self) -> None:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -94,6 +94,7 @@ class Receiver:
         self.url = f"udp://127.0.0.1:{self._socket.getsockname()[1]}"
         self.times: list[float] = []
         self.made: list[float] = []
+        self.ages: list[float] = []
         self._ended = False
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
@@ -120,7 +121,8 @@ class Receiver:
 
     def _note(self, frame: av.VideoFrame) -> None:
         now = time.monotonic()
-        self.made.append(now - age(frame, now))
+        self.ages.append(age(frame, now))
+        self.made.append(now - self.ages[-1])
         self.times.append(float(frame.time))
 
     def wait_for_more(self, count: int = 5) -> None:

@@ -28,9 +28,11 @@ LAYERS = [
 """Lowest first; a module may import those before it, and modules that are not in the list."""
 
 PUBLIC = {
+    "areas",
     "chain",
     "colour",
     "dct",
+    "deconvolution",
     "device",
     "errors",
     "filter",
@@ -38,6 +40,7 @@ PUBLIC = {
     "frame",
     "fusion",
     "kernels",
+    "motion_blur",
     "nets",
     "noise",
     "option",

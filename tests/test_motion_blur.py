@@ -1,10 +1,16 @@
-"""How long motion blur is said to be."""
+"""Which motion is said to have blurred a picture, and undoing it."""
+
+import math
 
 import numpy as np
+import pytest
 import torch
 
-from vidnoise.bench.clips import add_blur
-from vidnoise.motion_blur import blur_length, blur_lengths
+from vidnoise.areas import blend, split
+from vidnoise.deconvolution import deconvolve
+from vidnoise.kernels import linear_kernel
+from vidnoise.motion_blur import blur_chances, blur_length
+from vidnoise.nets.blur import MOTIONS, motions
 
 
 def photographs() -> list[np.ndarray]:
@@ -17,20 +23,57 @@ def tensor(picture: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1))).float() / 255
 
 
-def blurred(picture: np.ndarray, length: float, seed: int = 0) -> torch.Tensor:
-    return tensor(add_blur([picture], length, seed)[0])
+def steady(picture: np.ndarray, length: float, angle: float) -> torch.Tensor:
+    import cv2
+
+    return tensor(np.round(cv2.filter2D(picture.astype(np.float32), -1, linear_kernel(length, angle))))
 
 
-def test_blur_is_measured_longer_the_longer_it_is():
-    found = [
-        np.mean([blur_length(blur_lengths(blurred(p, length, 3))) for p in photographs()])
-        for length in (0, 4, 10, 20)
-    ]
-    assert found[0] < 2.5
-    assert found[0] < found[1] < found[2] < found[3]
-    assert found[3] > 5
+def test_blur_is_measured_about_as_long_as_it_is():
+    for length in (5, 10, 20):
+        found = [blur_length(steady(p, length, 20 + 30 * i)) for i, p in enumerate(photographs())]
+        assert 0.7 * length < np.median(found) < 1.3 * length
+
+
+def test_sharp_pictures_have_no_blur():
+    assert max(blur_length(tensor(picture)) for picture in photographs()) < 2
+
+
+@pytest.mark.parametrize("angle", [0, 35, 90, 140])
+def test_the_direction_of_blur_is_found(angle):
+    for picture in photographs():
+        chances = blur_chances(steady(picture, 12, angle).mean(0)[None])[0, 2:-2, 2:-2].mean((0, 1))
+        right, down = motions(chances.device).T
+        turned = torch.complex(right, -down) ** 2
+        found = torch.angle((chances * turned).sum()) / 2
+        assert abs((math.degrees(found) - angle + 90) % 180 - 90) < 8
 
 
 def test_where_nothing_is_seen_there_is_no_blur():
-    assert blur_length(blur_lengths(torch.full((3, 200, 300), 0.4))) == 0
-    assert blur_lengths(torch.rand(3, 40, 40)).tolist() == [[0.0]]
+    assert blur_length(torch.full((3, 200, 300), 0.4)) == 0
+
+
+def test_undoing_the_blur_that_was_found_brings_the_picture_nearer_to_the_sharp_one():
+    for picture in photographs():
+        seen, sharp = steady(picture, 9, 60), tensor(picture)
+        gray = seen.mean(0)[None]
+        bold, cautious = deconvolve(gray, blur_chances(gray))[0]
+        inside = (..., slice(32, -32), slice(32, -32))
+        before = psnr(seen[inside], sharp[inside])
+        assert psnr((seen + bold)[inside], sharp[inside]) > before + 1
+        assert psnr((seen + cautious)[inside], sharp[inside]) > before + 0.5
+
+
+def test_what_is_sharp_is_not_changed_by_undoing_no_motion():
+    gray = tensor(photographs()[0]).mean(0)[None]
+    chances = torch.eye(MOTIONS)[0].expand(1, 7, 9, -1)
+    assert float(deconvolve(gray, chances).abs().max()) < 1e-5
+
+
+def test_pictures_are_whole_again_after_they_were_split_into_areas():
+    gray = torch.rand(2, 100, 171)
+    assert torch.allclose(blend(split(gray), 100, 171), gray, atol=1e-5)
+
+
+def psnr(a: torch.Tensor, b: torch.Tensor) -> float:
+    return float(-10 * torch.log10((a - b).square().mean()))

@@ -1,62 +1,70 @@
-"""How long the motion blur of a picture is, place by place, as a small trained network measures it."""
+"""Which motion blurred a picture, area by area, as a small trained network reads it."""
 
 from __future__ import annotations
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+from typing import TYPE_CHECKING
 
-_EMPTY = 1.5 / 255
-"""A cell whose pixels differ by less than this on average shows nothing that could be blurred."""
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_EMPTY = 2 / 255
+"""An area whose pixels deviate by less than this shows nothing that could be blurred."""
+_SURPRISE = 1e-3
+"""The chance that an area is mistaken by all means: no single one rules a motion out."""
+_WEIGHT = 1.5
+"""How much the mean evidence of an area and its eight neighbours counts; they overlap, and are not independent."""
 _SHARE = 0.6
-"""Of the cells that show something; what is out of focus looks blurred by motion, and may be the rest."""
+"""Of the areas that show something; what is out of focus looks blurred by motion, and may be the rest."""
 
 
-def blur_lengths(image: Tensor) -> Tensor:
-    """Measure the blur in cells of about 96 pixels.
+def blur_chances(gray: Tensor) -> Tensor:
+    """How likely each of the motions of `nets.blur` has blurred pictures.
 
     Args:
-        image: (3,H,W), RGB, nominal [0,1].
+        gray: (B,H,W), brightness, nominal [0,1].
 
     Returns:
-        (h,w), pixels, on the image's device; 0 where nothing is seen that could be blurred. A picture of less than half a
-        cell has one, of 0; a smaller one than a cell is mirrored at its edges.
+        (B,rows,columns,M) by the areas that `areas.split` gives, on the pictures' device, of sum 1; no motion where nothing
+        is seen that could be blurred.
     """
+    import torch
+
+    from vidnoise.areas import split
     from vidnoise.nets import load
-    from vidnoise.nets.length import CELL, describe
+    from vidnoise.nets.blur import MOTIONS, describe
 
-    rows, columns = (max(size // CELL, 1) for size in image.shape[1:])
-    if min(image.shape[1:]) <= CELL // 2:
-        return image.new_zeros(rows, columns)
-    gray = _enlarged(image.mean(0), CELL)
-    tops, lefts = (_starts(size, count) for size, count in zip(gray.shape, (rows, columns), strict=True))
-    cells = torch.stack([gray[y : y + CELL, x : x + CELL] for y in tops for x in lefts]).clamp(0, 1)
+    areas = split(gray.clamp(0, 1))
+    flat = areas.flatten(0, 2)
+    told = load("blur", gray.device, torch.float32)(describe(flat)).softmax(1)
+    empty = flat.flatten(1).std(1) < _EMPTY
+    told[empty] = 1 / MOTIONS
+    chances = _agreed(told.view(*areas.shape[:3], -1))
+    chances[empty.view(areas.shape[:3])] = torch.eye(MOTIONS, device=gray.device)[0]
+    return chances
+
+
+def _agreed(chances: Tensor) -> Tensor:
+    """Chances (B,rows,columns,M) by the evidence of each area and those around it, since blur changes gradually."""
+    import torch.nn.functional as F
+
+    evidence = (chances + _SURPRISE).log().permute(0, 3, 1, 2)
+    around = F.avg_pool2d(F.pad(evidence, (1, 1, 1, 1), mode="replicate"), 3, 1)
+    return (_WEIGHT * around).permute(0, 2, 3, 1).softmax(-1)
+
+
+def blur_lengths(chances: Tensor) -> Tensor:
+    """The length of blur that is to be expected, pixels: (...,M) -> (...)."""
+    from vidnoise.nets.blur import motions
+
+    lengths: Tensor = chances @ motions(chances.device).norm(dim=1)
+    return lengths
+
+
+def blur_length(image: Tensor) -> float:
+    """The blur of a picture (3,H,W), pixels, of which three fifths of the areas that show something are no longer."""
+    import torch
+
     with torch.inference_mode():
-        features = describe(cells)
-        told: Tensor = load("length", image.device, torch.float32)(features)
-        found = (told.exp2() - 1).clamp(min=0)
-        found[_contrast(cells) < _EMPTY] = 0
-    return found.view(rows, columns).clone()
-
-
-def blur_length(lengths: Tensor) -> float:
-    """The blur of the whole picture, pixels, of which three fifths of the cells are no longer."""
+        lengths = blur_lengths(blur_chances(image.mean(0)[None]))
     seen = lengths[lengths > 0]
     return float(seen.quantile(_SHARE)) if len(seen) else 0.0
-
-
-def _enlarged(gray: Tensor, side: int) -> Tensor:
-    """A picture (H,W), mirrored at its bottom and right to at least `side` pixels."""
-    missing = [max(side - size, 0) for size in gray.shape]
-    return F.pad(gray[None, None], (0, missing[1], 0, missing[0]), mode="reflect")[0, 0]
-
-
-def _starts(size: int, count: int) -> list[int]:
-    from vidnoise.nets.length import CELL
-
-    return [round(i * (size - CELL) / max(count - 1, 1)) for i in range(count)]
-
-
-def _contrast(cells: Tensor) -> Tensor:
-    down, across = (cells[:, 16:] - cells[:, :-16]).abs(), (cells[..., 16:] - cells[..., :-16]).abs()
-    return torch.maximum(down.mean((1, 2)), across.mean((1, 2)))

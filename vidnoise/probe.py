@@ -131,7 +131,7 @@ class Look:
 
     def add(self, frame: Frame) -> None:
         """Take a frame whose noise and cut are known."""
-        from vidnoise.motion_blur import blur_length, blur_lengths
+        from vidnoise.motion_blur import blur_length
 
         moment = self.offset + float((frame.pts or 0) * frame.time_base)
         if frame.cut or not self.estimates:
@@ -140,7 +140,7 @@ class Look:
             self.starts.append(moment)
         if frame.sigma is not None:
             if len(self.estimates[-1]) % EVERY == 0:
-                self.blurs[-1].append(blur_length(blur_lengths(frame.image)))
+                self.blurs[-1].append(blur_length(frame.image))
             self.estimates[-1].append(frame.sigma)
         self.times.append(moment)
 

@@ -1,4 +1,4 @@
-"""A blurred frame, and what its neighbours show that it does not, in; the sharp frame out.
+"""A blurred frame, what undoing its likely motion changes, and what its neighbours show, in; the sharp frame out.
 
 One small network runs from coarse to fine with the same weights at each scale; its features go from scale to scale
 (Tao et al., "Scale-recurrent Network for Deep Image Deblurring", CVPR 2018). It has no biases and sees what the frame
@@ -17,6 +17,8 @@ from .unet import UNet, Up, conv3
 
 SCALES = 3
 """Full size, a half and a quarter."""
+SEEN = 4 * 3 + 2
+"""Channels: the frame, its two neighbours and the change so far in colour, two ways of undoing the blur in gray."""
 LOCAL = 32
 """Pixels: the side of the areas whose mean is taken away."""
 
@@ -29,7 +31,7 @@ class Deblurrer(nn.Module):
         self.tier = tier
         self.spec = tier.deblur
         first, unshuffle = self.spec.channels[0], self.spec.unshuffle
-        self.present = conv3(4 * 3 * unshuffle**2, first)
+        self.present = conv3(SEEN * unshuffle**2, first)
         nn.init.kaiming_normal_(self.present.weight, nonlinearity="linear")
         self.body = UNet(self.spec)
         self.remember = Up(first, first)
@@ -41,11 +43,12 @@ class Deblurrer(nn.Module):
         """Height and width are padded to multiples of this."""
         return int(max(self.spec.multiple * 2 ** (SCALES - 1), LOCAL))
 
-    def forward(self, blurred: Tensor, near: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, blurred: Tensor, undone: Tensor, near: Tensor) -> tuple[Tensor, Tensor]:
         """Sharpen a batch of frames.
 
         Args:
             blurred: (B,3,H,W), any size, nominal [0,1].
+            undone: (B,2,H,W): what undoing the likely motion adds to the brightness; see `deconvolution.deconvolve`.
             near: (B,6,H,W): how the frame before and the frame after, both brought to where this one's things are, differ
                 from it; 0 where there is none or it cannot be trusted.
 
@@ -54,12 +57,12 @@ class Deblurrer(nn.Module):
             (B,1,H,W), 0..1.
         """
         height, width = blurred.shape[-2:]
-        outputs, trust = self.scales(pad(blurred.float(), self.multiple), pad(near.float(), self.multiple))
+        outputs, trust = self.scales(*(pad(x.float(), self.multiple) for x in (blurred, undone, near)))
         return crop(outputs[-1], height, width), crop(torch.sigmoid(trust), height, width)
 
-    def scales(self, blurred: Tensor, near: Tensor) -> tuple[list[Tensor], Tensor]:
+    def scales(self, blurred: Tensor, undone: Tensor, near: Tensor) -> tuple[list[Tensor], Tensor]:
         """The frames from the coarsest scale to the finest, and the logits of the confidence; sizes are multiples."""
-        detail = torch.cat([blurred - _local_mean(blurred), near], 1)
+        detail = torch.cat([blurred - _local_mean(blurred), undone, near], 1)
         change = blurred.new_zeros(1)
         memory: Tensor | None = None
         outputs = []

@@ -4,8 +4,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from .blur import BlurMotion
 from .deblur import Deblurrer
-from .length import BlurLength
 from .level import NoiseLevel
 from .temporal import TemporalDenoiser
 
@@ -21,7 +21,7 @@ def kflop_per_pixel(module: nn.Module, size: int = 256) -> float:
     Counted by running one frame of `size` x `size` on the meta device. The fusion over time is not learned and
     does not count. The networks that hear noise and measure blur are 0: they cost the same for any picture.
     """
-    if isinstance(module, BlurLength | NoiseLevel):
+    if isinstance(module, BlurMotion | NoiseLevel):
         return 0.0
     module = type(module)(module.tier).to("meta")
     frame = torch.zeros(1, 3, size, size, device="meta")
@@ -30,7 +30,7 @@ def kflop_per_pixel(module: nn.Module, size: int = 256) -> float:
             blocks = torch.zeros(1, 9, size // 8, size // 8, device="meta")
             module(frame, blocks[:, :3], frame, blocks[:, :3], blocks)
         elif isinstance(module, Deblurrer):
-            module(frame, frame.repeat(1, 2, 1, 1))
+            module(frame, frame[:, :2], frame.repeat(1, 2, 1, 1))
         else:
             module(frame, frame)
     return float(counter.get_total_flops()) / size**2 / 1e3

@@ -13,8 +13,8 @@ from safetensors.torch import save as serialise
 from torch import nn
 
 from ..errors import VidnoiseError
+from .blur import BlurMotion
 from .deblur import Deblurrer
-from .length import BlurLength
 from .level import NoiseLevel
 from .spatial import SpatialDenoiser
 from .temporal import TemporalDenoiser
@@ -25,7 +25,7 @@ TIERED: dict[str, Callable[[Tier], nn.Module]] = {
     "temporal": TemporalDenoiser,
     "deblur": Deblurrer,
 }
-ALONE: dict[str, Callable[[], nn.Module]] = {"length": BlurLength, "level": NoiseLevel}
+ALONE: dict[str, Callable[[], nn.Module]] = {"blur": BlurMotion, "level": NoiseLevel}
 FOLDER = Path(__file__).parent / "weights"
 
 
@@ -34,8 +34,8 @@ class Card:
     """What is known about a set of weights; kept as JSON beside it.
 
     Attributes:
-        kind: "spatial", "temporal", "deblur", "length" or "level".
-        tier: "fast", "balanced" or "best"; nothing for "length" and "level".
+        kind: "spatial", "temporal", "deblur", "blur" or "level".
+        tier: "fast", "balanced" or "best"; nothing for "blur" and "level".
         sha256: of the safetensors file.
         parameters: how many learned values.
         kflop: thousands of operations a pixel and frame.

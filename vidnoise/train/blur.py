@@ -31,7 +31,7 @@ class Exposures:
     """How frames are exposed, each setting the bounds of what is drawn.
 
     Attributes:
-        longest: length of the blur, pixels.
+        longest, shortest: length of the blur, pixels.
         open: the share of the time between two frames that the shutter is open.
         bend: curvature of the path: 0 is straight.
         turn: degrees that the camera turns in the time of one frame.
@@ -43,6 +43,7 @@ class Exposures:
     """
 
     longest: float = 36
+    shortest: float = 0
     open: tuple[float, float] = (0.3, 1.0)
     bend: float = 1.0
     turn: float = 1.0
@@ -191,7 +192,7 @@ class Scene:
     def _layer(self, still: Picture) -> Layer:
         settings, random = self.settings, self.random
         motion = shake(random, settings.bend, settings.turn, settings.zoom)
-        length = settings.longest * random.uniform()
+        length = random.uniform(settings.shortest, settings.longest)
         grown = random.uniform(1, settings.grown)
         room = [max((n * grown - self.size) / 2, 0) for n in still.shape[1::-1]]
         place = random.uniform(-room[0], room[0]), random.uniform(-room[1], room[1])
@@ -212,10 +213,36 @@ class Scene:
         time = moments(centre, self.exposure, self.length)
         return self._seen([layer.path(time).mean(0, keepdims=True) for layer in self.layers])
 
+    def motion(self, cell: int) -> NDArray[np.float32]:
+        """What moved how in squares of `cell` pixels during the exposure at time 0: (h,w,2), pixels right and down.
+
+        Its direction is the path's longest, its length that of a steady motion which spreads as far.
+        """
+        side = self.size // cell
+        places = (np.arange(side) + 0.5) * cell - self.size / 2
+        points = np.stack([*np.meshgrid(places, places), np.ones((side, side))]).reshape(3, -1)
+        time = moments(0.0, self.exposure, self.length)
+        found = [
+            _spread(layer.path(time) @ points * layer.grown).reshape(side, side, 2) for layer in self.layers
+        ]
+        if len(found) == 1:
+            return found[0]
+        still, path = self.layers[1].still[..., 3:], self.layers[1].path(time).mean(0)
+        cover = move(still, path, self.size, self.size).reshape(side, cell, side, cell).mean((1, 3))
+        return np.where(cover[..., None] > 0.5, found[1], found[0])
+
     def _seen(self, paths: list[Path]) -> Picture:
         layers = [(layer.still, path) for layer, path in zip(self.layers, paths, strict=True)]
         light = expose(layers, self.size, self.size)
         return np.asarray(np.clip(light, 0, 1) ** np.float32(1 / self.gamma), np.float32)
+
+
+def _spread(places: NDArray[np.float64]) -> NDArray[np.float32]:
+    """The main axis of where points are at N moments: (N,2,P) -> (P,2), as long as a steady motion that spreads as far."""
+    around = places - places.mean(0)
+    values, axes = np.linalg.eigh(np.einsum("nap,nbp->pab", around, around) / len(places))
+    steady = 12 / (1 - 1 / len(places) ** 2)  # the variance of so many steps, against their length's square
+    return np.asarray(axes[:, :, 1] * np.sqrt(steady * values[:, 1:].clip(0)), np.float32)
 
 
 def _light(picture: Picture, gamma: float, gain: float) -> Picture:

@@ -7,7 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
+from ..deconvolution import deconvolve
 from ..flow import search, warp
+from ..motion_blur import blur_chances
 from ..nets.deblur import Deblurrer, news
 from ..nets.tiers import tier
 from .blur import Picture, Scene
@@ -28,7 +30,7 @@ WEIGHTS = (0.15, 0.35, 1.0)
 """Of the scales in the loss, from the coarsest."""
 TRUSTED = 0.1
 """Weight of the confidence in the loss."""
-BACKDROP = (192, 288)
+BACKDROP = (256, 352)
 """Of the stills that are shaken, pixels."""
 MARGIN = 16
 """Pixels around a window of a real clip, where its flow is not known."""
@@ -63,7 +65,7 @@ class DeblurTask:
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """The recipe's loss at each scale, and the cross entropy of the confidence."""
         assert isinstance(model, Deblurrer)
-        outputs, trust = model.scales(batch["blurred"], batch["near"])
+        outputs, trust = model.scales(*(batch[name] for name in ("blurred", "undone", "near")))
         loss = torch.zeros((), device=trust.device)
         for weight, output in zip(WEIGHTS, outputs, strict=True):
             target = F.avg_pool2d(batch["sharp"], batch["sharp"].shape[-1] // output.shape[-1])
@@ -76,10 +78,12 @@ class DeblurTask:
         if self.valid is None:
             return {}
         figures: dict[str, list[Tensor]] = {"blurred": [], "alone": [], "psnr": []}
-        for blurred, near, sharp in zip(*(torch.split(v, 8) for v in self.valid.values()), strict=True):
+        for blurred, undone, near, sharp in zip(
+            *(torch.split(v, 8) for v in self.valid.values()), strict=True
+        ):
             figures["blurred"].append(psnr(blurred, sharp))
-            figures["alone"].append(psnr(model(blurred, torch.zeros_like(near))[0], sharp))
-            figures["psnr"].append(psnr(model(blurred, near)[0], sharp))
+            figures["alone"].append(psnr(model(blurred, undone, torch.zeros_like(near))[0], sharp))
+            figures["psnr"].append(psnr(model(blurred, undone, near)[0], sharp))
         means = {name: float(torch.cat(values).mean()) for name, values in figures.items()}
         return means | {"score": (means["alone"] + means["psnr"]) / 2}
 
@@ -87,8 +91,8 @@ class DeblurTask:
         """Some validation samples."""
         if self.valid is None:
             return None
-        blurred, near, sharp = (v[:6] for v in self.valid.values())
-        rows = [torch.cat(list(v), 2) for v in (blurred, model(blurred, near)[0], sharp)]
+        blurred, undone, near, sharp = (v[:6] for v in self.valid.values())
+        rows = [torch.cat(list(v), 2) for v in (blurred, model(blurred, undone, near)[0], sharp)]
         return torch.cat(rows, 1).clamp(0, 1)
 
     def _validation(self, backdrops: Backdrops) -> Batch:
@@ -130,7 +134,13 @@ class DeblurTask:
                 near[sample, :3] = brought(frame, before)
                 if behind < 0.5 or alone == 0:
                     near[sample, 3:] = brought(frame, after)
-        return {"blurred": frames[:, 1], "near": near, "sharp": sharp}
+        return {"blurred": frames[:, 1], "undone": self._undone(frames[:, 1]), "near": near, "sharp": sharp}
+
+    def _undone(self, frames: Tensor) -> Tensor:
+        """What undoing the motions that are seen in frames (B,3,H,W) adds to their brightness, (B,2,H,W)."""
+        gray = frames.mean(1)
+        with torch.no_grad():
+            return deconvolve(gray, blur_chances(gray))
 
 
 def brought(frame: Tensor, other: Tensor) -> Tensor:

@@ -210,15 +210,15 @@ class TemporalTask:
 
 def make_task(recipe: Recipe, media: Media, valid: Media | None, device: torch.device) -> Task:
     """The task that a recipe names."""
+    from .blur_motion import BlurMotionTask
     from .deblur import DeblurTask
-    from .length import LengthTask
     from .level import LevelTask
 
     kinds: dict[str, Callable[[Recipe, Media, Media | None, torch.device], Task]] = {
         "spatial": SpatialTask,
         "temporal": TemporalTask,
         "deblur": DeblurTask,
-        "length": LengthTask,
+        "blur": BlurMotionTask,
         "level": LevelTask,
     }
     if recipe.task not in kinds:

@@ -1,0 +1,44 @@
+"""Pictures as overlapping square areas, and back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+HOP = 64
+"""Pixels between the middles of two areas."""
+REACH = 80
+"""Pixels from the middle of an area to its side; of them `HOP` are blended with the next area's."""
+
+
+def split(gray: Tensor) -> Tensor:
+    """Areas around the corners of squares of `HOP` pixels.
+
+    Args:
+        gray: (B,H,W), any size.
+
+    Returns:
+        (B,rows,columns,2 REACH,2 REACH), rows = ceil(H / HOP) + 1; beyond the borders the last pixels go on.
+    """
+    import torch.nn.functional as F
+
+    height, width = gray.shape[1:]
+    around = (REACH, REACH - width % -HOP, REACH, REACH - height % -HOP)
+    whole = F.pad(gray[:, None], around, mode="replicate")[:, 0]
+    return whole.unfold(1, 2 * REACH, HOP).unfold(2, 2 * REACH, HOP)
+
+
+def blend(areas: Tensor, height: int, width: int) -> Tensor:
+    """The picture (B,height,width) of areas as `split` gives them, each fading into the next."""
+    import torch
+    import torch.nn.functional as F
+
+    rows, columns = areas.shape[1:3]
+    inside = slice(REACH - HOP, REACH + HOP)
+    line = 1 - (torch.arange(2 * HOP, device=areas.device) + 0.5 - HOP).abs() / HOP
+    faded = areas[..., inside, inside] * line * line[:, None]
+    flat = faded.flatten(3).permute(0, 3, 1, 2).flatten(2)
+    whole = F.fold(flat, ((rows + 1) * HOP, (columns + 1) * HOP), 2 * HOP, stride=HOP)[:, 0]
+    return whole[:, HOP : HOP + height, HOP : HOP + width]

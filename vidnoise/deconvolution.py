@@ -1,0 +1,67 @@
+"""Undoing motion blur that is roughly known: one Wiener filter for all motions that may have been, by their chances.
+
+Where a steady motion (x, y) blurred a picture, the frequency (u, v) keeps a share of sinc(xu + yv). The linear filter
+of least expected squared error, when the motion is only known by its chances, divides the mean of that share by the mean
+of its square (N. Wiener, "Extrapolation, Interpolation, and Smoothing of Stationary Time Series", 1949), for a picture
+whose spectrum falls with the square of the frequency. The less sure the motion, the less is changed.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+from vidnoise.areas import REACH, blend, split
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+NOISES = (0.03, 0.25)
+"""Power of the noise against the picture's, of a bold and of a cautious filter."""
+
+SURE = 0.98
+"""Chance of no motion: where it is higher, nothing is undone."""
+
+
+def deconvolve(gray: Tensor, chances: Tensor) -> Tensor:
+    """Sharpen pictures by what may have blurred them.
+
+    Args:
+        gray: (B,H,W), brightness, [0,1], any size.
+        chances: (B,rows,columns,M), of the motions of `nets.blur`, in the areas that `areas.split` gives.
+
+    Returns:
+        (B,2,H,W): what to add to the pictures, by each of the `NOISES`.
+    """
+    import torch
+
+    areas = split(gray)
+    likely = chances.flatten(0, 2)
+    moved = likely[:, 0] < SURE
+    if not bool(moved.any()):
+        return gray.new_zeros(len(gray), len(NOISES), *gray.shape[1:])
+    likely = likely[moved]
+    shares, squares, falling = _table(gray.device)
+    spectrum = torch.fft.rfft2(areas.flatten(0, 2)[moved])
+    mean, power = likely @ shares, likely @ squares
+    doubt = (1 - likely[:, :1]) * falling
+    found = []
+    for noise in NOISES:
+        gain = mean / torch.add(power, doubt, alpha=noise) - 1
+        change = gray.new_zeros(len(moved), 2 * REACH, 2 * REACH)
+        change[moved] = torch.fft.irfft2(spectrum * gain.view(spectrum.shape), change.shape[1:])
+        found.append(blend(change.view(areas.shape), *gray.shape[1:]))
+    return torch.stack(found, 1)
+
+
+@cache
+def _table(device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """For each motion what it leaves of each frequency (M,F), the square of it, and how natural pictures fall off (F,)."""
+    import torch
+
+    from vidnoise.nets.blur import frequencies, motions
+
+    places = frequencies(device)
+    shares = torch.sinc(motions(device) @ places)
+    return shares, shares.square(), 16 * places.square().sum(0)

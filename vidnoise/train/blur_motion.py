@@ -1,0 +1,98 @@
+"""Training of the network that tells which motion blurred a picture."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Generator, Tensor, nn
+
+from ..nets.blur import SIDE, BlurMotion, chances_of, describe
+from .blur import Picture, Scene
+from .data import Media, Stills, for_numpy, generator, seeds
+from .deblur import recorded
+from .recipe import Recipe
+from .tasks import VALIDATION_SEED, Batch, relight
+
+ROOM = 64
+"""Pixels by which a still is larger than what is seen of it."""
+SHARP = 0.25
+"""The share of pictures that are not blurred."""
+SOFT = 0.3
+"""The share that is out of focus, which is no blur of motion, by up to `DEFOCUS` pixels."""
+DEFOCUS = 3.0
+SHORTEST = 2.0
+"""Pixels that blur is long, at least, where there is any."""
+CELL = 16
+"""Pixels: the side of squares in which the motion is looked at; those in the middle of an area count most."""
+VALIDATED = 96
+"""Pictures."""
+
+
+class BlurMotionTask:
+    """Shaken stills, and how what is seen in them moved during the exposure."""
+
+    def __init__(self, recipe: Recipe, media: Media, valid: Media | None, device: torch.device) -> None:
+        self.recipe, self.device = recipe, device
+        self.model: nn.Module = BlurMotion()
+        self.stills = Stills(media, SIDE + ROOM, device)
+        self.valid = Stills(valid, SIDE + ROOM, device) if valid and valid.stills else None
+        self.pool = ThreadPoolExecutor()
+
+    def batch(self, source: Generator) -> Batch:
+        """Descriptions of pictures and the chances of their motions."""
+        return self._drawn(self.stills, self.recipe.batch, source)
+
+    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        """The cross entropy of the motions."""
+        return _surprise(model(batch["profiles"]), batch["chances"])
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """The cross entropy, and how likely sharp and blurred areas are taken for the other."""
+        if self.valid is None:
+            return {}
+        told, true = model(self._validation["profiles"]), self._validation["chances"]
+        found = told.float().softmax(1)[:, 0]
+        sharp = true[:, 0] > 0.5
+        wrong = {"sharp": 1 - found[sharp].mean(), "blurred": found[~sharp].mean()}
+        surprise = float(_surprise(told, true).detach())
+        return {name: float(value) for name, value in wrong.items()} | {"score": -surprise}
+
+    def picture(self, model: nn.Module) -> Tensor | None:
+        """There is nothing to look at."""
+        return None
+
+    @cached_property
+    def _validation(self) -> Batch:
+        assert self.valid is not None
+        return self._drawn(self.valid, VALIDATED, generator(VALIDATION_SEED, 0, self.device))
+
+    def _drawn(self, stills: Stills, count: int, source: Generator) -> Batch:
+        clean = for_numpy(relight(stills(2 * count, source), source))
+        made = list(self.pool.map(self._scene, clean[:count], clean[count:], seeds(count, source)))
+        pictures = torch.from_numpy(np.stack([picture for picture, _ in made])).to(self.device)
+        gray = recorded(pictures.permute(0, 3, 1, 2)[:, None], source)[:, 0].mean(1)
+        motion = torch.from_numpy(np.stack([motion for _, motion in made])).to(self.device)
+        chances = chances_of(motion.flatten(0, 2)).view(*motion.shape[:3], -1)
+        line = torch.hann_window(SIDE // CELL + 2, periodic=False, device=self.device)[1:-1]
+        weights = line * line[:, None] / line.sum() ** 2
+        return {"profiles": describe(gray), "chances": torch.einsum("bhwm,hw->bm", chances, weights)}
+
+    def _scene(self, back: Picture, front: Picture, seed: int) -> tuple[Picture, NDArray[np.float32]]:
+        import cv2
+
+        random = np.random.default_rng(seed)
+        if random.uniform() < SOFT:
+            wide = random.uniform(0.3, DEFOCUS)
+            back, front = (np.asarray(cv2.GaussianBlur(x, (0, 0), wide), np.float32) for x in (back, front))
+        most = self.recipe.blur.longest
+        length = 0.5 if random.uniform() < SHARP else SHORTEST * (most / SHORTEST) ** random.uniform()
+        settings = replace(self.recipe.blur, shortest=length, longest=length)
+        scene = Scene(back, front, SIDE, settings, random)
+        return scene.blurred(0), scene.motion(CELL)
+
+
+def _surprise(logits: Tensor, chances: Tensor) -> Tensor:
+    return -(chances * logits.float().log_softmax(1)).sum(1).mean()
