@@ -14,7 +14,9 @@ from streams import CPU, process
 
 from vidnoise.chain import Chain
 from vidnoise.filter import Filter
+from vidnoise.filters import Deblur
 from vidnoise.frame import Frame
+from vidnoise.kernels import linear_kernel
 from vidnoise.registry import filters
 
 FOLDER = Path(__file__).parent / "golden"
@@ -45,9 +47,22 @@ def noisy_clip() -> list[Frame]:
     return frames
 
 
+def blurred_clip() -> list[Frame]:
+    from skimage import data
+
+    picture = data.astronaut()[:192, 100:324].astype(np.float32) / 255
+    frames = []
+    for i in range(8):
+        moved = cv2.filter2D(picture, -1, linear_kernel(9, 20 + 10 * i))
+        image = np.round(255 * moved.clip(0, 1)).transpose(2, 0, 1) / 255
+        frames.append(Frame(image=torch.from_numpy(image.astype(np.float32)), pts=i))
+    return frames
+
+
 def strip(filter: Filter) -> np.ndarray:
     """(H, shown * W, 3), BGR, 8 bit."""
-    done = process(Chain.of(filter), noisy_clip(), CPU)
+    clip = blurred_clip() if isinstance(filter, Deblur) else noisy_clip()
+    done = process(Chain.of(filter), clip, CPU)
     row = torch.cat([done[i].image for i in SHOWN], -1).clamp(0, 1)
     return (255 * row).round().byte().permute(1, 2, 0).flip(-1).contiguous().numpy()
 

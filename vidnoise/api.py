@@ -52,7 +52,7 @@ class Summary:
 
 def default_chain() -> Chain:
     """What `vidnoise IN -o OUT` applies when no filter is named."""
-    return Chain.parse("denoise")
+    return Chain.parse("denoise,deblur")
 
 
 def as_chain(filters: Filters) -> Chain:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 _EMPTY = 2 / 255
@@ -17,29 +18,46 @@ _SHARE = 0.6
 """Of the areas that show something; what is out of focus looks blurred by motion, and may be the rest."""
 
 
-def blur_chances(gray: Tensor) -> Tensor:
+def blur_chances(gray: Tensor, dtype: torch.dtype | None = None) -> Tensor:
     """How likely each of the motions of `nets.blur` has blurred pictures.
 
     Args:
         gray: (B,H,W), brightness, nominal [0,1].
+        dtype: of the network; float32 if not given.
 
     Returns:
         (B,rows,columns,M) by the areas that `areas.split` gives, on the pictures' device, of sum 1; no motion where nothing
         is seen that could be blurred.
     """
+    from vidnoise.areas import split
+
+    return _chances(split(gray.clamp(0, 1)), dtype)
+
+
+def seems_blurred(gray: Tensor, length: float, dtype: torch.dtype | None = None) -> bool:
+    """Whether anything in pictures may be blurred by at least `length` pixels: a look at a quarter of the areas.
+
+    They still cover everything. Other arguments as for `blur_chances`.
+    """
+    from vidnoise.areas import split
+
+    seldom = split(gray.clamp(0, 1))[:, ::2, ::2]
+    return bool((blur_lengths(_chances(seldom, dtype)) >= length).any())
+
+
+def _chances(areas: Tensor, dtype: torch.dtype | None) -> Tensor:
+    """(B,rows,columns,SIDE,SIDE) -> (B,rows,columns,M)."""
     import torch
 
-    from vidnoise.areas import split
     from vidnoise.nets import load
     from vidnoise.nets.blur import MOTIONS, describe
 
-    areas = split(gray.clamp(0, 1))
     flat = areas.flatten(0, 2)
-    told = load("blur", gray.device, torch.float32)(describe(flat)).softmax(1)
+    told = load("blur", areas.device, dtype or torch.float32)(describe(flat)).softmax(1)
     empty = flat.flatten(1).std(1) < _EMPTY
     told[empty] = 1 / MOTIONS
     chances = _agreed(told.view(*areas.shape[:3], -1))
-    chances[empty.view(areas.shape[:3])] = torch.eye(MOTIONS, device=gray.device)[0]
+    chances[empty.view(areas.shape[:3])] = torch.eye(MOTIONS, device=areas.device)[0]
     return chances
 
 

@@ -164,6 +164,7 @@ def run_camera(source: str, targets: tuple[str, ...], chosen: dict[str, Any]) ->
 def _settings(source: str, targets: tuple[str, ...], chosen: dict[str, Any]) -> Any:
     import dataclasses
 
+    from vidnoise.chain import Chain
     from vidnoise.live.settings import Settings
 
     names = {field.name for field in dataclasses.fields(Settings)}
@@ -173,10 +174,8 @@ def _settings(source: str, targets: tuple[str, ...], chosen: dict[str, Any]) -> 
         if name in names
     }
     given |= {"source": source, "outputs": targets}
-    chain = chosen_chain(chosen)
-    if not chosen["filters"]:
-        chain = chain.with_option("ahead", 0)  # a frame's delay is worth more here
-    return Settings(**{**given, "filters": chain})
+    # A frame's delay is worth more here than what looking ahead gains, and the time than what deblurring does.
+    return Settings(**{**given, "filters": chosen_chain(chosen, Chain.parse("denoise:ahead=0"))})
 
 
 @contextlib.contextmanager

@@ -59,7 +59,7 @@ FILTERS, RESULT, PART, WHERE, SAID = "Filters", "The result", "What is read", "W
     metavar="NAME[:OPTION=VALUE,...]",
     section=FILTERS,
     help="What to apply, in this order; may be given several times, and may be a chain: 'median,denoise:strength=0.8'. "
-    "Without it: denoise. `vidnoise filters` lists what there is; 'none' applies nothing.",
+    "Without it: denoise,deblur, and for a camera denoise. `vidnoise filters` lists what there is; 'none' applies nothing.",
 )
 @option(
     "--quality",
@@ -237,7 +237,7 @@ def _clean(source: str, target: str, chosen: dict[str, Any]) -> Summary:
     with talk:
         summary = api.run(
             source,
-            chosen_chain(chosen),
+            chosen_chain(chosen, api.default_chain()),
             target,
             device=chosen["device"],
             precision=chosen["precision"],
@@ -258,7 +258,7 @@ def _print_latency(source: str, as_json: bool, chosen: dict[str, Any]) -> int:
     from vidnoise.device import choose
     from vidnoise.io import open_reader
 
-    chain = chosen_chain(chosen)
+    chain = chosen_chain(chosen, api.default_chain())
     place = choose(chosen["device"], chosen["precision"], chosen["tile"])
     with open_reader(source, device=place, **_reading(chosen)) as reader:
         latency = api.open_chain(chain, reader.info, place, chosen["max_latency"]).latency

@@ -104,14 +104,13 @@ def key_values(ctx: click.Context, param: click.Parameter, values: tuple[str, ..
     return {key: value for key, _, value in pairs}
 
 
-def chosen_chain(chosen: dict[str, Any]) -> Chain:
+def chosen_chain(chosen: dict[str, Any], default: Chain) -> Chain:
     """What `-f` and `--quality` ask for: the default without `-f`, and nothing at all for `none`."""
-    from vidnoise.api import default_chain
     from vidnoise.chain import Chain
 
     texts, quality = chosen["filters"], chosen["quality"]
     named = [Chain.parse(text) for text in texts if text.strip() != "none"]
-    chain = Chain.of(*named) if texts else default_chain()
+    chain = Chain.of(*named) if texts else default
     return chain.with_option("quality", quality) if quality else chain
 
 

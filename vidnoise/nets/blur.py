@@ -53,10 +53,11 @@ class BlurMotion(nn.Module):
     def forward(self, profiles: Tensor) -> Tensor:
         """(N,ANGLES,4,PLACES), see `describe` -> (N,MOTIONS): the logits of the motions."""
         with torch.autocast(profiles.device.type, enabled=False):
-            each = self.profile(profiles.float().flatten(0, 1)).view(len(profiles), ANGLES, HEAD)
+            seen = profiles.to(self.none.weight.dtype)
+            each = self.profile(seen.flatten(0, 1)).view(len(profiles), ANGLES, HEAD)
             every = torch.cat([each.mean(1), each.amax(1)], 1)
             lengths = self.compare(torch.cat([each, every[:, None].expand(-1, ANGLES, -1)], 2))
-            return torch.cat([self.none(every), lengths.transpose(1, 2).flatten(1)], 1)
+            return torch.cat([self.none(every), lengths.transpose(1, 2).flatten(1)], 1).float()
 
 
 def describe(areas: Tensor) -> Tensor:

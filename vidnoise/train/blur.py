@@ -203,9 +203,14 @@ class Scene:
         """Of the blur at time 0, pixels; of its longest where there are layers."""
         return max(layer.size * layer.motion.length(self.exposure) for layer in self.layers)
 
-    def blurred(self, centre: float) -> Picture:
-        """The frame whose exposure is around time `centre`, in frames; as encoded (size,size,3), [0,1]."""
-        time = moments(centre, self.exposure, self.length)
+    def blurred(self, centre: float, shutter: float = 1.0) -> Picture:
+        """The frame whose exposure is around time `centre`, in frames; as encoded (size,size,3), [0,1].
+
+        Args:
+            centre: 0 is the frame looked at.
+            shutter: the exposure's length against that of the frame looked at.
+        """
+        time = moments(centre, self.exposure * shutter, self.length * shutter)
         return self._seen([layer.path(time) for layer in self.layers])
 
     def sharp(self, centre: float = 0.0) -> Picture:

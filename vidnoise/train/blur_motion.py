@@ -58,7 +58,7 @@ class BlurMotionTask:
         sharp = true[:, 0] > 0.5
         wrong = {"sharp": 1 - found[sharp].mean(), "blurred": found[~sharp].mean()}
         surprise = float(_surprise(told, true).detach())
-        return {name: float(value) for name, value in wrong.items()} | {"score": -surprise}
+        return {name: float(value.detach()) for name, value in wrong.items()} | {"score": -surprise}
 
     def picture(self, model: nn.Module) -> Tensor | None:
         """There is nothing to look at."""

@@ -22,6 +22,8 @@ from .tasks import VALIDATION_SEED, Batch, relight
 
 ALONE = 0.5
 """The share of the samples that have no neighbours."""
+CALMER = 0.5
+"""The share of the neighbours that are blurred less, as a hand shakes now more, now less."""
 NOISY = 0.3
 """The share with a sensor's noise, up to about 5 steps of 8 bit."""
 CODED = 0.15
@@ -107,8 +109,11 @@ class DeblurTask:
         return frames.permute(0, 1, 4, 2, 3).to(self.device), sharp.permute(0, 3, 1, 2).to(self.device)
 
     def _scene(self, back: Picture, front: Picture, seed: int) -> tuple[Picture, Picture]:
-        scene = Scene(back, front, self.recipe.size, self.recipe.blur, np.random.default_rng(seed))
-        return np.stack([scene.blurred(time) for time in (-1.0, 0.0, 1.0)]), scene.sharp()
+        random = np.random.default_rng(seed)
+        scene = Scene(back, front, self.recipe.size, self.recipe.blur, random)
+        shutters = [random.uniform() if random.uniform() < CALMER else 1.0 for _ in range(2)]
+        times = ((-1.0, shutters[0]), (0.0, 1.0), (1.0, shutters[1]))
+        return np.stack([scene.blurred(*time) for time in times]), scene.sharp()
 
     def _averaged(self, source: Generator) -> tuple[Tensor, Tensor]:
         """The same from real clips."""

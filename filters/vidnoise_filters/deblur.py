@@ -1,0 +1,165 @@
+"""Motion deblurring: what moved is told by its spectrum and undone, and a guard leaves the rest as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from vidnoise.areas import HOP
+from vidnoise.deconvolution import deconvolve
+from vidnoise.filter import RecurrentFilter, RecurrentStage, option
+from vidnoise.flow import SharedFlow
+from vidnoise.motion_blur import blur_chances, blur_lengths, seems_blurred
+from vidnoise.option import QUALITIES
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from vidnoise.device import Device
+    from vidnoise.filter import Stage
+    from vidnoise.frame import Frame, StreamInfo
+    from vidnoise.nets import Deblurrer
+
+SHARP, BLURRED = 1.5, 3.0
+"""Pixels: what is blurred by less than the first stays as it is, by more than the second is sharpened whole."""
+DOUBTED, TRUSTED = 0.5, 0.6
+"""Confidence: below the first the frame stays as it was, above the second the network's result is taken."""
+AROUND = 9
+"""Pixels: the side of the neighbourhood whose range the result is held to."""
+OVERSHOOT = 0.5
+"""How far the result may leave that range, as a share of it."""
+
+
+@dataclass(frozen=True)
+class Deblur(RecurrentFilter["Frame"]):
+    """Takes the blur of camera shake and of moving things from frames, by a trained network, where there is any.
+
+    Which motion blurred the frame is read from its spectrum, area by area, and undone by a Wiener filter, as far as it is
+    sure. A network makes the sharp frame of that and of the blurred one, from coarse to fine with the same weights at
+    each scale, taking its features along (Tao et al., "Scale-recurrent Network for Deep Image Deblurring", CVPR 2018). It
+    sees the frames before and after as well, brought here along optical flow, since what is blurred in one is often less
+    so, or in another direction, in its neighbour.
+
+    A frame that is sharp passes untouched. Elsewhere the result is taken only where there is blur and the network is
+    confident, and held to the range of brightness around each pixel, so that nothing rings.
+
+    (3,H,W) in and out.
+    """
+
+    halo: ClassVar[int] = 96
+    bytes_per_pixel: ClassVar[int] = 700
+
+    quality: str = option(
+        "balanced",
+        choices=QUALITIES,
+        help="balanced has a network make the sharp frame; fast undoes the motion by the Wiener filter alone",
+    )
+    strength: float = option(
+        1.0, low=0, high=1, help="share of the change that is made: lower it for a softer picture"
+    )
+    ahead: int = option(
+        1,
+        low=0,
+        high=1,
+        unit="frames",
+        help="frames that the network looks ahead: raise it for a sharper picture, later",
+    )
+
+    @classmethod
+    def examples(cls) -> tuple[Deblur, ...]:
+        """Both qualities."""
+        return cls(), cls(quality="fast")
+
+    def open(self, info: StreamInfo, device: Device) -> Stage:
+        """See `Filter.open`.
+
+        Raises:
+            VidnoiseError: the weights are missing or were changed.
+        """
+        network, dtype = self._network(device.torch, device.dtype), device.dtype
+        return RecurrentStage(
+            self, lambda frame, state, ahead: self._step(network, dtype, frame, state, ahead)
+        )
+
+    def step(self, frame: Frame, state: Frame | None, ahead: Sequence[Frame]) -> tuple[Frame, Frame]:
+        """See `RecurrentFilter.step`; in float32, on the device of the frame."""
+        import torch
+
+        return self._step(self._network(frame.device, torch.float32), torch.float32, frame, state, ahead)
+
+    def _step(
+        self,
+        network: Deblurrer | None,
+        dtype: torch.dtype,
+        frame: Frame,
+        state: Frame | None,
+        ahead: Sequence[Frame],
+    ) -> tuple[Frame, Frame]:
+        if state is None and frame.flow is not None:
+            frame.flow.clear()
+        gray = frame.image.mean(0)[None]
+        if self.strength == 0 or not seems_blurred(gray, SHARP, dtype):
+            return frame, frame
+        chances = blur_chances(gray, dtype)
+        share = _blurred(blur_lengths(chances), frame.height, frame.width) * self.strength
+        undone = deconvolve(gray, chances)
+        if network is None:
+            sharp = frame.image + undone[:, 0]
+        else:
+            output, trust = network(frame.image[None], undone, _near(frame, state, ahead)[None])
+            sharp, share = output[0], share * _sure(trust[0])
+        change = _bounded(sharp, frame.image) - frame.image
+        return frame.with_image(frame.image + change * share), frame
+
+    def _network(self, device: torch.device, dtype: torch.dtype) -> Deblurrer | None:
+        if self.quality == "fast":
+            return None
+        from vidnoise.nets import Deblurrer, load
+
+        network = load(f"deblur-{self.quality}", device, dtype)
+        assert isinstance(network, Deblurrer)
+        return network
+
+
+def _near(frame: Frame, before: Frame | None, ahead: Sequence[Frame]) -> Tensor:
+    """What the frames before and after show that this one does not (6,H,W)."""
+    import torch
+
+    from vidnoise.nets.deblur import news
+
+    flow = frame.flow or SharedFlow()
+    return torch.cat(
+        [
+            torch.zeros_like(frame.image)
+            if other is None
+            else news(frame.image, other.image, flow.between(frame, other), flow.between(other, frame))
+            for other in (before, next(iter(ahead), None))
+        ]
+    )
+
+
+def _blurred(lengths: Tensor, height: int, width: int) -> Tensor:
+    """The share of the change that is made at each pixel (1,H,W), from the length of the blur in areas (1,rows,columns)."""
+    import torch.nn.functional as F
+
+    share = ((lengths - SHARP) / (BLURRED - SHARP)).clamp(0, 1)
+    size = [(n - 1) * HOP + 1 for n in share.shape[1:]]
+    whole = F.interpolate(share[None], size, mode="bilinear", align_corners=True)
+    return whole[0, :, :height, :width]
+
+
+def _sure(trust: Tensor) -> Tensor:
+    """From the network's confidence (1,H,W) to the share of its change that is made."""
+    return ((trust - DOUBTED) / (TRUSTED - DOUBTED)).clamp(0, 1)
+
+
+def _bounded(sharp: Tensor, blurred: Tensor) -> Tensor:
+    """The result (3,H,W), held to the blurred frame's range around each pixel and a little more: what rings leaves it."""
+    import torch.nn.functional as F
+
+    high = F.max_pool2d(blurred[None], AROUND, 1, AROUND // 2)[0]
+    low = -F.max_pool2d(-blurred[None], AROUND, 1, AROUND // 2)[0]
+    room = (high - low) * OVERSHOOT
+    return sharp.clamp(low - room, high + room)

@@ -1,0 +1,85 @@
+"""The deblurring filter: what is blurred gains, what is sharp stays."""
+
+import numpy as np
+import pytest
+import torch
+from streams import process
+
+from vidnoise.bench.clips import add_blur
+from vidnoise.chain import Chain
+from vidnoise.filters import Deblur
+from vidnoise.frame import Frame
+
+
+def photographs() -> list[np.ndarray]:
+    from skimage import data
+
+    return [data.astronaut()[:384, :480], data.coffee()[:384, :480], data.chelsea()[:288, :448]]
+
+
+def tensor(picture: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1))).float() / 255
+
+
+def blurred(picture: np.ndarray, length: float, seed: int = 0) -> torch.Tensor:
+    return tensor(add_blur([picture], length, seed)[0])
+
+
+def deblurred(*images: torch.Tensor, filter: Deblur | None = None) -> list[torch.Tensor]:
+    frames = [Frame(image=image, pts=i) for i, image in enumerate(images)]
+    return [done.image for done in process(Chain.of(filter or Deblur()), frames)]
+
+
+def psnr(a: torch.Tensor, b: torch.Tensor) -> float:
+    return float(-10 * torch.log10((a - b).square().mean()))
+
+
+@pytest.mark.parametrize("length", [6, 12, 20])
+def test_a_blurred_picture_gains(length):
+    gains = []
+    for seed, picture in enumerate(photographs()):
+        seen, sharp = blurred(picture, length, seed), tensor(picture)
+        (done,) = deblurred(seen)
+        gains.append(psnr(done, sharp) - psnr(seen, sharp))
+    assert min(gains) > -0.05
+    assert np.mean(gains) > 0.1
+
+
+def test_a_sharp_picture_passes_untouched():
+    for picture in photographs():
+        image = tensor(picture)
+        (done,) = deblurred(image)
+        assert done is image or psnr(done, image) > 45
+
+
+def test_a_neighbour_that_is_less_blurred_helps():
+    picture = photographs()[0]
+    seen, sharp = blurred(picture, 14, 1), tensor(picture)
+    (alone,) = deblurred(seen)
+    among = deblurred(sharp, seen, sharp)[1]
+    assert psnr(among, sharp) > psnr(alone, sharp) + 0.1
+
+
+def test_strength_scales_the_change():
+    seen = blurred(photographs()[0], 10)
+    (whole,) = deblurred(seen)
+    (half,) = deblurred(seen, filter=Deblur(strength=0.5))
+    assert torch.allclose(half - seen, (whole - seen) / 2, atol=1e-6)
+    (none,) = deblurred(seen, filter=Deblur(strength=0))
+    assert none is seen
+
+
+def test_the_picture_follows_when_it_is_moved():
+    seen = blurred(photographs()[0], 10)
+    (done,), (moved,) = deblurred(seen), deblurred(seen[:, :, 64:])
+    middle = (slice(None), slice(96, -96), slice(96, -96))
+    assert psnr(moved[middle], done[:, :, 64:][middle]) > 45
+
+
+def test_nothing_rings_beyond_the_range_around_it():
+    seen = blurred(photographs()[1], 15)
+    (done,) = deblurred(seen)
+    high = torch.nn.functional.max_pool2d(seen[None], 9, 1, 4)[0]
+    low = -torch.nn.functional.max_pool2d(-seen[None], 9, 1, 4)[0]
+    room = (high - low) / 2 + 1e-6
+    assert bool(((done <= high + room) & (done >= low - room)).all())
