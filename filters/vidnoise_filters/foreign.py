@@ -229,6 +229,7 @@ def _package(name: str, what: str) -> Any:
     try:
         return import_module(name)
     except ImportError as failure:
+        # Without its cause, for which the command line has words of its own.
         raise FilterError(
             f"{what} needs {name}, which cannot be imported ({failure}); type: pip install 'vidnoise[models]'"
-        ) from failure
+        ) from None
