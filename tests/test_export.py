@@ -138,6 +138,15 @@ def test_openvino_computes_what_pytorch_does(vidnoise, tmp_path, weights):
     assert torch.allclose(done, by_pytorch(picture(80, 96), SIGMA, weights), atol=1e-5)
 
 
+@pytest.mark.cuda
+def test_tensorrt_computes_what_pytorch_does(vidnoise, tmp_path, weights):
+    need("tensorrt")
+    path = tmp_path / "net.engine"
+    assert vidnoise("export", weights, "-o", path, "--sigma", SIGMA)[0] == 0
+    done = FORMATS["tensorrt"].load(path)([picture(80, 96)[None]])[0]
+    assert torch.allclose(done, by_pytorch(picture(80, 96), SIGMA, weights), atol=5e-3)
+
+
 def test_a_file_that_computes_something_else_is_not_kept(vidnoise, tmp_path, weights, monkeypatch):
     wrong = replace(FORMATS["torchscript"], load=lambda path: lambda inputs: inputs[0] + 1)
     monkeypatch.setitem(FORMATS, "torchscript", wrong)
@@ -184,6 +193,7 @@ def test_what_cannot_be_exported_is_refused_with_what_to_type(vidnoise, tmp_path
         (("missing.safetensors", "-o", "a.onnx"), "missing.json"),
         (("denoise", "-o", "a.tflite"), ".onnx (onnx)"),
         (("denoise", "-o", "a.pt", "--format", "onnx"), "let it end in .onnx"),
+        (("denoise", "-o", "a.net", "--format", "openvino"), "let it end in .xml"),
         (("denoise", "-o", "a.pt", "--sigma", "10"), "leave --sigma out"),
         (("denoise", "-o", "taken.pt"), "--overwrite"),
         (("denoise", "-o", "nowhere/a.pt"), "mkdir"),
@@ -212,6 +222,13 @@ def test_a_missing_package_is_named_with_what_to_type(vidnoise, tmp_path, monkey
     assert status == 2
     assert "not_there" in err
     assert "pip install 'vidnoise[export]'" in err
+
+
+def test_a_format_may_be_named_for_a_file_with_another_ending(vidnoise, tmp_path, weights):
+    path = tmp_path / "net.script"
+    assert vidnoise("export", weights, "-o", path, "--format", "torchscript", "--sigma", SIGMA)[0] == 0
+    done = process(Model(str(path)), [Frame(image=picture(), pts=0)])[0].image
+    assert torch.allclose(done, by_pytorch(picture(), SIGMA, weights), atol=1e-5)
 
 
 def test_existing_files_are_replaced_when_asked(vidnoise, tmp_path, weights):

@@ -1,17 +1,21 @@
 """The filter `model`: any network with one picture in and one out, and no file that runs code."""
 
 import pickle
+import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from clips import Clip
 from models import Scaled, blur, onnx_file, torchscript
-from streams import clip, process
+from streams import CPU, clip, info, process
 from torch import Tensor, nn
 
 import vidnoise as vn
 from vidnoise.chain import Chain
+from vidnoise.cli.errors import message
 from vidnoise.errors import FilterError
 from vidnoise.filters import Model
 from vidnoise.frame import Frame
@@ -85,8 +89,6 @@ def test_onnx_gives_what_pytorch_gives_whatever_shape_it_declares(tmp_path, shap
 
 
 def test_a_video_is_cleaned_by_a_model(tmp_path):
-    from clips import Clip
-
     source = Clip(frames=3, size=(64, 48)).save(tmp_path / "in.mkv")
     path = torchscript(Scaled(0.5, 0.5, 0.5), tmp_path / "dark.pt")
     vn.run(source, f"model:path={path}", tmp_path / "out.mkv")
@@ -230,11 +232,23 @@ def test_a_file_that_was_written_anew_is_read_anew(tmp_path):
     assert torch.allclose(through(Model(str(path)), picture()), picture() / 4)
 
 
+def test_a_stream_keeps_its_network_when_the_file_is_taken_away(tmp_path):
+    path = torchscript(Scaled(0.5, 0.5, 0.5), tmp_path / "net.pt")
+    stage = Chain.of(Model(str(path))).open(info(90, 110), CPU)
+    path.unlink()
+    (done,) = stage.push(Frame(image=picture(), pts=0))
+    assert torch.allclose(done.image, picture() / 2)
+
+
+def test_a_missing_package_is_named_with_what_to_type(tmp_path, monkeypatch):
+    (tmp_path / "net.onnx").write_bytes(b"\x08\x07")
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(FilterError, match=r"needs onnxruntime.*pip install 'vidnoise\[models\]'") as raised:
+        through(Model(str(tmp_path / "net.onnx")), picture())
+    assert message(raised.value) == str(raised.value)
+
+
 def test_frames_in_tiles_give_what_whole_frames_give(tmp_path):
-    from dataclasses import replace
-
-    from streams import CPU
-
     path = torchscript(blur(), tmp_path / "blur.pt")
     frames = clip(1, 200, 260, sigma=10)
     whole, tiled = (

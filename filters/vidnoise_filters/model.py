@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from vidnoise.errors import FilterError
-from vidnoise.filter import Filter, SpatialFilter, option
+from vidnoise.filter import BaseStage, Filter, SpatialFilter, option
 from vidnoise.tiles import fades, spans
 from vidnoise_filters.foreign import Network, first_line, read
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from vidnoise.device import Device
     from vidnoise.filter import Stage
-    from vidnoise.frame import StreamInfo
+    from vidnoise.frame import Frame, StreamInfo
 
 MULTIPLES = (1, 2, 4, 8, 16, 32, 64, 128)
 """Tried in turn, where the user does not say what height and width must be multiples of."""
@@ -42,7 +42,6 @@ class Model(SpatialFilter):
     no memory of the past.
     """
 
-    batch: ClassVar[int] = 1
     halo: ClassVar[int] = 32
     bytes_per_pixel: ClassVar[int] = 3000
 
@@ -73,14 +72,16 @@ class Model(SpatialFilter):
         Raises:
             FilterError: the file is missing, no network, would run code, or does not give the size it takes.
         """
-        self._fitted(device.torch)
-        return super().open(info, device)
+        return ModelStage(self, self._fitted(device.torch))
 
     def apply(self, x: Tensor) -> Tensor:
         """(B,3,H,W) -> (B,3,H,W)."""
+        return self.clean(x, self._fitted(x.device))
+
+    def clean(self, x: Tensor, fitted: Fitted) -> Tensor:
+        """The same by a network that is already there."""
         import torch
 
-        fitted = self._fitted(x.device)
         seen = (x.flip(1) if self.order == "bgr" else x) * self.white
         pictures = seen.flatten(0, 1)[:, None] if fitted.channels == 1 else seen
         done = torch.cat([fitted(picture[None]) for picture in pictures]).view_as(x) / self.white
@@ -90,6 +91,22 @@ class Model(SpatialFilter):
         path = Path(self.path).expanduser()
         written = path.stat().st_mtime_ns if path.exists() else 0
         return _open(path.absolute(), written, device, self.multiple)
+
+
+class ModelStage(BaseStage):
+    """Keeps to the network that was read when the stream began, whatever becomes of the file."""
+
+    def __init__(self, filter: Model, fitted: Fitted) -> None:
+        super().__init__()
+        self._filter = filter
+        self._fitted = fitted
+
+    def accept(self, frames: Sequence[Frame]) -> list[Frame]:
+        """Clean frame by frame."""
+        return [f.with_image(self._filter.clean(f.image[None], self._fitted)[0]) for f in frames]
+
+    def restart(self) -> None:
+        """There is nothing to forget."""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,12 @@ WHERE = "Where to"
     section=WHERE,
     help=f"The file. Its ending says the format: {', '.join(f'{end} ({name})' for name, end in ENDINGS.items())}.",
 )
-@option("--format", type=click.Choice(list(ENDINGS)), section=WHERE, help="The format, said once more.")
+@option(
+    "--format",
+    type=click.Choice(list(ENDINGS)),
+    section=WHERE,
+    help="The format, for a file whose ending does not say it.",
+)
 @option("--overwrite", is_flag=True, section=WHERE, help="Replace files that exist.")
 @option(
     "--sigma",

@@ -56,19 +56,23 @@ class Format:
                 ) from None
 
 
+BOUND = ("openvino", "torch")
+"""Formats whose own libraries insist on the ending."""
+
+
 def format_of(path: Path, name: str | None = None) -> str:
-    """The format that a name of a file asks for, or the one that is named.
+    """The format that is named, or else the one that the file's ending says.
 
     Raises:
-        UsageError: the file's ending is of no format, or of another one.
+        UsageError: neither says one, or they do not go together.
     """
-    fitting = [known for known, ending in ENDINGS.items() if path.suffix == ending]
-    endings = ", ".join(f"{ending} ({known})" for known, ending in ENDINGS.items())
-    if not fitting:
-        raise UsageError(f"{path} ends like no format that can be written; the endings are {endings}")
-    if name is not None and name not in fitting:
+    said = next((known for known, ending in ENDINGS.items() if path.suffix == ending), None)
+    if name is None and said is None:
+        endings = ", ".join(f"{ending} ({known})" for known, ending in ENDINGS.items())
+        raise UsageError(f"the ending of {path} says no format; let it be one of {endings}, or add --format")
+    if name and said != name and (said or name in BOUND):
         raise UsageError(f"{path} is not a name for format {name}; let it end in {ENDINGS[name]}")
-    return fitting[0]
+    return name or str(said)
 
 
 def write_onnx(subject: Subject, path: Path) -> None:

@@ -47,7 +47,7 @@ def export(
     Args:
         subject: from `find`.
         path: the file; its ending says the format.
-        format: the format's name, to be held against that ending.
+        format: its name, where the ending does not say it.
         calibrate: frames (a video, or a folder of videos or frames) from which an ONNX file gets its 8-bit scales; None
             leaves it in float32.
         overwrite: whether files that exist may be replaced.
