@@ -1,10 +1,12 @@
 """The filter `model`: any network with one picture in and one out, and no file that runs code."""
 
+import contextlib
 import pickle
 import sys
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
 import torch
@@ -175,6 +177,26 @@ def test_what_is_no_network_is_refused_with_what_to_give(tmp_path):
     }.items():
         with pytest.raises(FilterError, match=words):
             through(Model(str(tmp_path / name)), picture())
+
+
+@pytest.mark.parametrize("name", ["net.pt", "net.pth", "net.onnx"])
+def test_a_damaged_file_gives_a_message_or_still_a_picture(tmp_path, name):
+    path, random = tmp_path / name, Random(1)
+    if name == "net.onnx":
+        pytest.importorskip("onnxruntime", reason="reads ONNX files")
+        onnx_file(path, shape=["n", 3, "h", "w"])
+    elif name == "net.pt":
+        torchscript(blur(), path)
+    else:
+        torch.save({"conv.weight": torch.zeros(3, 3, 1, 1)}, path)
+    whole = path.read_bytes()
+    for _ in range(40):
+        damaged = bytearray(whole)
+        for _ in range(random.choice([1, 3, 20])):
+            damaged[random.randrange(len(whole))] = random.randrange(256)
+        path.write_bytes(damaged[: random.choice([len(whole), random.randrange(len(whole))])])
+        with contextlib.suppress(FilterError):
+            assert through(Model(str(path)), picture(64, 64)).shape == (3, 64, 64)
 
 
 @pytest.mark.parametrize("write", [pickle.dump, torch.save], ids=["pickle", "torch.save"])

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -77,8 +78,8 @@ def _reader(path: Path) -> Callable[[Path, torch.device], Network]:
 
 
 def _zip_reader(path: Path) -> Callable[[Path, torch.device], Network]:
-    names = _names(path)
-    ends = {name.rpartition("/")[2] for name in names}
+    with _archive(path) as archive:
+        ends = {name.rpartition("/")[2] for name in archive.namelist()}
     if ends & {"archive_format", "serialized_exported_program.json"}:
         raise FilterError(
             f"path='{path}' is an archive of torch.export, which can run code when it is read; write the network as "
@@ -91,13 +92,16 @@ def _zip_reader(path: Path) -> Callable[[Path, torch.device], Network]:
     raise FilterError(f"path='{path}' is a ZIP archive without a network of PyTorch; give {KINDS}")
 
 
-def _names(path: Path) -> list[str]:
+@contextmanager
+def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(path) as archive:
-            return archive.namelist()
-    except (zipfile.BadZipFile, OSError) as failure:
+            yield archive
+    except FilterError:
+        raise
+    except Exception as failure:  # damage shows as errors of many kinds
         raise FilterError(
-            f"path='{path}' is a damaged file of PyTorch ({failure}); copy it again"
+            f"path='{path}' is a damaged file of PyTorch ({first_line(failure)}); copy it again"
         ) from failure
 
 
@@ -112,7 +116,7 @@ def _torchscript(path: Path, device: torch.device) -> Network:
             # PyTorch recommends in its place what runs code on reading.
             warnings.simplefilter("ignore", DeprecationWarning)
             module = torch.jit.load(str(path), map_location=device)  # type: ignore[no-untyped-call]
-    except RuntimeError as failure:
+    except Exception as failure:  # damage shows as errors of many kinds
         raise FilterError(
             f"path='{path}' is TorchScript that this PyTorch ({torch.__version__}) cannot read ({first_line(failure)}); "
             f"write it again with this version, or as ONNX"
@@ -121,7 +125,7 @@ def _torchscript(path: Path, device: torch.device) -> Network:
 
 
 def _refuse_file_access(path: Path) -> None:
-    with zipfile.ZipFile(path) as archive:
+    with _archive(path) as archive:
         for entry in archive.infolist():
             found = FILE_WORDS.search(archive.read(entry)) if entry.filename.endswith(".py") else None
             if found:
@@ -140,39 +144,57 @@ def _onnx(path: Path, device: torch.device) -> Network:
     options.intra_op_num_threads = torch.get_num_threads()
     wanted = ["CUDAExecutionProvider"] if device.type == "cuda" else []
     known = [name for name in wanted if name in onnxruntime.get_available_providers()]
+    providers = [*known, "CPUExecutionProvider"]
     try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=[*known, "CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(str(path), options, providers=providers, enable_fallback=0)
+        inputs = [Picture(value.name, value.type, value.shape or []) for value in session.get_inputs()]
     except Exception as failure:
         raise FilterError(
             f"path='{path}' is no ONNX file that onnxruntime {onnxruntime.__version__} can read ({first_line(failure)}); "
             f"write it again, or give {KINDS}"
         ) from failure
-    channels, height, width = _picture_shape(path, session)
-    given = session.get_inputs()[0]
+    given = _only(path, inputs, len(session.get_outputs()))
+    channels, height, width = given.sizes[1:]
 
     def run(x: Tensor) -> Tensor:
         (done,) = session.run(None, {given.name: x.cpu().numpy().astype(PICTURES[given.type])})
         return torch.from_numpy(done).to(x.device, torch.float32)
 
-    return Network(run, channels, height, width)
+    return Network(run, (channels,) if channels else (3, 1), height, width)
 
 
-def _picture_shape(path: Path, session: Any) -> tuple[tuple[int, ...], int, int]:
-    """Possible channels, height and width of the only input; 0 where any size is taken."""
-    inputs, outputs = session.get_inputs(), session.get_outputs()
-    found = ", ".join(f"{value.name} {value.type} {value.shape}" for value in inputs)
-    if len(inputs) != 1 or len(outputs) != 1:
+@dataclass(frozen=True)
+class Picture:
+    """An input of an ONNX file, in its words: sizes are numbers, names or None."""
+
+    name: str
+    type: str
+    shape: Sequence[object]
+
+    @property
+    def sizes(self) -> list[int]:
+        """Its sizes, 0 for those that are open."""
+        return [size if isinstance(size, int) and size > 0 else 0 for size in self.shape]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.type} {self.shape}"
+
+
+def _only(path: Path, inputs: Sequence[Picture], outputs: int) -> Picture:
+    """The picture that is the only input."""
+    found = ", ".join(map(str, inputs))
+    if len(inputs) != 1 or outputs != 1:
         raise FilterError(
-            f"path='{path}' takes {len(inputs)} inputs ({found}) and gives {len(outputs)} outputs; a filter gives one "
+            f"path='{path}' takes {len(inputs)} inputs ({found}) and gives {outputs} outputs; a filter gives one "
             f"picture and takes one: write the others into the file as constants (vidnoise export has --sigma for that)"
         )
-    shape = [size if isinstance(size, int) and size > 0 else 0 for size in inputs[0].shape or ()]
-    if inputs[0].type not in PICTURES or len(shape) != 4 or shape[0] > 1 or shape[1] not in (0, 1, 3):
+    sizes = inputs[0].sizes
+    if inputs[0].type not in PICTURES or len(sizes) != 4 or sizes[0] > 1 or sizes[1] not in (0, 1, 3):
         raise FilterError(
             f"path='{path}' takes {found}; a filter gives one picture of floats, 1 x 3 x height x width (or 1 channel): "
             f"write the network for that"
         )
-    return ((shape[1],) if shape[1] else (3, 1)), shape[2], shape[3]
+    return inputs[0]
 
 
 def _safetensors(path: Path, device: torch.device) -> Network:

@@ -176,9 +176,7 @@ def _fit(path: Path, network: Network, device: torch.device, multiple: int) -> F
             try:
                 with torch.no_grad():
                     done = network.run(picture)
-            except (
-                Exception
-            ) as failure:  # a size that does not fit fails in the words of the network's own library
+            except Exception as failure:  # each library has its own words for a size that does not fit
                 said = said or f"fails with: {first_line(failure)}"
                 continue
             if _is_like(done, picture):
