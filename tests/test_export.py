@@ -13,6 +13,7 @@ from torch import Tensor
 
 from vidnoise.chain import Chain
 from vidnoise.cli import main
+from vidnoise.errors import FilterError
 from vidnoise.export import ENDINGS
 from vidnoise.export.formats import FORMATS
 from vidnoise.export.samples import samples
@@ -123,6 +124,8 @@ def test_without_a_level_a_network_for_pictures_has_it_as_an_input(vidnoise, tmp
     with torch.no_grad():
         done = torch.export.load(path).module()(image[None], level)[0]
     assert torch.allclose(done, by_pytorch(image, SIGMA, weights), atol=1e-5)
+    with pytest.raises(FilterError, match=r"torch\.export.*run code.*ONNX"):  # such archives hold pickles
+        process(Model(str(path)), [Frame(image=picture(), pts=0)])
 
 
 def test_openvino_computes_what_pytorch_does(vidnoise, tmp_path, weights):

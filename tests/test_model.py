@@ -209,13 +209,6 @@ def test_a_pickle_is_refused_and_does_not_run(tmp_path, write):
     assert not made.exists()
 
 
-def test_a_torch_export_archive_is_refused(tmp_path):
-    path = tmp_path / "net.pt2"
-    torch.export.save(torch.export.export(blur(), (picture()[None],)), path)
-    with pytest.raises(FilterError, match=r"torch\.export.*run code.*ONNX"):
-        through(Model(str(path)), picture())
-
-
 def test_torchscript_that_opens_files_is_refused_and_does_not_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = torchscript(Writing(), tmp_path / "net.pt")
