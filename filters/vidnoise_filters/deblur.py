@@ -26,8 +26,8 @@ SHARP, BLURRED = 1.5, 3.0
 """Pixels: what is blurred by less than the first stays as it is, by more than the second is sharpened whole."""
 DOUBTED, TRUSTED = 0.5, 0.6
 """Confidence: below the first the frame stays as it was, above the second the network's result is taken."""
-AROUND = 9
-"""Pixels: the side of the neighbourhood whose range the result is held to."""
+SPANS = (1, 2, 4, 1)
+"""Pixels by which ranges are shifted and joined, one after another: the result is held to that of 9x9 pixels."""
 OVERSHOOT = 0.5
 """How far the result may leave that range, as a share of it."""
 
@@ -157,9 +157,19 @@ def _sure(trust: Tensor) -> Tensor:
 
 def _bounded(sharp: Tensor, blurred: Tensor) -> Tensor:
     """The result (3,H,W), held to the blurred frame's range around each pixel and a little more: what rings leaves it."""
-    import torch.nn.functional as F
-
-    high = F.max_pool2d(blurred[None], AROUND, 1, AROUND // 2)[0]
-    low = -F.max_pool2d(-blurred[None], AROUND, 1, AROUND // 2)[0]
+    high, low = _highest(blurred), -_highest(-blurred)
     room = (high - low) * OVERSHOOT
     return sharp.clamp(low - room, high + room)
+
+
+def _highest(image: Tensor) -> Tensor:
+    """The highest value around each pixel of (3,H,W); many times as fast as pooling with so large a window."""
+    import torch
+    import torch.nn.functional as F
+
+    found = F.pad(image[None], (sum(SPANS) // 2,) * 4, mode="replicate")[0]
+    for axis in (1, 2):
+        for span in SPANS:
+            rest = found.shape[axis] - span
+            found = torch.maximum(found.narrow(axis, 0, rest), found.narrow(axis, span, rest))
+    return found
