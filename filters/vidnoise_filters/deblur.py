@@ -10,7 +10,7 @@ from vidnoise.areas import HOP
 from vidnoise.deconvolution import deconvolve
 from vidnoise.filter import RecurrentFilter, RecurrentStage, option
 from vidnoise.flow import SharedFlow
-from vidnoise.motion_blur import blur_chances, blur_lengths, seems_blurred
+from vidnoise.motion_blur import blur_chances, seems_blurred
 from vidnoise.option import QUALITIES
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from vidnoise.frame import Frame, StreamInfo
     from vidnoise.nets import Deblurrer
 
-SHARP, BLURRED = 1.5, 3.0
-"""Pixels: what is blurred by less than the first stays as it is, by more than the second is sharpened whole."""
+UNLIKELY, LIKELY = 0.5, 0.75
+"""Chance of any motion: below the first an area stays as it is, above the second it is sharpened whole."""
 DOUBTED, TRUSTED = 0.5, 0.6
 """Confidence: below the first the frame stays as it was, above the second the network's result is taken."""
 SPANS = (1, 2, 4, 1)
@@ -100,10 +100,10 @@ class Deblur(RecurrentFilter["Frame"]):
         if state is None and frame.flow is not None:
             frame.flow.clear()
         gray = frame.image.mean(0)[None]
-        if self.strength == 0 or not seems_blurred(gray, SHARP, dtype):
+        if self.strength == 0 or not seems_blurred(gray, UNLIKELY, dtype):
             return frame, frame
         chances = blur_chances(gray, dtype)
-        share = _blurred(blur_lengths(chances), frame.height, frame.width) * self.strength
+        share = _blurred(1 - chances[..., 0], frame.height, frame.width) * self.strength
         undone = deconvolve(gray, chances)
         if network is None:
             sharp = frame.image + undone[:, 0]
@@ -140,11 +140,11 @@ def _near(frame: Frame, before: Frame | None, ahead: Sequence[Frame]) -> Tensor:
     )
 
 
-def _blurred(lengths: Tensor, height: int, width: int) -> Tensor:
-    """The share of the change that is made at each pixel (1,H,W), from the length of the blur in areas (1,rows,columns)."""
+def _blurred(likely: Tensor, height: int, width: int) -> Tensor:
+    """The share of the change that is made at each pixel (1,H,W), from the chance of motion in areas (1,rows,columns)."""
     import torch.nn.functional as F
 
-    share = ((lengths - SHARP) / (BLURRED - SHARP)).clamp(0, 1)
+    share = ((likely - UNLIKELY) / (LIKELY - UNLIKELY)).clamp(0, 1)
     size = [(n - 1) * HOP + 1 for n in share.shape[1:]]
     whole = F.interpolate(share[None], size, mode="bilinear", align_corners=True)
     return whole[0, :, :height, :width]
