@@ -100,7 +100,7 @@ class Deblur(RecurrentFilter["Frame"]):
         if state is None and frame.flow is not None:
             frame.flow.clear()
         gray = frame.image.mean(0)[None]
-        if self.strength == 0 or not seems_blurred(gray, UNLIKELY, dtype):
+        if self.strength == 0 or not seems_blurred(gray, LIKELY, dtype):
             return frame, frame
         chances = blur_chances(gray, dtype)
         share = _blurred(1 - chances[..., 0], frame.height, frame.width) * self.strength
