@@ -13,6 +13,8 @@ import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from vidnoise.scaling import area_means, enlarged
+
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
@@ -140,24 +142,12 @@ def thumbnail(picture: Tensor) -> Thumbnail:
     k = shrinking(height, width)
     if height % k or width % k:
         picture = F.pad(picture[None], (0, -width % k, 0, -height % k), mode="replicate")[0]
-    gray = _area_means(picture, k).mean(0)[None, None]
-    more = max(0, SMALLEST_SIDE - gray.shape[-1]), max(0, SMALLEST_SIDE - gray.shape[-2])
-    gray = F.pad(gray, (0, more[0], 0, more[1]), mode="replicate")
-    small: Thumbnail = gray[0, 0].mul(255).round().clamp(0, 255).byte().cpu().numpy()
+    gray = area_means(picture, k).mean(0)
+    more = max(0, SMALLEST_SIDE - gray.shape[1]), max(0, SMALLEST_SIDE - gray.shape[0])
+    if any(more):
+        gray = F.pad(gray[None, None], (0, more[0], 0, more[1]), mode="replicate")[0, 0]
+    small: Thumbnail = gray.mul_(255).round_().clamp_(0, 255).byte().cpu().numpy()
     return small
-
-
-def _area_means(picture: Tensor, k: int) -> Tensor:
-    """(C,H,W) -> (C,H/k,W/k)."""
-    import cv2
-    import torch
-    import torch.nn.functional as F
-
-    if picture.is_cuda:
-        return F.avg_pool2d(picture, k)
-    size = (picture.shape[2] // k, picture.shape[1] // k)
-    small = [cv2.resize(plane.numpy(), size, interpolation=cv2.INTER_AREA) for plane in picture]
-    return torch.stack([torch.from_numpy(plane) for plane in small])
 
 
 def shrinking(height: int, width: int) -> int:
@@ -184,14 +174,12 @@ def _searcher() -> Any:
 def _enlarged(found: NDArray[np.float32], image: Tensor) -> Tensor:
     """A thumbnail's flow (h,w,2) for the whole picture (2,H,W), vectors scaled along."""
     import torch
-    import torch.nn.functional as F
 
     height, width = image.shape[1:]
     small = torch.from_numpy(found).to(image.device).permute(2, 0, 1)
     k = shrinking(height, width)
-    small = small[:, : -(-height // k), : -(-width // k)]
-    flow = F.interpolate(small[None], scale_factor=float(k), mode="bilinear", align_corners=False)
-    return flow[0, :, :height, :width] * k
+    small = small[:, : -(-height // k), : -(-width // k)] * k
+    return enlarged(small.contiguous(), k)[:, :height, :width]
 
 
 def _key(frame: Frame) -> Hashable:
@@ -214,11 +202,8 @@ def _warp_on_cpu(image: Tensor, flow: Tensor, cubic: bool) -> Tensor:
     xs, ys = (points.numpy() for points in _points(flow))
     how = cv2.INTER_CUBIC if cubic else cv2.INTER_LINEAR
     moved = torch.empty_like(image, memory_format=torch.contiguous_format)
-    for start in range(0, len(image), 4):  # OpenCV moves up to four channels at once
-        sources, targets = ([plane.numpy() for plane in x[start : start + 4]] for x in (image, moved))
-        mixed = cv2.merge(sources) if len(sources) > 1 else sources[0]
-        result = cv2.remap(mixed, xs, ys, how, borderMode=cv2.BORDER_REPLICATE)
-        cv2.mixChannels([result], targets, [n for c in range(len(targets)) for n in (c, c)])
+    for source, target in zip(image, moved, strict=True):  # several channels at once take longer
+        cv2.remap(source.numpy(), xs, ys, how, target.numpy(), borderMode=cv2.BORDER_REPLICATE)
     return moved
 
 
