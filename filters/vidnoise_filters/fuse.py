@@ -12,6 +12,7 @@ from vidnoise import dct
 from vidnoise.filter import RecurrentFilter, option
 from vidnoise.flow import SharedFlow, warp
 from vidnoise.fusion import Look, band_of, join, look, mix, opponent, recall
+from vidnoise.option import QUALITIES
 from vidnoise.scaling import area_means, enlarged
 from vidnoise.stillness import Watch
 from vidnoise_filters.clipping import unclip
@@ -104,6 +105,11 @@ class Fuse(RecurrentFilter[State]):
     halo: ClassVar[int] = 32
     bytes_per_pixel: ClassVar[int] = 265
 
+    quality: str = option(
+        "balanced",
+        choices=QUALITIES,
+        help="balanced shrinks the noise of luma in two rounds; fast in one where there is a past, a sixth faster",
+    )
     sigma: float = option(
         0.0, low=0, high=100, unit="8-bit steps", help="deviation of the noise; 0 takes the estimate"
     )
@@ -148,6 +154,7 @@ class Fuse(RecurrentFilter[State]):
             state.luma if state else None,
             past,
             [Look(warp(p.luma, move), p.luma_noise) for p, move in zip(later, moves, strict=True)],
+            rounds=1 if self.quality == "fast" else 2,
         )
         chroma, _ = remember(
             Look(parts.chroma, parts.chroma_noise),
@@ -157,6 +164,7 @@ class Fuse(RecurrentFilter[State]):
                 Look(warp(p.chroma, move[:, ::2, ::2] / 2), p.chroma_noise)
                 for p, move in zip(later, moves, strict=True)
             ],
+            rounds=1,  # a second gains nothing
         )
         colours = _restored(parts.colours, parts.chroma, chroma.clean, parts.finest)
         clean = torch.cat([luma.clean, colours])[:, : frame.height, : frame.width]
@@ -180,7 +188,9 @@ class Fuse(RecurrentFilter[State]):
             mixed[:1],
             area_means(mixed[1:], 2),
             level[:1, None] * (spectrum[:1] @ bands)[:, :, None, None],
-            area_means(level[1:], 2)[:, None] * (spectrum[1:] @ _half_bands(level.device))[:, :, None, None] / 4,
+            area_means(level[1:], 2)[:, None]
+            * (spectrum[1:] @ _half_bands(level.device))[:, :, None, None]
+            / 4,
             level[1:] * spectrum[1:, -1, None, None],
         )
 
@@ -195,9 +205,9 @@ class Fuse(RecurrentFilter[State]):
 
 
 def remember(
-    new: Look, past: Memory | None, flow: Tensor | None, later: Sequence[Look]
+    new: Look, past: Memory | None, flow: Tensor | None, later: Sequence[Look], rounds: int
 ) -> tuple[Memory, Tensor]:
-    """Fuse C channels with the past along a flow, look at them ahead, shrink.
+    """Fuse C channels with the past along a flow, look at them ahead, shrink: in so many rounds, 2 without a past.
 
     Returns:
         What is now known, and how far the past was trusted (C,h,w), 0 not at all to 1.
@@ -213,12 +223,11 @@ def remember(
     best = known
     for other in later:
         best, _ = join(best, other)
-    rounds = 1 if model is not None and len(model) > 1 else 2  # for chroma with a model a second gains nothing
-    clean = shrink(best.picture, best.variance, model, rounds)
+    clean = shrink(best.picture, best.variance, model, 2 if model is None else rounds)
     return Memory(known.picture, clean, known.variance, seen), trust
 
 
-def shrink(picture: Tensor, variance: Tensor, model: Tensor | None, rounds: int = 2) -> Tensor:
+def shrink(picture: Tensor, variance: Tensor, model: Tensor | None, rounds: int) -> Tensor:
     """Remove noise of known variance (C,64,h,w) from (C,H,W), by a model of the clean picture where there is one.
 
     Args:
@@ -301,5 +310,3 @@ def _half_bands(device: torch.device) -> Tensor:
 
     step = torch.arange(dct.BLOCK, device=device) // 2
     return band_of(device)[:, (step[:, None] * dct.BLOCK + step).flatten()]
-
-
