@@ -11,13 +11,12 @@ if TYPE_CHECKING:
 def area_means(picture: Tensor, k: int) -> Tensor:
     """(C,H,W), H and W multiples of k -> (C,H/k,W/k), the means of k x k pixels."""
     import cv2
-    import torch
     import torch.nn.functional as F
 
     if picture.is_cuda:
         return F.avg_pool2d(picture, k)
     count, height, width = picture.shape
-    small = torch.empty(count, height // k, width // k)
+    small = picture.new_empty(count, height // k, width // k)
     for source, target in zip(picture, small, strict=True):
         cv2.resize(source.numpy(), (width // k, height // k), target.numpy(), interpolation=cv2.INTER_AREA)
     return small
@@ -26,13 +25,12 @@ def area_means(picture: Tensor, k: int) -> Tensor:
 def enlarged(picture: Tensor, k: int) -> Tensor:
     """(C,H,W) -> (C,kH,kW), linearly between the centres of pixels."""
     import cv2
-    import torch
     import torch.nn.functional as F
 
     if picture.is_cuda:
         return F.interpolate(picture[None], scale_factor=float(k), mode="bilinear", align_corners=False)[0]
     count, height, width = picture.shape
-    large = torch.empty(count, k * height, k * width)
+    large = picture.new_empty(count, k * height, k * width)
     for source, target in zip(picture, large, strict=True):
         cv2.resize(source.numpy(), (k * width, k * height), target.numpy(), interpolation=cv2.INTER_LINEAR)
     return large
