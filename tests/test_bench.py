@@ -352,7 +352,7 @@ def test_bench_explains_what_it_does_not_understand(bench, data_folder):
 
 def test_all_filters_are_measured_where_none_is_named():
     names = {chain.filters[0].name for chain in ours.chains([])}
-    assert names == set(registry.filters())
+    assert names == set(registry.filters()) - {"model"}  # which is nothing without somebody's file
 
 
 # Speed

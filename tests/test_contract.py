@@ -5,7 +5,9 @@ test without `test_`: `exempt = {"a_constant_clip_stays_constant": "adds grain"}
 """
 
 import inspect
+from pathlib import Path
 
+import models
 import pytest
 import torch
 from streams import CPU, clip, info, process, through
@@ -18,10 +20,20 @@ from vidnoise.option import describe
 from vidnoise.registry import filters
 
 EXAMPLES = [example for _, kind in sorted(filters().items()) for example in kind.examples()]
+EXAMPLES.append(models.EXAMPLE)  # a network is a file, so the filter has no example of its own
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Where the files are that the examples name."""
+    made: Path = tmp_path_factory.mktemp("examples")
+    models.torchscript(models.blur(), made / models.EXAMPLE.path)
+    return made
 
 
 @pytest.fixture(params=EXAMPLES, ids=str)
-def filter(request) -> Filter:
+def filter(request, folder, monkeypatch) -> Filter:
+    monkeypatch.chdir(folder)
     chosen: Filter = request.param
     name = request.function.__name__.removeprefix("test_")
     if name in chosen.exempt:

@@ -180,3 +180,10 @@ def test_black_without_noise_stays_black():
     picture[:, :48] = 0
     done = process(Chain.of(Fuse(sigma=20)), [Frame(image=picture, pts=i) for i in range(3)])
     assert float(done[-1].image[:, :40].abs().max()) < 1 / 255
+
+
+def test_it_gives_the_same_in_inference_mode():
+    frames = noisy(panned(3), 20)
+    expected = process(Fuse(sigma=20), frames)[-1].image
+    with torch.inference_mode():
+        assert torch.equal(process(Fuse(sigma=20), frames)[-1].image, expected)

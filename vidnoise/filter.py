@@ -112,6 +112,11 @@ class Filter(ABC):
         """Whether tiles of a frame may be processed apart; not where the whole picture is looked at."""
         return True
 
+    @property
+    def weights(self) -> str:
+        """The name of the shipped weights that it runs a network with, for `vidnoise export`; nothing without one."""
+        return ""
+
     @classmethod
     def examples(cls) -> Sequence[Filter]:
         """Instances for the contract tests; filters with required options must say some."""

@@ -34,15 +34,15 @@ def blur_chances(gray: Tensor, dtype: torch.dtype | None = None) -> Tensor:
     return _chances(split(gray.clamp(0, 1)), dtype)
 
 
-def seems_blurred(gray: Tensor, length: float, dtype: torch.dtype | None = None) -> bool:
-    """Whether anything in pictures may be blurred by at least `length` pixels: a look at a quarter of the areas.
+def seems_blurred(gray: Tensor, chance: float, dtype: torch.dtype | None = None) -> bool:
+    """Whether anything in pictures is blurred with at least this chance: a look at a quarter of the areas.
 
     They still cover everything. Other arguments as for `blur_chances`.
     """
     from vidnoise.areas import split
 
     seldom = split(gray.clamp(0, 1))[:, ::2, ::2]
-    return bool((blur_lengths(_chances(seldom, dtype)) >= length).any())
+    return bool((1 - _chances(seldom, dtype)[..., 0] >= chance).any())
 
 
 def _chances(areas: Tensor, dtype: torch.dtype | None) -> Tensor:

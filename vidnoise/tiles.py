@@ -125,8 +125,8 @@ class TiledStage(BaseStage):
 
         size = (parts[0].shape[0], self._rows[-1].stop, self._columns[-1].stop)
         whole = torch.zeros(size, dtype=parts[0].dtype, device=parts[0].device)
-        fades = itertools.product(_fades(self._rows, self._halo), _fades(self._columns, self._halo))
-        for part, (row, column), (down, across) in zip(parts, self._tiles, fades, strict=True):
+        weights = itertools.product(fades(self._rows, self._halo), fades(self._columns, self._halo))
+        for part, (row, column), (down, across) in zip(parts, self._tiles, weights, strict=True):
             whole[:, row.slice, column.slice] += part * (down[:, None] * across[None, :]).to(part)
         return whole
 
@@ -138,7 +138,7 @@ def _crop(frame: Frame, row: Span, column: Span, flow: SharedFlow) -> Frame:
     return cut.replace(sigma=frame.sigma, confidence=confidence, flow=frame.flow and flow, touched=False)
 
 
-def _fades(spans: Sequence[Span], halo: int) -> list[Tensor]:
+def fades(spans: Sequence[Span], halo: int) -> list[Tensor]:
     """Weights along every tile: 0 within a halo of an edge that has a neighbour, adding up to 1 at every pixel."""
     import torch
 

@@ -7,7 +7,19 @@ from vidnoise_filters.ffmpeg import FFmpeg
 from vidnoise_filters.fuse import Fuse
 from vidnoise_filters.guided import Guided
 from vidnoise_filters.median import Median
+from vidnoise_filters.model import Model
 from vidnoise_filters.nlmeans import NLMeans
 from vidnoise_filters.wiener import Wiener
 
-__all__ = ["Bilateral", "Deblur", "Denoise", "FFmpeg", "Fuse", "Guided", "Median", "NLMeans", "Wiener"]
+__all__ = [
+    "Bilateral",
+    "Deblur",
+    "Denoise",
+    "FFmpeg",
+    "Fuse",
+    "Guided",
+    "Median",
+    "Model",
+    "NLMeans",
+    "Wiener",
+]

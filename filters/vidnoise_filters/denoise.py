@@ -109,6 +109,11 @@ class Denoise(RecurrentFilter[State | fuse.State]):
         return self.sigma == 0 and self.strength > 0
 
     @property
+    def weights(self) -> str:
+        """None with quality=fast and fastest."""
+        return f"temporal-{self.quality}" if self.quality == "balanced" else ""
+
+    @property
     def tileable(self) -> bool:
         """Not with a mask, which is of the whole picture."""
         return not self.mask
@@ -154,11 +159,11 @@ class Denoise(RecurrentFilter[State | fuse.State]):
         return done.with_image(portion(frame.image, done.image, self._where(frame)), done.confidence), after
 
     def _network(self, device: torch.device, dtype: torch.dtype) -> TemporalDenoiser | None:
-        if self.quality != "balanced":
+        if not self.weights:
             return None
         from vidnoise.nets import TemporalDenoiser, load
 
-        network = load(f"temporal-{self.quality}", device, dtype)
+        network = load(self.weights, device, dtype)
         assert isinstance(network, TemporalDenoiser)
         return network
 

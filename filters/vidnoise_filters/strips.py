@@ -29,11 +29,11 @@ def in_strips(like: Tensor, work: Callable[[slice], Tensor]) -> Tensor:
     if like.is_cuda:
         return work(slice(0, height))
     done = torch.empty_like(like, memory_format=torch.contiguous_format)
-    grad = torch.is_grad_enabled()
+    grad, inference = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
 
     def fill(start: int) -> None:
         lines = slice(start, min(start + STRIP, height))
-        with torch.set_grad_enabled(grad):
+        with torch.inference_mode(inference), torch.set_grad_enabled(grad):
             done[..., lines, :] = work(lines)
 
     list(_workers(torch.get_num_threads()).map(fill, range(0, height, STRIP)))

@@ -61,7 +61,7 @@ class Ours:
 def chains(names: Sequence[str]) -> list[Chain]:
     """The chains that are asked for, as command-line text; without any, every filter that there is at its defaults.
 
-    A filter that cannot work without options is represented by its own examples.
+    A filter that cannot work without options is represented by its own examples, if it has any.
     """
     if names:
         return [Chain.parse(name) for name in names]

@@ -21,6 +21,7 @@ COMMANDS = {
     "bench": "vidnoise.cli.bench:command",
     "devices": "vidnoise.cli.devices:devices",
     "train": "vidnoise.cli.train:train",
+    "export": "vidnoise.cli.export:export",
 }
 """Where each command is, imported when it is used; the order is that of the help."""
 

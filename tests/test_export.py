@@ -1,0 +1,246 @@
+"""`vidnoise export`: networks as files for other engines that compute what PyTorch does."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from streams import process
+from torch import Tensor
+
+from vidnoise.chain import Chain
+from vidnoise.cli import main
+from vidnoise.errors import FilterError
+from vidnoise.export import ENDINGS
+from vidnoise.export.formats import FORMATS
+from vidnoise.export.samples import samples
+from vidnoise.export.subject import find
+from vidnoise.filters import Model
+from vidnoise.frame import Frame
+from vidnoise.nets import Card, SpatialDenoiser, build, save
+from vidnoise.nets.weights import write_card
+
+SIGMA = 25
+
+
+@pytest.fixture
+def vidnoise(capsys):
+    """Run the command; the exit status, standard output and standard error."""
+
+    def run(*words: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main([str(word) for word in words])
+        said = capsys.readouterr()
+        assert "Traceback" not in said.err
+        return int(ended.value.code or 0), said.out, said.err
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory) -> Path:
+    """A small network for single pictures, with its card."""
+    torch.manual_seed(1)
+    network = build("spatial", "fast")
+    path = tmp_path_factory.mktemp("weights") / "spatial-fast.safetensors"
+    sha = save(network, path)
+    write_card(Card("spatial", "fast", sha, 0, 0.0, "none", "", 0.0, 0, "", "CC0"), path.with_suffix(".json"))
+    return path
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory) -> Path:
+    """A folder of six noisy frames."""
+    folder = tmp_path_factory.mktemp("clip")
+    random = np.random.default_rng(1)
+    y, x = np.mgrid[:100, :120]
+    for i in range(6):
+        clean = 128 + 60 * np.sin((x + i) / 7)[..., None] * np.cos(y / 9)[..., None] * np.ones(3)
+        noisy = clean + 15 * random.standard_normal(clean.shape)
+        cv2.imwrite(str(folder / f"{i}.png"), noisy.clip(0, 255).round().astype(np.uint8))
+    return folder
+
+
+def picture(height: int = 75, width: int = 110) -> Tensor:
+    return torch.rand(3, height, width, generator=torch.Generator().manual_seed(2))
+
+
+def by_pytorch(image: Tensor, sigma: float, weights: Path) -> Tensor:
+    network = find(str(weights)).network
+    assert isinstance(network, SpatialDenoiser)
+    with torch.no_grad():
+        done: Tensor = network(image[None], torch.full((1, 3, 1, 1), sigma / 255))[0]
+    return done
+
+
+def need(format: str) -> None:
+    for package in FORMATS[format].packages:
+        pytest.importorskip(package, reason=f"writes or runs files of format {format}")
+
+
+@pytest.mark.parametrize("format", ["onnx", "torchscript"])
+def test_a_network_with_its_level_written_in_comes_back_as_a_filter(vidnoise, tmp_path, weights, format):
+    need(format)
+    path = tmp_path / f"net{ENDINGS[format]}"
+    status, out, _ = vidnoise("export", weights, "-o", path, "--format", format, "--sigma", SIGMA)
+    assert status == 0
+    assert f"{path.name}.json" in out
+    done = process(Chain.parse(f"model:path={path}"), [Frame(image=picture(), pts=0)])[0].image
+    expected = by_pytorch(picture(), SIGMA, weights)
+    assert float((picture() - expected).abs().max()) > 0.01
+    assert torch.allclose(done, expected, atol=1e-5)
+
+
+def test_the_network_of_denoise_has_all_its_inputs_and_takes_any_size(vidnoise, tmp_path):
+    need("onnx")
+    import onnxruntime
+
+    path = tmp_path / "denoise.onnx"
+    status, out, _ = vidnoise("export", "denoise", "-o", path, "--json")
+    assert status == 0
+    told = json.loads(out)
+    assert told == json.loads((tmp_path / "denoise.onnx.json").read_text())
+    session = onnxruntime.InferenceSession(str(path))
+    assert [(given.name, given.shape) for given in session.get_inputs()] == [
+        (given["name"], given["shape"]) for given in told["inputs"]
+    ]
+    assert [given["name"] for given in told["inputs"]] == ["fused", "left", "noisy", "sigma", "bands"]
+    assert told["padding"]["multiple"] == 8
+    subject = find("denoise")
+    for size in [(1, 2, 11), (4, 5, 3)]:
+        inputs = subject.examples(*size)
+        named = {given["name"]: value.numpy() for given, value in zip(told["inputs"], inputs, strict=True)}
+        (done,) = session.run(None, named)
+        assert np.allclose(done, subject(*inputs).numpy(), atol=1e-5)
+
+
+def test_without_a_level_a_network_for_pictures_has_it_as_an_input(vidnoise, tmp_path, weights):
+    path = tmp_path / "net.pt2"
+    assert vidnoise("export", weights, "-o", path)[0] == 0
+    image, level = picture(48, 64), torch.full((1, 3, 48, 64), SIGMA / 255)
+    with torch.no_grad():
+        done = torch.export.load(path).module()(image[None], level)[0]
+    assert torch.allclose(done, by_pytorch(image, SIGMA, weights), atol=1e-5)
+    with pytest.raises(FilterError, match=r"torch\.export.*run code.*ONNX"):  # such archives hold pickles
+        process(Model(str(path)), [Frame(image=picture(), pts=0)])
+
+
+def test_openvino_computes_what_pytorch_does(vidnoise, tmp_path, weights):
+    need("openvino")
+    import openvino
+
+    status, out, _ = vidnoise("export", weights, "-o", tmp_path / "net.xml", "--sigma", SIGMA)
+    assert status == 0
+    assert "net.bin" in out
+    exact = {"INFERENCE_PRECISION_HINT": "f32"}
+    network = openvino.Core().compile_model(str(tmp_path / "net.xml"), "CPU", exact)
+    done = torch.from_numpy(network([picture(80, 96)[None].numpy()])[0][0])
+    assert torch.allclose(done, by_pytorch(picture(80, 96), SIGMA, weights), atol=1e-5)
+
+
+@pytest.mark.cuda
+def test_tensorrt_computes_what_pytorch_does(vidnoise, tmp_path, weights):
+    need("tensorrt")
+    path = tmp_path / "net.engine"
+    assert vidnoise("export", weights, "-o", path, "--sigma", SIGMA)[0] == 0
+    done = FORMATS["tensorrt"].load(path)([picture(80, 96)[None]])[0]
+    assert torch.allclose(done, by_pytorch(picture(80, 96), SIGMA, weights), atol=5e-3)
+
+
+def test_a_file_that_computes_something_else_is_not_kept(vidnoise, tmp_path, weights, monkeypatch):
+    wrong = replace(FORMATS["torchscript"], load=lambda path: lambda inputs: inputs[0] + 1)
+    monkeypatch.setitem(FORMATS, "torchscript", wrong)
+    status, _, err = vidnoise("export", weights, "-o", tmp_path / "net.pt")
+    assert status == 1
+    assert "something else than PyTorch" in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_eight_bits_are_smaller_and_close(vidnoise, tmp_path, weights, clip):
+    need("onnx")
+    path = tmp_path / "eight.onnx"
+    eight = ("--int8", "--calibrate", clip)
+    status, out, _ = vidnoise("export", weights, "-o", path, "--sigma", SIGMA, *eight, "--json")
+    assert status == 0
+    told = json.loads(out)["int8"]
+    assert told["bytes"]["int8"] == path.stat().st_size < 0.5 * told["bytes"]["float32"]
+    image = torch.from_numpy(cv2.imread(str(clip / "1.png"))).permute(2, 0, 1).float() / 255
+    rounded = process(Model(str(path)), [Frame(image=image, pts=0)])[0].image
+    error = float((rounded - by_pytorch(image, SIGMA, weights)).square().mean())
+    assert 0 < error < 1e-4
+    assert abs(-10 * np.log10(error) - told["dB from float32"]) < 6
+
+
+def test_denoise_is_calibrated_with_what_its_network_is_given(clip):
+    subject = find("denoise")
+    given = samples(subject, clip)
+    assert len(given) == 6
+    assert [tuple(value.shape) for value in given[-1]] == [
+        (1, port.channels, 96 // port.cell, 120 // port.cell) for port in subject.inputs
+    ]
+    fused, left, noisy, sigma, _ = given[-1]
+    assert 10 < 255 * float(sigma.mean()) < 20
+    assert float(left.mean()) < 0.8 * float(sigma.mean())
+    assert float((fused - noisy).abs().mean()) > 0.01
+
+
+def test_what_cannot_be_exported_is_refused_with_what_to_type(vidnoise, tmp_path, weights, clip):
+    (tmp_path / "taken.pt").write_text("mine")
+    for words, said in [
+        (("fuse", "-o", "a.onnx"), "give denoise"),
+        (("denoise:quality=fast", "-o", "a.onnx"), "give denoise"),
+        (("denoise,median", "-o", "a.onnx"), "give denoise"),
+        (("missing.safetensors", "-o", "a.onnx"), "missing.json"),
+        (("denoise", "-o", "a.tflite"), ".onnx (onnx)"),
+        (("denoise", "-o", "a.pt", "--format", "onnx"), "let it end in .onnx"),
+        (("denoise", "-o", "a.net", "--format", "openvino"), "let it end in .xml"),
+        (("denoise", "-o", "a.pt", "--sigma", "10"), "leave --sigma out"),
+        (("denoise", "-o", "taken.pt"), "--overwrite"),
+        (("denoise", "-o", "nowhere/a.pt"), "mkdir"),
+        (("denoise", "-o", "a.onnx", "--int8"), "--calibrate VIDEO_OR_FOLDER"),
+        (("denoise", "-o", "a.pt", "--int8", "--calibrate", clip), "a.onnx"),
+    ]:
+        place = [tmp_path / word if words[i - 1] == "-o" else word for i, word in enumerate(words)]
+        status, _, err = vidnoise("export", *place)
+        assert status in (1, 2), words
+        assert said in err, words
+    assert [path.name for path in tmp_path.iterdir()] == ["taken.pt"]
+
+
+def test_weights_of_another_kind_are_refused(vidnoise, tmp_path):
+    from vidnoise.nets.weights import FOLDER
+
+    status, _, err = vidnoise("export", FOLDER / "level.safetensors", "-o", tmp_path / "a.pt")
+    assert status == 2
+    assert "kind 'level'" in err
+
+
+@pytest.mark.parametrize("format", ["onnx", "tensorrt"])
+def test_a_missing_package_is_named_with_what_to_type(vidnoise, tmp_path, monkeypatch, format):
+    monkeypatch.setitem(FORMATS, format, replace(FORMATS[format], packages=("not_there",)))
+    status, _, err = vidnoise("export", "denoise", "-o", tmp_path / f"a{ENDINGS[format]}")
+    assert status == 2
+    assert "not_there" in err
+    assert "pip install 'vidnoise[export]'" in err
+
+
+def test_a_format_may_be_named_for_a_file_with_another_ending(vidnoise, tmp_path, weights):
+    path = tmp_path / "net.script"
+    assert vidnoise("export", weights, "-o", path, "--format", "torchscript", "--sigma", SIGMA)[0] == 0
+    done = process(Model(str(path)), [Frame(image=picture(), pts=0)])[0].image
+    assert torch.allclose(done, by_pytorch(picture(), SIGMA, weights), atol=1e-5)
+
+
+def test_existing_files_are_replaced_when_asked(vidnoise, tmp_path, weights):
+    path = tmp_path / "net.pt"
+    path.write_text("old")
+    assert vidnoise("export", weights, "-o", path, "--overwrite")[0] == 0
+    assert {file.name for file in tmp_path.iterdir()} == {"net.pt", "net.pt.json"}
+    assert path.stat().st_size > 1000
+
+
+def test_every_format_has_an_ending():
+    assert set(FORMATS) == set(ENDINGS)

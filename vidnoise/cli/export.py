@@ -1,0 +1,88 @@
+"""`vidnoise export`: a network of vidnoise's for other engines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from vidnoise.cli.options import SectionCommand, debug_option, json_option, option
+from vidnoise.export import ENDINGS
+
+WHAT = "What is written"
+WHERE = "Where to"
+
+
+@click.command(cls=SectionCommand, short_help="Write a network for ONNX, OpenVINO, TorchScript or TensorRT.")
+@click.argument("network")
+@option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    required=True,
+    section=WHERE,
+    help=f"The file. Its ending says the format: {', '.join(f'{end} ({name})' for name, end in ENDINGS.items())}.",
+)
+@option(
+    "--format",
+    type=click.Choice(list(ENDINGS)),
+    section=WHERE,
+    help="The format, for a file whose ending does not say it.",
+)
+@option("--overwrite", is_flag=True, section=WHERE, help="Replace files that exist.")
+@option(
+    "--sigma",
+    type=click.FloatRange(0, 100, min_open=True),
+    section=WHAT,
+    help="Noise level, in 8-bit steps, to write into a network for single pictures. It then takes a picture alone, as "
+    "-f model:path=FILE needs it.",
+)
+@option(
+    "--int8",
+    is_flag=True,
+    section=WHAT,
+    help="8 bits in place of float32, but for the first and last layers; ONNX only, with --calibrate.",
+)
+@option(
+    "--calibrate",
+    type=click.Path(exists=True, path_type=Path),
+    section=WHAT,
+    help="For --int8: a video, or a folder of videos or of frames, as noisy as what will be cleaned.",
+)
+@json_option("Print the description that is written beside the file as one line.")
+@debug_option
+def export(
+    network: str,
+    output: Path,
+    format: str | None,
+    overwrite: bool,
+    sigma: float | None,
+    int8: bool,
+    calibrate: Path | None,
+    as_json: bool,
+) -> None:
+    """Write a network of vidnoise's for other engines, with height, width and batch left open.
+
+    NETWORK is a filter that runs one (denoise), or a .safetensors file of `vidnoise train`, with its card beside it.
+    The file is run and held against PyTorch before it gets its name. Beside it, FILE.json says what goes in and comes out:
+    shapes, colours, range, padding. The network of denoise cleans frames that were averaged along the motion; the
+    averaging is not in the file.
+    """
+    from vidnoise.cli.console import emit
+    from vidnoise.errors import UsageError
+    from vidnoise.export.job import export as write
+    from vidnoise.export.subject import find
+
+    if int8 != (calibrate is not None):
+        raise UsageError("--int8 and --calibrate belong together: --int8 --calibrate VIDEO_OR_FOLDER")
+    done = write(find(network, sigma or 0.0), output, format=format, calibrate=calibrate, overwrite=overwrite)
+    if as_json:
+        emit(done.description)
+        return
+    click.echo(f"{', '.join(map(str, done.files))}: at most {done.difference:.1g} of white away from PyTorch")
+    if rounded := done.description.get("int8"):
+        size = rounded["bytes"]
+        click.echo(
+            f"8 bit: {size['int8']} bytes in place of {size['float32']}, {rounded['dB from float32']} dB from float32 on "
+            f"{rounded['frames']['compared on']} frames"
+        )
