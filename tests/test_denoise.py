@@ -52,15 +52,16 @@ def test_it_beats_the_filter_without_weights() -> None:
     assert last(Denoise(), panned(6), 30) > last(Fuse(), panned(6), 30) + 0.5
 
 
+@pytest.mark.parametrize(("quality", "of_fuse"), [("fastest", "fast"), ("fast", "balanced")])
 @pytest.mark.parametrize("ahead", [0, 1])
-def test_the_fast_quality_is_what_fuse_gives(ahead: int) -> None:
+def test_the_fast_qualities_are_what_fuse_gives(ahead: int, quality: str, of_fuse: str) -> None:
     frames = noisy(panned(4), 20)
-    quick = process(Denoise(quality="fast", sigma=20, ahead=ahead), frames)
-    fused = process(Fuse(sigma=20, ahead=ahead), frames)
+    quick = process(Denoise(quality=quality, sigma=20, ahead=ahead), frames)
+    fused = process(Fuse(quality=of_fuse, sigma=20, ahead=ahead), frames)
     assert all(torch.equal(a.image, b.image) for a, b in zip(quick, fused, strict=True))
 
 
-@pytest.mark.parametrize("quality", ["fast", "balanced"])
+@pytest.mark.parametrize("quality", ["fastest", "fast", "balanced"])
 def test_options_hold_for_each_quality(quality: str) -> None:
     frames = noisy(panned(3), 20)
     whole, half, livelier = (

@@ -112,7 +112,8 @@ def test_the_ladder_looks_less_far_ahead_then_coarser_then_takes_none():
 def test_the_ladder_of_the_default_filter_keeps_its_options():
     steps = ladder(Chain.parse("denoise:sigma=20,strength=0.5"))
     assert all("sigma=20" in str(chain) and "strength=0.5" in str(chain) for chain in steps[:-1])
-    assert "quality=fast" in str(steps[-2])
+    assert ["quality=fast," in str(chain) for chain in steps[-3:]] == [True, False, False]
+    assert "quality=fastest" in str(steps[-2])
 
 
 def cleaner(chains, pace, now) -> tuple[Cleaner, Status]:

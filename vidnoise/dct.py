@@ -48,7 +48,9 @@ def forward_overlapping(x: Tensor) -> Tensor:
     """Blocks every 4 pixels: (N,H,W), H and W multiples of 4 -> (N,64,H/4-1,W/4-1)."""
     import torch.nn.functional as F
 
-    return F.conv2d(_pixels_last(F.pixel_unshuffle(x[:, None], STEP)), _overlapping(x.device))
+    count, height, width = x.shape
+    cells = x.view(count, height // STEP, STEP, width // STEP, STEP).transpose(2, 3)
+    return F.conv2d(cells.flatten(3).permute(0, 3, 1, 2), _overlapping(x.device))
 
 
 def inverse_overlapping(c: Tensor) -> Tensor:
@@ -58,7 +60,10 @@ def inverse_overlapping(c: Tensor) -> Tensor:
     """
     import torch.nn.functional as F
 
-    return F.pixel_shuffle(F.conv2d(c, _meeting(c.device)), STEP)[:, 0]
+    cells = F.conv2d(c, _meeting(c.device)).permute(0, 2, 3, 1)
+    count, height, width, _ = cells.shape
+    lines = cells.reshape(count, height, width, STEP, STEP).transpose(2, 3)
+    return lines.reshape(count, height * STEP, width * STEP)
 
 
 @cache
@@ -88,10 +93,3 @@ def _meeting(device: torch.device) -> Tensor:
 
     back = _overlapping(device).flip(2, 3).transpose(0, 1) / 4
     return back.contiguous(memory_format=torch.channels_last)
-
-
-def _pixels_last(c: Tensor) -> Tensor:
-    """A block's coefficients side by side in memory: what is done to whole blocks then runs along it."""
-    import torch
-
-    return c.contiguous(memory_format=torch.channels_last)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from vidnoise import dct
 from vidnoise.flow import warp
+from vidnoise.scaling import area_means
 from vidnoise.stillness import Watch, standing, watch
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ def _moved_blocks(values: Tensor, flow: Tensor) -> Tensor:
     import torch
 
     count, depth, height, width = values.shape
-    steps = torch.nn.functional.avg_pool2d(flow, dct.BLOCK).div_(dct.BLOCK).round_().long()
+    steps = area_means(flow, dct.BLOCK).div_(dct.BLOCK).round_().long()
     columns = (torch.arange(width, device=flow.device) + steps[0]).clamp_(0, width - 1)
     rows = (torch.arange(height, device=flow.device)[:, None] + steps[1]).clamp_(0, height - 1)
     flat = values.permute(0, 2, 3, 1).reshape(count, height * width, depth)

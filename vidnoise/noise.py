@@ -220,7 +220,7 @@ def _sample(image: Tensor) -> _Sample:
     coefficients = pixels @ _basis(pixels.device)
     spread = _band_mean(coefficients.square(), slice(1, None))
     bars = _bars((spread < _BAR**2).all(0).reshape(rows, columns)).flatten()
-    saturated = ((pixels - 0.5).abs() >= 0.5).float().mean(2) > _SATURATED
+    saturated = (pixels - 0.5).abs_().ge_(0.5).mean(2) > _SATURATED
     usable = ~(_minority(spread < _CONSTANT**2) | saturated | bars)
     usable = usable | ~usable.any(1, keepdim=True)
     return _Sample(

@@ -61,10 +61,11 @@ def of_difference(
         expected: (3,N), the variance that white noise has there.
     """
     matrix = opponent(coefficients.device)
-    power = mix(coefficients, matrix).square() / mix(expected[..., None], matrix.square()).clamp(min=1e-12)
-    bands = torch.stack(
-        [_quantile(power, (order >= max(low, 1)) & (order <= high)) for low, high in BANDS], 1
-    )
+    inside = torch.stack([(order >= max(low, 1)) & (order <= high) for low, high in BANDS], 1).float()
+    counts = inside.sum(0)
+    power = mix(coefficients, matrix).square_() @ (inside / counts)
+    power /= mix(expected[..., None], matrix.square()).clamp(min=1e-12)
+    bands = torch.stack([_quantile(power[..., i], int(count)) for i, count in enumerate(counts)], 1)
     return _joined(bands * (matrix.square() @ white)[:, None], white, matrix)
 
 
@@ -90,10 +91,9 @@ def _joined(power: Tensor, white: Tensor, matrix: Tensor) -> tuple[Tensor, Tenso
     return variance, torch.lerp(torch.ones_like(spectrum), spectrum.clamp(*_RANGE), certain)
 
 
-def _quantile(power: Tensor, band: Tensor) -> Tensor:
-    """The mean power of noise (3,) in a band, from the blocks that have the least of it."""
-    count = int(band.sum())
-    least = power[..., band].mean(2).quantile(_STILL, dim=1)
+def _quantile(power: Tensor, count: int) -> Tensor:
+    """The mean power of noise (3,) in a band of so many frequencies (3,N), from the blocks that have the least of it."""
+    least = power.quantile(_STILL, dim=1)
     # Of a chi-squared distribution with so many degrees of freedom (Wilson and Hilferty, PNAS 1931).
     spread = 2 / (9 * count)
     return least / (1 - spread - 0.8416 * math.sqrt(spread)) ** 3

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from vidnoise import dct
+from vidnoise.scaling import area_means
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -57,9 +58,7 @@ def standing(new: Look, past: Look, known: Watch) -> Tensor | None:
 
 def difference(one: Look, other: Look) -> Tensor:
     """The power of the difference of two sights by that of their noise, (1,h,w), each over 3x3 blocks and all channels."""
-    import torch.nn.functional as F
-
-    power = F.avg_pool2d((one.picture - other.picture).square_(), dct.BLOCK)
+    power = area_means((one.picture - other.picture).square_(), dct.BLOCK)
     return _around(power) / _around((one.variance + other.variance).mean(1))
 
 
