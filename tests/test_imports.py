@@ -44,6 +44,7 @@ PUBLIC = {
     "nets",
     "noise",
     "option",
+    "scaling",
     "scene",
     "stillness",
     "tiles",
