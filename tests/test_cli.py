@@ -511,6 +511,15 @@ def noisy(number: int, sigma: float) -> np.ndarray:
     return np.clip(np.rint(image + sigma * rng.standard_normal(image.shape)), 0, 255).astype(np.uint8)
 
 
+def test_probe_measures_the_blur_of_a_single_picture(vidnoise, tmp_path):
+    import cv2
+    from skimage import data
+
+    picture = tmp_path / "blurred.png"
+    cv2.imwrite(str(picture), cv2.blur(data.astronaut(), (15, 1)))
+    assert 10 < vidnoise("probe", picture, "--json").record["blur"] < 20
+
+
 def test_probe_measures_the_noise_and_names_the_streams(vidnoise, tmp_path):
     source = Clip(
         frames=12,

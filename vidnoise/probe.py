@@ -175,8 +175,10 @@ class ScanWatch:
         self._order = FieldOrder()
 
     def add(self, frame: Frame) -> None:
-        """Look at a frame that came from a decoder."""
+        """Look at a frame that came from a decoder; pictures of a sequence did not, and are whole."""
         picture: Any = frame.carrier
+        if picture is None:
+            return
         evidence = self._order.push(picture)
         if evidence is not None:
             self._evidence.append(evidence)
