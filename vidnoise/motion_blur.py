@@ -29,9 +29,7 @@ def blur_chances(gray: Tensor, dtype: torch.dtype | None = None) -> Tensor:
         (B,rows,columns,M) by the areas that `areas.split` gives, on the pictures' device, of sum 1; no motion where nothing
         is seen that could be blurred.
     """
-    from vidnoise.areas import split
-
-    return _chances(split(gray.clamp(0, 1)), dtype)
+    return _chances(gray, dtype)
 
 
 def seems_blurred(gray: Tensor, chance: float, dtype: torch.dtype | None = None) -> bool:
@@ -39,19 +37,18 @@ def seems_blurred(gray: Tensor, chance: float, dtype: torch.dtype | None = None)
 
     They still cover everything. Other arguments as for `blur_chances`.
     """
-    from vidnoise.areas import split
-
-    seldom = split(gray.clamp(0, 1))[:, ::2, ::2]
-    return bool((1 - _chances(seldom, dtype)[..., 0] >= chance).any())
+    return bool((1 - _chances(gray, dtype, every=2)[..., 0] >= chance).any())
 
 
-def _chances(areas: Tensor, dtype: torch.dtype | None) -> Tensor:
-    """(B,rows,columns,SIDE,SIDE) -> (B,rows,columns,M)."""
+def _chances(gray: Tensor, dtype: torch.dtype | None, every: int = 1) -> Tensor:
+    """`blur_chances` of every area, or of every other in each direction."""
     import torch
 
+    from vidnoise.areas import split
     from vidnoise.nets import load
     from vidnoise.nets.blur import MOTIONS, describe
 
+    areas = split(gray.clamp(0, 1))[:, ::every, ::every]
     flat = areas.flatten(0, 2)
     told = load("blur", areas.device, dtype or torch.float32)(describe(flat)).softmax(1)
     empty = flat.flatten(1).std(1) < _EMPTY
@@ -70,19 +67,13 @@ def _agreed(chances: Tensor) -> Tensor:
     return (_WEIGHT * around).permute(0, 2, 3, 1).softmax(-1)
 
 
-def blur_lengths(chances: Tensor) -> Tensor:
-    """The length of blur that is to be expected, pixels: (...,M) -> (...)."""
-    from vidnoise.nets.blur import motions
-
-    lengths: Tensor = chances @ motions(chances.device).norm(dim=1)
-    return lengths
-
-
 def blur_length(image: Tensor) -> float:
     """The blur of a picture (3,H,W), pixels, of which three fifths of the areas that show something are no longer."""
     import torch
 
+    from vidnoise.nets.blur import motions
+
     with torch.inference_mode():
-        lengths = blur_lengths(blur_chances(image.mean(0)[None]))
-    seen = lengths[lengths > 0]
+        expected = blur_chances(image.mean(0)[None]) @ motions(image.device).norm(dim=1)
+    seen = expected[expected > 0]
     return float(seen.quantile(_SHARE)) if len(seen) else 0.0

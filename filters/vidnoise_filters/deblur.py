@@ -67,6 +67,11 @@ class Deblur(RecurrentFilter["Frame"]):
         help="frames that the network looks ahead: raise it for a sharper picture, later",
     )
 
+    @property
+    def weights(self) -> str:
+        """None with quality=fast."""
+        return f"deblur-{self.quality}" if self.quality == "balanced" else ""
+
     @classmethod
     def examples(cls) -> tuple[Deblur, ...]:
         """Both qualities."""
@@ -114,11 +119,11 @@ class Deblur(RecurrentFilter["Frame"]):
         return frame.with_image(frame.image + change * share), frame
 
     def _network(self, device: torch.device, dtype: torch.dtype) -> Deblurrer | None:
-        if self.quality == "fast":
+        if not self.weights:
             return None
         from vidnoise.nets import Deblurrer, load
 
-        network = load(f"deblur-{self.quality}", device, dtype)
+        network = load(self.weights, device, dtype)
         assert isinstance(network, Deblurrer)
         return network
 
