@@ -2,9 +2,14 @@
 
 import io
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from ..colour import Colour, PixelFormat, from_rgb, to_rgb
+
+YUV = PixelFormat("yuv420p", "yuv", chroma_w=1, chroma_h=1)
 ENCODERS = {
     "h264": ("libx264", {}),
     "hevc": ("libx265", {"x265-params": "log-level=none:pools=none:frame-threads=1"}),
@@ -12,7 +17,7 @@ ENCODERS = {
 
 
 def code(clip: Tensor, crf: float, codec: str = "h264", preset: str = "veryfast") -> Tensor:
-    """A clip as it comes back from a file, 8 bit and 4:2:0.
+    """A clip as it comes back from a file, 8 bit and 4:2:0, read as the engine reads it: RGB is not clipped.
 
     Args:
         clip: (T,3,H,W), RGB, nominal [0,1], clipped; H and W even and at least 32.
@@ -28,7 +33,6 @@ def code(clip: Tensor, crf: float, codec: str = "h264", preset: str = "veryfast"
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
-    data = (clip.clamp(0, 1) * 255).round().to("cpu", torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
     file = io.BytesIO()
     with av.open(file, "w", format="matroska") as container:
         assert isinstance(container, OutputContainer)
@@ -36,14 +40,30 @@ def code(clip: Tensor, crf: float, codec: str = "h264", preset: str = "veryfast"
         options = {"crf": f"{crf:g}", "preset": preset, **own}
         stream = container.add_stream(encoder, rate=25, options=options)
         assert isinstance(stream, VideoStream)
-        stream.height, stream.width = data.shape[1:3]
+        stream.height, stream.width = clip.shape[2:]
         stream.pix_fmt = "yuv420p"
         stream.codec_context.thread_count = 1  # the same clip gives the same bytes
-        for picture in data:
-            container.mux(stream.encode(VideoFrame.from_ndarray(picture, format="rgb24")))
+        for picture in clip.clamp(0, 1).cpu():
+            container.mux(stream.encode(VideoFrame.from_ndarray(_packed(picture), format=YUV.name)))
         container.mux(stream.encode(None))
     file.seek(0)
     with av.open(file) as container:
         assert isinstance(container, InputContainer)
-        frames = [torch.from_numpy(f.to_ndarray(format="rgb24")) for f in container.decode(video=0)]
-    return torch.stack(frames).permute(0, 3, 1, 2).to(clip.device).float() / 255
+        frames = [_unpacked(np.asarray(frame.to_ndarray(), np.uint8)) for frame in container.decode(video=0)]
+    return torch.stack(frames).to(clip.device)
+
+
+# Not by swscale: it reads past the ends of rows, so that once in a while a clip came out differently.
+
+
+def _packed(picture: Tensor) -> NDArray[np.uint8]:
+    """(3,H,W) as PyAV takes 4:2:0: Y over U over V, (3H/2,W)."""
+    planes = from_rgb(picture, YUV, Colour())
+    return np.concatenate([plane.numpy().reshape(-1) for plane in planes]).reshape(-1, picture.shape[2])
+
+
+def _unpacked(samples: NDArray[np.uint8]) -> Tensor:
+    height, width = samples.shape[0] * 2 // 3, samples.shape[1]
+    y, u, v = np.split(samples.reshape(-1), [height * width, height * width * 5 // 4])
+    planes = (y.reshape(height, width), *(c.reshape(height // 2, width // 2) for c in (u, v)))
+    return to_rgb(tuple(torch.from_numpy(plane.copy()) for plane in planes), YUV, Colour())
