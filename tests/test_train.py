@@ -146,6 +146,17 @@ def test_frames_of_a_clip_share_their_level_and_not_their_noise() -> None:
     assert not torch.equal(noisy[0], noisy[1])
 
 
+def test_a_gray_picture_gets_white_noise_of_a_gray_camera() -> None:
+    pictures = torch.cat([batch(1, 32), batch(1, 32).mean(1, keepdim=True).expand(-1, 3, -1, -1)])
+    noisy, _ = Mixture(sensor=0, blotchy=0, gray=0, channels=0, dark=0, impulse=0, rounded=0)(
+        pictures, source()
+    )
+    colourful, gray = (noisy - pictures).unbind()
+    assert torch.allclose(gray[0], gray[2], atol=1e-6)
+    assert gray.std() > 0.01
+    assert (colourful[0] - colourful[2]).std() > 0.01
+
+
 def test_the_flow_of_a_still_in_motion_is_the_true_one() -> None:
     stills = batch(2, 256)
     clips, flows, hidden = animate(stills, stills.flip(0), 128, 3, Moves(speed=6, layers=1), source(8))

@@ -227,6 +227,9 @@ class Mixture:
     def _white(self, clean: Tensor, draw: "_Draw") -> tuple[Tensor, Tensor]:
         sigma = draw(0, draw.top)
         noisy = white(clean, sigma, draw.generator)
+        # A gray picture comes from a gray camera.
+        colourful = (clean[:, :1] != clean[:, 1:]).flatten(1).any(1).view(-1, 1, 1, 1)
+        noisy = torch.where(colourful, noisy, noisy[:, :1] - clean[:, :1] + clean)
         return torch.where(draw(0, 1) < self.rounded, eight_bit(noisy), noisy), sigma.expand_as(clean)
 
     def _gray(self, clean: Tensor, draw: "_Draw") -> tuple[Tensor, Tensor]:

@@ -33,6 +33,7 @@ class Recipe:
         steady: weight of the temporal consistency.
         target: "clean", or "noisy" for pairs of noisy versions (noise2noise).
         synthetic: share of clips that are stills in motion.
+        monochrome: share of samples that are gray; their white noise is the same in all channels.
         patience: stop after this many validations without a better one; 0 never.
         seed: of everything random.
         noise, moves, blur: shares of the noises, speeds of the stills in motion, and how they are exposed.
@@ -55,6 +56,7 @@ class Recipe:
     steady: float = 0.0
     target: str = "clean"
     synthetic: float = 0.5
+    monochrome: float = 0.0
     patience: int = 0
     seed: int = 1
     noise: Mixture = field(default_factory=Mixture)

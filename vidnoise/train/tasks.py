@@ -49,8 +49,11 @@ class Task(Protocol):
         """Before, after and what was wanted, side by side, (3,H,W); None without anything to validate on."""
 
 
-def relight(clean: Tensor, source: Generator, frames: int = 1) -> Tensor:
-    """Changes brightness, contrast and colour of a quarter of the samples (B * frames,3,H,W)."""
+def relight(clean: Tensor, source: Generator, frames: int = 1, monochrome: float = 0.0) -> Tensor:
+    """Changes brightness, contrast and colour of a quarter of the samples (B * frames,3,H,W).
+
+    A share of `monochrome` becomes gray.
+    """
     count = clean.shape[0] // frames
 
     def draw(channels: int) -> Tensor:
@@ -59,7 +62,10 @@ def relight(clean: Tensor, source: Generator, frames: int = 1) -> Tensor:
 
     gain = (0.4 + 0.7 * draw(1)) * (0.9 + 0.2 * draw(3))
     changed = (clean * gain + (draw(1) - 0.5) * 0.2).clamp(0, 1)
-    return torch.where(draw(1) < 0.25, changed, clean)
+    changed = torch.where(draw(1) < 0.25, changed, clean)
+    if not monochrome:
+        return changed
+    return torch.where(draw(1) < monochrome, changed.mean(1, keepdim=True).expand_as(changed), changed)
 
 
 class SpatialTask:
@@ -83,7 +89,7 @@ class SpatialTask:
             clean = torch.cat([clean, turned])
             # The kinds of noise follow one another in a batch, so the kinds of pictures must not.
             clean = clean[torch.randperm(clean.shape[0], generator=source, device=source.device)]
-        clean = relight(clean, source)
+        clean = relight(clean, source, 1, self.recipe.monochrome)
         if self.recipe.target == "clean":
             noisy, sigma = self.recipe.noise(clean, source)
             return {"noisy": noisy, "sigma": sigma, "target": clean}
@@ -150,7 +156,7 @@ class TemporalTask:
             parts.append(self.clips(recipe.batch - self.synthetic, source))
         clips = torch.cat(parts)
         clips = clips[torch.randperm(recipe.batch, generator=source, device=source.device)]
-        clean = relight(clips.flatten(0, 1), source, recipe.frames)
+        clean = relight(clips.flatten(0, 1), source, recipe.frames, recipe.monochrome)
         noisy, sigma = recipe.noise(clean, source, recipe.frames)
         noisy, clean, sigma = (v.view(clips.shape) for v in (noisy, clean, sigma))
         ahead = integers(recipe.batch, 2, source).tolist()
