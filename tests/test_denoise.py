@@ -61,7 +61,7 @@ def test_the_fast_qualities_are_what_fuse_gives(ahead: int, quality: str, of_fus
     assert all(torch.equal(a.image, b.image) for a, b in zip(quick, fused, strict=True))
 
 
-@pytest.mark.parametrize("quality", ["fastest", "fast", "balanced"])
+@pytest.mark.parametrize("quality", ["fastest", "fast", "balanced", "best"])
 def test_options_hold_for_each_quality(quality: str) -> None:
     frames = noisy(panned(3), 20)
     whole, half, livelier = (
@@ -70,6 +70,15 @@ def test_options_hold_for_each_quality(quality: str) -> None:
     )
     assert torch.allclose(half, (whole + frames[-1].image) / 2, atol=1e-5)
     assert float((livelier - whole).std()) > 4 / 255
+
+
+def test_the_best_quality_is_better_and_lies_in_no_direction() -> None:
+    pictures = panned(3)
+    assert last(Denoise(quality="best"), pictures, 25) > last(Denoise(), pictures, 25) + 0.05
+    frame = noisy(pictures[:1], 25)[0]
+    turned = Frame(image=frame.image.transpose(1, 2).contiguous(), pts=0)
+    done, again = (process(Denoise(quality="best", sigma=25), [f])[0].image for f in (frame, turned))
+    assert torch.allclose(done, again.transpose(1, 2), atol=1e-3)
 
 
 def test_the_past_and_the_future_help() -> None:

@@ -19,8 +19,8 @@ from vidnoise.nets import (
 )
 from vidnoise.nets.weights import Card, read, write_card
 
-LIMITS = {"fast": (40, 0.6e6), "balanced": (160, 1.5e6), "best": (1500, 5e6)}
-DEBLUR_LIMITS = {"fast": 60, "balanced": 250, "best": 2000}
+LIMITS = {"fast": (40, 0.6e6), "balanced": (160, 1.5e6)}
+DEBLUR_LIMITS = {"fast": 60, "balanced": 250}
 
 
 def frames(count: int, height: int, width: int) -> torch.Tensor:

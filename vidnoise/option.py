@@ -9,7 +9,7 @@ from typing import Any
 
 from vidnoise.errors import UsageError
 
-QUALITIES = ("fast", "balanced")
+QUALITIES = ("fast", "balanced", "best")
 """What the built-in filters' option `quality` takes."""
 
 

@@ -16,11 +16,11 @@ from vidnoise.option import QUALITIES
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+    from torch.nn import Module
 
     from vidnoise.device import Device
     from vidnoise.filter import Stage
     from vidnoise.frame import Frame, StreamInfo
-    from vidnoise.nets import Deblurrer
 
 UNLIKELY, LIKELY = 0.5, 0.75
 """Chance of any motion: below the first an area stays as it is, above the second it is sharpened whole."""
@@ -54,7 +54,8 @@ class Deblur(RecurrentFilter["Frame"]):
     quality: str = option(
         "balanced",
         choices=QUALITIES,
-        help="balanced has a network make the sharp frame; fast undoes the motion by the Wiener filter alone",
+        help="balanced has a network make the sharp frame; best asks it eight times, of the picture turned and mirrored; "
+        "fast undoes the motion by the Wiener filter alone",
     )
     strength: float = option(
         1.0, low=0, high=1, help="share of the change that is made: lower it for a softer picture"
@@ -70,12 +71,12 @@ class Deblur(RecurrentFilter["Frame"]):
     @property
     def weights(self) -> str:
         """None with quality=fast."""
-        return f"deblur-{self.quality}" if self.quality == "balanced" else ""
+        return "" if self.quality == "fast" else "deblur-balanced"
 
     @classmethod
     def examples(cls) -> tuple[Deblur, ...]:
-        """Both qualities."""
-        return cls(), cls(quality="fast")
+        """All qualities."""
+        return cls(), cls(quality="fast"), cls(quality="best")
 
     def open(self, info: StreamInfo, device: Device) -> Stage:
         """See `Filter.open`.
@@ -96,7 +97,7 @@ class Deblur(RecurrentFilter["Frame"]):
 
     def _step(
         self,
-        network: Deblurrer | None,
+        network: Module | None,
         dtype: torch.dtype,
         frame: Frame,
         state: Frame | None,
@@ -118,14 +119,13 @@ class Deblur(RecurrentFilter["Frame"]):
         change = _bounded(sharp, frame.image) - frame.image
         return frame.with_image(frame.image + change * share), frame
 
-    def _network(self, device: torch.device, dtype: torch.dtype) -> Deblurrer | None:
+    def _network(self, device: torch.device, dtype: torch.dtype) -> Module | None:
         if not self.weights:
             return None
-        from vidnoise.nets import Deblurrer, load
+        from vidnoise.nets import Ensemble, load
 
         network = load(self.weights, device, dtype)
-        assert isinstance(network, Deblurrer)
-        return network
+        return Ensemble(network) if self.quality == "best" else network
 
 
 def _near(frame: Frame, before: Frame | None, ahead: Sequence[Frame]) -> Tensor:

@@ -20,11 +20,11 @@ from vidnoise_filters.portion import Portion, picture_mask
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+    from torch.nn import Module
 
     from vidnoise.device import Device
     from vidnoise.filter import Stage
     from vidnoise.frame import Frame, StreamInfo
-    from vidnoise.nets import TemporalDenoiser
 
 FLOOR = 1e-6
 """A deviation that stands for none at all."""
@@ -62,8 +62,8 @@ class Denoise(RecurrentFilter[State | fuse.State]):
     quality: str = option(
         "balanced",
         choices=("fastest", *QUALITIES),
-        help="balanced has a network clean the average; fast does without, as `fuse`, in a fraction of the time; fastest "
-        "is `fuse:quality=fast`, for cameras on slow machines",
+        help="balanced has a network clean the average; best asks it eight times, of the picture turned and mirrored; fast "
+        "does without, as `fuse`, in a fraction of the time; fastest is `fuse:quality=fast`, for cameras on slow machines",
     )
     sigma: float = option(
         0.0, low=0, high=100, unit="8-bit steps", help="deviation of the noise; 0 takes the estimate"
@@ -111,7 +111,7 @@ class Denoise(RecurrentFilter[State | fuse.State]):
     @property
     def weights(self) -> str:
         """None with quality=fast and fastest."""
-        return f"temporal-{self.quality}" if self.quality == "balanced" else ""
+        return "temporal-balanced" if self.quality in ("balanced", "best") else ""
 
     @property
     def tileable(self) -> bool:
@@ -140,7 +140,7 @@ class Denoise(RecurrentFilter[State | fuse.State]):
 
     def _step(
         self,
-        network: TemporalDenoiser | None,
+        network: Module | None,
         frame: Frame,
         state: State | fuse.State | None,
         ahead: Sequence[Frame],
@@ -158,21 +158,20 @@ class Denoise(RecurrentFilter[State | fuse.State]):
         portion = Portion(heard * min(self.strength, 1), self.chroma, self.grain)
         return done.with_image(portion(frame.image, done.image, self._where(frame)), done.confidence), after
 
-    def _network(self, device: torch.device, dtype: torch.dtype) -> TemporalDenoiser | None:
+    def _network(self, device: torch.device, dtype: torch.dtype) -> Module | None:
         if not self.weights:
             return None
-        from vidnoise.nets import TemporalDenoiser, load
+        from vidnoise.nets import Ensemble, load
 
         network = load(self.weights, device, dtype)
-        assert isinstance(network, TemporalDenoiser)
-        return network
+        return Ensemble(network) if self.quality == "best" else network
 
     def _fuse(self) -> fuse.Fuse:
         quality = "fast" if self.quality == "fastest" else "balanced"
         return fuse.Fuse(quality=quality, sigma=self.sigma, strength=max(self.strength, 1), ahead=self.ahead)
 
     def _averaged(
-        self, network: TemporalDenoiser, frame: Frame, state: State | None, ahead: Sequence[Frame]
+        self, network: Module, frame: Frame, state: State | None, ahead: Sequence[Frame]
     ) -> tuple[Frame, State]:
         """The frame averaged along the motion, and the average cleaned."""
         level = self._level(frame)
@@ -230,7 +229,7 @@ def _known(frame: Frame, variance: Tensor, state: State | None) -> tuple[Look, T
     return known, F.interpolate(trust, scale_factor=float(dct.BLOCK), mode="bilinear")[0], seen
 
 
-def _clean(network: TemporalDenoiser, frame: Frame, level: Tensor, best: Look) -> Tensor:
+def _clean(network: Module, frame: Frame, level: Tensor, best: Look) -> Tensor:
     from vidnoise.nets import bands_of
 
     matrix = opponent(frame.device)

@@ -1,6 +1,7 @@
 """The networks: what they are (tiers), how they are built, and how trained weights are loaded."""
 
 from .deblur import Deblurrer
+from .ensemble import Ensemble
 from .flops import count_parameters, kflop_per_pixel
 from .spatial import SpatialDenoiser
 from .temporal import TemporalDenoiser, bands_of
@@ -11,6 +12,7 @@ __all__ = [
     "TIERS",
     "Card",
     "Deblurrer",
+    "Ensemble",
     "SpatialDenoiser",
     "TemporalDenoiser",
     "Tier",

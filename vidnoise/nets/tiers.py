@@ -55,11 +55,6 @@ TIERS = {
             UNetSpec(unshuffle=2, channels=(48, 96, 128), encoder=(1, 1, 2), decoder=(1, 1)),
             UNetSpec(unshuffle=4, channels=(64, 96, 128), encoder=(1, 2, 2), decoder=(1, 1)),
         ),
-        Tier(
-            "best",
-            UNetSpec(unshuffle=2, channels=(128, 128, 160), encoder=(3, 2, 2), decoder=(3, 2)),
-            UNetSpec(unshuffle=2, channels=(96, 192, 320), encoder=(3, 4, 5), decoder=(3, 4)),
-        ),
     )
 }
 

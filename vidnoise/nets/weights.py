@@ -35,7 +35,7 @@ class Card:
 
     Attributes:
         kind: "spatial", "temporal", "deblur", "blur" or "level".
-        tier: "fast", "balanced" or "best"; nothing for "blur" and "level".
+        tier: "fast" or "balanced"; nothing for "blur" and "level".
         sha256: of the safetensors file.
         parameters: how many learned values.
         kflop: thousands of operations a pixel and frame.

@@ -24,6 +24,7 @@ from ..errors import InputError, UsageError
 from ..nets.flops import count_parameters, kflop_per_pixel
 from ..nets.weights import Card, channels_last, save, write_card
 from .data import Media, generator, read_folder
+from .optimizer import Optimizer
 from .recipe import Recipe
 from .tasks import Batch, Task, make_task
 
@@ -164,7 +165,7 @@ class Run:
         inherited = load_into(self.task.model, inherit)
         self.model = channels_last(self.task.model.to(self.device))
         self.average = Average(self.model, recipe.ema)
-        self.optimizer = self._optimizer(inherited)
+        self.optimizer = Optimizer(self.model, inherited, recipe)
         self.step, self.best, self.stale, self.skipped = 0, -math.inf, 0, 0
         self.clock = Clock(recipe, 0.0)
         self._maker = ThreadPoolExecutor(1) if self.device.type == "cpu" else None
@@ -216,18 +217,6 @@ class Run:
 
         return [TensorBoardLogger(self.out, name="events", version="")]
 
-    def _optimizer(self, inherited: set[str]) -> torch.optim.AdamW:
-        old = [p for n, p in self.model.named_parameters() if n in inherited]
-        new = [p for n, p in self.model.named_parameters() if n not in inherited]
-        groups = [{"params": new, "share": 1.0}, {"params": old, "share": self.recipe.inherited}]
-        return torch.optim.AdamW(
-            [g for g in groups if g["params"]],
-            lr=self.recipe.rate,
-            betas=(0.9, 0.98),
-            weight_decay=self.recipe.decay,
-            fused=True,
-        )
-
     def _batch(self, step: int) -> Batch:
         return self.task.batch(generator(self.recipe.seed, step, self.device))
 
@@ -235,10 +224,7 @@ class Run:
         if not torch.isfinite(norm):
             self.skipped += 1
             return
-        now = rate(self.recipe, self.step, progress)
-        for group in self.optimizer.param_groups:
-            group["lr"] = now * group["share"]
-        self.optimizer.step()
+        self.optimizer.step(rate(self.recipe, self.step, progress))
         self.average.update(self.model, self.step)
 
     def _pause(self, loss: float) -> None:
@@ -333,7 +319,7 @@ class Eager:
 
     def __call__(self, batch: Batch) -> Tensor:
         """The loss of a batch; the gradients are left on the parameters."""
-        self.run.optimizer.zero_grad(set_to_none=True)
+        self.run.model.zero_grad(set_to_none=True)
         with self.run.fabric.autocast():
             loss = self.run.task.loss(self.run.model, batch)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -368,7 +354,7 @@ class Graphed:
             for _ in range(3):
                 self.eager(self.inputs)
         torch.cuda.current_stream().wait_stream(side)
-        self.run.optimizer.zero_grad(set_to_none=True)
+        self.run.model.zero_grad(set_to_none=True)
         self.graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self.graph):
             with self.run.fabric.autocast():

@@ -19,11 +19,12 @@ class Recipe:
 
     Attributes:
         task: "spatial", "temporal", "deblur", "blur" or "level".
-        tier: "fast", "balanced" or "best"; nothing for "blur" and "level".
+        tier: "fast" or "balanced"; nothing for "blur" and "level".
         minutes: how long, unless told otherwise; 0 where `steps` decides.
         steps: how many steps; 0 where `minutes` decides. Runs by steps repeat exactly.
         batch, size, frames: samples a step, side of the windows in pixels, frames of a clip.
         rate: the highest learning rate.
+        muon: factor on the rate for convolutions, which are then trained by Muon; 0 for AdamW throughout.
         inherited: share of the rate for weights that the run started from.
         warmup: steps with a rising rate.
         decay: weight decay.
@@ -47,6 +48,7 @@ class Recipe:
     size: int = 128
     frames: int = 6
     rate: float = 6e-4
+    muon: float = 0.0
     inherited: float = 1.0
     warmup: int = 300
     decay: float = 1e-4
