@@ -2,7 +2,7 @@
 
 from .deblur import Deblurrer
 from .flops import count_parameters, kflop_per_pixel
-from .spatial import SpatialDenoiser
+from .spatial import PictureDenoiser, SpatialDenoiser
 from .temporal import TemporalDenoiser, bands_of
 from .tiers import TIERS, Tier, UNetSpec, tier
 from .weights import Card, build, load, save
@@ -11,6 +11,7 @@ __all__ = [
     "TIERS",
     "Card",
     "Deblurrer",
+    "PictureDenoiser",
     "SpatialDenoiser",
     "TemporalDenoiser",
     "Tier",
