@@ -3,7 +3,7 @@
 from .deblur import Deblurrer
 from .ensemble import Ensemble
 from .flops import count_parameters, kflop_per_pixel
-from .spatial import SpatialDenoiser
+from .spatial import PictureDenoiser, SpatialDenoiser
 from .temporal import TemporalDenoiser, bands_of
 from .tiers import TIERS, Tier, UNetSpec, tier
 from .weights import Card, build, load, save
@@ -13,6 +13,7 @@ __all__ = [
     "Card",
     "Deblurrer",
     "Ensemble",
+    "PictureDenoiser",
     "SpatialDenoiser",
     "TemporalDenoiser",
     "Tier",

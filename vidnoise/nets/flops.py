@@ -1,5 +1,7 @@
 """What a network costs."""
 
+import copy
+
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -23,7 +25,7 @@ def kflop_per_pixel(module: nn.Module, size: int = 256) -> float:
     """
     if isinstance(module, BlurMotion | NoiseLevel):
         return 0.0
-    module = type(module)(module.tier).to("meta")
+    module = copy.deepcopy(module).to("meta", torch.float32)
     frame = torch.zeros(1, 3, size, size, device="meta")
     with FlopCounterMode(display=False) as counter:
         if isinstance(module, TemporalDenoiser):

@@ -1,5 +1,7 @@
 """One frame and a map of its noise level in, the clean frame out."""
 
+from typing import ClassVar
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -10,18 +12,28 @@ from .unet import UNet, conv3
 
 
 class Present(nn.Module):
-    """The first convolution: the unshuffled frame and its noise level become features."""
+    """The first convolution: the unshuffled frame and its noise level become features.
 
-    def __init__(self, unshuffle: int, channels: int) -> None:
+    Args:
+        unshuffle: pixels are folded into channels by this factor a side.
+        channels: of the features.
+        told: channels of the noise level, or of what else is told of the frame.
+    """
+
+    def __init__(self, unshuffle: int, channels: int, told: int = 3) -> None:
         super().__init__()
         self.unshuffle = unshuffle
-        self.conv = conv3(3 * unshuffle**2 + 3, channels)
+        self.conv = conv3(3 * unshuffle**2 + told, channels)
         nn.init.kaiming_normal_(self.conv.weight, nonlinearity="linear")
 
     def forward(self, noisy: Tensor, level: Tensor) -> Tensor:
         """Frame (B,3,H,W) and noise level (B,3,H/u,W/u) -> (B,C,H/u,W/u)."""
-        x = torch.cat([F.pixel_unshuffle(noisy, self.unshuffle), level], 1).to(self.conv.weight.dtype)
+        x = torch.cat([self.fold(noisy), level], 1).to(self.conv.weight.dtype)
         return self.conv(x.contiguous(memory_format=torch.channels_last))  # type: ignore[no-any-return]
+
+    def fold(self, noisy: Tensor) -> Tensor:
+        """(B,3,H,W) -> (B,3uu,H/u,W/u)."""
+        return F.pixel_unshuffle(noisy, self.unshuffle)
 
 
 def noise_level(sigma: Tensor, frame: Tensor, cell: int) -> Tensor:
@@ -47,32 +59,61 @@ class Picture(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B,C,H/u,W/u) -> (B,3,H,W), float32."""
-        return F.pixel_shuffle(self.conv(x).float(), self.unshuffle)
+        return self.unfold(self.conv(x).float())
+
+    def unfold(self, x: Tensor) -> Tensor:
+        """(B,3uu,H/u,W/u) -> (B,3,H,W)."""
+        return F.pixel_shuffle(x, self.unshuffle)
 
 
-class SpatialDenoiser(nn.Module):
+class PictureDenoiser(nn.Module):
+    """Removes noise from single pictures: `forward(noisy, sigma) -> clean`.
+
+    noisy: (B,3,H,W), any size, nominal [0,1], not clipped. sigma: (B,3,H,W) or broadcastable to it: the noise's
+    standard deviation, on the scale of `noisy`. clean: (B,3,H,W), float32.
+
+    Attributes:
+        blind: whether it finds out by itself how much noise there is, and leaves sigma unread.
+        multiple: height and width are padded to multiples of this.
+    """
+
+    blind: ClassVar[bool] = False
+    multiple: int = 1
+
+
+class Folded(PictureDenoiser):
+    """A body that works on folded pixels and the noise level; what it finds is added to the noisy picture.
+
+    Args:
+        present: from a picture and its noise level to features.
+        body: from features to features.
+        picture: from features to what is added.
+        multiple: see `PictureDenoiser`.
+    """
+
+    def __init__(self, present: Present, body: nn.Module, picture: nn.Module, multiple: int) -> None:
+        super().__init__()
+        self.present, self.body, self.picture, self.multiple = present, body, picture, multiple
+
+    def forward(self, noisy: Tensor, sigma: Tensor) -> Tensor:
+        """See `PictureDenoiser`."""
+        frame = pad(noisy.float(), self.multiple)
+        level = noise_level(sigma, frame, self.present.unshuffle)
+        return crop(frame + self.change(frame, level), *noisy.shape[-2:])
+
+    def change(self, frame: Tensor, told: Tensor) -> Tensor:
+        """What is added to a padded frame (B,3,H,W), of which (B,C,H/u,W/u) is told."""
+        change: Tensor = self.picture(self.body(self.present(frame, told)))
+        return change
+
+
+class SpatialDenoiser(Folded):
     """Removes noise of a known level from single pictures."""
 
     def __init__(self, tier: Tier) -> None:
-        super().__init__()
+        spec = tier.unet
+        first = spec.channels[0]
+        super().__init__(
+            Present(spec.unshuffle, first), UNet(spec), Picture(spec.unshuffle, first), spec.multiple
+        )
         self.tier = tier
-        first = tier.unet.channels[0]
-        self.present = Present(tier.unet.unshuffle, first)
-        self.body = UNet(tier.unet)
-        self.picture = Picture(tier.unet.unshuffle, first)
-
-    def forward(self, noisy: Tensor, sigma: Tensor) -> Tensor:
-        """Clean a batch of pictures.
-
-        Args:
-            noisy: (B,3,H,W), any size, nominal [0,1], not clipped.
-            sigma: (B,3,H,W) or broadcastable to it: the noise's standard deviation, on the scale of `noisy`.
-
-        Returns:
-            (B,3,H,W), float32.
-        """
-        height, width = noisy.shape[-2:]
-        multiple = self.tier.unet.multiple
-        frame = pad(noisy.float(), multiple)
-        x = self.present(frame, noise_level(sigma, frame, self.tier.unet.unshuffle))
-        return crop(frame + self.picture(self.body(x)), height, width)

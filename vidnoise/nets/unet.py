@@ -4,6 +4,7 @@ Without biases and normalisation a network maps zero to zero and scales with its
 noise levels it was not trained on (Mohan et al., ICLR 2020), and an absent input (all zero) adds nothing.
 """
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import torch
@@ -25,6 +26,8 @@ class Block(nn.Module):
         super().__init__()
         self.first = conv3(channels, channels)
         self.second = conv3(channels, channels)
+        nn.init.kaiming_normal_(self.first.weight, nonlinearity="relu")
+        start_small(self.second.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B,C,H,W) -> (B,C,H,W)."""
@@ -32,11 +35,19 @@ class Block(nn.Module):
         return change.add_(x)
 
 
+def start_small(weight: Tensor) -> None:
+    """Initialise the end of a residual branch, so that a deep stack without normalisation is stable."""
+    nn.init.kaiming_normal_(weight, nonlinearity="linear")
+    with torch.no_grad():
+        weight.mul_(0.2)
+
+
 class Down(nn.Conv2d):
     """Halves the size."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(inputs, outputs, 2, 2, bias=False)
+        nn.init.kaiming_normal_(self.weight, nonlinearity="linear")
 
 
 class Up(nn.ConvTranspose2d):
@@ -48,23 +59,36 @@ class Up(nn.ConvTranspose2d):
             self.weight.normal_(0, 0.1 * inputs**-0.5)  # the coarse levels come in gently
 
 
-def blocks(count: int, channels: int) -> nn.Sequential:
+def blocks(count: int, channels: int, kind: Callable[[int], nn.Module] = Block) -> nn.Sequential:
     """`count` residual blocks in a row."""
-    return nn.Sequential(*(Block(channels) for _ in range(count)))
+    return nn.Sequential(*(kind(channels) for _ in range(count)))
 
 
 class UNet(nn.Module):
-    """Features in, features out, at the first level's size."""
+    """Features in, features out, at the first level's size.
 
-    def __init__(self, spec: UNetSpec) -> None:
+    Args:
+        spec: its levels.
+        block: makes a block of so many channels.
+        down, up: make what halves and doubles the size, from so many channels to so many.
+    """
+
+    def __init__(
+        self,
+        spec: UNetSpec,
+        block: Callable[[int], nn.Module] = Block,
+        down: Callable[[int, int], nn.Module] = Down,
+        up: Callable[[int, int], nn.Module] = Up,
+    ) -> None:
         super().__init__()
         widths = spec.channels
         pairs = list(pairwise(widths))
-        self.encoder = nn.ModuleList(blocks(n, c) for n, c in zip(spec.encoder, widths, strict=True))
-        self.downs = nn.ModuleList(Down(a, b) for a, b in pairs)
-        self.ups = nn.ModuleList(Up(b, a) for a, b in pairs)
-        self.decoder = nn.ModuleList(blocks(n, c) for n, c in zip(spec.decoder, widths[:-1], strict=True))
-        self.apply(_initialise)
+        self.encoder = nn.ModuleList(blocks(n, c, block) for n, c in zip(spec.encoder, widths, strict=True))
+        self.downs = nn.ModuleList(down(a, b) for a, b in pairs)
+        self.ups = nn.ModuleList(up(b, a) for a, b in pairs)
+        self.decoder = nn.ModuleList(
+            blocks(n, c, block) for n, c in zip(spec.decoder, widths[:-1], strict=True)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """(B,C,H,W) -> (B,C,H,W); H and W multiples of 2 ** (levels - 1)."""
@@ -77,14 +101,3 @@ class UNet(nn.Module):
         for up, level, skip in zip(reversed(self.ups), reversed(self.decoder), reversed(skips), strict=True):
             x = level(up(x) + skip)
         return x
-
-
-def _initialise(module: nn.Module) -> None:
-    # A residual branch that starts small keeps a deep stack without normalisation stable.
-    if isinstance(module, Block):
-        nn.init.kaiming_normal_(module.first.weight, nonlinearity="relu")
-        nn.init.kaiming_normal_(module.second.weight, nonlinearity="linear")
-        with torch.no_grad():
-            module.second.weight.mul_(0.2)
-    elif isinstance(module, Down):
-        nn.init.kaiming_normal_(module.weight, nonlinearity="linear")

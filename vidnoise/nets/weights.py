@@ -14,18 +14,37 @@ from torch import nn
 
 from ..errors import VidnoiseError
 from .blur import BlurMotion
+from .cbdnet import CBDNet
+from .dcae import DCAE
 from .deblur import Deblurrer
+from .dncnn import DnCNN
+from .dwnet import DWNet
+from .ffdnet import FFDNet
 from .level import NoiseLevel
-from .spatial import SpatialDenoiser
+from .masked import Masked
+from .rcan import RCAN
+from .spatial import PictureDenoiser, SpatialDenoiser
 from .temporal import TemporalDenoiser
 from .tiers import Tier, tier
+from .wavelet import Wavelet
 
 TIERED: dict[str, Callable[[Tier], nn.Module]] = {
     "spatial": SpatialDenoiser,
     "temporal": TemporalDenoiser,
     "deblur": Deblurrer,
 }
-ALONE: dict[str, Callable[[], nn.Module]] = {"blur": BlurMotion, "level": NoiseLevel}
+LITERATURE: dict[str, Callable[[], PictureDenoiser]] = {
+    "cbdnet": CBDNet,
+    "dcae": DCAE,
+    "dncnn": DnCNN,
+    "dwnet": DWNet,
+    "ffdnet": FFDNet,
+    "masked": Masked,
+    "rcan": RCAN,
+    "wavelet": Wavelet,
+}
+"""Denoisers for single pictures."""
+ALONE: dict[str, Callable[[], nn.Module]] = {"blur": BlurMotion, "level": NoiseLevel, **LITERATURE}
 FOLDER = Path(__file__).parent / "weights"
 
 
@@ -34,8 +53,8 @@ class Card:
     """What is known about a set of weights; kept as JSON beside it.
 
     Attributes:
-        kind: "spatial", "temporal", "deblur", "blur" or "level".
-        tier: "fast" or "balanced"; nothing for "blur" and "level".
+        kind: one of `TIERED` ("spatial", "temporal", "deblur") or `ALONE` ("level", "dncnn", ...).
+        tier: "fast" or "balanced"; nothing for kinds that are `ALONE`.
         sha256: of the safetensors file.
         parameters: how many learned values.
         kflop: thousands of operations a pixel and frame.

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from ..errors import InputError, UsageError
 from ..nets.flops import count_parameters, kflop_per_pixel
+from ..nets.folding import folded
 from ..nets.weights import Card, channels_last, save, write_card
 from .data import Media, generator, read_folder
 from .optimizer import Optimizer
@@ -65,10 +66,10 @@ class Options:
 
 
 class Average:
-    """An exponential moving average of a network's weights, quick at first."""
+    """An exponential moving average of a network's weights and statistics, quick at first."""
 
     def __init__(self, model: nn.Module, decay: float) -> None:
-        self.model = copy.deepcopy(model)
+        self.model = copy.deepcopy(model).eval()
         for parameter in self.model.parameters():
             parameter.requires_grad = False
         self.decay = decay
@@ -76,7 +77,7 @@ class Average:
     def update(self, model: nn.Module, step: int) -> None:
         """Take in the weights after `step` steps."""
         share = 1 - min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(list(self.model.parameters()), [p.detach() for p in model.parameters()], share)
+        torch._foreach_lerp_(_floats(self.model), _floats(model), share)
 
 
 class Clock:
@@ -276,13 +277,14 @@ class Run:
 
     def _export(self) -> None:
         fresh = self.weights.with_suffix(".new")
-        sha256 = save(self.average.model, fresh)
+        network = folded(self.average.model)
+        sha256 = save(network, fresh)
         card = Card(
             kind=self.recipe.task,
             tier=self.recipe.tier,
             sha256=sha256,
-            parameters=count_parameters(self.model),
-            kflop=round(kflop_per_pixel(self.model), 1),
+            parameters=count_parameters(network),
+            kflop=round(kflop_per_pixel(network), 1),
             data=self.options.data,
             recipe=json.dumps(asdict(self.recipe)),
             minutes=round(self.clock.seconds / 60, 2),
@@ -360,6 +362,10 @@ class Graphed:
             with self.run.fabric.autocast():
                 self.loss = self.run.task.loss(self.run.model, self.inputs)
             self.loss.backward()  # type: ignore[no-untyped-call]
+
+
+def _floats(model: nn.Module) -> list[Tensor]:
+    return [value for value in model.state_dict().values() if value.is_floating_point()]
 
 
 def load_into(model: nn.Module, paths: Sequence[Path]) -> set[str]:

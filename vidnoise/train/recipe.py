@@ -18,8 +18,8 @@ class Recipe:
     """One training run.
 
     Attributes:
-        task: "spatial", "temporal", "deblur", "blur" or "level".
-        tier: "fast" or "balanced"; nothing for "blur" and "level".
+        task: the kind of network: "spatial", "temporal", "deblur", "blur", "level", or one of `nets.weights.LITERATURE`.
+        tier: "fast" or "balanced"; nothing for kinds without tiers.
         minutes: how long, unless told otherwise; 0 where `steps` decides.
         steps: how many steps; 0 where `minutes` decides. Runs by steps repeat exactly.
         batch, size, frames: samples a step, side of the windows in pixels, frames of a clip.

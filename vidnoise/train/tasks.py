@@ -11,9 +11,9 @@ from .. import dct
 from ..errors import InputError, UsageError
 from ..flow import search, warp
 from ..fusion import Look, coloured, join, look, mix, opponent, recall, spectrum
-from ..nets.spatial import SpatialDenoiser
 from ..nets.temporal import TemporalDenoiser, bands_of
 from ..nets.tiers import tier
+from ..nets.weights import LITERATURE, build
 from .data import Backdrops, Clips, Image, Media, Stills, generator, integers
 from .losses import LOSSES, psnr, steadiness
 from .motion import animate
@@ -73,12 +73,16 @@ class SpatialTask:
 
     def __init__(self, recipe: Recipe, media: Media, valid: Media | None, device: torch.device) -> None:
         self.recipe = recipe
-        self.model: nn.Module = SpatialDenoiser(tier(recipe.tier))
+        self.model = self.network()
         self.measure = LOSSES[recipe.loss]
         self.stills = Stills(media, recipe.size, device)
         self.backdrops = _backdrops(media, device)
         self.tilted = recipe.batch // 8 if self.backdrops else 0
         self.pictures = _centres(valid.stills, 256, device) if valid and valid.stills else None
+
+    def network(self) -> nn.Module:
+        """What is trained, as it is before training."""
+        return build(self.recipe.task, self.recipe.tier)
 
     def batch(self, source: Generator) -> Batch:
         """Noisy pictures, noise levels and targets; an eighth of the pictures is rotated and deformed."""
@@ -217,15 +221,22 @@ class TemporalTask:
 def make_task(recipe: Recipe, media: Media, valid: Media | None, device: torch.device) -> Task:
     """The task that a recipe names."""
     from .blur_motion import BlurMotionTask
+    from .cbdnet import CBDNetTask
     from .deblur import DeblurTask
+    from .dncnn import DnCNNTask
     from .level import LevelTask
+    from .masked import MaskedTask
 
     kinds: dict[str, Callable[[Recipe, Media, Media | None, torch.device], Task]] = {
+        **dict.fromkeys(LITERATURE, SpatialTask),
         "spatial": SpatialTask,
         "temporal": TemporalTask,
         "deblur": DeblurTask,
         "blur": BlurMotionTask,
         "level": LevelTask,
+        "cbdnet": CBDNetTask,
+        "dncnn": DnCNNTask,
+        "masked": MaskedTask,
     }
     if recipe.task not in kinds:
         raise UsageError(f"no task is called {recipe.task!r}: choose one of {', '.join(kinds)}")
