@@ -65,8 +65,8 @@ FILTERS, RESULT, PART, WHERE, SAID = "Filters", "The result", "What is read", "W
     "--quality",
     type=click.Choice(QUALITIES),
     section=FILTERS,
-    help="Sets quality= of every filter that has it: fast for speed, balanced (default), best for the best picture, several "
-    "times as slow.",
+    help="Sets quality= of every filter that has it: fast for speed, balanced (default), or best, which takes "
+    "several times as long.",
 )
 @option(
     "--compare",
