@@ -34,6 +34,7 @@ class Recipe:
         steady: weight of the temporal consistency.
         target: "clean", or "noisy" for pairs of noisy versions (noise2noise).
         synthetic: share of clips that are stills in motion.
+        alone: share of clips whose frames are not averaged over time, as single pictures and cuts are not.
         monochrome: share of samples that are gray; their white noise is the same in all channels.
         patience: stop after this many validations without a better one; 0 never.
         seed: of everything random.
@@ -58,6 +59,7 @@ class Recipe:
     steady: float = 0.0
     target: str = "clean"
     synthetic: float = 0.5
+    alone: float = 0.0
     monochrome: float = 0.0
     patience: int = 0
     seed: int = 1
