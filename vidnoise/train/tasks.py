@@ -167,8 +167,8 @@ class TemporalTask:
         noisy, clean, sigma = (v.view(clips.shape) for v in (noisy, clean, sigma))
         reach = integers(recipe.batch, 2, source)
         alone = torch.rand(recipe.batch, generator=source, device=source.device) < recipe.alone
-        reach = torch.where(alone, ALONE, reach).tolist()
-        made = [fuse(n, s, c, r) for n, s, c, r in zip(noisy, sigma, clean, reach, strict=True)]
+        reaches = torch.where(alone, ALONE, reach).tolist()
+        made = [fuse(n, s, c, r) for n, s, c, r in zip(noisy, sigma, clean, reaches, strict=True)]
         fused, left, bands = (torch.cat(values) for values in zip(*made, strict=True))
         return {
             "fused": fused,
