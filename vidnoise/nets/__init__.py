@@ -1,7 +1,9 @@
 """The networks: what they are (tiers), how they are built, and how trained weights are loaded."""
 
+from .cbdnet import CBDNet
 from .deblur import Deblurrer
 from .flops import count_parameters, kflop_per_pixel
+from .masked import Masked
 from .spatial import PictureDenoiser, SpatialDenoiser
 from .temporal import TemporalDenoiser, bands_of
 from .tiers import TIERS, Tier, UNetSpec, tier
@@ -9,8 +11,10 @@ from .weights import Card, build, load, save
 
 __all__ = [
     "TIERS",
+    "CBDNet",
     "Card",
     "Deblurrer",
+    "Masked",
     "PictureDenoiser",
     "SpatialDenoiser",
     "TemporalDenoiser",
