@@ -235,17 +235,25 @@ class SpatialFilter(Filter):
 
 
 class SpatialStage(BaseStage):
-    """Runs a `SpatialFilter`; on a CPU frame by frame, since a batch gains nothing there and costs memory."""
+    """Runs a `SpatialFilter`; on a CPU frame by frame, since a batch gains nothing there and costs memory.
 
-    def __init__(self, filter: SpatialFilter, device: Device) -> None:
+    A `process` made for the device, with a network on it, may stand in for the filter's.
+    """
+
+    def __init__(
+        self,
+        filter: SpatialFilter,
+        device: Device,
+        process: Callable[[Sequence[Frame]], list[Frame]] | None = None,
+    ) -> None:
         super().__init__()
-        self._filter = filter
+        self._process = process or filter.process
         self._batch = filter.batch if device.is_cuda else 1
 
     def accept(self, frames: Sequence[Frame]) -> list[Frame]:
         """Filter the frames at once."""
         starts = range(0, len(frames), self._batch)
-        return [out for i in starts for out in self._filter.process(frames[i : i + self._batch])]
+        return [out for i in starts for out in self._process(frames[i : i + self._batch])]
 
     def restart(self) -> None:
         """There is nothing to forget."""

@@ -14,8 +14,8 @@ from vidnoise.option import QUALITIES
 from vidnoise.stillness import Watch
 from vidnoise_filters import fuse
 from vidnoise_filters.clipping import unclip
-from vidnoise_filters.level import noise_grid, noise_level, noise_spectrum
-from vidnoise_filters.portion import Portion, picture_mask
+from vidnoise_filters.level import audible, in_blocks, in_pixels, noise_blocks, noise_spectrum
+from vidnoise_filters.portion import Portion, bounded, picture_mask
 
 if TYPE_CHECKING:
     import torch
@@ -25,13 +25,6 @@ if TYPE_CHECKING:
     from vidnoise.device import Device
     from vidnoise.filter import Stage
     from vidnoise.frame import Frame, StreamInfo
-
-FLOOR = 1e-6
-"""A deviation that stands for none at all."""
-LIMIT = 6.0
-"""Deviations; noise that a codec has been over is less even than white noise, which stays within 4."""
-SILENT, AUDIBLE = 0.25, 0.75
-"""Noise below the first, in 8-bit steps, is none and the frame is left alone; above the second it is removed whole."""
 
 
 @dataclass(frozen=True)
@@ -145,8 +138,8 @@ class Denoise(RecurrentFilter[State | fuse.State]):
         state: State | fuse.State | None,
         ahead: Sequence[Frame],
     ) -> tuple[Frame, State | fuse.State | None]:
-        heard = min((noise_level(frame, self.sigma) - SILENT) / (AUDIBLE - SILENT), 1)
-        if self.strength == 0 or heard <= 0:
+        heard = audible(frame, self.sigma)
+        if self.strength == 0 or heard == 0:
             return frame, None
         after: State | fuse.State
         if network is None:
@@ -182,21 +175,19 @@ class Denoise(RecurrentFilter[State | fuse.State]):
         output = _clean(network, frame, level, best)
         if frame.flow is not None:
             frame.flow.guide(frame, output)
-        clean = unclip(_bounded(output, frame.image, level), frame, self.sigma, 1)
+        most = in_pixels(level, frame.height, frame.width)
+        clean = unclip(bounded(output, frame.image, most), frame, self.sigma, 1)
         return frame.with_image(clean, trust[:, : frame.height, : frame.width]), State(frame, known, seen)
 
     def _coming(self, frame: Frame, later: Frame) -> Look:
         """A later frame, brought to where this one's things are."""
         matrix = opponent(frame.device)
-        picture = warp(_padded(later.image), _padded(_flow(frame, later)))
+        picture = warp(in_blocks(later.image), in_blocks(_flow(frame, later)))
         return Look(mix(picture, matrix), self._variance(later, self._level(later)))
 
     def _level(self, frame: Frame) -> Tensor:
         """The deviation of the noise in 8x8 blocks (3,h,w), on the scale of the picture."""
-        import torch.nn.functional as F
-
-        means = F.avg_pool2d(_padded(frame.image), dct.BLOCK)
-        return (noise_grid(frame, self.sigma, means) * max(self.strength, 1)).clamp(min=FLOOR)
+        return noise_blocks(frame, self.sigma) * max(self.strength, 1)
 
     def _variance(self, frame: Frame, level: Tensor) -> Tensor:
         """The same by opponent colour and frequency (3,64,h,w)."""
@@ -218,13 +209,13 @@ def _known(frame: Frame, variance: Tensor, state: State | None) -> tuple[Look, T
     import torch.nn.functional as F
 
     matrix = opponent(frame.device)
-    image = _padded(frame.image)
+    image = in_blocks(frame.image)
     new = look(mix(image, matrix), variance)
     if state is None:
         if frame.flow is not None:
             frame.flow.clear()
         return new, image.new_zeros(1, *image.shape[1:]), None
-    known, share, seen = recall(new, state.known, _padded(_flow(frame, state.frame)), state.seen)
+    known, share, seen = recall(new, state.known, in_blocks(_flow(frame, state.frame)), state.seen)
     trust = share[:1].mean(1, keepdim=True)
     return known, F.interpolate(trust, scale_factor=float(dct.BLOCK), mode="bilinear")[0], seen
 
@@ -239,21 +230,5 @@ def _clean(network: Module, frame: Frame, level: Tensor, best: Look) -> Tensor:
     return output
 
 
-def _bounded(output: Tensor, noisy: Tensor, level: Tensor) -> Tensor:
-    """No pixel changes by more than its noise can have: what is larger is the picture's, whatever the network says."""
-    import torch
-
-    _, height, width = noisy.shape
-    most = (LIMIT * level).repeat_interleave(dct.BLOCK, 1).repeat_interleave(dct.BLOCK, 2)[:, :height, :width]
-    return torch.clamp(output, noisy - most, noisy + most)
-
-
 def _flow(frame: Frame, other: Frame) -> Tensor:
     return (frame.flow or SharedFlow()).between(frame, other)
-
-
-def _padded(image: Tensor) -> Tensor:
-    """To whole blocks."""
-    from vidnoise.nets.padding import pad
-
-    return pad(image[None], dct.BLOCK)[0]

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vidnoise import dct
+
 if TYPE_CHECKING:
     from torch import Tensor
 
     from vidnoise.frame import Frame
     from vidnoise.noise import NoiseEstimate
+
+FLOOR = 1e-6
+"""A deviation that stands for none at all."""
+SILENT, AUDIBLE = 0.25, 0.75
+"""Noise below the first, in 8-bit steps, is none and the frame is left alone; above the second it is removed whole."""
 
 
 def noise_grid(frame: Frame, sigma: float, brightness: Tensor) -> Tensor:
@@ -37,6 +44,32 @@ def noise_grid(frame: Frame, sigma: float, brightness: Tensor) -> Tensor:
 def noise_level(frame: Frame, sigma: float) -> float:
     """One deviation for the whole picture, in 8-bit steps; arguments as for `noise_grid`."""
     return sigma if sigma > 0 else 255 * float(_estimate(frame).sigma.square().mean().sqrt())
+
+
+def audible(frame: Frame, sigma: float) -> float:
+    """The share of a denoiser's change that a frame wants, from 0 where no noise is found to 1; `sigma` as above."""
+    return min(max((noise_level(frame, sigma) - SILENT) / (AUDIBLE - SILENT), 0), 1)
+
+
+def noise_blocks(frame: Frame, sigma: float) -> Tensor:
+    """The noise's deviation in 8x8 blocks (3,h,w), on the scale of the picture; above zero."""
+    import torch.nn.functional as F
+
+    means = F.avg_pool2d(in_blocks(frame.image), dct.BLOCK)
+    return noise_grid(frame, sigma, means).clamp(min=FLOOR)
+
+
+def in_blocks(image: Tensor) -> Tensor:
+    """A picture (C,H,W) that was extended to whole blocks."""
+    from vidnoise.nets.padding import pad
+
+    return pad(image[None], dct.BLOCK)[0]
+
+
+def in_pixels(blocks: Tensor, height: int, width: int) -> Tensor:
+    """A value for each pixel (C,height,width) from values of 8x8 blocks (C,h,w)."""
+    lines = blocks.repeat_interleave(dct.BLOCK, 2)[:, :, :width]
+    return lines.repeat_interleave(dct.BLOCK, 1)[:, :height]
 
 
 def noise_spectrum(frame: Frame, sigma: float) -> Tensor:

@@ -11,6 +11,8 @@ from vidnoise.errors import FilterError
 if TYPE_CHECKING:
     from torch import Tensor
 
+LIMIT = 6.0
+"""Deviations; noise that a codec has been over is less even than white noise, which stays within 4."""
 REACH = 9
 """Side of the neighbourhood in which colours are smoothed further, in pixels."""
 CONTRAST = 0.03
@@ -42,6 +44,18 @@ class Portion:
         kept = self.amount * (luma + (change - luma) * min(self.chroma, 1))
         kept = kept - _fine(kept) * self.grain
         return noisy + (kept if where is None else kept * where)
+
+
+def bounded(output: Tensor, noisy: Tensor, level: Tensor) -> Tensor:
+    """No pixel changes by more than its noise can have: what is larger is the picture's, whatever the network says.
+
+    Args:
+        output, noisy: (3,H,W).
+        level: (3,H,W), the deviation of the noise.
+    """
+    import torch
+
+    return torch.clamp(output, noisy - LIMIT * level, noisy + LIMIT * level)
 
 
 @cache

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from vidnoise import dct
 from vidnoise.errors import UsageError
 from vidnoise.fusion import BANDS
-from vidnoise.nets import SpatialDenoiser, TemporalDenoiser
+from vidnoise.nets import PictureDenoiser, TemporalDenoiser
 from vidnoise.nets.weights import FOLDER, read
 
 if TYPE_CHECKING:
@@ -104,11 +104,11 @@ class Subject:
 
 
 class FixedLevel(nn.Module):
-    """A network for single pictures whose noise level is known beforehand."""
+    """A network for single pictures whose noise level is known beforehand, or that does not ask for it."""
 
     sigma: Tensor
 
-    def __init__(self, network: SpatialDenoiser, sigma: float) -> None:
+    def __init__(self, network: PictureDenoiser, sigma: float) -> None:
         super().__init__()
         self.network = network
         self.register_buffer("sigma", torch.full((1, 3, 1, 1), sigma))
@@ -144,16 +144,16 @@ def find(what: str, sigma: float = 0.0) -> Subject:
             )
         multiple = lcm(network.tier.unet.multiple, _BLOCK)
         return Subject(path.stem, network, TEMPORAL, multiple, card, filter=filter)
-    if isinstance(network, SpatialDenoiser):
-        multiple = network.tier.unet.multiple
-        if sigma:
+    if isinstance(network, PictureDenoiser):
+        multiple = lcm(network.multiple, _BLOCK)
+        if network.blind and sigma:
+            raise UsageError(f"{what} finds the noise level by itself; leave --sigma out")
+        if network.blind or sigma:
             return Subject(
                 path.stem, FixedLevel(network, sigma / 255).eval(), (PICTURE,), multiple, card, sigma
             )
         return Subject(path.stem, network, (PICTURE, LEVEL), multiple, card)
-    raise UsageError(
-        f"{what} is a network of kind {card.kind!r}; those of kind 'spatial' and 'temporal' can be exported"
-    )
+    raise UsageError(f"{what} is a network of kind {card.kind!r}; those that denoise can be exported")
 
 
 def _filter(what: str) -> Filter:

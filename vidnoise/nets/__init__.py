@@ -1,8 +1,10 @@
 """The networks: what they are (tiers), how they are built, and how trained weights are loaded."""
 
+from .cbdnet import CBDNet
 from .deblur import Deblurrer
 from .ensemble import Ensemble
 from .flops import count_parameters, kflop_per_pixel
+from .masked import Masked
 from .spatial import PictureDenoiser, SpatialDenoiser
 from .temporal import TemporalDenoiser, bands_of
 from .tiers import TIERS, Tier, UNetSpec, tier
@@ -10,9 +12,11 @@ from .weights import Card, build, load, save
 
 __all__ = [
     "TIERS",
+    "CBDNet",
     "Card",
     "Deblurrer",
     "Ensemble",
+    "Masked",
     "PictureDenoiser",
     "SpatialDenoiser",
     "TemporalDenoiser",

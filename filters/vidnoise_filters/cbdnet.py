@@ -1,0 +1,43 @@
+"""CBDNet: noise that follows the brightness, found and then removed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from vidnoise.filter import option
+from vidnoise_filters.network import NetworkFilter
+
+if TYPE_CHECKING:
+    from vidnoise.frame import Frame
+    from vidnoise.nets import PictureDenoiser
+
+SHOWN = 4.0
+"""How many times as bright the map is shown as its noise is strong: white stands for 64 8-bit steps."""
+
+
+@dataclass(frozen=True)
+class CBDNet(NetworkFilter):
+    """Finds how much noise there is at each place by one network, and removes that much by a second.
+
+    S. Guo, Z. Yan, K. Zhang, W. Zuo, L. Zhang, "Toward Convolutional Blind Denoising of Real Photographs", CVPR 2019, on
+    folded pixels and with a U-Net of 98 thousand operations a pixel in all. (B,3,H,W) in and out, no memory of the past.
+    """
+
+    halo: ClassVar[int] = 64
+    bytes_per_pixel: ClassVar[int] = 500
+
+    show: str = option(
+        "picture",
+        choices=("map", "picture"),
+        help="map shows how much noise was found where, as brightness: white is a deviation of 64 8-bit steps",
+    )
+
+    def clean(self, network: PictureDenoiser, frame: Frame) -> Frame:
+        """See `NetworkFilter.clean`."""
+        from vidnoise.nets import CBDNet as Network
+
+        if self.show == "picture":
+            return super().clean(network, frame)
+        assert isinstance(network, Network)
+        return frame.with_image(SHOWN * network.both(frame.image[None])[1][0])

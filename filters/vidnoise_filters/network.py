@@ -1,0 +1,119 @@
+"""What the filters that run one network on each frame have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from vidnoise.filter import SpatialFilter, SpatialStage, option
+from vidnoise.frame import Frame
+from vidnoise_filters.clipping import unclip
+from vidnoise_filters.level import audible, in_pixels, noise_blocks
+from vidnoise_filters.portion import bounded
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from vidnoise.device import Device
+    from vidnoise.filter import Stage
+    from vidnoise.frame import StreamInfo
+    from vidnoise.nets import PictureDenoiser
+
+
+def denoiser(weights: str, device: torch.device, dtype: torch.dtype) -> PictureDenoiser:
+    """The shipped network for single pictures of that name.
+
+    Raises:
+        VidnoiseError: the weights are missing or were changed.
+    """
+    from vidnoise.nets import PictureDenoiser, load
+
+    network = load(weights, device, dtype)
+    assert isinstance(network, PictureDenoiser)
+    return network
+
+
+@dataclass(frozen=True)
+class NetworkFilter(SpatialFilter):
+    """Cleans each frame by the shipped network that has the filter's name, which finds the noise level by itself.
+
+    A frame in which no noise is found passes untouched, and no pixel changes by more than its noise can have.
+    """
+
+    halo: ClassVar[int] = 64
+    bytes_per_pixel: ClassVar[int] = 500
+
+    strength: float = option(
+        1.0, low=0, high=1, help="share of the noise that is removed: raise it for less noise and less detail"
+    )
+
+    @property
+    def wants_noise(self) -> bool:
+        """To know what is clean, and how far a pixel may change."""
+        return self.told == 0 and self.strength > 0
+
+    @property
+    def weights(self) -> str:
+        """The filter's name."""
+        return self.name
+
+    @property
+    def told(self) -> float:
+        """The deviation of the noise that the user says, in 8-bit steps; 0 for the estimate."""
+        return 0.0
+
+    def open(self, info: StreamInfo, device: Device) -> Stage:
+        """See `Filter.open`.
+
+        Raises:
+            VidnoiseError: the weights are missing or were changed.
+        """
+        network = denoiser(self.weights, device.torch, device.dtype)
+        return SpatialStage(self, device, lambda frames: [self.clean(network, f) for f in frames])
+
+    def apply(self, x: Tensor) -> Tensor:
+        """(B,3,H,W) -> (B,3,H,W)."""
+        import torch
+
+        return torch.stack([frame.image for frame in self.process([Frame(image=image) for image in x])])
+
+    def process(self, frames: Sequence[Frame]) -> list[Frame]:
+        """See `SpatialFilter.process`; in float32, on the device of the frames."""
+        import torch
+
+        network = denoiser(self.weights, frames[0].device, torch.float32)
+        return [self.clean(network, frame) for frame in frames]
+
+    def clean(self, network: PictureDenoiser, frame: Frame) -> Frame:
+        """A frame, cleaned by a network that is already there."""
+        share = audible(frame, self.told) * min(self.strength, 1)
+        if share == 0:
+            return frame
+        level = noise_blocks(frame, self.told) * max(self.strength, 1)
+        sigma = in_pixels(level, frame.height, frame.width)
+        output: Tensor = network(frame.image[None], sigma[None])[0]
+        whole = unclip(bounded(output, frame.image, sigma), frame, self.told, 1)
+        return frame.with_image(frame.image.lerp(whole, share))
+
+
+@dataclass(frozen=True)
+class ToldFilter(NetworkFilter):
+    """The same by a network that is told the noise level at each pixel."""
+
+    strength: float = option(
+        1.0,
+        low=0,
+        high=2,
+        help="up to 1 the share of the noise that is removed, above it a factor on the noise that is assumed: raise it for "
+        "less noise and less detail",
+    )
+    sigma: float = option(
+        0.0, low=0, high=100, unit="8-bit steps", help="deviation of the noise; 0 takes the estimate"
+    )
+
+    @property
+    def told(self) -> float:
+        """Option `sigma`."""
+        return self.sigma
