@@ -23,6 +23,8 @@ from vidnoise.errors import FilterError, UsageError, VidnoiseError
 
 if TYPE_CHECKING:
     from vidnoise.bench.peers import Samples
+    from vidnoise.chain import Chain
+    from vidnoise.device import Device
     from vidnoise.frame import Frame
 
 SIZES = {"480p": (854, 480), "720p": (1280, 720), "1080p": (1920, 1080)}
@@ -126,10 +128,10 @@ def measure(jobs: Sequence[Job], tell: Callable[[str], None] = lambda _: None) -
 
 def rates(job: Job) -> list[float]:
     """Frames a second in each round, in this process."""
+    if job.peer is None:
+        return _ours(job)
     width, height = SIZES[job.size]
     frames = job.noise.frames(width, height)
-    if job.peer is None:
-        return _timed(_ours(job, peers.planes(frames, FORMAT)), job.pace)
     if isinstance(job.peer, peers.OpenCVPeer):
         return _timed(_opencv(job.peer, frames, job.noise.sigma), job.pace)
     samples, graph = peers.planes(frames, FORMAT), job.peer.settings(job.noise.sigma)
@@ -153,15 +155,21 @@ def _timed(run: Callable[[int], float], pace: Pace) -> list[float]:
     return [count / run(count) for _ in range(pace.rounds)]
 
 
-def _ours(job: Job, samples: Samples) -> Callable[[int], float]:
+def _ours(job: Job) -> list[float]:
     from vidnoise.chain import Chain
     from vidnoise.device import choose
 
-    chain, place = Chain.parse(job.chain), choose(job.device, job.precision)
-    return lambda count: through_chain(chain, place, samples, SIZES[job.size], count)
+    place = choose(job.device, job.precision)
+    return chain_rates(Chain.parse(job.chain), place, job.size, job.noise, job.pace)
 
 
-def through_chain(chain: Any, place: Any, samples: Samples, size: tuple[int, int], count: int) -> float:
+def chain_rates(chain: Chain, place: Device, size: str, noise: Noise, pace: Pace) -> list[float]:
+    """Frames a second of a chain in each round, in this process; see `SIZES`."""
+    samples = peers.planes(noise.frames(*SIZES[size]), FORMAT)
+    return _timed(lambda count: through_chain(chain, place, samples, SIZES[size], count), pace)
+
+
+def through_chain(chain: Chain, place: Device, samples: Samples, size: tuple[int, int], count: int) -> float:
     """Seconds for `count` frames through the engine's own threads: planes, RGB, filters, planes."""
     from fractions import Fraction
 
