@@ -32,6 +32,8 @@ class Recipe:
         loss: "charbonnier", "l1", "logarithmic", "squared" or "mixed".
         steady: weight of the temporal consistency.
         target: "clean", or "noisy" for pairs of noisy versions (noise2noise).
+        teacher: weights of the package by their name ("spatial-balanced"), or a safetensors file; nothing without one.
+        taught: share of the teacher's results in the targets, above 0 to 1.
         synthetic: share of clips that are stills in motion.
         monochrome: share of samples that are gray; their white noise is the same in all channels.
         patience: stop after this many validations without a better one; 0 never.
@@ -55,6 +57,8 @@ class Recipe:
     loss: str = "charbonnier"
     steady: float = 0.0
     target: str = "clean"
+    teacher: str = ""
+    taught: float = 0.0
     synthetic: float = 0.5
     monochrome: float = 0.0
     patience: int = 0
@@ -88,6 +92,11 @@ def parse(text: str, name: str) -> Recipe:
     recipe = _fill(Recipe, values, f"the recipe {name}")
     if not isinstance(recipe, Recipe) or (recipe.minutes <= 0) == (recipe.steps <= 0):
         raise UsageError(f"the recipe {name} must set either minutes or steps")
+    if not 0 <= recipe.taught <= 1 or bool(recipe.teacher) != (recipe.taught > 0):
+        raise UsageError(
+            f"the recipe {name} has teacher={recipe.teacher!r} and taught={recipe.taught:g}; set both, taught above 0 up "
+            f"to 1, or neither"
+        )
     return recipe
 
 

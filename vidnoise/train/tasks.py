@@ -219,6 +219,7 @@ def make_task(recipe: Recipe, media: Media, valid: Media | None, device: torch.d
     from .blur_motion import BlurMotionTask
     from .deblur import DeblurTask
     from .level import LevelTask
+    from .teacher import Taught
 
     kinds: dict[str, Callable[[Recipe, Media, Media | None, torch.device], Task]] = {
         "spatial": SpatialTask,
@@ -231,7 +232,8 @@ def make_task(recipe: Recipe, media: Media, valid: Media | None, device: torch.d
         raise UsageError(f"no task is called {recipe.task!r}: choose one of {', '.join(kinds)}")
     if recipe.loss not in LOSSES:
         raise UsageError(f"no loss is called {recipe.loss!r}: choose one of {', '.join(LOSSES)}")
-    return kinds[recipe.task](recipe, media, valid, device)
+    task = kinds[recipe.task](recipe, media, valid, device)
+    return Taught(task, recipe, device) if recipe.teacher else task
 
 
 def fuse(noisy: Tensor, sigma: Tensor, clean: Tensor, ahead: bool) -> tuple[Tensor, Tensor, Tensor]:
