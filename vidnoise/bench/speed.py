@@ -71,6 +71,7 @@ class Row:
     home: str
     settings: str
     size: str
+    batch: int = 0
     rates: list[float] = field(default_factory=list)
     memory: float = math.nan
     failure: str = ""
@@ -79,13 +80,14 @@ class Row:
         """For tables and JSON."""
         known = self.rates or [math.nan]
         head = {"method": self.method, "home": self.home, "settings": self.settings, "size": self.size}
+        head |= {"batch": self.batch or "auto"} if self.home == HOME else {}
         fps = {"fps": statistics.median(known), "slowest": min(known), "fastest": max(known)}
         return head | fps | {"memory": self.memory, "failure": self.failure}
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a measuring process is given: `chain` and `device` for ours, `peer` for others."""
+    """What a measuring process is given: `chain`, `device` and the frames at once for ours, `peer` for others."""
 
     size: str
     noise: Noise
@@ -93,12 +95,13 @@ class Job:
     chain: str = ""
     device: str = "auto"
     precision: str = "auto"
+    batch: int = 0
     peer: peers.Peer | None = None
 
     def row(self) -> Row:
         """An empty row."""
         if self.peer is None:
-            return Row(self.chain, HOME, self.chain, self.size)
+            return Row(self.chain, HOME, self.chain, self.size, self.batch)
         return Row(self.peer.name, self.peer.home, self.peer.settings(self.noise.sigma), self.size)
 
 
@@ -159,7 +162,7 @@ def _ours(job: Job) -> list[float]:
     from vidnoise.chain import Chain
     from vidnoise.device import choose
 
-    place = choose(job.device, job.precision)
+    place = choose(job.device, job.precision, batch=job.batch)
     return chain_rates(Chain.parse(job.chain), place, job.size, job.noise, job.pace)
 
 

@@ -31,6 +31,7 @@ QUALITY_COLUMNS = {
 SPEED_COLUMNS = {
     "method": ("method", ""),
     "home": ("of", ""),
+    "batch": ("batch", ""),
     "fps": ("fps", ".3g"),
     "slowest": ("slowest", ".3g"),
     "fastest": ("fastest", ".3g"),
@@ -350,6 +351,16 @@ def models(
     help="About how long each of three rounds lasts; the median counts.",
 )
 @option(
+    "--batch",
+    "batches",
+    type=click.IntRange(1, 64),
+    multiple=True,
+    metavar="N",
+    section=WHAT,
+    help="Frames that filters without memory take at once; may be repeated, for the speed against their number. Without "
+    "it, one on a CPU, and on a GPU as many as its memory has room for, up to the filter's own limit.",
+)
+@option(
     "--engine/--no-engine",
     default=True,
     show_default=True,
@@ -358,8 +369,14 @@ def models(
 )
 @common
 def speed(
-    sizes: tuple[str, ...], clip: Path | None, sigma: float, seconds: float, engine: bool, **chosen: Any
-) -> None:  # fmt: skip
+    sizes: tuple[str, ...],
+    clip: Path | None,
+    sigma: float,
+    seconds: float,
+    batches: tuple[int, ...],
+    engine: bool,
+    **chosen: Any,
+) -> None:
     """Measure how many frames a second each method cleans, and how much memory it takes, one process for each.
 
     Frames go in and come out as yuv420p, so the conversions that a method needs are part of its time.
@@ -372,7 +389,8 @@ def speed(
     jobs = []
     for size in bench.sizes(sizes or tuple(bench.SIZES)):
         where = {"device": chosen["device"], "precision": chosen["precision"]}
-        jobs += [bench.Job(size, noise, pace, chain=str(chain), **where) for chain in chains]
+        for batch in batches or (0,):
+            jobs += [bench.Job(size, noise, pace, chain=str(chain), batch=batch, **where) for chain in chains]
         jobs += [bench.Job(size, noise, pace, peer=peer) for peer in others]
     with _telling() as tell:
         rows = [row.values() for row in bench.measure(jobs, tell)]
