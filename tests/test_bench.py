@@ -373,6 +373,26 @@ def test_bench_speed_measures_rates_and_memory(bench, tmp_path):
         assert 20 < row["memory"] < 20000
 
 
+def test_bench_speed_measures_filters_with_several_frames_at_once(bench, monkeypatch):
+    median, sizes = registry.find("median"), set()
+    process = median.process
+    monkeypatch.setattr(
+        median, "process", lambda self, frames: sizes.add(len(frames)) or process(self, frames)
+    )
+    monkeypatch.setattr(speed, "isolated", lambda work, job, programs: (work(job), 1.0))
+    monkeypatch.setitem(speed.SIZES, "480p", (64, 48))
+    words = ["-f", "median", "-p", "none", "--seconds", "0.05", "--no-engine", "--device", "cpu", "--json"]
+    status, out, err = bench("speed", "--size", "480p", "--batch", 1, *words)
+    assert status == 0, err
+    assert sizes == {1}
+    status, out, err = bench("speed", "--size", "480p", "--batch", 1, "--batch", 3, *words)
+    assert status == 0, err
+    assert max(sizes) == 3
+    rows = json.loads(out)["rows"]
+    assert [row["batch"] for row in rows] == [1, 3]
+    assert all(row["fps"] > 0 for row in rows)
+
+
 def test_memory_is_measured_in_a_process_of_its_own():
     result, little = isolated.isolated(eval, "len(b'x' * 1000)")
     assert result == 1000

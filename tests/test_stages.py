@@ -1,6 +1,6 @@
 """What the engine does for every filter: windows, states, cuts, edges, failures, batches."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from streams import CPU, Mean, Running, clip, info, process, through
 
+from vidnoise import device
 from vidnoise.chain import ChainStage
 from vidnoise.errors import FilterError, UsageError
 from vidnoise.filter import Filter, SpatialFilter, option
@@ -111,6 +112,36 @@ def test_two_streams_of_one_filter_never_see_each_other():
     one, two = (Running().open(info(), CPU) for _ in range(2))
     one.push(*numbered(5))
     assert values(two.push(*numbered(1))) == [1]
+
+
+@dataclass(frozen=True)
+class Counting(SpatialFilter):
+    """Tells by its result how many frames were handed to it at once; needs 1000 bytes a pixel."""
+
+    bytes_per_pixel = 1000
+
+    def apply(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.full_like(x, len(x))
+
+
+def at_once(where: device.Device, count: int) -> list[float]:
+    return values(list(Counting().open(info(4, 4), where).push(*numbered(count))))
+
+
+def test_a_cpu_takes_frames_one_by_one_unless_told():
+    assert at_once(CPU, 4) == [1, 1, 1, 1]
+    assert at_once(replace(CPU, batch=3), 4) == [3, 3, 3, 1]
+
+
+def test_a_gpu_takes_as_many_frames_as_its_memory_has_room_for(monkeypatch):
+    gpu = replace(CPU, torch=torch.device("cuda"))
+    for free, expected in (
+        (10**9, [4, 4, 4, 4]),
+        (2 * 16_000 / device.SHARE, [2, 2, 2, 2]),
+        (0, [1, 1, 1, 1]),
+    ):
+        monkeypatch.setattr(device, "free_memory", lambda _, free=free: free)
+        assert at_once(gpu, 4) == expected
 
 
 def test_an_option_out_of_range_is_refused_with_its_range():

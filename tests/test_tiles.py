@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from streams import CPU, Mean, Running, clip, info, process, through
 
-from vidnoise import tiles
+from vidnoise import device, tiles
 from vidnoise.chain import Chain
 from vidnoise.device import choose
 from vidnoise.errors import UsageError
@@ -67,7 +67,7 @@ def test_what_no_filter_touched_stays_untouched_in_tiles():
 
 def test_tiles_are_chosen_when_the_memory_is_short(monkeypatch):
     assert not isinstance(tiles.open_tiled(Box(), info(480, 640), CPU), tiles.TiledStage)
-    monkeypatch.setattr(tiles, "free_memory", lambda device: 10_000_000)
+    monkeypatch.setattr(device, "free_memory", lambda device: 10_000_000)
     stage = tiles.open_tiled(Box(), info(480, 640), CPU)
     assert isinstance(stage, tiles.TiledStage)
     (out,) = stage.push(Frame(image=torch.full((3, 480, 640), 0.5)))

@@ -18,14 +18,15 @@ PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 class Device:
     """Where filters compute, in which type their inner arithmetic may run, and the reason in words.
 
-    Frames stay float32 outside the filters; `dtype` is for networks. `tile` forces tiles of that many pixels a side;
-    0 leaves the choice to the memory there is.
+    Frames stay float32 outside the filters; `dtype` is for networks. `tile` forces tiles of that many pixels a side, and
+    `batch` that many frames at once on filters without memory; 0 leaves the choice to the memory there is.
     """
 
     torch: torch_.device
     dtype: torch_.dtype
     why: str
     tile: int = 0
+    batch: int = 0
 
     @property
     def is_cuda(self) -> bool:
@@ -33,7 +34,7 @@ class Device:
         return self.torch.type == "cuda"
 
 
-def choose(device: str = "auto", precision: str = "auto", tile: int = 0) -> Device:
+def choose(device: str = "auto", precision: str = "auto", tile: int = 0, batch: int = 0) -> Device:
     """Pick a device and a precision.
 
     Raises:
@@ -59,7 +60,7 @@ def choose(device: str = "auto", precision: str = "auto", tile: int = 0) -> Devi
         reason = "asked for" if device == "cpu" else _why_no_cuda()
         where = torch.device("cpu")
     dtype, words = _precision(precision, where)
-    return Device(where, dtype, f"{where.type}: {reason}; {words}", tile)
+    return Device(where, dtype, f"{where.type}: {reason}; {words}", tile, batch)
 
 
 def _why_no_cuda() -> str:
@@ -93,6 +94,15 @@ def _cpu_has_bf16() -> bool:
     except OSError:
         return False
     return "avx512_bf16" in flags or "amx_bf16" in flags or " bf16" in flags
+
+
+SHARE = 0.4
+"""The share of the free memory that one filter's working memory may take."""
+
+
+def working_memory(device: Device) -> float:
+    """Bytes that one filter may work with there."""
+    return SHARE * free_memory(device)
 
 
 def free_memory(device: Device) -> int:

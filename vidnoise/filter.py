@@ -214,7 +214,10 @@ def scenes(frames: Iterable[Frame]) -> list[list[Frame]]:
 
 @dataclass(frozen=True)
 class SpatialFilter(Filter):
-    """A filter without memory. Frames that are already there are handed over as one batch."""
+    """A filter without memory. On a GPU frames that are already there are handed over as one batch.
+
+    `batch` is the most that make one; fewer do where `bytes_per_pixel` says that the memory has no room for them.
+    """
 
     batch: ClassVar[int] = 4
 
@@ -231,11 +234,11 @@ class SpatialFilter(Filter):
 
     def open(self, info: StreamInfo, device: Device) -> Stage:
         """See `Filter.open`."""
-        return SpatialStage(self, device)
+        return SpatialStage(self, info, device)
 
 
 class SpatialStage(BaseStage):
-    """Runs a `SpatialFilter`; on a CPU frame by frame, since a batch gains nothing there and costs memory.
+    """Runs a `SpatialFilter`; on a CPU frame by frame unless told, since a batch gains nothing there and costs memory.
 
     A `process` made for the device, with a network on it, may stand in for the filter's.
     """
@@ -243,12 +246,13 @@ class SpatialStage(BaseStage):
     def __init__(
         self,
         filter: SpatialFilter,
+        info: StreamInfo,
         device: Device,
         process: Callable[[Sequence[Frame]], list[Frame]] | None = None,
     ) -> None:
         super().__init__()
         self._process = process or filter.process
-        self._batch = filter.batch if device.is_cuda else 1
+        self._batch = device.batch or _frames_at_once(filter, info, device)
 
     def accept(self, frames: Sequence[Frame]) -> list[Frame]:
         """Filter the frames at once."""
@@ -257,6 +261,15 @@ class SpatialStage(BaseStage):
 
     def restart(self) -> None:
         """There is nothing to forget."""
+
+
+def _frames_at_once(filter: SpatialFilter, info: StreamInfo, device: Device) -> int:
+    if not device.is_cuda:
+        return 1
+    from vidnoise.device import working_memory
+
+    room = working_memory(device) / (filter.bytes_per_pixel * info.width * info.height)
+    return max(1, min(filter.batch, int(room)))
 
 
 @dataclass(frozen=True)

@@ -140,7 +140,7 @@ def stream(source: Source, stage: Stage, device: Device, *, convert: bool = True
     Raises:
         Whatever the source or the stage raises; the first failure ends the stream.
     """
-    read = Channel()
+    read = Channel(max(DEPTH, device.batch))
 
     def work() -> None:
         for frame in source:
@@ -152,7 +152,7 @@ def stream(source: Source, stage: Stage, device: Device, *, convert: bool = True
     def cancel() -> None:
         read.close()
 
-    most = DEPTH if device.is_cuda else 1
+    most = device.batch or (DEPTH if device.is_cuda else 1)
     with Worker("vidnoise-read", work, cancel) as reader:
         try:
             while frames := read.take(most):

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vidnoise.device import Device, free_memory
+from vidnoise.device import Device, working_memory
 from vidnoise.errors import UsageError
 from vidnoise.filter import BaseStage, Filter, Stage
 from vidnoise.flow import SharedFlow
@@ -18,9 +18,6 @@ from vidnoise.frame import Frame, StreamInfo
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-SHARE = 0.4
-"""The share of the free memory that one filter's working memory may take."""
 
 
 def open_tiled(filter: Filter, info: StreamInfo, device: Device) -> Stage:
@@ -42,7 +39,7 @@ def open_tiled(filter: Filter, info: StreamInfo, device: Device) -> Stage:
 
 
 def _largest_side(filter: Filter, info: StreamInfo, device: Device) -> int:
-    pixels = SHARE * free_memory(device) / filter.bytes_per_pixel
+    pixels = working_memory(device) / filter.bytes_per_pixel
     if info.width * info.height <= pixels:
         return 0
     return max(int(math.sqrt(pixels)), 4 * filter.halo)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -33,11 +34,11 @@ class CBDNet(NetworkFilter):
         help="map shows how much noise was found where, as brightness: white is a deviation of 64 8-bit steps",
     )
 
-    def clean(self, network: PictureDenoiser, frame: Frame) -> Frame:
+    def clean(self, network: PictureDenoiser, frames: Sequence[Frame]) -> list[Frame]:
         """See `NetworkFilter.clean`."""
         from vidnoise.nets import CBDNet as Network
 
         if self.show == "picture":
-            return super().clean(network, frame)
+            return super().clean(network, frames)
         assert isinstance(network, Network)
-        return frame.with_image(SHOWN * network.both(frame.image[None])[1][0])
+        return [frame.with_image(SHOWN * network.both(frame.image[None])[1][0]) for frame in frames]

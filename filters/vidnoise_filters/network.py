@@ -71,7 +71,7 @@ class NetworkFilter(SpatialFilter):
             VidnoiseError: the weights are missing or were changed.
         """
         network = denoiser(self.weights, device.torch, device.dtype)
-        return SpatialStage(self, device, lambda frames: [self.clean(network, f) for f in frames])
+        return SpatialStage(self, info, device, lambda frames: self.clean(network, frames))
 
     def apply(self, x: Tensor) -> Tensor:
         """(B,3,H,W) -> (B,3,H,W)."""
@@ -84,16 +84,28 @@ class NetworkFilter(SpatialFilter):
         import torch
 
         network = denoiser(self.weights, frames[0].device, torch.float32)
-        return [self.clean(network, frame) for frame in frames]
+        return self.clean(network, frames)
 
-    def clean(self, network: PictureDenoiser, frame: Frame) -> Frame:
-        """A frame, cleaned by a network that is already there."""
-        share = audible(frame, self.told) * min(self.strength, 1)
-        if share == 0:
-            return frame
+    def clean(self, network: PictureDenoiser, frames: Sequence[Frame]) -> list[Frame]:
+        """Frames, cleaned at once by a network that is already there."""
+        import torch
+
+        shares = [audible(frame, self.told) * min(self.strength, 1) for frame in frames]
+        heard = [frame for frame, share in zip(frames, shares, strict=True) if share > 0]
+        if not heard:
+            return list(frames)
+        sigmas = torch.stack([self._sigma(frame) for frame in heard])
+        found = iter(zip(network(torch.stack([frame.image for frame in heard]), sigmas), sigmas, strict=True))
+        return [
+            self._changed(frame, share, *next(found)) if share > 0 else frame
+            for frame, share in zip(frames, shares, strict=True)
+        ]
+
+    def _sigma(self, frame: Frame) -> Tensor:
         level = noise_blocks(frame, self.told) * max(self.strength, 1)
-        sigma = in_pixels(level, frame.height, frame.width)
-        output: Tensor = network(frame.image[None], sigma[None])[0]
+        return in_pixels(level, frame.height, frame.width)
+
+    def _changed(self, frame: Frame, share: float, output: Tensor, sigma: Tensor) -> Frame:
         whole = unclip(bounded(output, frame.image, sigma), frame, self.told, 1)
         return frame.with_image(frame.image.lerp(whole, share))
 

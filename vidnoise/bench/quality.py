@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -53,6 +54,7 @@ class Plan:
         skip: frames at the start of each clip that do not count: temporal methods need a few.
         most: frames of each clip that are used.
         stills: the pictures in `data` are measured one by one, and none is skipped.
+        limit: of the stills, only so many are used; all if not given.
     """
 
     data: Path
@@ -62,6 +64,7 @@ class Plan:
     skip: int = 4
     most: int = 30
     stills: bool = False
+    limit: int | None = None
 
 
 @dataclass
@@ -124,7 +127,7 @@ def measure(plan: Plan, methods: Sequence[Method], tell: Callable[[str], None] =
 
 def _clips(plan: Plan) -> Iterator[clips.Clip]:
     if plan.stills:
-        return clips.stills(plan.data)
+        return islice(clips.stills(plan.data), plan.limit)
     return (clips.load(path, plan.most) for path in clips.find(plan.data))
 
 

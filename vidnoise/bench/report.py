@@ -109,6 +109,14 @@ def table(title: str, columns: Mapping[str, tuple[str, str]], rows: Sequence[Row
     return shown
 
 
+def markdown(columns: Mapping[str, tuple[str, str]], rows: Sequence[Row]) -> str:
+    """Rows as a table of Markdown; columns as for `table`."""
+    head = [heading for heading, _ in columns.values()]
+    line = ["---:" if form else "---" for _, form in columns.values()]
+    body = [[_cell(row.get(key), form) for key, (_, form) in columns.items()] for row in rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in [head, line, *body])
+
+
 def _cell(value: Any, form: str) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "-"

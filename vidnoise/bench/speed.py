@@ -23,6 +23,8 @@ from vidnoise.errors import FilterError, UsageError, VidnoiseError
 
 if TYPE_CHECKING:
     from vidnoise.bench.peers import Samples
+    from vidnoise.chain import Chain
+    from vidnoise.device import Device
     from vidnoise.frame import Frame
 
 SIZES = {"480p": (854, 480), "720p": (1280, 720), "1080p": (1920, 1080)}
@@ -69,6 +71,7 @@ class Row:
     home: str
     settings: str
     size: str
+    batch: int = 0
     rates: list[float] = field(default_factory=list)
     memory: float = math.nan
     failure: str = ""
@@ -76,14 +79,15 @@ class Row:
     def values(self) -> dict[str, Any]:
         """For tables and JSON."""
         known = self.rates or [math.nan]
-        head = {"method": self.method, "home": self.home, "settings": self.settings, "size": self.size}
+        head: dict[str, Any] = {"method": self.method, "home": self.home, "settings": self.settings, "size": self.size}
+        head |= {"batch": self.batch or "auto"} if self.home == HOME else {}
         fps = {"fps": statistics.median(known), "slowest": min(known), "fastest": max(known)}
         return head | fps | {"memory": self.memory, "failure": self.failure}
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a measuring process is given: `chain` and `device` for ours, `peer` for others."""
+    """What a measuring process is given: `chain`, `device` and the frames at once for ours, `peer` for others."""
 
     size: str
     noise: Noise
@@ -91,12 +95,13 @@ class Job:
     chain: str = ""
     device: str = "auto"
     precision: str = "auto"
+    batch: int = 0
     peer: peers.Peer | None = None
 
     def row(self) -> Row:
         """An empty row."""
         if self.peer is None:
-            return Row(self.chain, HOME, self.chain, self.size)
+            return Row(self.chain, HOME, self.chain, self.size, self.batch)
         return Row(self.peer.name, self.peer.home, self.peer.settings(self.noise.sigma), self.size)
 
 
@@ -126,10 +131,10 @@ def measure(jobs: Sequence[Job], tell: Callable[[str], None] = lambda _: None) -
 
 def rates(job: Job) -> list[float]:
     """Frames a second in each round, in this process."""
+    if job.peer is None:
+        return _ours(job)
     width, height = SIZES[job.size]
     frames = job.noise.frames(width, height)
-    if job.peer is None:
-        return _timed(_ours(job, peers.planes(frames, FORMAT)), job.pace)
     if isinstance(job.peer, peers.OpenCVPeer):
         return _timed(_opencv(job.peer, frames, job.noise.sigma), job.pace)
     samples, graph = peers.planes(frames, FORMAT), job.peer.settings(job.noise.sigma)
@@ -153,15 +158,21 @@ def _timed(run: Callable[[int], float], pace: Pace) -> list[float]:
     return [count / run(count) for _ in range(pace.rounds)]
 
 
-def _ours(job: Job, samples: Samples) -> Callable[[int], float]:
+def _ours(job: Job) -> list[float]:
     from vidnoise.chain import Chain
     from vidnoise.device import choose
 
-    chain, place = Chain.parse(job.chain), choose(job.device, job.precision)
-    return lambda count: through_chain(chain, place, samples, SIZES[job.size], count)
+    place = choose(job.device, job.precision, batch=job.batch)
+    return chain_rates(Chain.parse(job.chain), place, job.size, job.noise, job.pace)
 
 
-def through_chain(chain: Any, place: Any, samples: Samples, size: tuple[int, int], count: int) -> float:
+def chain_rates(chain: Chain, place: Device, size: str, noise: Noise, pace: Pace) -> list[float]:
+    """Frames a second of a chain in each round, in this process; see `SIZES`."""
+    samples = peers.planes(noise.frames(*SIZES[size]), FORMAT)
+    return _timed(lambda count: through_chain(chain, place, samples, SIZES[size], count), pace)
+
+
+def through_chain(chain: Chain, place: Device, samples: Samples, size: tuple[int, int], count: int) -> float:
     """Seconds for `count` frames through the engine's own threads: planes, RGB, filters, planes."""
     from fractions import Fraction
 

@@ -31,6 +31,7 @@ QUALITY_COLUMNS = {
 SPEED_COLUMNS = {
     "method": ("method", ""),
     "home": ("of", ""),
+    "batch": ("batch", ""),
     "fps": ("fps", ".3g"),
     "slowest": ("slowest", ".3g"),
     "fastest": ("fastest", ".3g"),
@@ -243,6 +244,80 @@ def pairs(
     _say(about, rows, lambda _, rows: iter([report.table("pairs", PAIRS_COLUMNS, rows)]), as_json)
 
 
+@command.command(
+    cls=SectionCommand,
+    short_help="Every denoiser with trained weights: quality, size and speed, beside papers.",
+)
+@click.argument("data", type=FOLDER, required=False)
+@option(
+    "-f",
+    "--filter",
+    "names",
+    multiple=True,
+    metavar="FILTER",
+    section=WHAT,
+    help="A filter to measure; may be repeated. Without it, every denoiser with weights, at each quality.",
+)
+@option(
+    "--limit",
+    type=click.IntRange(1),
+    metavar="N",
+    section=WHAT,
+    help="Use the first N pictures of each set and the first N pairs; all without it.",
+)
+@option(
+    "--seconds",
+    type=click.FloatRange(0, min_open=True),
+    default=2.0,
+    show_default=True,
+    section=WHAT,
+    help="About how long each of three rounds at 720p lasts; the median counts.",
+)
+@device_options
+@option(
+    "--markdown",
+    "page",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    section=OUTPUT,
+    help="Also write the tables there, as a page of Markdown; what it held is replaced.",
+)
+@json_option("Print one line of JSON in place of the tables.")
+@debug_option
+def models(
+    data: Path | None,
+    names: tuple[str, ...],
+    limit: int | None,
+    seconds: float,
+    device: str,
+    precision: str,
+    page: Path | None,
+    as_json: bool,
+) -> None:
+    """Measure every denoiser that runs trained weights: what it reaches, how large and how fast it is.
+
+    DATA is a folder with sets of clean pictures, DATA/images/set12/*.png and so on, and perhaps pairs of photographs with
+    real noise, DATA/real (see vidnoise bench pairs). White noise of sigma 15, 25 and 50 is added, neither rounded nor
+    clipped, and its level is told, as in the papers whose figures stand below. Without DATA, only size and speed are
+    measured.
+    """
+    from vidnoise.bench import models as bench
+    from vidnoise.bench import report
+    from vidnoise.bench.page import write
+    from vidnoise.bench.speed import Pace
+    from vidnoise.device import choose
+
+    place = choose(device, precision)
+    chains = bench.named(names) if names else bench.models()
+    with _telling() as tell:
+        found = bench.measure(data, chains, place, limit=limit, pace=Pace(seconds), tell=tell)
+    about = report.describe(data=str(data) if data else None, limit=limit, device=place.why)
+    rows = [row.values() for row in found]
+    if page:
+        write(page, about, rows)
+    _say(about, rows, _model_tables, as_json)
+
+
 @command.command(cls=SectionCommand, short_help="Frames a second and peak memory at several sizes.")
 @option(
     "--size",
@@ -276,6 +351,16 @@ def pairs(
     help="About how long each of three rounds lasts; the median counts.",
 )
 @option(
+    "--batch",
+    "batches",
+    type=click.IntRange(1, 64),
+    multiple=True,
+    metavar="N",
+    section=WHAT,
+    help="Frames that filters without memory take at once; may be repeated, for the speed against their number. Without "
+    "it, one on a CPU, and on a GPU as many as its memory has room for, up to the filter's own limit.",
+)
+@option(
     "--engine/--no-engine",
     default=True,
     show_default=True,
@@ -284,8 +369,14 @@ def pairs(
 )
 @common
 def speed(
-    sizes: tuple[str, ...], clip: Path | None, sigma: float, seconds: float, engine: bool, **chosen: Any
-) -> None:  # fmt: skip
+    sizes: tuple[str, ...],
+    clip: Path | None,
+    sigma: float,
+    seconds: float,
+    batches: tuple[int, ...],
+    engine: bool,
+    **chosen: Any,
+) -> None:
     """Measure how many frames a second each method cleans, and how much memory it takes, one process for each.
 
     Frames go in and come out as yuv420p, so the conversions that a method needs are part of its time.
@@ -298,7 +389,8 @@ def speed(
     jobs = []
     for size in bench.sizes(sizes or tuple(bench.SIZES)):
         where = {"device": chosen["device"], "precision": chosen["precision"]}
-        jobs += [bench.Job(size, noise, pace, chain=str(chain), **where) for chain in chains]
+        for batch in batches or (0,):
+            jobs += [bench.Job(size, noise, pace, chain=str(chain), batch=batch, **where) for chain in chains]
         jobs += [bench.Job(size, noise, pace, peer=peer) for peer in others]
     with _telling() as tell:
         rows = [row.values() for row in bench.measure(jobs, tell)]
@@ -336,6 +428,12 @@ def _quality_tables(about: dict[str, Any], rows: Sequence[Row]) -> Iterator[Any]
         )
         yield report.table(title, QUALITY_COLUMNS, [row for row in rows if row["sigma"] == sigma])
     yield QUALITY_LEGEND
+
+
+def _model_tables(_: dict[str, Any], rows: Sequence[Row]) -> Iterator[Any]:
+    from vidnoise.bench import models, report
+
+    return (report.table(*part) for part in models.parts(rows))
 
 
 def _speed_tables(about: dict[str, Any], rows: Sequence[Row]) -> Iterator[Any]:

@@ -33,6 +33,8 @@ class Recipe:
         loss: "charbonnier", "l1", "logarithmic", "squared" or "mixed".
         steady: weight of the temporal consistency.
         target: "clean", or "noisy" for pairs of noisy versions (noise2noise).
+        teacher: weights of the package by their name ("spatial-balanced"), or a safetensors file; nothing without one.
+        taught: share of the teacher's results in the targets, above 0 to 1.
         synthetic: share of clips that are stills in motion.
         alone: share of clips whose frames are not averaged over time, as single pictures and cuts are not.
         monochrome: share of samples that are gray; their white noise is the same in all channels.
@@ -58,6 +60,8 @@ class Recipe:
     loss: str = "charbonnier"
     steady: float = 0.0
     target: str = "clean"
+    teacher: str = ""
+    taught: float = 0.0
     synthetic: float = 0.5
     alone: float = 0.0
     monochrome: float = 0.0
@@ -92,6 +96,11 @@ def parse(text: str, name: str) -> Recipe:
     recipe = _fill(Recipe, values, f"the recipe {name}")
     if not isinstance(recipe, Recipe) or (recipe.minutes <= 0) == (recipe.steps <= 0):
         raise UsageError(f"the recipe {name} must set either minutes or steps")
+    if not 0 <= recipe.taught <= 1 or bool(recipe.teacher) != (recipe.taught > 0):
+        raise UsageError(
+            f"the recipe {name} has teacher={recipe.teacher!r} and taught={recipe.taught:g}; set both, taught above 0 up "
+            f"to 1, or neither"
+        )
     return recipe
 
 

@@ -230,6 +230,7 @@ def make_task(recipe: Recipe, media: Media, valid: Media | None, device: torch.d
     from .dncnn import DnCNNTask
     from .level import LevelTask
     from .masked import MaskedTask
+    from .teacher import Taught
 
     kinds: dict[str, Callable[[Recipe, Media, Media | None, torch.device], Task]] = {
         **dict.fromkeys(LITERATURE, SpatialTask),
@@ -246,7 +247,8 @@ def make_task(recipe: Recipe, media: Media, valid: Media | None, device: torch.d
         raise UsageError(f"no task is called {recipe.task!r}: choose one of {', '.join(kinds)}")
     if recipe.loss not in LOSSES:
         raise UsageError(f"no loss is called {recipe.loss!r}: choose one of {', '.join(LOSSES)}")
-    return kinds[recipe.task](recipe, media, valid, device)
+    task = kinds[recipe.task](recipe, media, valid, device)
+    return Taught(task, recipe, device) if recipe.teacher else task
 
 
 def fuse(noisy: Tensor, sigma: Tensor, clean: Tensor, reach: int) -> tuple[Tensor, Tensor, Tensor]:

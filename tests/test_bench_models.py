@@ -1,0 +1,154 @@
+"""The table of denoisers: which are in it, what it measures, and what it says where something is missing."""
+
+import json
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import pytest
+
+from vidnoise.bench import models, speed
+from vidnoise.chain import Chain
+from vidnoise.cli import main
+from vidnoise.device import choose
+from vidnoise.filter import SpatialFilter, option
+from vidnoise.nets.weights import FOLDER, read_card
+from vidnoise.registry import find
+
+SIZE = 48, 40
+
+
+@dataclass(frozen=True)
+class Learned(SpatialFilter):
+    tier: str = option("large", choices=("small", "large"), help="of the network")
+    order: str = option("rgb", choices=("rgb", "bgr"), help="of the colours")
+    sigma: float = option(0.0, low=0, high=100, help="deviation of the noise")
+
+    @property
+    def weights(self):
+        return f"learned-{self.tier}"
+
+    def apply(self, x):
+        return x
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Speed is measured on frames that take no time."""
+    monkeypatch.setitem(speed.SIZES, "720p", SIZE)
+    monkeypatch.setattr(models, "SIDE", 64)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two gray pictures in a set called Set12, and two pairs with noise of sigma 10."""
+    rng = np.random.default_rng(0)
+    (tmp_path / "images" / "Set12").mkdir(parents=True)
+    (tmp_path / "real").mkdir()
+    for name in ("a", "b"):
+        coarse = rng.uniform(40, 215, (5, 6)).astype(np.float32)
+        clean = cv2.resize(coarse, SIZE, interpolation=cv2.INTER_CUBIC)
+        cv2.imwrite(str(tmp_path / "images" / "Set12" / f"{name}.png"), clean)
+        colour = np.stack([clean] * 3, 2)
+        cv2.imwrite(str(tmp_path / "real" / f"{name}_mean.png"), colour)
+        cv2.imwrite(
+            str(tmp_path / "real" / f"{name}_real.png"), colour + rng.normal(0, 10, colour.shape).round()
+        )
+    return tmp_path
+
+
+def run(capfd, *words):
+    with pytest.raises(SystemExit) as ended:
+        main(["bench", "models", *map(str, words)])
+    return ended.value.code or 0, *capfd.readouterr()
+
+
+def test_filters_with_weights_and_a_level_are_found_once_for_each_network(monkeypatch):
+    kinds = {
+        kind.name: kind for kind in (Learned, find("denoise"), find("fuse"), find("deblur"), find("model"))
+    }
+    monkeypatch.setattr(models, "filters", lambda: kinds)
+    assert [str(chain) for chain in models.models()] == [
+        "denoise", "denoise:quality=fastest", "denoise:quality=fast", "learned", "learned:tier=small",
+    ]  # fmt: skip
+
+
+def test_the_table_has_quality_cost_and_what_papers_reach(capfd, folder, small):
+    page = folder / "models.md"
+    words = folder, "-f", "denoise", "-f", "fuse:quality=fast", "--seconds", "0.01", "--device", "cpu"
+    status, out, err = run(capfd, *words, "--markdown", page)
+    assert status == 0, err
+    text = page.read_text()
+    for said in (out, text):
+        assert "BM3D, published" in said
+        assert "29.97" in said
+        assert "fuse:quality=fast" in said
+    assert "| denoise | 1,161,744 |" in text
+    assert "IEEE TIP 2018" in text
+    assert str(folder) not in text
+
+
+def test_the_rows_hold_what_was_measured(capfd, folder, small):
+    words = (
+        folder,
+        "-f",
+        "denoise",
+        "-f",
+        "fuse",
+        "--seconds",
+        "0.01",
+        "--device",
+        "cpu",
+        "--limit",
+        1,
+        "--json",
+    )
+    status, out, err = run(capfd, *words)
+    assert status == 0, err
+    noisy, denoise, fuse = json.loads(out)["rows"]
+    for row in (denoise, fuse):
+        found = row["sets"]["Set12"]
+        assert found["psnr15"] > noisy["sets"]["Set12"]["psnr15"] + 3
+        assert found["psnr15"] > found["psnr25"] > found["psnr50"]
+        assert 0.5 < found["ssim50"] < found["ssim15"] < 1
+        assert row["real"]["pairs"] == 1
+        assert row["real"]["gain"] > 0
+        assert row["milliseconds"] > 0
+        assert row["fps"] > 0
+        assert row["failure"] == ""
+    card = read_card(FOLDER / "temporal-balanced.json")
+    assert (denoise["parameters"], denoise["kflop"]) == (card.parameters, card.kflop)
+    assert fuse["parameters"] is None
+
+
+def test_missing_weights_are_named_and_the_others_measured(folder, small, monkeypatch):
+    def refuse(self, info, device):
+        return find("denoise")._network(self, device.torch, device.dtype)
+
+    monkeypatch.setattr(Learned, "open", refuse)
+    chains = [Chain.of(Learned()), Chain.parse("fuse")]
+    _, missing, fuse = models.measure(folder, chains, choose("cpu"), limit=1, pace=speed.Pace(0.01))
+    assert "learned-large" in missing.failure
+    assert missing.real is None
+    assert fuse.real["pairs"] == 1
+    assert fuse.fps > 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((".",), "images"),
+        (("missing",), "missing"),
+        (("-f", "median"), "sigma"),
+        (("-f", "denoise,fuse"), "one filter"),
+        (("--limit", "0"), "--limit"),
+        (("-f", "fuse", "--seconds", "0.01", "--markdown", "no/such/page.md"), "page.md"),
+    ],
+)
+def test_what_cannot_be_measured_is_explained(capfd, tmp_path, small, monkeypatch, words, said):
+    monkeypatch.chdir(tmp_path)
+    status, _, err = run(capfd, *words, "--device", "cpu")
+    assert status in (1, 2)
+    assert said in err
+    assert "Traceback" not in err
+    assert "bug" not in err
