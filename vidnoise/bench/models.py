@@ -60,7 +60,7 @@ SET_COLUMNS = {"method": ("method", "")} | {
 
 @dataclass(frozen=True)
 class Told:
-    """A filter that is told the level of the noise, as papers measure; a method for `quality.measure`."""
+    """A filter that is told the level of the noise, as papers measure, unless it is blind; for `quality.measure`."""
 
     chain: Chain
     device: Device
@@ -73,11 +73,11 @@ class Told:
 
     def settings(self, sigma: float) -> str:
         """The filter as command-line text."""
-        return str(self.chain.with_option("sigma", sigma))
+        return str(told(self.chain, sigma))
 
     def run(self, noisy: Sequence[Noisy], sigma: float) -> tuple[list[Picture], float]:
         """See `quality.Method`."""
-        return Ours(self.chain.with_option("sigma", sigma), self.device).run(noisy, sigma)
+        return Ours(told(self.chain, sigma), self.device).run(noisy, sigma)
 
 
 @dataclass
@@ -112,17 +112,18 @@ class Row:
 
 
 def models() -> list[Chain]:
-    """Every denoising filter with weights, once for each set of weights and each quality that does without.
+    """Every denoising filter with weights, once for each `quality`.
 
-    Found in the registry: what is told a noise level (`sigma`) and names `weights` in at least one of its choices.
+    Found in the registry: what names `weights` in one of its choices at least, and is told a noise level (`sigma`) or runs a
+    network of the literature that needs none.
     """
-    found: dict[str, Filter] = {}
+    found: dict[tuple[str, str], Filter] = {}
     for name in sorted(filters()):
         variants = _variants(filters()[name])
         if any(variant.weights for variant in variants):
             # Choices that leave the network as it is, such as the order of colours, are no models of their own.
             for variant in variants:
-                found.setdefault(variant.weights or str(variant), variant)
+                found.setdefault((name, getattr(variant, "quality", "")), variant)
     return [Chain.of(variant) for variant in found.values()]
 
 
@@ -130,14 +131,12 @@ def named(texts: Sequence[str]) -> list[Chain]:
     """The filters that are asked for, as command-line text.
 
     Raises:
-        UsageError: one is no single filter that is told the level of the noise.
+        UsageError: one is no single filter that removes noise.
     """
     chains = [Chain.parse(text) for text in texts]
     for chain in chains:
-        if len(chain.filters) != 1 or not _takes_level(type(chain.filters[0])):
-            raise UsageError(
-                f"{str(chain)!r} is not one filter with an option sigma; give for example denoise"
-            )
+        if len(chain.filters) != 1 or not _denoises(chain.filters[0]):
+            raise UsageError(f"{str(chain)!r} is not one filter that removes noise; give for example denoise")
     return chains
 
 
@@ -211,17 +210,29 @@ def parts(rows: Sequence[Mapping[str, Any]]) -> Iterator[Part]:
 
 
 def _variants(kind: type[Filter]) -> list[Filter]:
-    """A filter with every combination of its options' choices, the defaults first; none where it takes no level."""
+    """A filter with every combination of its options' choices, the defaults first, as far as they remove noise."""
     options = dataclasses.fields(kind)
-    if not _takes_level(kind) or any(option.default is dataclasses.MISSING for option in options):
+    if any(option.default is dataclasses.MISSING for option in options):
         return []
     values = itertools.product(*(dict.fromkeys((o.default, *describe(o).choices)) for o in options))
     names = [option.name for option in options]
-    return [kind(**dict(zip(names, chosen, strict=True))) for chosen in values]
+    found = [kind(**dict(zip(names, chosen, strict=True))) for chosen in values]
+    return [filter for filter in found if _denoises(filter)]
 
 
-def _takes_level(kind: type[Filter]) -> bool:
-    return any(option.name == "sigma" for option in dataclasses.fields(kind))
+def told(chain: Chain, sigma: float) -> Chain:
+    """A chain of one filter, told the level of the noise if it listens."""
+    return chain.with_option("sigma", sigma) if _takes_level(chain.filters[0]) else chain
+
+
+def _denoises(filter: Filter) -> bool:
+    from vidnoise.nets.weights import LITERATURE
+
+    return _takes_level(filter) or filter.weights in LITERATURE
+
+
+def _takes_level(filter: Filter) -> bool:
+    return any(option.name == "sigma" for option in dataclasses.fields(filter))
 
 
 def _on_pictures(
@@ -257,9 +268,9 @@ def _cost(row: Row, chain: Chain, device: Device, pace: speed.Pace) -> None:
         path = FOLDER / f"{row.weights}.safetensors"
         card = read_card(path.with_suffix(".json"))
         row.parameters, row.kflop, row.kilobytes = card.parameters, card.kflop, path.stat().st_size / 1e3
-    told = chain.with_option("sigma", USUAL)
-    row.milliseconds = _milliseconds(Ours(told, device))
-    row.fps = statistics.median(speed.chain_rates(told, device, "720p", speed.Noise(sigma=USUAL), pace))
+    usual = told(chain, USUAL)
+    row.milliseconds = _milliseconds(Ours(usual, device))
+    row.fps = statistics.median(speed.chain_rates(usual, device, "720p", speed.Noise(sigma=USUAL), pace))
 
 
 def _milliseconds(method: Ours) -> float:
