@@ -114,7 +114,7 @@ class Row:
 def models() -> list[Chain]:
     """Every denoising filter with weights, once for each `quality`.
 
-    Found in the registry: what names `weights` in one of its choices at least, and is told a noise level (`sigma`) or runs a
+    Found in the registry: what names `weights` in one of its choices, and is told a noise level (`sigma`) or runs a
     network of the literature that needs none.
     """
     found: dict[tuple[str, str], Filter] = {}
