@@ -34,6 +34,7 @@ class Recipe:
         target: "clean", or "noisy" for pairs of noisy versions (noise2noise).
         teacher: weights of the package by their name ("spatial-balanced"), or a safetensors file; nothing without one.
         taught: share of the teacher's results in the targets, above 0 to 1.
+        int8: train with weights and activations rounded to 8 bits, all but the first and last layers.
         synthetic: share of clips that are stills in motion.
         monochrome: share of samples that are gray; their white noise is the same in all channels.
         patience: stop after this many validations without a better one; 0 never.
@@ -59,6 +60,7 @@ class Recipe:
     target: str = "clean"
     teacher: str = ""
     taught: float = 0.0
+    int8: bool = False
     synthetic: float = 0.5
     monochrome: float = 0.0
     patience: int = 0

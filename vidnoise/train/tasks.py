@@ -218,6 +218,7 @@ def make_task(recipe: Recipe, media: Media, valid: Media | None, device: torch.d
     """The task that a recipe names."""
     from .blur_motion import BlurMotionTask
     from .deblur import DeblurTask
+    from .eight_bits import to_eight_bits
     from .level import LevelTask
     from .teacher import Taught
 
@@ -233,6 +234,8 @@ def make_task(recipe: Recipe, media: Media, valid: Media | None, device: torch.d
     if recipe.loss not in LOSSES:
         raise UsageError(f"no loss is called {recipe.loss!r}: choose one of {', '.join(LOSSES)}")
     task = kinds[recipe.task](recipe, media, valid, device)
+    if recipe.int8:
+        to_eight_bits(task.model)
     return Taught(task, recipe, device) if recipe.teacher else task
 
 
