@@ -79,12 +79,8 @@ class Row:
     def values(self) -> dict[str, Any]:
         """For tables and JSON."""
         known = self.rates or [math.nan]
-        head: dict[str, Any] = {
-            "method": self.method,
-            "home": self.home,
-            "settings": self.settings,
-            "size": self.size,
-        }
+        head: dict[str, Any] = {"method": self.method, "home": self.home}
+        head |= {"settings": self.settings, "size": self.size}
         head |= {"batch": self.batch or "auto"} if self.home == HOME else {}
         fps = {"fps": statistics.median(known), "slowest": min(known), "fastest": max(known)}
         return head | fps | {"memory": self.memory, "failure": self.failure}

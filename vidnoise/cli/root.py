@@ -17,6 +17,7 @@ COMMANDS = {
     "watch": "vidnoise.cli.watch:watch",
     "probe": "vidnoise.cli.probe:probe",
     "compare": "vidnoise.cli.compare:compare",
+    "selfdeblur": "vidnoise.cli.selfdeblur:selfdeblur",
     "filters": "vidnoise.cli.filters:filters",
     "bench": "vidnoise.cli.bench:command",
     "devices": "vidnoise.cli.devices:devices",

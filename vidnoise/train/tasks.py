@@ -228,6 +228,7 @@ def make_task(recipe: Recipe, media: Media, valid: Media | None, device: torch.d
     from .cbdnet import CBDNetTask
     from .deblur import DeblurTask
     from .dncnn import DnCNNTask
+    from .eight_bits import to_eight_bits
     from .level import LevelTask
     from .masked import MaskedTask
     from .teacher import Taught
@@ -248,6 +249,8 @@ def make_task(recipe: Recipe, media: Media, valid: Media | None, device: torch.d
     if recipe.loss not in LOSSES:
         raise UsageError(f"no loss is called {recipe.loss!r}: choose one of {', '.join(LOSSES)}")
     task = kinds[recipe.task](recipe, media, valid, device)
+    if recipe.int8:
+        to_eight_bits(task.model)
     return Taught(task, recipe, device) if recipe.teacher else task
 
 

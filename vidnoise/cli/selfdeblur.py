@@ -1,0 +1,102 @@
+"""`vidnoise selfdeblur`: one picture with an unknown blur, sharpened by what it tells itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from vidnoise.cli.options import SectionCommand, debug_option, option
+from vidnoise.device import DEVICES
+from vidnoise.errors import UsageError
+from vidnoise.filter import SpatialFilter
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from vidnoise.api import Summary
+    from vidnoise.io import Reader
+
+RESULT, HOW = "The result", "How"
+
+Tell = Callable[[float, float], None]
+
+
+@click.command(
+    cls=SectionCommand, short_help="Sharpen one picture that a motion has blurred the same everywhere."
+)
+@click.argument("source", metavar="PICTURE")
+@option(
+    "-o", "--output", "target", required=True, metavar="OUTPUT", section=RESULT, help="The sharp picture."
+)
+@option("--overwrite", is_flag=True, section=RESULT, help="Replace OUTPUT where it exists.")
+@option(
+    "--size",
+    type=click.IntRange(5, 99),
+    section=HOW,
+    help="Pixels that the blur spreads over at most, 5 to 99; by default what a first guess of it needs.",
+)
+@option(
+    "--minutes",
+    type=click.FloatRange(0, 600),
+    default=0.0,
+    show_default=True,
+    section=HOW,
+    help="How long a network is fitted to the picture, 0 to 600; 0 leaves it at the first guess, in seconds. One that had "
+    "too little time gives a soft picture.",
+)
+@option("--seed", type=int, default=0, show_default=True, section=HOW, help="Of the network.")
+@option("--device", type=click.Choice(DEVICES), default="auto", show_default=True, section=HOW, help="Where.")
+@debug_option
+def selfdeblur(
+    source: str, target: str, overwrite: bool, size: int | None, minutes: float, seed: int, device: str
+) -> None:
+    """Take the blur of a motion, such as that of a shaken camera, from PICTURE, if it is the same everywhere.
+
+    Kernel and sharp picture are found from the picture alone; with --minutes a small network is fitted to it as well. For
+    video, and for blur that differs from place to place, see -f deblur.
+    """
+    from vidnoise.api import run
+
+    with _progress() as tell:
+        filter = _filter(size // 2 * 2 + 1 if size else 0, 60 * minutes, seed, tell)
+        run(source, filter, target, device=device, overwrite=overwrite, opened=_single)
+
+
+def _filter(side: int, seconds: float, seed: int, tell: Tell) -> SpatialFilter:
+    """`vidnoise.selfdeblur` as a filter, so that the picture is read and written as all are."""
+    from vidnoise.selfdeblur import restore
+
+    class SelfDeblur(SpatialFilter):
+        name = "selfdeblur"
+        tileable = False  # the blur is found in the whole picture
+
+        def apply(self, x: Tensor) -> Tensor:
+            return restore(x[0].clamp(0, 1), side, seconds, seed=seed, tell=tell).picture[None]
+
+    return SelfDeblur()
+
+
+def _single(reader: Reader, _: Summary) -> None:
+    if not reader.of_pictures or (reader.info.frames or 1) > 1:
+        raise UsageError(
+            "selfdeblur takes one picture; for video and sequences: vidnoise INPUT -o OUTPUT -f deblur"
+        )
+
+
+@contextmanager
+def _progress() -> Iterator[Tell]:
+    """A bar in a terminal, nothing elsewhere."""
+    from rich.progress import Progress
+
+    from vidnoise.cli.console import err
+
+    with Progress(console=err(), transient=True) as bar:
+        task = bar.add_task("finding the blur", total=1.0)
+
+        def tell(share: float, loss: float) -> None:
+            bar.update(task, completed=share, description=f"fitting, loss {loss:.2e}")
+
+        yield tell

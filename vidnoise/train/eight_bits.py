@@ -1,0 +1,63 @@
+"""Training for 8 bits: a network computes with rounded weights and activations, and learns to live with them.
+
+The gradient passes the rounding as if it were not there (Jacob et al., "Quantization and Training of Neural Networks for
+Efficient Integer-Arithmetic-Only Inference", CVPR 2018). Rounded as `vidnoise export --int8` does: weights by channel,
+symmetric; activations by layer, over the range that they have in the batch; the first and last layers stay in float.
+"""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..export.int8 import KEPT
+
+WEIGHT_STEPS, ACTIVATION_STEPS = 127, 255
+"""From zero to the largest weight, and over the range of activations."""
+LEAST = 1e-12
+"""A step that stands for none, where all is zero."""
+
+
+class EightBitConvolution(nn.Conv2d):
+    """A convolution that rounds what goes in, and its weights."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """As `nn.Conv2d`."""
+        weight, how = round_weights(self.weight, 0), (self.stride, self.padding, self.dilation, self.groups)
+        return F.conv2d(round_activations(x), weight, self.bias, *how)  # type: ignore[arg-type]
+
+
+class EightBitTransposed(nn.ConvTranspose2d):
+    """A transposed convolution that rounds what goes in, and its weights."""
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """As `nn.ConvTranspose2d`."""
+        weight, how = round_weights(self.weight, 1), (self.stride, self.padding, self.output_padding)
+        return F.conv_transpose2d(round_activations(x), weight, self.bias, *how, self.groups, self.dilation)  # type: ignore[arg-type]
+
+
+def to_eight_bits(network: nn.Module) -> nn.Module:
+    """Have all convolutions but the first and last ones round; changes the network in place, and none of its names."""
+    layers = {n: m for n, m in network.named_modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)}
+    names = list(layers)
+    for name in names[1:-1]:
+        if not any(part in f"{name}." for part in KEPT):
+            transposed = isinstance(layers[name], nn.ConvTranspose2d)
+            layers[name].__class__ = EightBitTransposed if transposed else EightBitConvolution
+    return network
+
+
+def round_weights(weight: Tensor, axis: int) -> Tensor:
+    """Weights as 8 bits hold them, each channel along `axis` by its own step."""
+    others = [i for i in range(weight.ndim) if i != axis]
+    return _to_steps(weight, weight.detach().abs().amax(others, keepdim=True) / WEIGHT_STEPS)
+
+
+def round_activations(x: Tensor) -> Tensor:
+    """Activations as 8 bits hold them, over the range that they have, zero included."""
+    low, high = x.detach().float().aminmax()
+    return _to_steps(x, (high.clamp(min=0) - low.clamp(max=0)) / ACTIVATION_STEPS)
+
+
+def _to_steps(values: Tensor, step: Tensor) -> Tensor:
+    exact = values.float()
+    step = step.float().clamp(min=LEAST)
+    return (exact + ((exact.detach() / step).round() * step - exact.detach())).to(values.dtype)
