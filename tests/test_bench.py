@@ -337,6 +337,25 @@ def test_bench_quality_writes_a_table_json_and_a_picture(bench, data_folder, tmp
     assert (picture != 255).any()
 
 
+def test_bench_quality_measures_deblurring_on_pairs_among_neighbours_and_on_clips(
+    bench, data_folder, tmp_path
+):
+    frames = clips.rendered(64, 48, 5)
+    folders = [tmp_path / "deblur" / name for name in ("pairs/blur", "pairs/sharp", "sequence")]
+    for folder, pictures in zip(folders, (frames[2:3], frames[1:2], frames), strict=True):
+        folder.mkdir(parents=True)
+        for i, picture in enumerate(pictures):
+            cv2.imwrite(str(folder / f"{i}.png"), picture[..., ::-1])
+    (tmp_path / "video").symlink_to(data_folder)
+    words = ["-f", "median", "-p", "none", "--blur", "5", "--frames", 6, "--device", "cpu"]
+    status, out, err = bench("quality", tmp_path, "--deblur", *words)
+    assert status == 0, err
+    for title in ("pairs, each alone", "pairs among their neighbours", "motion blur, 5 pixels"):
+        assert title in out
+    status, _, err = bench("quality", data_folder, "--deblur", *words)
+    assert (status, "deblur" in err) == (1, True)
+
+
 def test_bench_explains_what_it_does_not_understand(bench, data_folder):
     for words, said in [
         (("quality", data_folder, "--sigma", "ten"), "10,30,50"),

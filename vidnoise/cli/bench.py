@@ -13,6 +13,7 @@ from vidnoise.cli.options import FOLDER, SectionCommand, debug_option, device_op
 from vidnoise.errors import OutputError
 
 if TYPE_CHECKING:
+    from vidnoise.bench.quality import Method
     from vidnoise.bench.report import Row
 
 WHAT = "What is measured"
@@ -47,6 +48,8 @@ PAIRS_COLUMNS = {
     "gain": ("gain under 36 dB", ".2f"),
     "worst": ("worst gain", ".2f"),
 }
+BLURS = 5.0, 15.0, 25.0
+"""Lengths of motion blur, in pixels."""
 QUALITY_LEGEND = (
     "flicker: RMS change of still areas, of 255; warping: warping error, thousandths; lower is better"
 )
@@ -152,6 +155,13 @@ class Numbers(click.ParamType[tuple[float, ...]]):
     help="Frames of each clip that are used.",
 )
 @option("--stills", is_flag=True, section=WHAT, help="Take every picture in DATA by itself.")
+@option(
+    "--deblur",
+    is_flag=True,
+    section=WHAT,
+    help="Measure motion blur on all that DATA holds: pairs in deblur/pairs (blur, sharp), alone and among the frames of "
+    "deblur/sequence, and the clips in video, blurred by the lengths of --blur (5,15,25 without it).",
+)
 @common
 def quality(
     data: Path,
@@ -161,6 +171,7 @@ def quality(
     skip: int,
     most: int,
     stills: bool,
+    deblur: bool,
     **chosen: Any,
 ) -> None:
     """Add noise or blur to the clips in DATA, clean them with each method, and say how near they are to the clean clip.
@@ -172,16 +183,24 @@ def quality(
     from vidnoise.device import choose
 
     place = choose(chosen["device"], chosen["precision"])
-    if lengths:
-        sigmas, noise = lengths, "blurred"
-    plan = bench.Plan(data, sigmas, noise, chosen["seed"], skip, most, stills)
+    if deblur or lengths:
+        sigmas, noise = lengths or BLURS, "blurred"
+    clips = data / "video" if deblur else data
+    plan = bench.Plan(clips, sigmas, noise, chosen["seed"], skip, most, stills)
     mine = [ours.Ours(chain, place) for chain in ours.chains(chosen["names"])]
+    methods = [*mine, *peers.choose(chosen["peer_names"])]
     with _telling() as tell:
-        rows = [
-            row.values() for row in bench.measure(plan, [*mine, *peers.choose(chosen["peer_names"])], tell)
-        ]
+        pictures = _deblurred(data / "deblur", mine, tell) if deblur else {}
+        rows = [row.values() for row in bench.measure(plan, methods, tell)]
     about = report.describe(
-        data=str(data), noise=noise, seed=plan.seed, skip=skip, frames=most, stills=stills, device=place.why
+        data=str(data),
+        noise=noise,
+        seed=plan.seed,
+        skip=skip,
+        frames=most,
+        stills=stills,
+        device=place.why,
+        pairs=pictures,
     )
     if chosen["output"]:
         _save_quality(_folder(chosen["output"]), about, rows)
@@ -416,9 +435,27 @@ def _engine(tell: Callable[[str], None]) -> dict[str, Any] | None:
     return {"ratio": found.ratio, "ours": found.ours, "ffmpeg": found.ffmpeg}
 
 
+def _deblurred(
+    folder: Path, methods: Sequence[Method], tell: Callable[[str], None]
+) -> dict[str, list[dict[str, Any]]]:
+    """Pairs of blurred and sharp pictures: each alone, and those of a sequence among their neighbours."""
+    from vidnoise.bench import pairs
+
+    found, sequence = pairs.find(folder / "pairs", "blur", "sharp"), folder / "sequence"
+    ways = {"pairs, each alone": None} | (
+        {"pairs among their neighbours": sequence} if sequence.is_dir() else {}
+    )
+    return {
+        title: [row.values() for row in pairs.measure(found, methods, tell, within)]
+        for title, within in ways.items()
+    }
+
+
 def _quality_tables(about: dict[str, Any], rows: Sequence[Row]) -> Iterator[Any]:
     from vidnoise.bench import report
 
+    for title, pairs in about["pairs"].items():
+        yield report.table(title, PAIRS_COLUMNS, pairs)
     for sigma in dict.fromkeys(row["sigma"] for row in rows):
         blurred = about["noise"] == "blurred"
         title = (
