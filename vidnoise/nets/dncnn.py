@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from .folding import Normalised
 from .spatial import PictureDenoiser
+from .unet import start_as_identity
 
 DEPTH, WIDTH = 20, 64
 
@@ -30,9 +31,10 @@ class DnCNN(PictureDenoiser):
         self.first = nn.Conv2d(3, WIDTH, 3, 1, 1)
         self.inner = nn.Sequential(*(_inner(normalised) for _ in range(DEPTH - 2)))
         self.last = nn.Conv2d(WIDTH, 3, 3, 1, 1)
-        for layer in self.modules():
+        nn.init.kaiming_normal_(self.first.weight, nonlinearity="relu")
+        for layer in self.inner.modules():
             if isinstance(layer, nn.Conv2d):
-                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+                start_as_identity(layer.weight)
         with torch.no_grad():
             self.last.weight.mul_(0.1)  # untrained, it takes next to nothing away
 

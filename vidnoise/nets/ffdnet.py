@@ -5,11 +5,10 @@ colour. Here the level is given for each colour, and in place of biases and norm
 added to what the network finds: it learns many times as fast, and scales with its input.
 """
 
-import torch
 from torch import nn
 
 from .spatial import Folded, Picture, Present
-from .unet import conv3, start_small
+from .unet import conv3, start_as_identity
 
 DEPTH, WIDTH, UNSHUFFLE = 12, 96, 2
 
@@ -27,9 +26,6 @@ def _layers(count: int) -> list[nn.Module]:
 
 
 def _convolution() -> nn.Conv2d:
-    # Begun as the identity and a little (Zagoruyko, Komodakis, "DiracNets", 2017), so plain a stack learns at all quickly.
     convolution = conv3(WIDTH, WIDTH)
-    start_small(convolution.weight)
-    with torch.no_grad():
-        convolution.weight[:, :, 1, 1] += torch.eye(WIDTH)
+    start_as_identity(convolution.weight)
     return convolution
