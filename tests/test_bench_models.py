@@ -69,8 +69,15 @@ def test_filters_with_weights_and_a_level_are_found_once_for_each_network(monkey
     }
     monkeypatch.setattr(models, "filters", lambda: kinds)
     assert [str(chain) for chain in models.models()] == [
-        "denoise", "denoise:quality=fastest", "denoise:quality=fast", "learned", "learned:tier=small",
+        "denoise", "denoise:quality=fastest", "denoise:quality=fast", "denoise:quality=best",
+        "learned", "learned:tier=small",
     ]  # fmt: skip
+
+
+def test_blind_networks_are_models_too_and_are_not_told_the_level():
+    assert {"dncnn", "cbdnet", "masked"} <= {str(chain) for chain in models.models()}
+    assert str(models.told(Chain.parse("dncnn"), 25)) == "dncnn"
+    assert str(models.told(Chain.parse("dwnet"), 25)) == "dwnet:sigma=25"
 
 
 def test_the_table_has_quality_cost_and_what_papers_reach(capfd, folder, small):
@@ -139,7 +146,7 @@ def test_missing_weights_are_named_and_the_others_measured(folder, small, monkey
     [
         ((".",), "images"),
         (("missing",), "missing"),
-        (("-f", "median"), "sigma"),
+        (("-f", "median"), "removes noise"),
         (("-f", "denoise,fuse"), "one filter"),
         (("--limit", "0"), "--limit"),
         (("-f", "fuse", "--seconds", "0.01", "--markdown", "no/such/page.md"), "page.md"),

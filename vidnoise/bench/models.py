@@ -112,18 +112,18 @@ class Row:
 
 
 def models() -> list[Chain]:
-    """Every denoising filter with weights, once for each `quality`.
+    """Every denoising filter with weights, once for each set of weights and each `quality`.
 
     Found in the registry: what names `weights` in one of its choices, and is told a noise level (`sigma`) or runs a
     network of the literature that needs none.
     """
-    found: dict[tuple[str, str], Filter] = {}
+    found: dict[tuple[str, str, str], Filter] = {}
     for name in sorted(filters()):
         variants = _variants(filters()[name])
         if any(variant.weights for variant in variants):
             # Choices that leave the network as it is, such as the order of colours, are no models of their own.
             for variant in variants:
-                found.setdefault((name, getattr(variant, "quality", "")), variant)
+                found.setdefault((name, variant.weights, getattr(variant, "quality", "")), variant)
     return [Chain.of(variant) for variant in found.values()]
 
 
