@@ -63,7 +63,7 @@ class Masked(RecurrentFilter[State]):
         1.0, low=0, high=1, help="share of the noise that is removed: raise it for less noise and less detail"
     )
     threshold: float = option(
-        0.1,
+        0.2,
         low=0,
         high=1,
         help="areas whose mask is below it are cleaned in part only: raise it to leave cleaner areas as they are, 0 cleans "
