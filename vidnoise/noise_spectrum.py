@@ -21,7 +21,15 @@ _EVEN = 0.5  # deviation of the spectrum from white noise's 1: from there on in 
 _FEWEST = 256  # blocks, for the network to say anything
 _EVERY = 3  # a third of the blocks is described
 _STILL = 0.2  # share of the blocks of a difference in which nothing moved, at least
+_GRAY = 3.0  # power of the brightness where the three channels have the same noise
+_ALIKE = 1e-4  # difference of channels that rounding may leave
 _RANGE = 0.05, 8.0  # of a band's power over that of white noise
+
+
+def of_white(gray: bool, device: torch.device) -> Tensor:
+    """The spectrum (3,3) of white noise: even, or in a gray picture all of it in the brightness."""
+    values = [_GRAY, _RANGE[0], _RANGE[0]] if gray else [1.0, 1.0, 1.0]
+    return torch.tensor(values, device=device)[:, None].expand(3, 3)
 
 
 def of_picture(coefficients: Tensor, order: Tensor, white: Tensor) -> tuple[Tensor, Tensor]:
@@ -38,8 +46,10 @@ def of_picture(coefficients: Tensor, order: Tensor, white: Tensor) -> tuple[Tens
     from vidnoise.nets import load
     from vidnoise.nets.level import describe, deviations
 
-    if coefficients.shape[1] < _FEWEST:
-        return white, torch.ones(3, 3, device=white.device)
+    # The network knows pictures of a colour camera alone.
+    gray = bool((coefficients - coefficients[:1]).abs().amax() < _ALIKE)
+    if gray or coefficients.shape[1] < _FEWEST:
+        return white, of_white(gray, white.device)
     matrix = opponent(coefficients.device)
     blocks = mix(
         coefficients[:, :: _EVERY if coefficients.shape[1] > 3 * _FEWEST else 1].contiguous(), matrix

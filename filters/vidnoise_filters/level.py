@@ -77,13 +77,12 @@ def noise_spectrum(frame: Frame, sigma: float) -> Tensor:
 
     Where sigma is given the noise is white: in a gray picture all of it in the brightness.
     """
-    import torch
+    from vidnoise.noise_spectrum import of_white
 
     if sigma == 0:
         return _estimate(frame).spectrum
     sample = frame.image[:, ::8, ::8]
-    gray = bool((sample == sample[:1]).all())
-    return torch.tensor([[3.0], [0.05], [0.05]] if gray else [[1.0]]).expand(3, 3)
+    return of_white(bool((sample == sample[:1]).all()), frame.device)
 
 
 def _estimate(frame: Frame) -> NoiseEstimate:
