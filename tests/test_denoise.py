@@ -96,6 +96,17 @@ def test_the_estimated_noise_is_nearly_as_good_as_the_true_one() -> None:
     assert last(Denoise(), panned(6), 25) > last(Denoise(sigma=25), panned(6), 25) - 0.1
 
 
+def test_the_noise_of_a_gray_camera_is_removed_as_well_by_the_estimate() -> None:
+    picture = coffee(height=256, width=320).mean(0, keepdim=True).expand(3, -1, -1)
+    noise = 25 / 255 * torch.randn(1, 256, 320, generator=torch.Generator().manual_seed(3))
+    found, told = (
+        psnr(process(Denoise(sigma=sigma), [Frame(image=picture + noise, pts=0)])[0].image, picture)
+        for sigma in (0, 25)
+    )
+    assert found > told - 0.2
+    assert told > psnr(picture + noise, picture) + 7
+
+
 def test_a_clean_clip_stays_as_it_is() -> None:
     down, across = torch.meshgrid(torch.linspace(0, 1, 96), torch.linspace(0, 1, 128), indexing="ij")
     discs = [((down - 0.5) ** 2 + (across - 0.3 - 0.02 * i) ** 2 < 0.03).float() for i in range(4)]
