@@ -172,7 +172,7 @@ def test_noise_that_a_codec_has_been_over_is_found(sigma: int) -> None:
     left = 255 * float((coded - clean).square().mean().sqrt())
     found = estimate(list(coded))
     assert 0.5 * left < sum(codes(found)) / 3 < 1.6 * left
-    assert found.spectrum[0].mean() > 3 * found.spectrum[1:].mean()  # a codec keeps luma better than colour
+    assert found.spectrum[0].mean() > 1.8 * found.spectrum[1:].mean()  # a codec keeps luma better than colour
 
 
 def test_a_coded_clip_without_noise_stays_nearly_without() -> None:
