@@ -43,6 +43,7 @@ PUBLIC = {
     "motion_blur",
     "nets",
     "noise",
+    "noise_spectrum",
     "option",
     "scaling",
     "scene",

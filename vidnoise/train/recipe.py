@@ -33,7 +33,7 @@ class Recipe:
         loss: "charbonnier", "l1", "logarithmic", "squared" or "mixed".
         steady: weight of the temporal consistency.
         target: "clean", or "noisy" for pairs of noisy versions (noise2noise).
-        teacher: weights of the package by their name ("spatial-balanced"), or a safetensors file; nothing without one.
+        teacher: weights of the package by their name ("rcan"), or a safetensors file; nothing without one.
         taught: share of the teacher's results in the targets, above 0 to 1.
         int8: train with weights and activations rounded to 8 bits, all but the first and last layers.
         synthetic: share of clips that are stills in motion.
