@@ -82,14 +82,14 @@ def test_blind_networks_are_models_too_and_are_not_told_the_level():
 
 def test_the_table_has_quality_cost_and_what_papers_reach(capfd, folder, small):
     page = folder / "models.md"
-    words = folder, "-f", "denoise", "-f", "fuse:quality=fast", "--seconds", "0.01", "--device", "cpu"
+    words = folder, "-f", "denoise", "-f", "fuse", "--seconds", "0.01", "--device", "cpu"
     status, out, err = run(capfd, *words, "--markdown", page)
     assert status == 0, err
     text = page.read_text()
     for said in (out, text):
         assert "BM3D, published" in said
         assert "29.97" in said
-        assert "fuse:quality=fast" in said
+        assert "fuse" in said
     assert "| denoise | 1,161,744 |" in text
     assert "IEEE TIP 2018" in text
     assert str(folder) not in text
