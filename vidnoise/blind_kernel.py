@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vidnoise.deconvolution import rise, transfer_of
 from vidnoise.kernels import linear_kernel
 from vidnoise.motion_blur import blur_chances
 from vidnoise.nets.blur import motions
@@ -81,7 +82,7 @@ def deconvolve(picture: Tensor, kernel: Tensor, noise: float = NOISE) -> Tensor:
 def extend(gray: Tensor, margin: int) -> Tensor:
     """A picture (H,W) mirrored by `margin` at its borders, which fade until opposite ones meet."""
     wide = F.pad(gray[None, None], (margin,) * 4, mode="reflect")[0, 0]
-    rows, columns = (_rise(n, margin, gray.device) for n in wide.shape)
+    rows, columns = (rise(n, margin, gray.device) for n in wide.shape)
     height, width = wide.shape
     down, across = (
         torch.fft.fftfreq(height, device=gray.device),
@@ -89,15 +90,6 @@ def extend(gray: Tensor, margin: int) -> Tensor:
     )
     soft = torch.exp(-0.5 * (down[:, None].square() + across.square()) * (2 * math.pi * margin / 3) ** 2)
     return torch.lerp(_filtered(wide, soft), wide, rows[:, None] * columns)
-
-
-def transfer(kernel: Tensor, height: int, width: int) -> Tensor:
-    """What a kernel (K,K) does to each frequency of a picture that repeats itself: complex, (height,width//2+1)."""
-    side = kernel.shape[-1]
-    whole = kernel.new_zeros(height, width)
-    whole[:side, :side] = kernel
-    spectrum: Tensor = torch.fft.rfft2(whole.roll((-(side // 2), -(side // 2)), (0, 1)))
-    return spectrum
 
 
 def _refined(seen: Tensor, kernel: Tensor) -> Tensor:
@@ -138,7 +130,7 @@ def _shrunk(slope: Tensor, steepness: float) -> Tensor:
 def _fitted(seen: Tensor, kernel: Tensor, right: Tensor, down: Tensor, weight: float) -> Tensor:
     """The picture of least squared error to what is seen, once blurred, and to the slopes, by their weight."""
     height, width = seen.shape
-    blur, (across, along) = transfer(kernel, height, width), _slope_transfers(seen)
+    blur, (across, along) = transfer_of(kernel, height, width), _slope_transfers(seen)
     wanted = blur.conj() * torch.fft.rfft2(seen)
     wanted += weight * (across.conj() * torch.fft.rfft2(right) + along.conj() * torch.fft.rfft2(down))
     power = blur.abs().square() + weight * (across.abs().square() + along.abs().square())
@@ -196,9 +188,3 @@ def _slope_transfers(like: Tensor) -> tuple[Tensor, Tensor]:
 def _filtered(picture: Tensor, gain: Tensor) -> Tensor:
     filtered: Tensor = torch.fft.irfft2(torch.fft.rfft2(picture) * gain, picture.shape)
     return filtered
-
-
-def _rise(count: int, margin: int, device: torch.device) -> Tensor:
-    """From 0 at both ends to 1 within `margin`, (count,)."""
-    line = torch.arange(count, device=device)
-    return (torch.minimum(line, count - 1 - line) / margin).clamp(0, 1)

@@ -55,6 +55,25 @@ def deconvolve(gray: Tensor, chances: Tensor) -> Tensor:
     return torch.stack(found, 1)
 
 
+def transfer_of(kernel: Tensor, height: int, width: int) -> Tensor:
+    """What a kernel (K,K) does to each frequency of a picture that repeats itself: complex, (height,width//2+1)."""
+    import torch
+
+    side = kernel.shape[-1]
+    whole = kernel.new_zeros(height, width)
+    whole[:side, :side] = kernel
+    spectrum: Tensor = torch.fft.rfft2(whole.roll((-(side // 2), -(side // 2)), (0, 1)))
+    return spectrum
+
+
+def rise(count: int, margin: int, device: torch.device) -> Tensor:
+    """From 0 at both ends to 1 within `margin`, (count,)."""
+    import torch
+
+    line = torch.arange(count, device=device)
+    return (torch.minimum(line, count - 1 - line) / margin).clamp(0, 1)
+
+
 @cache
 def _table(device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     """For each motion what it leaves of each frequency (M,F), the square of it, and how natural pictures fall off (F,)."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar
 
+from vidnoise.deconvolution import rise, transfer_of
 from vidnoise.errors import FilterError
 from vidnoise.filter import SpatialFilter, option
 
@@ -76,7 +77,7 @@ class Wiener(SpatialFilter):
         inside = (..., slice(margin, margin + height), slice(margin, margin + width))
         light = F.pad(seen, (margin,) * 4, mode="replicate")
         size = (height + 2 * margin, width + 2 * margin)
-        transfer = _transfer(spread, *size)
+        transfer = transfer_of(spread, *size)
         inverse = _inverse(transfer, *size, self.noise)
         light = _faded(light, torch.fft.irfft2(torch.fft.rfft2(light) * transfer, size), margin)
         for _ in range(ROUNDS):
@@ -117,17 +118,6 @@ def _picture(path: str) -> Tensor:
     return values.div_(values.sum())
 
 
-def _transfer(spread: Tensor, height: int, width: int) -> Tensor:
-    """What a kernel (K,K) does to each frequency of a picture that repeats itself: complex, (height,width//2+1)."""
-    import torch
-
-    side = spread.shape[-1]
-    whole = spread.new_zeros(height, width)
-    whole[:side, :side] = spread
-    spectrum: Tensor = torch.fft.rfft2(whole.roll((-(side // 2), -(side // 2)), (0, 1)))
-    return spectrum
-
-
 def _inverse(transfer: Tensor, height: int, width: int, noise: float) -> Tensor:
     import torch
 
@@ -143,14 +133,6 @@ def _faded(light: Tensor, blurred: Tensor, margin: int) -> Tensor:
     """Light whose opposite borders meet smoothly: there it becomes its own blur."""
     import torch
 
-    inner: Tensor = _rise(light.shape[-2], margin)[:, None] * _rise(light.shape[-1], margin)
-    faded: Tensor = torch.lerp(blurred, light, inner.to(light.device).expand_as(light))
+    rows, columns = (rise(count, margin, light.device) for count in light.shape[-2:])
+    faded: Tensor = torch.lerp(blurred, light, (rows[:, None] * columns).expand_as(light))
     return faded
-
-
-def _rise(count: int, margin: int) -> Tensor:
-    """From 0 at both ends to 1 within `margin`, (count,)."""
-    import torch
-
-    line = torch.arange(count)
-    return (torch.minimum(line, count - 1 - line) / margin).clamp(0, 1)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidnoise.bench import clips, pairs, quality, speed
-from vidnoise.bench.ours import HOME, Ours
+from vidnoise.bench.ours import Ours
 from vidnoise.bench.published import PUBLISHED, SIGMAS
 from vidnoise.chain import Chain
 from vidnoise.errors import InputError, UsageError, VidnoiseError
@@ -42,15 +42,6 @@ COST_COLUMNS = {
     "milliseconds": (f"ms for {SIDE}x{SIDE}", ".3g"),
     "fps": ("fps at 720p", ".3g"),
 }
-REAL_COLUMNS = {
-    "method": ("method", ""),
-    "pairs": ("pairs", ""),
-    "before": ("before dB", ".2f"),
-    "psnr": ("after dB", ".2f"),
-    "better": ("better", ".1%"),
-    "gain": ("gain under 36 dB", ".2f"),
-    "worst": ("worst gain", ".2f"),
-}
 SET_COLUMNS = {"method": ("method", "")} | {
     f"{name}{sigma}": (f"{heading} {sigma}", form)
     for sigma in SIGMAS
@@ -59,17 +50,8 @@ SET_COLUMNS = {"method": ("method", "")} | {
 
 
 @dataclass(frozen=True)
-class Told:
+class Told(Ours):
     """A filter that is told the level of the noise, as papers measure, unless it is blind; for `quality.measure`."""
-
-    chain: Chain
-    device: Device
-    home: str = HOME
-
-    @property
-    def name(self) -> str:
-        """The filter as command-line text, without the level."""
-        return str(self.chain)
 
     def settings(self, sigma: float) -> str:
         """The filter as command-line text."""
@@ -205,7 +187,7 @@ def parts(rows: Sequence[Mapping[str, Any]]) -> Iterator[Part]:
         yield f"{name}: white noise, told its level", SET_COLUMNS, [*measured, *papers]
     real = [{"method": row["method"], **row["real"]} for row in rows if row["real"]]
     if real:
-        yield "photographs with real noise, which is found", REAL_COLUMNS, real
+        yield "photographs with real noise, which is found", pairs.COLUMNS, real
     yield "what it costs", COST_COLUMNS, rows[1:]
 
 

@@ -18,6 +18,16 @@ if TYPE_CHECKING:
 POOR = 36.0
 """Pictures of a lower PSNR than this are noisy enough to have something to gain, in dB."""
 
+COLUMNS = {
+    "method": ("method", ""),
+    "pairs": ("pairs", ""),
+    "before": ("before dB", ".2f"),
+    "psnr": ("after dB", ".2f"),
+    "better": ("better", ".1%"),
+    "gain": ("gain under 36 dB", ".2f"),
+    "worst": ("worst gain", ".2f"),
+}
+"""Of a table of rows, as `report.table` takes them."""
 AROUND = 2
 """Frames before and after a picture that are cleaned along with it."""
 MOST = 1000

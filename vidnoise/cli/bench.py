@@ -39,15 +39,6 @@ SPEED_COLUMNS = {
     "memory": ("MiB", ".0f"),
     "settings": ("settings", ""),
 }
-PAIRS_COLUMNS = {
-    "method": ("method", ""),
-    "pairs": ("pairs", ""),
-    "before": ("before dB", ".2f"),
-    "psnr": ("after dB", ".2f"),
-    "better": ("better", ".1%"),
-    "gain": ("gain under 36 dB", ".2f"),
-    "worst": ("worst gain", ".2f"),
-}
 BLURS = 5.0, 15.0, 25.0
 """Lengths of motion blur, in pixels."""
 QUALITY_LEGEND = (
@@ -85,6 +76,16 @@ def common(function: Callable[..., Any]) -> Callable[..., Any]:
     for decorator in reversed(decorators):
         function = decorator(function)
     return function
+
+
+seconds_option = option(
+    "--seconds",
+    type=click.FloatRange(0, min_open=True),
+    default=2.0,
+    show_default=True,
+    section=WHAT,
+    help="About how long each of three rounds lasts; the median counts.",
+)
 
 
 class Numbers(click.ParamType[tuple[float, ...]]):
@@ -260,7 +261,7 @@ def pairs(
     with _telling() as tell:
         rows = [row.values() for row in bench.measure(found, mine, tell, within)]
     about = report.describe(data=str(data), device=place.why)
-    _say(about, rows, lambda _, rows: iter([report.table("pairs", PAIRS_COLUMNS, rows)]), as_json)
+    _say(about, rows, lambda _, rows: iter([report.table("pairs", bench.COLUMNS, rows)]), as_json)
 
 
 @command.command(
@@ -284,14 +285,7 @@ def pairs(
     section=WHAT,
     help="Use the first N pictures of each set and the first N pairs; all without it.",
 )
-@option(
-    "--seconds",
-    type=click.FloatRange(0, min_open=True),
-    default=2.0,
-    show_default=True,
-    section=WHAT,
-    help="About how long each of three rounds at 720p lasts; the median counts.",
-)
+@seconds_option
 @device_options
 @option(
     "--markdown",
@@ -361,14 +355,7 @@ def models(
     section=WHAT,
     help="Deviation of the white noise that is added, of 255; 0 for a clip that is noisy already.",
 )
-@option(
-    "--seconds",
-    type=click.FloatRange(0, min_open=True),
-    default=2.0,
-    show_default=True,
-    section=WHAT,
-    help="About how long each of three rounds lasts; the median counts.",
-)
+@seconds_option
 @option(
     "--batch",
     "batches",
@@ -452,10 +439,10 @@ def _deblurred(
 
 
 def _quality_tables(about: dict[str, Any], rows: Sequence[Row]) -> Iterator[Any]:
-    from vidnoise.bench import report
+    from vidnoise.bench import pairs, report
 
-    for title, pairs in about["pairs"].items():
-        yield report.table(title, PAIRS_COLUMNS, pairs)
+    for title, found in about["pairs"].items():
+        yield report.table(title, pairs.COLUMNS, found)
     for sigma in dict.fromkeys(row["sigma"] for row in rows):
         blurred = about["noise"] == "blurred"
         title = (

@@ -26,7 +26,7 @@ class Optimizer:
     def __init__(self, model: nn.Module, inherited: set[str], recipe: Recipe) -> None:
         named = list(model.named_parameters())
         self.kernels = [(n, p) for n, p in named if recipe.muon and p.ndim == 4]
-        self.matrices = [nn.Parameter(_matrix(p.detach())) for _, p in self.kernels]
+        self.matrices = [nn.Parameter(_rows(p.detach()).view(len(p), -1)) for _, p in self.kernels]
         turned = {n: m for (n, _), m in zip(self.kernels, self.matrices, strict=True)}
         shares = {n: recipe.inherited if n in inherited else 1.0 for n, _ in named}
         rest = [{"params": [p], "share": shares[n]} for n, p in named if n not in turned]
@@ -41,7 +41,7 @@ class Optimizer:
     def step(self, rate: float) -> None:
         """Change the weights by their gradients, at a learning rate."""
         for (_, kernel), matrix in zip(self.kernels, self.matrices, strict=True):
-            matrix.grad = None if kernel.grad is None else _matrix(kernel.grad)
+            matrix.grad = None if kernel.grad is None else _rows(kernel.grad).flatten(1)
         for part in self.parts:
             for group in part.param_groups:
                 group["lr"] = rate * group["share"]
@@ -57,6 +57,6 @@ class Optimizer:
             part.load_state_dict(state[str(k)])
 
 
-def _matrix(kernel: Tensor) -> Tensor:
-    # (O,I,h,w) as a row for each output; of weights, the memory is shared.
-    return kernel.permute(0, 2, 3, 1).reshape(kernel.shape[0], -1)
+def _rows(kernel: Tensor) -> Tensor:
+    # (O,I,h,w) to (O,h,w,I), as channels_last lies in memory: a matrix of weights is then a view, and changes them.
+    return kernel.permute(0, 2, 3, 1)

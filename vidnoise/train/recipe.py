@@ -37,7 +37,6 @@ class Recipe:
         taught: share of the teacher's results in the targets, above 0 to 1.
         int8: train with weights and activations rounded to 8 bits, all but the first and last layers.
         synthetic: share of clips that are stills in motion.
-        alone: share of clips whose frames are not averaged over time, as single pictures and cuts are not.
         monochrome: share of samples that are gray; their white noise is the same in all channels.
         patience: stop after this many validations without a better one; 0 never.
         seed: of everything random.
@@ -65,7 +64,6 @@ class Recipe:
     taught: float = 0.0
     int8: bool = False
     synthetic: float = 0.5
-    alone: float = 0.0
     monochrome: float = 0.0
     patience: int = 0
     seed: int = 1

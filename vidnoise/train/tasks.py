@@ -27,8 +27,6 @@ LEFT = 0.25
 """What the network leaves of the noise, about: flow to the past is searched on pictures that are as noisy as that."""
 SPECTRUM = (0.05, 8.0)
 """Power of a band of noise against that of white noise: more extreme ones are not told."""
-ALONE = -1
-"""In place of how many frames are looked ahead: none before or after is seen."""
 SHOWN = 50 / 255
 """The level of the noise in pictures for people."""
 
@@ -165,10 +163,8 @@ class TemporalTask:
         clean = relight(clips.flatten(0, 1), source, recipe.frames, recipe.monochrome)
         noisy, sigma = recipe.noise(clean, source, recipe.frames)
         noisy, clean, sigma = (v.view(clips.shape) for v in (noisy, clean, sigma))
-        reach = integers(recipe.batch, 2, source)
-        alone = torch.rand(recipe.batch, generator=source, device=source.device) < recipe.alone
-        reaches = torch.where(alone, ALONE, reach).tolist()
-        made = [fuse(n, s, c, r) for n, s, c, r in zip(noisy, sigma, clean, reaches, strict=True)]
+        ahead = integers(recipe.batch, 2, source).tolist()
+        made = [fuse(n, s, c, bool(a)) for n, s, c, a in zip(noisy, sigma, clean, ahead, strict=True)]
         fused, left, bands = (torch.cat(values) for values in zip(*made, strict=True))
         return {
             "fused": fused,
@@ -217,7 +213,7 @@ class TemporalTask:
         noisy = clean + torch.randn(clean.shape, generator=source, device=clean.device) * level
         sigma = torch.full_like(clean, level)
         with torch.autocast(clean.device.type, enabled=False):
-            fused, left, bands = fuse(noisy, sigma, clean, ahead)
+            fused, left, bands = fuse(noisy, sigma, clean, bool(ahead))
         frames = zip(fused, left, noisy, F.avg_pool2d(sigma, dct.BLOCK), bands, strict=True)
         return noisy, torch.cat([model(*(value[None] for value in frame)) for frame in frames])
 
@@ -254,10 +250,8 @@ def make_task(recipe: Recipe, media: Media, valid: Media | None, device: torch.d
     return Taught(task, recipe, device) if recipe.teacher else task
 
 
-def fuse(noisy: Tensor, sigma: Tensor, clean: Tensor, reach: int) -> tuple[Tensor, Tensor, Tensor]:
-    """A clip (T,3,H,W) as the network sees it: averaged with its past, and with the next frame if `reach` is 1.
-
-    Where `reach` is `ALONE`, nothing is averaged.
+def fuse(noisy: Tensor, sigma: Tensor, clean: Tensor, ahead: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """A clip (T,3,H,W) as the network sees it: averaged with its past, and with the next frame if `ahead`.
 
     Flow is searched on pictures as noisy as they are in use: the past has been cleaned, all but `LEFT` of its noise.
 
@@ -272,10 +266,10 @@ def fuse(noisy: Tensor, sigma: Tensor, clean: Tensor, reach: int) -> tuple[Tenso
     past, found = None, []
     for t, frame in enumerate(noisy):
         known = look(mix(frame, matrix), variances[t])
-        if past is not None and reach != ALONE:
+        if past is not None:
             known, _, _ = recall(known, past, search(frame, cleaned[t - 1]), None)
         past = known
-        if reach > 0 and t + 1 < len(noisy):
+        if ahead and t + 1 < len(noisy):
             coming = mix(warp(noisy[t + 1], search(frame, noisy[t + 1])), matrix)
             known, _ = join(known, Look(coming, variances[t + 1]))
         found.append((mix(known.picture, matrix.T), *bands_of(known, matrix)))
