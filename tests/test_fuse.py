@@ -47,13 +47,6 @@ def test_a_moving_picture_loses_most_of_its_noise(sigma, least):
     assert gain(Fuse(sigma=sigma), panned(6), sigma) > least
 
 
-def test_the_fast_quality_costs_a_moving_picture_less_than_a_quarter_of_a_decibel():
-    balanced, fast = (
-        gain(Fuse(quality=quality, sigma=20), panned(8), 20) for quality in ("balanced", "fast")
-    )
-    assert balanced - 0.25 < fast
-
-
 def test_later_frames_are_cleaner_than_the_first():
     pictures = panned(8)
     done = process(Fuse(sigma=30, ahead=0), noisy(pictures, 30))

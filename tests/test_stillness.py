@@ -15,7 +15,7 @@ from test_fuse import noisy, psnr
 from vidnoise.chain import Chain
 
 HEIGHT, WIDTH = 160, 240
-FILTERS = ("fuse:sigma=25", "denoise:sigma=25,ahead=0")
+FILTERS = ("steady:sigma=25", "fuse:sigma=25", "denoise:sigma=25,ahead=0")
 
 
 @cache

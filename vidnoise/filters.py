@@ -16,6 +16,7 @@ from vidnoise_filters import Masked as Masked
 from vidnoise_filters import Median as Median
 from vidnoise_filters import Model as Model
 from vidnoise_filters import NLMeans as NLMeans
+from vidnoise_filters import Steady as Steady
 from vidnoise_filters import Wavelet as Wavelet
 from vidnoise_filters import Wiener as Wiener
 
@@ -36,6 +37,7 @@ __all__ = [
     "Median",
     "Model",
     "NLMeans",
+    "Steady",
     "Wavelet",
     "Wiener",
 ]

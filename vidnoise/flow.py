@@ -87,7 +87,7 @@ class SharedFlow:
         self._lock = threading.RLock()
         self._thumbnails: OrderedDict[Hashable, tuple[Frame, Thumbnail]] = OrderedDict()
         self._fields: OrderedDict[Hashable, tuple[Frame, Frame, Tensor]] = OrderedDict()
-        self._searchers: dict[bool, Any] = {}
+        self._searcher: Any = None
 
     def guide(self, frame: Frame, picture: Tensor) -> None:
         """Search with a cleaner picture (3,H,W) of this frame from now on: noise misleads the search."""
@@ -100,25 +100,25 @@ class SharedFlow:
             self._thumbnails.clear()
             self._fields.clear()
 
-    def between(self, a: Frame, b: Frame, *, quick: bool = False) -> Tensor:
+    def between(self, a: Frame, b: Frame) -> Tensor:
         """The flow (2,H,W) from a to b, on a's device: `warp(b.image, flow)` looks like `a.image`.
 
-        Both frames must have one size. A quick search takes half the time and is less exact.
+        Both frames must have one size.
         """
         with self._lock:
-            pair = _key(a), _key(b), quick
+            pair = _key(a), _key(b)
             if pair not in self._fields:
-                self._keep(self._fields, pair, (a, b, self._compute(a, b, quick)))
+                self._keep(self._fields, pair, (a, b, self._compute(a, b)))
             return self._fields[pair][2].to(a.device)
 
     def occluded(self, a: Frame, b: Frame) -> Tensor:
         """(1,H,W) bool: the points of a that are not seen in b; see `occlusion`."""
         return occlusion(self.between(a, b), self.between(b, a))
 
-    def _compute(self, a: Frame, b: Frame, quick: bool) -> Tensor:
-        if quick not in self._searchers:
-            self._searchers[quick] = _searcher(6 if quick else 4)
-        found = self._searchers[quick].calc(self._thumbnail(a), self._thumbnail(b), None)
+    def _compute(self, a: Frame, b: Frame) -> Tensor:
+        if self._searcher is None:
+            self._searcher = _searcher()
+        found = self._searcher.calc(self._thumbnail(a), self._thumbnail(b), None)
         return _enlarged(found, a.image)
 
     def _thumbnail(self, frame: Frame) -> Thumbnail:

@@ -16,6 +16,7 @@ from vidnoise_filters.median import Median
 from vidnoise_filters.model import Model
 from vidnoise_filters.nlmeans import NLMeans
 from vidnoise_filters.rcan import RCAN
+from vidnoise_filters.steady import Steady
 from vidnoise_filters.wavelet import Wavelet
 from vidnoise_filters.wiener import Wiener
 
@@ -36,6 +37,7 @@ __all__ = [
     "Median",
     "Model",
     "NLMeans",
+    "Steady",
     "Wavelet",
     "Wiener",
 ]

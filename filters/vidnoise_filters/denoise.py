@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from vidnoise import dct
 from vidnoise.filter import RecurrentFilter, RecurrentStage, option
@@ -12,7 +12,7 @@ from vidnoise.flow import SharedFlow, warp
 from vidnoise.fusion import Look, coloured, join, look, mix, opponent, recall
 from vidnoise.option import QUALITIES
 from vidnoise.stillness import Watch
-from vidnoise_filters import fuse
+from vidnoise_filters import fuse, steady
 from vidnoise_filters.clipping import unclip
 from vidnoise_filters.level import audible, in_blocks, in_pixels, noise_blocks, noise_spectrum
 from vidnoise_filters.portion import Portion, bounded, picture_mask
@@ -36,8 +36,11 @@ class State:
     seen: Watch | None
 
 
+Known: TypeAlias = State | fuse.State | steady.State
+
+
 @dataclass(frozen=True)
-class Denoise(RecurrentFilter[State | fuse.State]):
+class Denoise(RecurrentFilter[Known]):
     """Averages each frame with its past, as far as the two agree, and cleans the average by a trained network.
 
     The average is `fuse`'s: frequency by frequency, along optical flow, over many frames where nothing moves. It leaves
@@ -56,7 +59,7 @@ class Denoise(RecurrentFilter[State | fuse.State]):
         "balanced",
         choices=("fastest", *QUALITIES),
         help="balanced has a network clean the average; best asks it eight times, of the picture turned and mirrored; fast "
-        "does without, as `fuse`, in a fraction of the time; fastest is `fuse:quality=fast`, for cameras on slow machines",
+        "does without, as `fuse`, in a fraction of the time; fastest is `steady`, for fixed cameras on slow machines",
     )
     sigma: float = option(
         0.0, low=0, high=100, unit="8-bit steps", help="deviation of the noise; 0 takes the estimate"
@@ -123,9 +126,7 @@ class Denoise(RecurrentFilter[State | fuse.State]):
         network = self._network(device.torch, device.dtype)
         return RecurrentStage(self, lambda frame, state, ahead: self._step(network, frame, state, ahead))
 
-    def step(
-        self, frame: Frame, state: State | fuse.State | None, ahead: Sequence[Frame]
-    ) -> tuple[Frame, State | fuse.State | None]:
+    def step(self, frame: Frame, state: Known | None, ahead: Sequence[Frame]) -> tuple[Frame, Known | None]:
         """See `RecurrentFilter.step`; in float32, on the device of the frame."""
         import torch
 
@@ -135,18 +136,17 @@ class Denoise(RecurrentFilter[State | fuse.State]):
         self,
         network: Module | None,
         frame: Frame,
-        state: State | fuse.State | None,
+        state: Known | None,
         ahead: Sequence[Frame],
-    ) -> tuple[Frame, State | fuse.State | None]:
+    ) -> tuple[Frame, Known | None]:
         heard = audible(frame, self.sigma)
         if self.strength == 0 or heard == 0:
             return frame, None
-        after: State | fuse.State
+        after: Known
         if network is None:
-            assert not isinstance(state, State)
-            done, after = self._fuse().step(frame, state, ahead)
+            done, after = self._without_network(frame, state, ahead)
         else:
-            assert not isinstance(state, fuse.State)
+            assert state is None or isinstance(state, State)
             done, after = self._averaged(network, frame, state, ahead)
         portion = Portion(heard * min(self.strength, 1), self.chroma, self.grain)
         return done.with_image(portion(frame.image, done.image, self._where(frame)), done.confidence), after
@@ -159,9 +159,15 @@ class Denoise(RecurrentFilter[State | fuse.State]):
         network = load(self.weights, device, dtype)
         return Ensemble(network) if self.quality == "best" else network
 
-    def _fuse(self) -> fuse.Fuse:
-        quality = "fast" if self.quality == "fastest" else "balanced"
-        return fuse.Fuse(quality=quality, sigma=self.sigma, strength=max(self.strength, 1), ahead=self.ahead)
+    def _without_network(
+        self, frame: Frame, state: Known | None, ahead: Sequence[Frame]
+    ) -> tuple[Frame, Known]:
+        strength = max(self.strength, 1)
+        if self.quality == "fastest":
+            assert state is None or isinstance(state, steady.State)
+            return steady.Steady(sigma=self.sigma, strength=strength).step(frame, state, ())
+        assert state is None or isinstance(state, fuse.State)
+        return fuse.Fuse(sigma=self.sigma, strength=strength, ahead=self.ahead).step(frame, state, ahead)
 
     def _averaged(
         self, network: Module, frame: Frame, state: State | None, ahead: Sequence[Frame]

@@ -15,7 +15,7 @@ from vidnoise.fusion import Look, band_of, join, look, mix, opponent, recall
 from vidnoise.scaling import area_means, enlarged
 from vidnoise.stillness import Watch
 from vidnoise_filters.clipping import unclip
-from vidnoise_filters.level import noise_grid, noise_spectrum
+from vidnoise_filters.level import noise_spectrum, noise_variance
 from vidnoise_filters.strips import in_strips
 
 if TYPE_CHECKING:
@@ -104,12 +104,6 @@ class Fuse(RecurrentFilter[State]):
     halo: ClassVar[int] = 32
     bytes_per_pixel: ClassVar[int] = 265
 
-    quality: str = option(
-        "balanced",
-        choices=("fast", "balanced"),
-        help="balanced searches motion well and shrinks the noise of luma twice; fast saves a fifth of the time, for at "
-        "most 0.25 dB",
-    )
     sigma: float = option(
         0.0, low=0, high=100, unit="8-bit steps", help="deviation of the noise; 0 takes the estimate"
     )
@@ -147,15 +141,14 @@ class Fuse(RecurrentFilter[State]):
         flow = frame.flow if frame.flow is not None else SharedFlow()
         if state is None:
             flow.clear()
-        quick = self.quality == "fast"
-        past = None if state is None else _padded(flow.between(frame, state.frame, quick=quick))
-        moves = [_padded(flow.between(frame, p.frame, quick=quick)) for p in later]
+        past = None if state is None else _padded(flow.between(frame, state.frame))
+        moves = [_padded(flow.between(frame, p.frame)) for p in later]
         luma, trust = remember(
             Look(parts.luma, parts.luma_noise),
             state.luma if state else None,
             past,
             [Look(warp(p.luma, move), p.luma_noise) for p, move in zip(later, moves, strict=True)],
-            rounds=1 if quick else 2,
+            rounds=2,
         )
         chroma, _ = remember(
             Look(parts.chroma, parts.chroma_noise),
@@ -197,12 +190,9 @@ class Fuse(RecurrentFilter[State]):
 
     def _level(self, frame: Frame, mixed: Tensor) -> Tensor:
         """(3,h,w): the variance of each opponent channel, by 8x8 blocks."""
-        small = area_means(mixed, dct.BLOCK)
-        turn = opponent(frame.device)
-        variance = noise_grid(frame, self.sigma, mix(small, turn.T)).square() * self.strength**2
-        variance = mix(variance, turn.square())
+        variance = noise_variance(frame, mixed, self.sigma) * self.strength**2
         variance[1:] *= self.chroma**2
-        return variance.clamp(min=1e-12)
+        return variance.clamp_(min=1e-12)
 
 
 def remember(

@@ -59,6 +59,16 @@ def noise_blocks(frame: Frame, sigma: float) -> Tensor:
     return noise_grid(frame, sigma, means).clamp(min=FLOOR)
 
 
+def noise_variance(frame: Frame, mixed: Tensor, sigma: float) -> Tensor:
+    """The noise's variance in opponent colours by 8x8 blocks (3,h,w), of a frame whose picture in them is `mixed`."""
+    from vidnoise.fusion import mix, opponent
+    from vidnoise.scaling import area_means
+
+    turn = opponent(mixed.device)
+    brightness = mix(area_means(mixed, dct.BLOCK), turn.T)
+    return mix(noise_grid(frame, sigma, brightness).square(), turn.square()).clamp_(min=FLOOR**2)
+
+
 def in_blocks(image: Tensor) -> Tensor:
     """A picture (C,H,W) that was extended to whole blocks."""
     from vidnoise.nets.padding import pad
