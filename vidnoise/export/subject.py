@@ -142,7 +142,7 @@ def find(what: str, sigma: float = 0.0) -> Subject:
                 f"{what} is told the noise level block by block, so none can be fixed; leave --sigma out, or give the "
                 f"weights of a network for single pictures"
             )
-        multiple = lcm(network.tier.unet.multiple, _BLOCK)
+        multiple = lcm(network.tier.denoise.multiple, _BLOCK)
         return Subject(path.stem, network, TEMPORAL, multiple, card, filter=filter)
     if isinstance(network, PictureDenoiser):
         multiple = lcm(network.multiple, _BLOCK)

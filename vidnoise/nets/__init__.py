@@ -7,7 +7,7 @@ from .flops import count_parameters, kflop_per_pixel
 from .masked import Masked
 from .spatial import PictureDenoiser, SpatialDenoiser
 from .temporal import TemporalDenoiser, bands_of
-from .tiers import TIERS, Tier, UNetSpec, tier
+from .tiers import TIERS, GroupsSpec, Tier, UNetSpec, tier
 from .weights import Card, build, load, save
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Card",
     "Deblurrer",
     "Ensemble",
+    "GroupsSpec",
     "Masked",
     "PictureDenoiser",
     "SpatialDenoiser",

@@ -9,9 +9,10 @@ Connections", NIPS 2016).
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .residual import conv3, start_small
 from .spatial import Folded, Present
 from .tiers import UNetSpec
-from .unet import UNet, conv3, start_small
+from .unet import UNet
 
 SPEC = UNetSpec(unshuffle=2, channels=(40, 64, 96), encoder=(1, 1, 2), decoder=(1, 1))
 

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from ..flow import occlusion, warp
 from .padding import crop, pad
+from .residual import conv3
 from .spatial import Picture
 from .tiers import Tier
-from .unet import UNet, Up, conv3
+from .unet import UNet, Up
 
 SCALES = 3
 """Full size, a half and a quarter."""

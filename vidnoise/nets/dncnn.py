@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .folding import Normalised
+from .residual import start_as_identity
 from .spatial import PictureDenoiser
-from .unet import start_as_identity
 
 DEPTH, WIDTH = 20, 64
 

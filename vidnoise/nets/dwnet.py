@@ -7,9 +7,10 @@ Each convolution is split into one within each channel and one across the channe
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .residual import start_small
 from .spatial import Folded, Picture, Present
 from .tiers import UNetSpec
-from .unet import UNet, start_small
+from .unet import UNet
 
 SPEC = UNetSpec(unshuffle=2, channels=(48, 96, 160), encoder=(2, 2, 3), decoder=(2, 2))
 

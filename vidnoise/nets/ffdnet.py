@@ -7,8 +7,8 @@ added to what the network finds: it learns many times as fast, and scales with i
 
 from torch import nn
 
+from .residual import conv3, start_as_identity
 from .spatial import Folded, Picture, Present
-from .unet import conv3, start_as_identity
 
 DEPTH, WIDTH, UNSHUFFLE = 12, 96, 2
 

@@ -5,7 +5,7 @@ import copy
 from torch import Tensor, nn
 from torch.nn.utils import fuse_conv_bn_eval
 
-from .unet import conv3
+from .residual import conv3
 
 
 class Normalised(nn.Module):

@@ -5,14 +5,17 @@ small, on pixels folded 2 by 2, and with a denoiser's head. As an option the att
 Kweon, "CBAM: Convolutional Block Attention Module", ECCV 2018).
 """
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .residual import Block, groups
 from .spatial import Folded, Picture, Present
-from .unet import Block, conv3, start_small
+from .tiers import GroupsSpec
 
-GROUPS, BLOCKS, WIDTH, UNSHUFFLE = 3, 3, 32, 2
+SPEC = GroupsSpec(unshuffle=2, width=32, groups=3, blocks=3)
 SQUEEZED = 8
 """Channels in which the weights of all the others are found."""
 REACH = 7
@@ -67,21 +70,6 @@ class AttentiveBlock(Block):
         return x + change
 
 
-class Group(nn.Module):
-    """Some modules and a convolution; what they make is added to what they were given."""
-
-    def __init__(self, *modules: nn.Module) -> None:
-        super().__init__()
-        self.inner = nn.Sequential(*modules)
-        self.last = conv3(WIDTH, WIDTH)
-        start_small(self.last.weight)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B,C,H,W) -> (B,C,H,W)."""
-        change: Tensor = self.last(self.inner(x))
-        return change.add_(x)
-
-
 class RCAN(Folded):
     """Noise of a known level, by channel attention.
 
@@ -90,6 +78,6 @@ class RCAN(Folded):
     """
 
     def __init__(self, *, cbam: bool = False) -> None:
-        groups = [Group(*(AttentiveBlock(WIDTH, cbam=cbam) for _ in range(BLOCKS))) for _ in range(GROUPS)]
-        present, picture = Present(UNSHUFFLE, WIDTH), Picture(UNSHUFFLE, WIDTH)
-        super().__init__(present, Group(*groups), picture, UNSHUFFLE)
+        present, picture = Present(SPEC.unshuffle, SPEC.width), Picture(SPEC.unshuffle, SPEC.width)
+        body = groups(SPEC, partial(AttentiveBlock, cbam=cbam))
+        super().__init__(present, body, picture, SPEC.multiple)

@@ -6,9 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .body import body
 from .padding import crop, extend, pad
+from .residual import conv3
 from .tiers import Tier
-from .unet import UNet, conv3
 
 
 class Present(nn.Module):
@@ -111,9 +112,7 @@ class SpatialDenoiser(Folded):
     """Removes noise of a known level from single pictures."""
 
     def __init__(self, tier: Tier) -> None:
-        spec = tier.unet
-        first = spec.channels[0]
-        super().__init__(
-            Present(spec.unshuffle, first), UNet(spec), Picture(spec.unshuffle, first), spec.multiple
-        )
+        spec = tier.denoise
+        present, picture = Present(spec.unshuffle, spec.width), Picture(spec.unshuffle, spec.width)
+        super().__init__(present, body(spec), picture, spec.multiple)
         self.tier = tier

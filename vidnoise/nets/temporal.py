@@ -6,10 +6,11 @@ from torch import Tensor, nn
 
 from .. import dct
 from ..fusion import BANDS, Look, band_means, mix
+from .body import body
 from .padding import crop, extend, pad
+from .residual import conv3
 from .spatial import Picture, Present
 from .tiers import Tier
-from .unet import UNet, conv3
 
 
 class TemporalDenoiser(nn.Module):
@@ -22,12 +23,12 @@ class TemporalDenoiser(nn.Module):
     def __init__(self, tier: Tier) -> None:
         super().__init__()
         self.tier = tier
-        first, unshuffle = tier.unet.channels[0], tier.unet.unshuffle
+        first, unshuffle = tier.denoise.width, tier.denoise.unshuffle
         self.present = Present(unshuffle, first)
         self.doubt = conv3(3 * unshuffle**2 + 3 + 3 * len(BANDS), first)
         with torch.no_grad():
             self.doubt.weight.mul_(0.3)
-        self.body = UNet(tier.unet)
+        self.body = body(tier.denoise)
         self.picture = Picture(unshuffle, first)
 
     def forward(self, fused: Tensor, left: Tensor, noisy: Tensor, sigma: Tensor, bands: Tensor) -> Tensor:
@@ -44,7 +45,7 @@ class TemporalDenoiser(nn.Module):
             (B,3,H,W), float32.
         """
         height, width = fused.shape[-2:]
-        multiple, cell = self.tier.unet.multiple, self.tier.unet.unshuffle
+        multiple, cell = self.tier.denoise.multiple, self.tier.denoise.unshuffle
         frame, raw = pad(fused.float(), multiple), pad(noisy.float(), multiple)
         rows, columns = frame.shape[-2] // cell, frame.shape[-1] // cell
         level, noise, spread = (_to_cells(v, cell, rows, columns) for v in (left, sigma, bands))

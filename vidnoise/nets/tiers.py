@@ -22,9 +22,36 @@ class UNetSpec:
     decoder: tuple[int, ...]
 
     @property
+    def width(self) -> int:
+        """Channels of the first level."""
+        return self.channels[0]
+
+    @property
     def multiple(self) -> int:
         """Height and width must be multiples of this."""
         return int(self.unshuffle * 2 ** (len(self.channels) - 1))
+
+
+@dataclass(frozen=True)
+class GroupsSpec:
+    """Residual groups on pixel-unshuffled pictures, all at one size.
+
+    Args:
+        unshuffle: as in `UNetSpec`.
+        width: channels.
+        groups: how many.
+        blocks: residual blocks in each.
+    """
+
+    unshuffle: int
+    width: int
+    groups: int
+    blocks: int
+
+    @property
+    def multiple(self) -> int:
+        """Height and width must be multiples of this."""
+        return self.unshuffle
 
 
 @dataclass(frozen=True)
@@ -33,12 +60,12 @@ class Tier:
 
     Args:
         name: what the user types.
-        unet: the denoiser's body, the same for the spatial and the temporal network.
+        denoise: the denoiser's body, the same for the spatial and the temporal network.
         deblur: the body of the deblurring network.
     """
 
     name: str
-    unet: UNetSpec
+    denoise: UNetSpec | GroupsSpec
     deblur: UNetSpec
 
 
@@ -52,7 +79,7 @@ TIERS = {
         ),
         Tier(
             "balanced",
-            UNetSpec(unshuffle=2, channels=(48, 96, 128), encoder=(1, 1, 2), decoder=(1, 1)),
+            GroupsSpec(unshuffle=2, width=32, groups=4, blocks=3),
             UNetSpec(unshuffle=4, channels=(64, 96, 128), encoder=(1, 2, 2), decoder=(1, 1)),
         ),
     )

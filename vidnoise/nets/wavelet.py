@@ -7,9 +7,10 @@ the place of pooling, its inverse that of enlarging; here it also folds the pict
 import torch
 from torch import Tensor, nn
 
+from .residual import conv3, start_small
 from .spatial import Folded, Picture, Present
 from .tiers import UNetSpec
-from .unet import UNet, conv3, start_small
+from .unet import UNet
 
 SPEC = UNetSpec(unshuffle=2, channels=(40, 64, 96), encoder=(1, 1, 2), decoder=(1, 1))
 
