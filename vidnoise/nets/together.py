@@ -91,6 +91,6 @@ class Together(nn.Module):
 
 @lru_cache(maxsize=8)
 def load_together(name: str, device: torch.device, dtype: torch.dtype) -> nn.Module:
-    """The shipped network `name` for all streams of a process, as `load`; a CPU gains nothing by batches, and makes none."""
+    """The shipped network `name` for all streams of a process, as `load`; a CPU gains nothing by batches and makes none."""
     network = load(name, device, dtype)
     return Together(network) if device.type == "cuda" else network
