@@ -41,7 +41,8 @@ _GROWTH = 9.0  # most of the variance, of white noise to noise of all frequencie
 _NEAR, _FAR, _FAR_WEIGHT = 0.08, 0.3, 0.02  # reach of a group over brightness, and of all groups together
 _FIRST = 4  # frames of a scene that are all measured
 _PERIOD = 5  # from then on one in five: odd, so that doubled frames do not always meet it
-_MEMORY = 9  # measurements, so that an estimate rests on the last 45 frames
+_MEMORY = 9  # measurements, so that an estimate rests on 45 frames, and later on 135
+_SETTLED = 3  # with the memory full, measurements are this many times as far apart
 _RANK = 0.6  # of those; above one half, so that doubled frames, where the noise stands still, do not decide
 
 
@@ -123,11 +124,11 @@ def estimate(frames: Tensor | Sequence[Tensor]) -> NoiseEstimate:
 class NoiseTracker:
     """Estimates the noise of a stream while it runs, afresh for each scene.
 
-    The first frames of a scene are all measured, then one in five; the result is a high median (quantile 0.6)
-    over the latest 9 measurements, so that one odd frame does not change it.
+    The first frames of a scene are all measured, then one in five, later one in fifteen; the result is a high median
+    (quantile 0.6) over the latest 9 measurements, so that one odd frame does not change it.
 
     Args:
-        period: frames from one measurement to the next.
+        period: frames from one measurement to the next until there are 9, from then on three times as many.
     """
 
     def __init__(self, period: int = _PERIOD) -> None:
@@ -158,8 +159,9 @@ class NoiseTracker:
         if cut:
             self.reset()
         number, self._count = self._count, self._count + 1
-        due = number < _FIRST or number % self._period == 0
-        if not (due or self._estimate is None or (number + 1) % self._period == 0):
+        period = self._period * (_SETTLED if len(self._history) == _MEMORY else 1)
+        due = number < _FIRST or number % period == 0
+        if not (due or self._estimate is None or (number + 1) % period == 0):
             return self._estimate
         sample, previous = _sample(image), self._previous
         self._previous = sample

@@ -122,9 +122,9 @@ class Deblur(RecurrentFilter["Frame"]):
     def _network(self, device: torch.device, dtype: torch.dtype) -> Module | None:
         if not self.weights:
             return None
-        from vidnoise.nets import Ensemble, load
+        from vidnoise.nets import Ensemble, load_together
 
-        network = load(self.weights, device, dtype)
+        network = load_together(self.weights, device, dtype)
         return Ensemble(network) if self.quality == "best" else network
 
 

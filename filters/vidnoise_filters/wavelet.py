@@ -10,10 +10,10 @@ from vidnoise_filters.network import ToldFilter
 
 @dataclass(frozen=True)
 class Wavelet(ToldFilter):
-    """Cleans a frame scale by scale of a Haar wavelet transform, which loses nothing on the way down.
+    """Cleans a frame in the Haar wavelet domain, by residual groups of 105 thousand operations a pixel.
 
-    Near P. Liu, H. Zhang, K. Zhang, L. Lin, W. Zuo, "Multi-level Wavelet-CNN for Image Restoration", CVPR workshops 2018.
-    99 thousand operations a pixel. (B,3,H,W) in and out, no memory of the past.
+    Near E. Kang, W. Chang, J. Yoo, J. C. Ye, "Deep Convolutional Framelet Denoising for Low-Dose CT via Wavelet Residual
+    Network", IEEE TMI 2018. (B,3,H,W) in and out, no memory of the past.
     """
 
     halo: ClassVar[int] = 64

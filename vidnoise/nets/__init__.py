@@ -8,6 +8,7 @@ from .masked import Masked
 from .spatial import PictureDenoiser, SpatialDenoiser
 from .temporal import TemporalDenoiser, bands_of
 from .tiers import TIERS, GroupsSpec, Tier, UNetSpec, tier
+from .together import Together, load_together
 from .weights import Card, build, load, save
 
 __all__ = [
@@ -22,12 +23,14 @@ __all__ = [
     "SpatialDenoiser",
     "TemporalDenoiser",
     "Tier",
+    "Together",
     "UNetSpec",
     "bands_of",
     "build",
     "count_parameters",
     "kflop_per_pixel",
     "load",
+    "load_together",
     "save",
     "tier",
 ]

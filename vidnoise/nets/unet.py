@@ -33,21 +33,20 @@ class UNet(nn.Module):
     Args:
         spec: its levels.
         block: makes a block of so many channels.
-        down, up: make what halves and doubles the size, from so many channels to so many.
+        up: makes what doubles the size, from so many channels to so many.
     """
 
     def __init__(
         self,
         spec: UNetSpec,
         block: Callable[[int], nn.Module] = Block,
-        down: Callable[[int, int], nn.Module] = Down,
         up: Callable[[int, int], nn.Module] = Up,
     ) -> None:
         super().__init__()
         widths = spec.channels
         pairs = list(pairwise(widths))
         self.encoder = nn.ModuleList(blocks(n, c, block) for n, c in zip(spec.encoder, widths, strict=True))
-        self.downs = nn.ModuleList(down(a, b) for a, b in pairs)
+        self.downs = nn.ModuleList(Down(a, b) for a, b in pairs)
         self.ups = nn.ModuleList(up(b, a) for a, b in pairs)
         self.decoder = nn.ModuleList(
             blocks(n, c, block) for n, c in zip(spec.decoder, widths[:-1], strict=True)

@@ -1,18 +1,17 @@
-"""A U-Net whose scales are those of a Haar wavelet transform: nothing is lost on the way down.
+"""Residual groups in the Haar wavelet domain, where edges are few numbers and noise stays white.
 
-Near Liu, Zhang, Zhang, Lin, Zuo, "Multi-level Wavelet-CNN for Image Restoration", CVPR workshops 2018: the transform takes
-the place of pooling, its inverse that of enlarging; here it also folds the picture for the first convolution.
+Near Kang, Chang, Yoo, Ye, "Deep Convolutional Framelet Denoising for Low-Dose CT via Wavelet Residual Network", IEEE TMI
+2018.
 """
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from .residual import conv3, start_small
+from .residual import groups
 from .spatial import Folded, Picture, Present
-from .tiers import UNetSpec
-from .unet import UNet
+from .tiers import GroupsSpec
 
-SPEC = UNetSpec(unshuffle=2, channels=(40, 64, 96), encoder=(1, 1, 2), decoder=(1, 1))
+SPEC = GroupsSpec(unshuffle=2, width=32, groups=3, blocks=3)
 
 
 def haar(x: Tensor) -> Tensor:
@@ -37,32 +36,6 @@ def inverse_haar(x: Tensor) -> Tensor:
     return torch.stack(rows, -2).flatten(-3, -2) / 2
 
 
-class HaarDown(nn.Module):
-    """Halves the size by the transform, then mixes its channels."""
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__()
-        self.conv = conv3(4 * inputs, outputs)
-        nn.init.kaiming_normal_(self.conv.weight, nonlinearity="linear")
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B,C,H,W) -> (B,D,H/2,W/2)."""
-        return self.conv(haar(x).contiguous(memory_format=torch.channels_last))  # type: ignore[no-any-return]
-
-
-class HaarUp(nn.Module):
-    """Doubles the size by the inverse transform."""
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__()
-        self.conv = conv3(inputs, 4 * outputs)
-        start_small(self.conv.weight)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B,C,H,W) -> (B,D,2H,2W)."""
-        return inverse_haar(self.conv(x)).contiguous(memory_format=torch.channels_last)
-
-
 class HaarPresent(Present):
     """The transform of the picture becomes features."""
 
@@ -83,10 +56,5 @@ class Wavelet(Folded):
     """Noise of a known level, in the wavelet domain."""
 
     def __init__(self) -> None:
-        first = SPEC.channels[0]
-        super().__init__(
-            HaarPresent(2, first),
-            UNet(SPEC, down=HaarDown, up=HaarUp),
-            HaarPicture(2, first),
-            SPEC.multiple,
-        )
+        present, picture = HaarPresent(SPEC.unshuffle, SPEC.width), HaarPicture(SPEC.unshuffle, SPEC.width)
+        super().__init__(present, groups(SPEC), picture, SPEC.multiple)
