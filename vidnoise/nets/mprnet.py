@@ -96,3 +96,21 @@ class MPRNet(PictureDenoiser):
         frame = pad(noisy.float(), self.multiple)
         first, second = self.stages(frame, noise_level(sigma, frame, UNSHUFFLE))
         return crop(first, *noisy.shape[-2:]), crop(second, *noisy.shape[-2:])
+
+
+class MPRNetDeblurrer(nn.Module):
+    """The blur of motion in single pictures, of which it is told what undoing the likely motion changes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stages = Stages(2 * UNSHUFFLE**2)
+
+    def forward(self, blurred: Tensor, undone: Tensor) -> Tensor:
+        """(B,3,H,W), nominal [0,1], and (B,2,H,W) as `deconvolution.deconvolve` gives it -> (B,3,H,W), float32."""
+        return self.both(blurred, undone)[1]
+
+    def both(self, blurred: Tensor, undone: Tensor) -> tuple[Tensor, Tensor]:
+        """The sharp picture (B,3,H,W) as the first stage makes it, and as the second does."""
+        frame, told = (pad(x.float(), WIDE.multiple) for x in (blurred, undone))
+        first, second = self.stages(frame, F.pixel_unshuffle(told, UNSHUFFLE))
+        return crop(first, *blurred.shape[-2:]), crop(second, *blurred.shape[-2:])

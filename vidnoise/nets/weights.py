@@ -22,7 +22,7 @@ from .dwnet import DWNet
 from .ffdnet import FFDNet
 from .level import NoiseLevel
 from .masked import Masked
-from .mprnet import MPRNet
+from .mprnet import MPRNet, MPRNetDeblurrer
 from .rcan import RCAN
 from .spatial import PictureDenoiser, SpatialDenoiser
 from .temporal import TemporalDenoiser
@@ -49,6 +49,7 @@ LITERATURE: dict[str, Callable[[], PictureDenoiser]] = {
 ALONE: dict[str, Callable[[], nn.Module]] = {
     "blur": BlurMotion,
     "level": NoiseLevel,
+    "mprnet-deblur": MPRNetDeblurrer,
     **LITERATURE,
 }
 FOLDER = Path(__file__).parent / "weights"
