@@ -76,6 +76,7 @@ def test_filters_with_weights_and_a_level_are_found_once_for_each_network(monkey
 
 def test_blind_networks_are_models_too_and_are_not_told_the_level():
     assert {"dncnn", "cbdnet", "masked"} <= {str(chain) for chain in models.models()}
+    assert "mprnet:task=deblur" not in {str(chain) for chain in models.models()}
     assert str(models.told(Chain.parse("dncnn"), 25)) == "dncnn"
     assert str(models.told(Chain.parse("dwnet"), 25)) == "dwnet:sigma=25"
 

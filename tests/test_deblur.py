@@ -1,5 +1,7 @@
 """The deblurring filter: what is blurred gains, what is sharp stays."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,8 @@ from streams import process
 
 from vidnoise.bench.clips import add_blur
 from vidnoise.chain import Chain
-from vidnoise.filters import Deblur
+from vidnoise.filter import Filter
+from vidnoise.filters import Deblur, MPRNet
 from vidnoise.frame import Frame
 
 
@@ -25,7 +28,7 @@ def blurred(picture: np.ndarray, length: float, seed: int = 0) -> torch.Tensor:
     return tensor(add_blur([picture], length, seed)[0])
 
 
-def deblurred(*images: torch.Tensor, filter: Deblur | None = None) -> list[torch.Tensor]:
+def deblurred(*images: torch.Tensor, filter: Filter | None = None) -> list[torch.Tensor]:
     frames = [Frame(image=image, pts=i) for i, image in enumerate(images)]
     return [done.image for done in process(Chain.of(filter or Deblur()), frames)]
 
@@ -34,21 +37,26 @@ def psnr(a: torch.Tensor, b: torch.Tensor) -> float:
     return float(-10 * torch.log10((a - b).square().mean()))
 
 
+BOTH = pytest.mark.parametrize("filter", [Deblur(), MPRNet(task="deblur")], ids=str)
+
+
+@BOTH
 @pytest.mark.parametrize("length", [6, 12, 20])
-def test_a_blurred_picture_gains(length):
+def test_a_blurred_picture_gains(filter, length):
     gains = []
     for seed, picture in enumerate(photographs()):
         seen, sharp = blurred(picture, length, seed), tensor(picture)
-        (done,) = deblurred(seen)
+        (done,) = deblurred(seen, filter=filter)
         gains.append(psnr(done, sharp) - psnr(seen, sharp))
     assert min(gains) > -0.05
     assert np.mean(gains) > 0.1
 
 
-def test_a_sharp_picture_passes_untouched():
+@BOTH
+def test_a_sharp_picture_passes_untouched(filter):
     for picture in photographs():
         image = tensor(picture)
-        (done,) = deblurred(image)
+        (done,) = deblurred(image, filter=filter)
         assert done is image or psnr(done, image) > 45
 
 
@@ -60,12 +68,13 @@ def test_a_neighbour_that_is_less_blurred_helps():
     assert psnr(among, sharp) > psnr(alone, sharp) + 0.1
 
 
-def test_strength_scales_the_change():
+@BOTH
+def test_strength_scales_the_change(filter):
     seen = blurred(photographs()[0], 10)
-    (whole,) = deblurred(seen)
-    (half,) = deblurred(seen, filter=Deblur(strength=0.5))
+    (whole,) = deblurred(seen, filter=filter)
+    (half,) = deblurred(seen, filter=replace(filter, strength=0.5))
     assert torch.allclose(half - seen, (whole - seen) / 2, atol=1e-6)
-    (none,) = deblurred(seen, filter=Deblur(strength=0))
+    (none,) = deblurred(seen, filter=replace(filter, strength=0))
     assert none is seen
 
 
@@ -76,9 +85,10 @@ def test_the_picture_follows_when_it_is_moved():
     assert psnr(moved[middle], done[:, :, 64:][middle]) > 45
 
 
-def test_nothing_rings_beyond_the_range_around_it():
+@BOTH
+def test_nothing_rings_beyond_the_range_around_it(filter):
     seen = blurred(photographs()[1], 15)
-    (done,) = deblurred(seen)
+    (done,) = deblurred(seen, filter=filter)
     high = torch.nn.functional.max_pool2d(seen[None], 9, 1, 4)[0]
     low = -torch.nn.functional.max_pool2d(-seen[None], 9, 1, 4)[0]
     room = (high - low) / 2 + 1e-6

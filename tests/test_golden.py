@@ -14,7 +14,6 @@ from streams import CPU, process
 
 from vidnoise.chain import Chain
 from vidnoise.filter import Filter
-from vidnoise.filters import Deblur
 from vidnoise.frame import Frame
 from vidnoise.kernels import linear_kernel
 from vidnoise.registry import filters
@@ -61,7 +60,7 @@ def blurred_clip() -> list[Frame]:
 
 def strip(filter: Filter) -> np.ndarray:
     """(H, shown * W, 3), BGR, 8 bit."""
-    clip = blurred_clip() if isinstance(filter, Deblur) else noisy_clip()
+    clip = blurred_clip() if "deblur" in str(filter) else noisy_clip()
     done = process(Chain.of(filter), clip, CPU)
     row = torch.cat([done[i].image for i in SHOWN], -1).clamp(0, 1)
     return (255 * row).round().byte().permute(1, 2, 0).flip(-1).contiguous().numpy()

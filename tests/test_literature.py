@@ -16,6 +16,7 @@ from vidnoise.frame import Frame
 from vidnoise.nets import build, count_parameters, kflop_per_pixel, load, weights
 from vidnoise.nets.dncnn import DnCNN
 from vidnoise.nets.folding import folded
+from vidnoise.nets.mprnet import UNSHUFFLE, WIDTH, MPRNet, SupervisedAttention
 from vidnoise.nets.rcan import RCAN
 from vidnoise.nets.wavelet import haar, inverse_haar
 from vidnoise.nets.weights import LITERATURE, read
@@ -121,6 +122,52 @@ def test_attention_may_be_to_places_as_well() -> None:
     assert 0 < count_parameters(places) - count_parameters(channels) < 0.01 * count_parameters(channels)
     with torch.inference_mode():
         assert places(coffee(33, 35), NUMBER).shape == (1, 3, 33, 35)
+
+
+def test_each_stage_makes_a_picture_and_the_last_is_what_comes_out() -> None:
+    network, picture = MPRNet(), coffee(33, 35)
+    with torch.inference_mode():
+        first, second = network.both(picture, NUMBER)
+        assert torch.equal(second, network(picture, NUMBER))
+    for made in (first, second):
+        assert made.shape == picture.shape
+        assert made.dtype == torch.float32
+        assert psnr(made, picture) > 10  # untrained, it is about what was given
+    assert not torch.equal(first, second)
+
+
+def test_what_the_picture_shuts_out_is_not_handed_on() -> None:
+    gate, features = SupervisedAttention(), torch.randn(1, WIDTH, 16, 16, generator=source())
+    with torch.no_grad():
+        gate.judge.weight.fill_(-1e3)  # what is bright is shut out, what is black passes by half
+        picture = halves(*(torch.full((1, 3, 16 * UNSHUFFLE, 16 * UNSHUFFLE), x) for x in (1, 0)))
+        found, handed = gate.find(features), gate(features, picture)
+    bright, black = (..., slice(0, 8)), (..., slice(9, 16))
+    assert torch.equal(handed[bright], features[bright])
+    assert torch.allclose(handed[black], (features + found / 2)[black], atol=1e-6)
+
+
+def test_each_stage_is_held_against_the_target(monkeypatch) -> None:
+    task = make_task(replace(load_recipe("mprnet"), batch=2, size=48), photographs(), None, CPU)
+    batch = task.batch(source())
+    target = batch["target"]
+
+    def loss(*pictures: torch.Tensor) -> float:
+        monkeypatch.setattr(task.model, "both", lambda noisy, sigma: pictures)
+        return float(task.loss(task.model, batch))
+
+    best = loss(target, target)
+    assert loss(target + 0.1, target) > best + 0.09
+    assert loss(target, target + 0.1) > best + 0.09
+
+
+def test_the_second_stage_cleans_more_than_the_first() -> None:
+    clean = coffee()
+    before, network = noisy(clean, 25), load("mprnet", CPU, torch.float32)
+    assert isinstance(network, MPRNet)
+    with torch.inference_mode():
+        first, second = network.both(before, NUMBER)
+    assert psnr(second, clean) > psnr(first, clean) > psnr(before, clean) + 4
 
 
 def test_noise_that_is_overlooked_counts_for_more() -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from vidnoise.nets.weights import read
-from vidnoise.train import Media, Options, Recipe, train
+from vidnoise.train import Media, Options, Recipe, load_recipe, train
 from vidnoise.train.blur import Exposures
 from vidnoise.train.data import generator
 from vidnoise.train.deblur import average
@@ -26,6 +26,7 @@ DEBLUR = Recipe(
     loss="logarithmic",
     blur=Exposures(longest=9),
 )
+MPRNET = replace(load_recipe("mprnet-deblur"), minutes=0, steps=2, batch=4, size=64, synthetic=0.75)
 
 
 def media() -> Media:
@@ -56,6 +57,34 @@ def test_samples_are_blurred_frames_with_neighbours_and_the_sharp_frame() -> Non
     assert 0 < int(alone.sum()) < 8
 
 
+def test_samples_for_a_network_of_single_pictures_have_no_neighbours() -> None:
+    batch = make_task(MPRNET, media(), None, CPU).batch(generator(1, 0, CPU))
+    assert {name: tuple(value.shape) for name, value in batch.items()} == {
+        "blurred": (4, 3, 64, 64),
+        "undone": (4, 2, 64, 64),
+        "sharp": (4, 3, 64, 64),
+    }
+    steps = [batch[name].diff(dim=3).abs().mean() for name in ("blurred", "sharp")]
+    assert steps[0] < steps[1]
+
+
+def test_mprnet_learns_to_deblur_from_the_pictures_of_both_stages() -> None:
+    torch.manual_seed(1)
+    task = make_task(replace(MPRNET, batch=2), media(), None, CPU)
+    batch, optimizer = task.batch(generator(1, 0, CPU)), torch.optim.Adam(task.model.parameters(), 1e-3)
+    losses = []
+    for _ in range(20):
+        optimizer.zero_grad()
+        loss = task.loss(task.model, batch)
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.9 * losses[0]
+    first, second = task.model.both(batch["blurred"], batch["undone"])
+    whole = task.measure(first, batch["sharp"]) + task.measure(second, batch["sharp"])
+    assert torch.allclose(task.loss(task.model, batch), whole)
+
+
 def test_each_sample_is_a_function_of_seed_and_step() -> None:
     task = make_task(DEBLUR, media(), None, CPU)
     first, second, other = (task.batch(generator(1, step, CPU)) for step in (4, 4, 5))
@@ -73,7 +102,7 @@ def test_frames_of_a_clip_are_averaged_along_their_motion() -> None:
     assert psnr(blurred[inside], true[inside]) > psnr(clip[2][inside], true[inside]) + 6
 
 
-@pytest.mark.parametrize("recipe", [DEBLUR, Recipe(task="blur", steps=2, batch=8)])
+@pytest.mark.parametrize("recipe", [DEBLUR, MPRNET, Recipe(task="blur", steps=2, batch=8)])
 def test_a_run_gives_weights_that_load(recipe: Recipe, tmp_path: Path) -> None:
     result = train(recipe, media(), tmp_path, valid=media(), options=QUIET)
     network, card = read(result.weights)

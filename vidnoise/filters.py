@@ -15,6 +15,7 @@ from vidnoise_filters import Guided as Guided
 from vidnoise_filters import Masked as Masked
 from vidnoise_filters import Median as Median
 from vidnoise_filters import Model as Model
+from vidnoise_filters import MPRNet as MPRNet
 from vidnoise_filters import NLMeans as NLMeans
 from vidnoise_filters import Steady as Steady
 from vidnoise_filters import Wavelet as Wavelet
@@ -33,6 +34,7 @@ __all__ = [
     "FFmpeg",
     "Fuse",
     "Guided",
+    "MPRNet",
     "Masked",
     "Median",
     "Model",

@@ -14,6 +14,7 @@ from vidnoise_filters.guided import Guided
 from vidnoise_filters.masked import Masked
 from vidnoise_filters.median import Median
 from vidnoise_filters.model import Model
+from vidnoise_filters.mprnet import MPRNet
 from vidnoise_filters.nlmeans import NLMeans
 from vidnoise_filters.rcan import RCAN
 from vidnoise_filters.steady import Steady
@@ -33,6 +34,7 @@ __all__ = [
     "FFmpeg",
     "Fuse",
     "Guided",
+    "MPRNet",
     "Masked",
     "Median",
     "Model",

@@ -10,8 +10,9 @@ from vidnoise.filter import option
 from vidnoise_filters.network import NetworkFilter
 
 if TYPE_CHECKING:
+    from torch.nn import Module
+
     from vidnoise.frame import Frame
-    from vidnoise.nets import PictureDenoiser
 
 SHOWN = 4.0
 """How many times as bright the map is shown as its noise is strong: white stands for 64 8-bit steps."""
@@ -35,7 +36,7 @@ class CBDNet(NetworkFilter):
         help="map shows how much noise was found where, as brightness: white is a deviation of 64 8-bit steps",
     )
 
-    def clean(self, network: PictureDenoiser, frames: Sequence[Frame]) -> list[Frame]:
+    def clean(self, network: Module, frames: Sequence[Frame]) -> list[Frame]:
         """See `NetworkFilter.clean`."""
         from vidnoise.nets import CBDNet as Network
 

@@ -105,19 +105,17 @@ class Deblur(RecurrentFilter["Frame"]):
     ) -> tuple[Frame, Frame]:
         if state is None and frame.flow is not None:
             frame.flow.clear()
-        gray = frame.image.mean(0)[None]
-        if self.strength == 0 or not seems_blurred(gray, LIKELY, dtype):
+
+        found = undo(frame, self.strength, dtype)
+        if found is None:
             return frame, frame
-        chances = blur_chances(gray, dtype)
-        share = _blurred(1 - chances[..., 0], frame.height, frame.width) * self.strength
-        undone = deconvolve(gray, chances)
+        undone, share = found
         if network is None:
             sharp = frame.image + undone[:, 0]
         else:
             output, trust = network(frame.image[None], undone, _near(frame, state, ahead)[None])
             sharp, share = output[0], share * _sure(trust[0])
-        change = _bounded(sharp, frame.image) - frame.image
-        return frame.with_image(frame.image + change * share), frame
+        return sharpened(frame, sharp, share), frame
 
     def _network(self, device: torch.device, dtype: torch.dtype) -> Module | None:
         if not self.weights:
@@ -126,6 +124,30 @@ class Deblur(RecurrentFilter["Frame"]):
 
         network = load_together(self.weights, device, dtype)
         return Ensemble(network) if self.quality == "best" else network
+
+
+def undo(frame: Frame, strength: float, dtype: torch.dtype | None = None) -> tuple[Tensor, Tensor] | None:
+    """What the likely motion did to a frame; nothing where none is seen, or at no strength.
+
+    Args:
+        frame: the blurred frame.
+        strength: share of the change that is made where there surely is blur.
+        dtype: of the network that tells the motion; float32 if not given.
+
+    Returns:
+        What undoing it adds to the brightness (1,2,H,W), and the share of the change that is made at each pixel (1,H,W).
+    """
+    gray = frame.image.mean(0)[None]
+    if strength == 0 or not seems_blurred(gray, LIKELY, dtype):
+        return None
+    chances = blur_chances(gray, dtype)
+    return deconvolve(gray, chances), strength * _blurred(1 - chances[..., 0], frame.height, frame.width)
+
+
+def sharpened(frame: Frame, sharp: Tensor, share: Tensor) -> Frame:
+    """A frame changed by a share (1,H,W) towards what was made of it (3,H,W), but so that nothing rings."""
+    change = _bounded(sharp, frame.image) - frame.image
+    return frame.with_image(frame.image + change * share)
 
 
 def _near(frame: Frame, before: Frame | None, ahead: Sequence[Frame]) -> Tensor:

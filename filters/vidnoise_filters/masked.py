@@ -11,7 +11,6 @@ from vidnoise.errors import UsageError
 from vidnoise.filter import RecurrentFilter, RecurrentStage, option
 from vidnoise.flow import SharedFlow, warp
 from vidnoise_filters.level import audible
-from vidnoise_filters.network import denoiser
 
 if TYPE_CHECKING:
     import torch
@@ -140,8 +139,9 @@ class Masked(RecurrentFilter[State]):
 
     def _network(self, device: torch.device, dtype: torch.dtype) -> Network:
         from vidnoise.nets import Masked as Network
+        from vidnoise.nets import load
 
-        network = denoiser(self.weights, device, dtype)
+        network = load(self.weights, device, dtype)
         assert isinstance(network, Network)
         return network
 

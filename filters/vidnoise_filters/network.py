@@ -13,26 +13,12 @@ from vidnoise_filters.level import audible, in_pixels, noise_blocks
 from vidnoise_filters.portion import bounded
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
+    from torch.nn import Module
 
     from vidnoise.device import Device
     from vidnoise.filter import Stage
     from vidnoise.frame import StreamInfo
-    from vidnoise.nets import PictureDenoiser
-
-
-def denoiser(weights: str, device: torch.device, dtype: torch.dtype) -> PictureDenoiser:
-    """The shipped network for single pictures of that name.
-
-    Raises:
-        VidnoiseError: the weights are missing or were changed.
-    """
-    from vidnoise.nets import PictureDenoiser, load
-
-    network = load(weights, device, dtype)
-    assert isinstance(network, PictureDenoiser)
-    return network
 
 
 @dataclass(frozen=True)
@@ -70,7 +56,9 @@ class NetworkFilter(SpatialFilter):
         Raises:
             VidnoiseError: the weights are missing or were changed.
         """
-        network = denoiser(self.weights, device.torch, device.dtype)
+        from vidnoise.nets import load
+
+        network = load(self.weights, device.torch, device.dtype)
         return SpatialStage(self, info, device, lambda frames: self.clean(network, frames))
 
     def apply(self, x: Tensor) -> Tensor:
@@ -83,10 +71,11 @@ class NetworkFilter(SpatialFilter):
         """See `SpatialFilter.process`; in float32, on the device of the frames."""
         import torch
 
-        network = denoiser(self.weights, frames[0].device, torch.float32)
-        return self.clean(network, frames)
+        from vidnoise.nets import load
 
-    def clean(self, network: PictureDenoiser, frames: Sequence[Frame]) -> list[Frame]:
+        return self.clean(load(self.weights, frames[0].device, torch.float32), frames)
+
+    def clean(self, network: Module, frames: Sequence[Frame]) -> list[Frame]:
         """Frames, cleaned at once by a network that is already there."""
         import torch
 

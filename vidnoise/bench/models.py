@@ -210,6 +210,8 @@ def told(chain: Chain, sigma: float) -> Chain:
 def _denoises(filter: Filter) -> bool:
     from vidnoise.nets.weights import LITERATURE
 
+    if getattr(filter, "task", "denoise") != "denoise":
+        return False
     return _takes_level(filter) or filter.weights in LITERATURE
 
 

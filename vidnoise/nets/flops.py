@@ -9,6 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from .blur import BlurMotion
 from .deblur import Deblurrer
 from .level import NoiseLevel
+from .mprnet import MPRNetDeblurrer
 from .temporal import TemporalDenoiser
 
 
@@ -33,6 +34,8 @@ def kflop_per_pixel(module: nn.Module, size: int = 256) -> float:
             module(frame, blocks[:, :3], frame, blocks[:, :3], blocks)
         elif isinstance(module, Deblurrer):
             module(frame, frame[:, :2], frame.repeat(1, 2, 1, 1))
+        elif isinstance(module, MPRNetDeblurrer):
+            module(frame, frame[:, :2])
         else:
             module(frame, frame)
     return float(counter.get_total_flops()) / size**2 / 1e3

@@ -22,6 +22,7 @@ from .dwnet import DWNet
 from .ffdnet import FFDNet
 from .level import NoiseLevel
 from .masked import Masked
+from .mprnet import MPRNet, MPRNetDeblurrer
 from .rcan import RCAN
 from .spatial import PictureDenoiser, SpatialDenoiser
 from .temporal import TemporalDenoiser
@@ -40,11 +41,17 @@ LITERATURE: dict[str, Callable[[], PictureDenoiser]] = {
     "dwnet": DWNet,
     "ffdnet": FFDNet,
     "masked": Masked,
+    "mprnet": MPRNet,
     "rcan": RCAN,
     "wavelet": Wavelet,
 }
 """Denoisers for single pictures."""
-ALONE: dict[str, Callable[[], nn.Module]] = {"blur": BlurMotion, "level": NoiseLevel, **LITERATURE}
+ALONE: dict[str, Callable[[], nn.Module]] = {
+    "blur": BlurMotion,
+    "level": NoiseLevel,
+    "mprnet-deblur": MPRNetDeblurrer,
+    **LITERATURE,
+}
 FOLDER = Path(__file__).parent / "weights"
 
 

@@ -11,7 +11,7 @@ from ..deconvolution import deconvolve
 from ..flow import search, warp
 from ..motion_blur import blur_chances
 from ..nets.deblur import Deblurrer, news
-from ..nets.tiers import tier
+from ..nets.weights import build
 from .blur import Picture, Scene
 from .coded import code
 from .data import Backdrops, Clips, Media, for_numpy, generator, seeds
@@ -47,7 +47,7 @@ class DeblurTask:
 
     def __init__(self, recipe: Recipe, media: Media, valid: Media | None, device: torch.device) -> None:
         self.recipe, self.device = recipe, device
-        self.model: nn.Module = Deblurrer(tier(recipe.tier))
+        self.model = self.network()
         self.measure = LOSSES[recipe.loss]
         self.backdrops = Backdrops(media, *BACKDROP, device)
         self.clips = Clips(media, recipe.size + 2 * MARGIN, 5, device)
@@ -56,6 +56,10 @@ class DeblurTask:
         self.valid: Batch | None = None
         if valid is not None:
             self.valid = self._validation(Backdrops(valid, *BACKDROP, device))
+
+    def network(self) -> nn.Module:
+        """What is trained, as it is before training."""
+        return build(self.recipe.task, self.recipe.tier)
 
     def batch(self, source: Generator) -> Batch:
         """Blurred frames, what their neighbours show, and the sharp frames."""

@@ -18,7 +18,7 @@ class Recipe:
     """One training run.
 
     Attributes:
-        task: the kind of network: "spatial", "temporal", "deblur", "blur", "level", or one of `nets.weights.LITERATURE`.
+        task: the kind of network: "spatial", "temporal", "deblur", or one of `nets.weights.ALONE`.
         tier: "fast" or "balanced"; nothing for kinds without tiers.
         minutes: how long, unless told otherwise; 0 where `steps` decides.
         steps: how many steps; 0 where `minutes` decides. Runs by steps repeat exactly.

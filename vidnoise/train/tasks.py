@@ -227,6 +227,7 @@ def make_task(recipe: Recipe, media: Media, valid: Media | None, device: torch.d
     from .eight_bits import to_eight_bits
     from .level import LevelTask
     from .masked import MaskedTask
+    from .mprnet import MPRNetDeblurTask, MPRNetTask
     from .teacher import Taught
 
     kinds: dict[str, Callable[[Recipe, Media, Media | None, torch.device], Task]] = {
@@ -239,6 +240,8 @@ def make_task(recipe: Recipe, media: Media, valid: Media | None, device: torch.d
         "cbdnet": CBDNetTask,
         "dncnn": DnCNNTask,
         "masked": MaskedTask,
+        "mprnet": MPRNetTask,
+        "mprnet-deblur": MPRNetDeblurTask,
     }
     if recipe.task not in kinds:
         raise UsageError(f"no task is called {recipe.task!r}: choose one of {', '.join(kinds)}")

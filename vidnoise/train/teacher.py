@@ -14,7 +14,7 @@ from ..nets.weights import FOLDER, channels_last, read
 from .recipe import Recipe
 from .tasks import Batch, Task
 
-OTHERS = {"temporal", "deblur", "blur", "level"}
+OTHERS = {"temporal", "deblur", "mprnet-deblur", "blur", "level"}
 """Kinds of networks that do not take a noisy picture and its noise level alone."""
 
 
