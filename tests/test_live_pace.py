@@ -18,7 +18,7 @@ from vidnoise.live.cleaner import Cleaner, Shot
 from vidnoise.live.clock import OutputClock
 from vidnoise.live.destination import resolve
 from vidnoise.live.ladder import ladder
-from vidnoise.live.pace import Pace
+from vidnoise.live.pace import TRIAL, Pace, Trials
 from vidnoise.live.recording import pieces_of, prune
 from vidnoise.live.region import Region
 from vidnoise.live.secrets import fill
@@ -89,6 +89,34 @@ def test_there_is_a_way_back_up_when_there_is_room_again():
     assert pace.tier == 1
     run(pace, costs=[0.02, 0.01], length=60, now=5)
     assert pace.tier == 0
+
+
+def test_one_camera_at_a_time_tries_dearer_filters():
+    trials = Trials()
+    one, other = Pace(2, 1.0, trials), Pace(2, 1.0, trials)
+    for pace in (one, other):
+        run(pace, costs=[0.3, 0.01], length=5)
+        assert pace.tier == 1
+    run(one, costs=[0.02, 0.01], length=8, now=5)
+    run(other, costs=[0.02, 0.01], length=8, now=5)
+    assert (one.tier, other.tier) == (0, 1)
+    run(other, costs=[0.02, 0.01], length=2 * TRIAL, now=13)
+    assert other.tier == 0
+
+
+def test_a_camera_that_suffers_from_the_trial_of_another_stays_and_the_other_goes_back():
+    trials = Trials()
+    steady, trying = Pace(3, 1.0, trials), Pace(2, 1.0, trials)
+    run(steady, costs=[0.3, 0.02, 0.0], length=5)
+    run(trying, costs=[0.3, 0.01], length=5)
+    assert (steady.tier, trying.tier) == (1, 1)
+    run(trying, costs=[0.02, 0.01], length=8, now=5)
+    assert trying.tier == 0
+    run(steady, costs=[0.3, 0.3, 0.0], length=2.5, now=11)
+    run(trying, costs=[0.02, 0.01], length=2.5, now=13)
+    assert (steady.tier, trying.tier) == (1, 1)
+    run(steady, costs=[0.3, 0.3, 0.0], length=5, now=13 + 2 * TRIAL)
+    assert steady.tier == 2
 
 
 def test_frames_are_dropped_only_where_passing_them_on_does_not_help():

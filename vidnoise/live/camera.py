@@ -14,7 +14,7 @@ from vidnoise.live.cleaner import Cleaner, Shot
 from vidnoise.live.destination import resolve
 from vidnoise.live.ladder import ladder
 from vidnoise.live.output import Output
-from vidnoise.live.pace import Pace
+from vidnoise.live.pace import Pace, Trials
 from vidnoise.live.packets import Packet
 from vidnoise.live.region import Region
 from vidnoise.live.settings import Settings
@@ -38,12 +38,17 @@ SOUND = 500
 class Camera:
     """Runs one camera in the thread that calls `run`, with a thread for reading and a process for each output.
 
+    Args:
+        settings: what to run.
+        trials: those of the cameras beside it.
+
     Raises:
         UsageError, OutputError: an output is not one, or cannot be.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, trials: Trials | None = None) -> None:
         self.settings = settings
+        self._trials = trials
         self.status = Status(settings.name)
         self.log = logging.LoggerAdapter(logging.getLogger("vidnoise.live"), {"camera": settings.name})
         self._stop = threading.Event()
@@ -105,7 +110,7 @@ class Camera:
         if opened.audio is not None and not self._encoder.sound:
             self.log.warning("the sound (%s) cannot be passed on", opened.audio.codec_context.name)
         chains = ladder(settings.filters)
-        self._pace = Pace(len(chains), settings.max_delay)
+        self._pace = Pace(len(chains), settings.max_delay, self._trials)
         info, device = opened.info, self._device
 
         def open(chain: Chain) -> Stage:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from vidnoise.live.backoff import Backoff
 from vidnoise.live.camera import Camera
+from vidnoise.live.pace import Trials
 from vidnoise.live.settings import Settings
 from vidnoise.live.status import Status
 
@@ -20,8 +21,9 @@ LOG = logging.getLogger("vidnoise.live")
 class Keeper:
     """One camera in a thread of its own; whatever ends it, it is started again."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, trials: Trials) -> None:
         self.settings = settings
+        self._trials = trials
         self.status = Status(settings.name)
         self._ending = threading.Event()
         self._lock = threading.Lock()
@@ -57,7 +59,7 @@ class Keeper:
             with self._lock:
                 if self._ending.is_set():
                     return None
-                self._camera = Camera(self.settings)
+                self._camera = Camera(self.settings, self._trials)
                 self.status = self._camera.status
             self._camera.run()
         except BaseException as failure:
@@ -70,6 +72,7 @@ class Fleet:
 
     def __init__(self) -> None:
         self._keepers: dict[str, Keeper] = {}
+        self._trials = Trials()
 
     def statuses(self) -> list[Status]:
         """How each camera is."""
@@ -80,7 +83,9 @@ class Fleet:
         gone = [keeper for name, keeper in self._keepers.items() if wanted.get(name) != keeper.settings]
         _end(gone)
         kept = {name: keeper for name, keeper in self._keepers.items() if keeper not in gone}
-        self._keepers = {name: kept.get(name) or Keeper(settings) for name, settings in wanted.items()}
+        self._keepers = {
+            name: kept.get(name) or Keeper(settings, self._trials) for name, settings in wanted.items()
+        }
 
     def close(self) -> None:
         """End all."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 Verdict = Literal["clean", "pass", "drop"]
@@ -16,6 +17,39 @@ TRIAL = 10.0
 """A tier that lasts shorter than these seconds has failed, and is tried again half as often."""
 
 
+class Trials:
+    """Dearer tiers on trial, for all cameras of a process: one camera at a time, or all would fail and none know why.
+
+    Where another camera falls behind meanwhile, the trial has failed and not that camera's tier.
+    """
+
+    def __init__(self) -> None:
+        self._who: Pace | None = None
+        self._until = -math.inf
+        self._failed = False
+
+    def begin(self, who: Pace, now: float) -> bool:
+        """Whether a camera may try a dearer tier; no other one may for `TRIAL` seconds."""
+        if now < self._until:
+            return False
+        self._who, self._until, self._failed = who, now + TRIAL, False
+        return True
+
+    def blame(self, who: Pace, now: float) -> bool:
+        """Whether another camera is on trial now; it has failed."""
+        if self._who is who or now >= self._until:
+            return False
+        self._failed = True
+        return True
+
+    def failed(self, who: Pace) -> bool:
+        """Whether another camera has suffered from this one's trial; said once."""
+        if self._who is not who or not self._failed:
+            return False
+        self._failed = False
+        return True
+
+
 class Pace:
     """The decisions for one camera. Times are seconds of any one clock.
 
@@ -25,13 +59,15 @@ class Pace:
     Args:
         tiers: how many there are; 0 is the dearest.
         max_delay: seconds.
+        trials: shared by cameras that share a machine.
 
     Attributes:
         tier: the one to use.
     """
 
-    def __init__(self, tiers: int, max_delay: float) -> None:
+    def __init__(self, tiers: int, max_delay: float, trials: Trials | None = None) -> None:
         self.tier = 0
+        self._trials = trials or Trials()
         self._tiers = tiers
         self._max_delay = max_delay
         self._holds = [HOLD] * tiers
@@ -63,9 +99,9 @@ class Pace:
             return
         overloaded = self._late > 0 or self._busy / (now - self._began) > BUSY
         self._began, self._busy, self._late = now, 0.0, 0
-        if overloaded:
+        if self._trials.failed(self) or (overloaded and not self._trials.blame(self, now)):
             self._down(now)
-        else:
+        elif not overloaded:
             self._up(now)
 
     def settle(self) -> None:
@@ -85,7 +121,7 @@ class Pace:
             self._holds[self.tier] = HOLD
             self._tried_at = None
         calm = now - (self._calm_since if self._calm_since is not None else now)
-        if self.tier == 0 or calm < self._holds[self.tier - 1]:
+        if self.tier == 0 or calm < self._holds[self.tier - 1] or not self._trials.begin(self, now):
             return
         self.tier -= 1
         self._calm_since = self._tried_at = now
