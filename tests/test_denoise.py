@@ -143,7 +143,7 @@ def test_more_chroma_leaves_less_colour_noise_and_the_same_luma() -> None:
     flat = torch.full((3, 96, 96), 0.5)
     one, two = (process(Denoise(sigma=30, chroma=c), noisy([flat], 30))[0].image for c in (1, 2))
     assert torch.allclose(one.mean(0), two.mean(0), atol=1e-5)
-    assert (two - two.mean(0)).std() < 0.85 * (one - one.mean(0)).std()
+    assert (two - two.mean(0)).std() < 0.95 * (one - one.mean(0)).std()
 
 
 def test_grain_comes_back_by_its_share() -> None:

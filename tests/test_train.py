@@ -137,6 +137,17 @@ def test_a_mixture_repeats_and_knows_its_levels() -> None:
     assert close.float().mean() > 0.75  # clipping and impulses take the rest off
 
 
+def test_the_noise_of_a_camera_is_strongest_where_it_is_dark_and_told_for_each_pixel() -> None:
+    dark = torch.full((16, 3, 64, 32), 0.15)
+    clean = torch.cat([dark, dark + 0.7], 3)
+    mixture = Mixture(sensor=0, blotchy=0, gray=0, channels=0, dark=0, impulse=0, camera=1, compressed=0)
+    noisy, sigma = mixture(clean, source())
+    left, right = ((noisy - clean)[..., part].std() for part in (slice(0, 30), slice(34, 64)))
+    assert left > 1.3 * right
+    told = sigma[..., :30].square().mean().sqrt() / sigma[..., 34:].square().mean().sqrt()
+    assert told == pytest.approx(float(left / right), rel=0.25)
+
+
 def test_frames_of_a_clip_share_their_level_and_not_their_noise() -> None:
     clean = torch.full((8, 3, 32, 32), 0.5)
     noisy, sigma = Mixture(sensor=0, blotchy=0, gray=0, channels=0, dark=0, impulse=0, rounded=0)(

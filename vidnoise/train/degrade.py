@@ -169,11 +169,12 @@ class Mixture:
         sigma: the highest level, on the scale of 255.
         sensor, blotchy, gray, channels, dark, impulse: shares of Poisson-Gaussian, correlated, gray,
             per-channel Gaussian, low-light, and salt-and-pepper on Gaussian noise.
-        mosaic: share of the sensor and dark pictures whose noise went through demosaicing.
+        camera: share of Poisson-Gaussian noise in linear light, then encoded and sharpened as cameras do it.
+        mosaic: share of the sensor, dark and camera pictures whose noise went through demosaicing.
         colour: share of the blotchy pictures whose colours are blotchier than their brightness.
-        compressed: share of the sensor, blotchy and dark pictures that is then compressed: JPEG of quality 25-95.
+        compressed: share of the sensor, blotchy, dark and camera pictures that is then compressed: JPEG of quality 25-95.
         coded: share of those that go through a video codec instead: H.264, or in a tenth H.265, at CRF 16-34.
-        rounded: share of the white, sensor, blotchy and dark pictures that is rounded and clipped to 8 bit.
+        rounded: share of the white, sensor, blotchy, dark and camera pictures that is rounded and clipped to 8 bit.
     """
 
     sigma: float = 55
@@ -183,6 +184,7 @@ class Mixture:
     channels: float = 0.04
     dark: float = 0.04
     impulse: float = 0.02
+    camera: float = 0.0
     mosaic: float = 0.5
     colour: float = 0.5
     compressed: float = 0.4
@@ -203,7 +205,7 @@ class Mixture:
         """
         clips = clean.shape[0] // frames
         top = self.sigma / 255
-        shares = [self.sensor, self.blotchy, self.gray, self.channels, self.dark, self.impulse]
+        shares = [self.sensor, self.blotchy, self.gray, self.channels, self.dark, self.impulse, self.camera]
         counts = [int(share * clips + _dither(generator)) for share in shares]
         while sum(counts) > clips:
             counts[counts.index(max(counts))] -= 1
@@ -215,6 +217,7 @@ class Mixture:
             self._channels,
             self._dark,
             self._impulse,
+            self._camera,
             self._white,
         )
         made = [
@@ -249,6 +252,15 @@ class Mixture:
         gain, read = draw(0.01, 0.2).square(), draw(0, 0.08)
         noisy = self._interpolated(clean, poisson_gaussian(clean, gain, read, draw.generator), draw)
         return self._finish(clean, noisy, (gain * clean.clamp(min=0) + read**2).sqrt(), draw)
+
+    def _camera(self, clean: Tensor, draw: "_Draw") -> tuple[Tensor, Tensor]:
+        gamma, gain, read = draw(1.8, 2.4), draw(0.01, 0.07).square(), draw(0, 0.02)
+        light = clean.clamp(min=0) ** gamma
+        caught = self._interpolated(light, poisson_gaussian(light, gain, read, draw.generator), draw)
+        noise = caught.clamp(min=0) ** (1 / gamma) - clean
+        noise = noise + draw(0, 0.8) * (noise - blur(noise, draw(0.6, 1.2)))
+        steepness = light.clamp(min=0.01) ** (1 / gamma - 1) / gamma
+        return self._finish(clean, clean + noise, (gain * light + read**2).sqrt() * steepness, draw)
 
     def _dark(self, clean: Tensor, draw: "_Draw") -> tuple[Tensor, Tensor]:
         gain, read = draw(0.05, 0.3).square(), draw(0.01, 0.12)
