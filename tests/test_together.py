@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
+from vidnoise.nets import load, load_together
 from vidnoise.nets.together import MOST, Together
 
 LIMIT = 30
@@ -90,6 +91,11 @@ def test_where_memory_is_short_they_are_asked_one_by_one():
     answers = ask(network, pictures(4))
     assert network.batches == [1, 3, 1, 1, 1]
     assert [float(a.mean()) for a in answers] == [0, 2, 4, 6]
+
+
+def test_a_cpu_takes_the_network_as_it_is():
+    place = torch.device("cpu"), torch.float32
+    assert load_together("rcan", *place) is load("rcan", *place)
 
 
 @pytest.mark.parametrize("count", [1, 3])

@@ -89,8 +89,13 @@ class Together(nn.Module):
             question.answer = answer if several else answer[0]
 
 
-@lru_cache(maxsize=8)
 def load_together(name: str, device: torch.device, dtype: torch.dtype) -> nn.Module:
     """The shipped network `name` for all streams of a process, as `load`; a CPU gains nothing by batches and makes none."""
     network = load(name, device, dtype)
-    return Together(network) if device.type == "cuda" else network
+    return _shared(network) if device.type == "cuda" else network
+
+
+@lru_cache(maxsize=8)
+def _shared(network: nn.Module) -> Together:
+    """One for each network, whoever asks."""
+    return Together(network)
