@@ -48,6 +48,38 @@ def test_noise_is_removed_by_a_wide_margin(sigma: float, least: float) -> None:
     assert last(Denoise(sigma=sigma), pictures, sigma) > before + least
 
 
+def uncovering(count: int, step: int = 8) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    """A cat's face that moves over a cup, and the pixels (H,W) of each frame that it has just uncovered."""
+    face = torch.from_numpy(data.chelsea()[100:196, 140:236]).permute(2, 0, 1).float() / 255
+    pictures, uncovered = [], []
+    for i in range(count):
+        left = 20 + step * i
+        picture = coffee()
+        picture[:, 32:128, left : left + 96] = face
+        pictures.append(picture)
+        bare = torch.zeros(picture.shape[1:], dtype=torch.bool)
+        bare[32:128, left - step : left] = True
+        uncovered.append(bare)
+    return pictures, uncovered
+
+
+@pytest.mark.parametrize("ahead", [0, 1])
+@pytest.mark.parametrize(("sigma", "most"), [(10, 0.2), (30, 0.9)])
+def test_what_was_uncovered_is_about_as_good_as_without_a_past(sigma: float, most: float, ahead: int) -> None:
+    pictures, uncovered = uncovering(8)
+    frames = noisy(pictures, sigma)
+    filter = Denoise(sigma=sigma, ahead=ahead)
+    over_time = process(filter, frames)
+    alone = [process(filter, [frame])[0] for frame in frames]
+    errors = [
+        torch.cat(
+            [(f.image - p)[:, bare].square().flatten() for f, p, bare in zip(*seen, strict=True)][2:]
+        ).mean()
+        for seen in ((over_time, pictures, uncovered), (alone, pictures, uncovered))
+    ]
+    assert float(10 * torch.log10(errors[0] / errors[1])) < most
+
+
 def test_it_beats_the_filter_without_weights() -> None:
     assert last(Denoise(), panned(6), 30) > last(Fuse(), panned(6), 30) + 0.5
 

@@ -24,6 +24,15 @@ if TYPE_CHECKING:
 TOLERATED = 3.0
 """Blocks that differ by up to this many times the power of their noise may show the same thing, not quite aligned."""
 
+COARSE = (0, 1, 8)
+"""The mean of a block and its slopes across and down: what was uncovered differs most in these."""
+
+ALIKE, BY_CHANCE = 1.6, 3.0
+"""They may differ by up to so many times the power of their noise, over all channels: in 3x3 blocks, in one by itself."""
+
+STRICT = 3.0
+"""By how much more a difference of these counts: between two textures noise hides that they are not the same."""
+
 SLACK = 0.3
 """By how much the power of a difference may exceed the noise's by chance: two deviations of its measure. Where nothing
 moves this much is not counted; counted, it ends the memory after ten frames or so."""
@@ -148,11 +157,18 @@ def _foreignness(power: Tensor, expected: Tensor) -> Tensor:
 
     What was uncovered differs most in its low frequencies; the fine ones, where noise hides it, must not be taken either.
     """
+    ratio = power / expected
+    whole = _around(ratio.mean(1, keepdim=True))
+    coarse = ratio[:, COARSE].mean((0, 1), keepdim=True)
+    other = (_around(coarse) - ALIKE).clamp(min=0) + (coarse - BY_CHANCE).clamp(min=0)
+    return 1 + (whole - TOLERATED).clamp(min=0) + STRICT * other
+
+
+def _around(values: Tensor) -> Tensor:
+    """The mean over 3x3 blocks."""
     import torch.nn.functional as F
 
-    ratio = (power / expected).mean(1, keepdim=True)
-    ratio = F.avg_pool2d(ratio, 3, 1, 1, count_include_pad=False)
-    return 1 + (ratio - TOLERATED).clamp(min=0)
+    return F.avg_pool2d(values, 3, 1, 1, count_include_pad=False)
 
 
 def _moved_blocks(values: Tensor, flow: Tensor) -> Tensor:
@@ -170,10 +186,7 @@ def _moved_blocks(values: Tensor, flow: Tensor) -> Tensor:
 
 def _local_mean(power: Tensor) -> Tensor:
     """Over neighbouring frequencies and neighbouring blocks: one sample says little of a variance."""
-    import torch.nn.functional as F
-
-    power = (power.permute(0, 2, 3, 1) @ _frequency_mean(power.device).T).permute(0, 3, 1, 2)
-    return F.avg_pool2d(power, 3, 1, 1, count_include_pad=False)
+    return _around((power.permute(0, 2, 3, 1) @ _frequency_mean(power.device).T).permute(0, 3, 1, 2))
 
 
 @cache
