@@ -164,6 +164,11 @@ def test_noise_is_seeded_white_and_as_strong_as_asked():
     assert np.array_equal(rounded, np.rint(a[0]).clip(0, 255))
 
 
+def test_coded_noise_does_not_turn_white_into_black() -> None:
+    white = [np.full((64, 96, 3), 250, np.uint8)] * 2
+    assert min(int(frame.min()) for frame in clips.add_noise(white, 20, 7, "coded")) > 128
+
+
 def test_coded_noise_is_weaker_and_came_through_a_codec() -> None:
     gray = [np.full((65, 98, 3), 128, np.uint8)] * 3
     coded = clips.add_noise(gray, 20, 7, "coded")

@@ -130,7 +130,7 @@ def _coded(frames: list[Picture]) -> list[Picture]:
 
     height, width = (size // 2 * 2 for size in frames[0].shape[:2])
     even = torch.from_numpy(np.stack([frame[:height, :width] for frame in frames])).permute(0, 3, 1, 2)
-    back = (code(even / 255, CODED_CRF) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+    back = (code(even / 255, CODED_CRF).clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
     margin = ((0, frames[0].shape[0] - height), (0, frames[0].shape[1] - width), (0, 0))
     return [np.pad(frame, margin, mode="edge") for frame in back]
 
