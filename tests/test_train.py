@@ -14,6 +14,7 @@ from vidnoise.errors import InputError, UsageError
 from vidnoise.flow import warp
 from vidnoise.fusion import coloured, mix, opponent, spectrum
 from vidnoise.nets.level import FEATURES
+from vidnoise.nets.weights import FOLDER as WEIGHTS
 from vidnoise.nets.weights import build, read
 from vidnoise.train import (
     Media,
@@ -158,6 +159,19 @@ def test_frames_of_a_clip_share_their_level_and_not_their_noise() -> None:
     assert not torch.equal(noisy[0], noisy[1])
 
 
+def test_white_noise_that_a_file_holds_has_lost_its_colours_finest_part() -> None:
+    clean = torch.tensor([0.4, 0.5, 0.6]).view(1, 3, 1, 1).expand(4, 3, 64, 64)
+    others = dict.fromkeys(("sensor", "blotchy", "gray", "channels", "dark", "impulse", "rounded"), 0.0)
+    for filed in (0.0, 1.0):
+        noisy, sigma = Mixture(**others, filed=filed)(clean, source())
+        noise = noisy - clean
+        assert torch.allclose(noise.std((1, 2, 3)), sigma[:, 0, 0, 0], rtol=0.05)
+        matrix = opponent(CPU)
+        found = torch.stack([spectrum(n, s[:, ::8, ::8], matrix) for n, s in zip(noise, sigma, strict=True)])
+        finest = found.mean(0)[1:, -1] / found.mean(0)[0, -1]
+        assert bool((finest < 0.5).all() if filed else (finest > 0.9).all())
+
+
 def test_a_gray_picture_gets_white_noise_of_a_gray_camera() -> None:
     pictures = torch.cat([batch(1, 32), batch(1, 32).mean(1, keepdim=True).expand(-1, 3, -1, -1)])
     noisy, _ = Mixture(sensor=0, blotchy=0, gray=0, channels=0, dark=0, impulse=0, rounded=0)(
@@ -274,6 +288,27 @@ def test_muon_learns_more_in_as_many_steps(tmp_path: Path) -> None:
         )
         losses.append(json.loads((folder / "log.jsonl").read_text().splitlines()[-1])["loss"])
     assert losses[1] < 0.9 * losses[0]
+
+
+def test_a_card_says_what_the_weights_began_with(tmp_path: Path) -> None:
+    media, options = Media(photographs(), []), Options(device="cpu")
+    first = train(small(1), media, tmp_path / "a", options=options, report=lambda _: None)
+    second = train(
+        small(1), media, tmp_path / "b", inherit=[first.weights], options=options, report=lambda _: None
+    )
+    assert read(first.weights)[1].inherited == ""
+    assert read(second.weights)[1].inherited.startswith(first.weights.name)
+
+
+def test_a_folded_dncnn_goes_on_from_its_own_weights(tmp_path: Path) -> None:
+    media, options = Media(photographs(), []), Options(device="cpu")
+    recipe = replace(load_recipe("dncnn-folded"), minutes=0, steps=1, batch=1, size=32, rate=0.0)
+    shipped = WEIGHTS / "dncnn.safetensors"
+    result = train(recipe, media, tmp_path, inherit=[shipped], options=options, report=lambda _: None)
+    noisy = batch(1)
+    with torch.inference_mode():
+        before, after = (read(path)[0](noisy, noisy) for path in (shipped, result.weights))
+    assert torch.allclose(before, after, atol=1e-3)
 
 
 def test_a_checkpoint_of_another_recipe_is_refused(tmp_path: Path) -> None:

@@ -67,6 +67,7 @@ class Card:
         kflop: thousands of operations a pixel and frame.
         data: the sets it was trained on, with their licences.
         recipe, minutes, steps, hardware: how it was trained.
+        inherited: the weights that it was trained from, and for how long those were; nothing for a start at random.
         figures: what it reached, by name of the measurement.
         licence: of the weights.
     """
@@ -82,6 +83,7 @@ class Card:
     steps: int
     hardware: str
     licence: str = "the terms of the data it was trained on"
+    inherited: str = ""
     figures: dict[str, float] = field(default_factory=dict)
 
 

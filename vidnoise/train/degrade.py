@@ -174,6 +174,7 @@ class Mixture:
         colour: share of the blotchy pictures whose colours are blotchier than their brightness.
         compressed: share of the sensor, blotchy, dark and camera pictures that is then compressed: JPEG of quality 25-95.
         coded: share of those that go through a video codec instead: H.264, or in a tenth H.265, at CRF 16-34.
+        filed: share of the white pictures whose noise was there before a good file was made: H.264, 4:2:0, at CRF 6-22.
         rounded: share of the white, sensor, blotchy, dark and camera pictures that is rounded and clipped to 8 bit.
     """
 
@@ -189,6 +190,7 @@ class Mixture:
     colour: float = 0.5
     compressed: float = 0.4
     coded: float = 0.5
+    filed: float = 0.0
     rounded: float = 0.15
 
     def __call__(self, clean: Tensor, generator: Generator, frames: int = 1) -> tuple[Tensor, Tensor]:
@@ -233,7 +235,13 @@ class Mixture:
         # A gray picture comes from a gray camera.
         colourful = (clean[:, :1] != clean[:, 1:]).flatten(1).any(1).view(-1, 1, 1, 1)
         noisy = torch.where(colourful, noisy, noisy[:, :1] - clean[:, :1] + clean)
-        return torch.where(draw(0, 1) < self.rounded, eight_bit(noisy), noisy), sigma.expand_as(clean)
+        noisy = torch.where(draw(0, 1) < self.rounded, eight_bit(noisy), noisy)
+        if not self.filed:
+            return noisy, sigma.expand_as(clean)
+        crf = torch.where(draw(0, 1) < self.filed, draw(6, 22), math.nan)
+        filed = _through_codec(noisy, crf, draw.frames)
+        measured = (filed - clean).square().mean((1, 2, 3), keepdim=True).sqrt()
+        return filed, torch.where(crf.isnan(), sigma, measured).expand_as(clean)
 
     def _gray(self, clean: Tensor, draw: "_Draw") -> tuple[Tensor, Tensor]:
         sigma = draw(0, draw.top)
@@ -283,17 +291,23 @@ class Mixture:
         squeezed = jpeg(noisy, draw(25, 95))
         smaller = draw(0, 1) < self.compressed
         crf = torch.where(smaller & (draw(0, 1) < self.coded), draw(16, 34), math.nan)
-        for first, value in enumerate(crf[:: draw.frames].flatten().tolist()):
-            if not math.isnan(value):
-                clip = slice(first * draw.frames, (first + 1) * draw.frames)
-                squeezed[clip] = code(noisy[clip], value, "hevc" if round(10 * value) % 10 == 0 else "h264")
-        noisy = torch.where(smaller, squeezed, noisy)
+        noisy = torch.where(smaller & crf.isnan(), squeezed, _through_codec(noisy, crf, draw.frames))
         noisy = torch.where(draw(0, 1) < self.rounded, eight_bit(noisy), noisy)
         measured = (noisy - clean).square().mean((1, 2, 3), keepdim=True).sqrt()
         assumed = shape.square().mean((1, 2, 3), keepdim=True).sqrt().clamp(min=1e-4)
         return noisy, F.avg_pool2d(shape, 5, 1, 2, count_include_pad=False) * measured / assumed * draw(
             0.9, 1.1
         )
+
+
+def _through_codec(pictures: Tensor, crf: Tensor, frames: int) -> Tensor:
+    """Clips (B * frames,3,H,W) as files give them back, a tenth in H.265; unchanged where crf (B * frames,1,1,1) is NaN."""
+    done = pictures.clone()
+    for first, value in enumerate(crf[::frames].flatten().tolist()):
+        if not math.isnan(value):
+            clip = slice(first * frames, (first + 1) * frames)
+            done[clip] = code(pictures[clip], value, "hevc" if round(10 * value) % 10 == 0 else "h264")
+    return done
 
 
 def _dither(generator: Generator) -> float:

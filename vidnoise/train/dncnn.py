@@ -1,4 +1,4 @@
-"""Training of DnCNN, with batch normalisation."""
+"""Training of DnCNN, with batch normalisation until its weights are folded."""
 
 from torch import nn
 
@@ -10,5 +10,5 @@ class DnCNNTask(SpatialTask):
     """Single pictures; the statistics of the batches are folded into the weights that ship."""
 
     def network(self) -> nn.Module:
-        """With batch normalisation."""
-        return DnCNN(normalised=True)
+        """With batch normalisation, unless the recipe says `folded`."""
+        return DnCNN(normalised=not self.recipe.folded)

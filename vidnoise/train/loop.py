@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from ..errors import InputError, UsageError
 from ..nets.flops import count_parameters, kflop_per_pixel
 from ..nets.folding import folded
-from ..nets.weights import Card, channels_last, save, write_card
+from ..nets.weights import Card, channels_last, read_card, save, write_card
 from .data import Media, generator, read_folder
 from .optimizer import Optimizer
 from .recipe import Recipe
@@ -164,6 +164,7 @@ class Run:
         kept = read_folder(valid) if isinstance(valid, Path) else valid
         self.task: Task = make_task(recipe, media, kept, self.device)
         inherited = load_into(self.task.model, inherit)
+        self.began = ", ".join(_origin(path) for path in inherit)
         self.model = channels_last(self.task.model.to(self.device))
         self.average = Average(self.model, recipe.ema)
         self.optimizer = Optimizer(self.model, inherited, recipe)
@@ -290,6 +291,7 @@ class Run:
             minutes=round(self.clock.seconds / 60, 2),
             steps=self.step,
             hardware=_hardware(self.device),
+            inherited=self.began,
             figures={f"validation {k}": round(v, 3) for k, v in self.figures.items()},
         )
         os.replace(fresh, self.weights)
@@ -380,6 +382,15 @@ def load_into(model: nn.Module, paths: Sequence[Path]) -> set[str]:
         found |= {k: v.float() for k, v in state.items() if k in own and own[k].shape == v.shape}
     model.load_state_dict(own | found)
     return set(found)
+
+
+def _origin(path: Path) -> str:
+    """Weights by their name, how long they were trained, and from what, as far as a card beside them says."""
+    about = path.with_suffix(".json")
+    if not about.is_file():
+        return path.name
+    card = read_card(about)
+    return f"{path.name} ({card.minutes:g} minutes{card.inherited and f', from {card.inherited}'})"
 
 
 def _flat(recipe: str) -> dict[str, Any]:

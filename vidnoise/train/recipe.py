@@ -35,6 +35,7 @@ class Recipe:
         target: "clean", or "noisy" for pairs of noisy versions (noise2noise).
         teacher: weights of the package by their name ("rcan"), or a safetensors file; nothing without one.
         taught: share of the teacher's results in the targets, above 0 to 1.
+        folded: without batch normalisation, to go on from weights that ship, in which it is folded.
         int8: train with weights and activations rounded to 8 bits, all but the first and last layers.
         synthetic: share of clips that are stills in motion.
         monochrome: share of samples that are gray; their white noise is the same in all channels.
@@ -62,6 +63,7 @@ class Recipe:
     target: str = "clean"
     teacher: str = ""
     taught: float = 0.0
+    folded: bool = False
     int8: bool = False
     synthetic: float = 0.5
     monochrome: float = 0.0
