@@ -1,7 +1,8 @@
 """CBDNet: one network finds how much noise there is at each place, a second removes that much.
 
 Guo, Yan, Zhang, Zuo, Zhang, "Toward Convolutional Blind Denoising of Real Photographs", CVPR 2019. Both work on pixels
-folded 2 by 2, and the second is the bias-free U-Net of the other denoisers, to be affordable.
+folded 2 by 2, and the second is made of the bias-free residual groups of the other denoisers: a U-Net of its cost learns
+more slowly.
 """
 
 from itertools import pairwise
@@ -12,11 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .padding import crop, pad
+from .residual import groups
 from .spatial import Folded, Picture, Present
-from .tiers import UNetSpec
-from .unet import UNet
+from .tiers import GroupsSpec
 
-SPEC = UNetSpec(unshuffle=2, channels=(40, 80, 112), encoder=(1, 1, 2), decoder=(1, 1))
+SPEC = GroupsSpec(unshuffle=2, width=32, groups=4, blocks=3)
 WIDTHS = (12, 32, 32, 32, 32, 3)
 """Channels of the five convolutions that find the level."""
 UNIT = 0.1
@@ -29,10 +30,8 @@ class CBDNet(Folded):
     blind: ClassVar[bool] = True
 
     def __init__(self) -> None:
-        first = SPEC.channels[0]
-        super().__init__(
-            Present(SPEC.unshuffle, first), UNet(SPEC), Picture(SPEC.unshuffle, first), SPEC.multiple
-        )
+        present, picture = Present(SPEC.unshuffle, SPEC.width), Picture(SPEC.unshuffle, SPEC.width)
+        super().__init__(present, groups(SPEC), picture, SPEC.multiple)
         layers = [m for a, b in pairwise(WIDTHS) for m in (nn.Conv2d(a, b, 3, 1, 1), nn.ReLU(inplace=True))]
         self.estimator = nn.Sequential(*layers[:-1])
 
