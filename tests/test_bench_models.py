@@ -91,7 +91,7 @@ def test_the_table_has_quality_cost_and_what_papers_reach(capfd, folder, small):
         assert "BM3D, published" in said
         assert "29.97" in said
         assert "fuse" in said
-    assert "| denoise | 1,161,744 |" in text
+    assert "| denoise | 281,952 |" in text
     assert "IEEE TIP 2018" in text
     assert str(folder) not in text
 

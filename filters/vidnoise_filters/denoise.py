@@ -45,9 +45,9 @@ class Denoise(RecurrentFilter[Known]):
 
     The average is `fuse`'s: frequency by frequency, along optical flow, over many frames where nothing moves. It leaves
     less noise, and it is known how much at each place and frequency; the network is told, and sees the frame itself, so
-    that it can mend what the flow missed. Its body is a bias-free U-Net (Mohan et al., ICLR 2020) on folded pixels with
-    a map of the noise level as FFDNet has it (Zhang, Zuo, Zhang, IEEE TIP 2018). A frame in which no noise is found
-    passes untouched.
+    that it can mend what the flow missed. Its body is residual groups without biases (Mohan et al., ICLR 2020) on folded
+    pixels, with a map of the noise level as FFDNet has it (Zhang, Zuo, Zhang, IEEE TIP 2018). A frame in which no noise is
+    found passes untouched.
 
     (3,H,W) in and out; the frame's `confidence` is set: 1 where the past was taken whole, 0 where it was not.
     """

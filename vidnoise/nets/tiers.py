@@ -79,7 +79,7 @@ TIERS = {
         ),
         Tier(
             "balanced",
-            UNetSpec(unshuffle=2, channels=(48, 96, 128), encoder=(1, 1, 2), decoder=(1, 1)),
+            GroupsSpec(unshuffle=2, width=32, groups=4, blocks=3),
             UNetSpec(unshuffle=4, channels=(64, 96, 128), encoder=(1, 2, 2), decoder=(1, 1)),
         ),
     )

@@ -169,7 +169,7 @@ class Mixture:
         sigma: the highest level, on the scale of 255.
         sensor, blotchy, gray, channels, dark, impulse: shares of Poisson-Gaussian, correlated, gray,
             per-channel Gaussian, low-light, and salt-and-pepper on Gaussian noise.
-        camera: share of Poisson-Gaussian noise in linear light, then encoded and sharpened as cameras do it.
+        camera: share of Poisson-Gaussian noise in linear light, then encoded, softened and sharpened as cameras do it.
         mosaic: share of the sensor, dark and camera pictures whose noise went through demosaicing.
         colour: share of the blotchy pictures whose colours are blotchier than their brightness.
         compressed: share of the sensor, blotchy, dark and camera pictures that is then compressed: JPEG of quality 25-95.
@@ -266,6 +266,8 @@ class Mixture:
         light = clean.clamp(min=0) ** gamma
         caught = self._interpolated(light, poisson_gaussian(light, gain, read, draw.generator), draw)
         noise = caught.clamp(min=0) ** (1 / gamma) - clean
+        softened = blur(noise, draw(0.05, 1.2))
+        noise = softened * (noise.std((1, 2, 3), keepdim=True) / softened.std((1, 2, 3), keepdim=True))
         noise = noise + draw(0, 0.8) * (noise - blur(noise, draw(0.6, 1.2)))
         steepness = light.clamp(min=0.01) ** (1 / gamma - 1) / gamma
         return self._finish(clean, clean + noise, (gain * light + read**2).sqrt() * steepness, draw)

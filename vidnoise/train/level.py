@@ -81,7 +81,7 @@ class LevelTask:
         clean = torch.cat([clean, _drawn(drawn, self.recipe.size, source)])
         clean = clean[torch.randperm(count, generator=source, device=source.device)]
         noisy, _ = self.recipe.noise(clean, source)
-        part = uniform(count, 0, 1, source).square()
+        part = uniform(count, 0, 1, source)
         part = torch.where(uniform(count, 0, 1, source) < SILENT, 0.0, part)
         noise = _uneven((noisy - clean) * part, clean, source)
         before, after = zip(
