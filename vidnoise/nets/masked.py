@@ -12,11 +12,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .padding import crop, pad
+from .residual import groups
 from .spatial import Picture, PictureDenoiser, Present
-from .tiers import UNetSpec
+from .tiers import GroupsSpec, UNetSpec
 from .unet import UNet
 
-SPEC = UNetSpec(unshuffle=2, channels=(40, 80, 112), encoder=(1, 1, 2), decoder=(1, 1))
+SPEC = UNetSpec(unshuffle=2, channels=(32, 48, 64), encoder=(1, 1, 2), decoder=(0, 1))
+FINEST = GroupsSpec(unshuffle=2, width=32, groups=4, blocks=3)
+"""What decodes the first level, where most is to be learned."""
 DRAWN = 24
 """Channels of the network that draws the mask."""
 HALF = 20 / 255
@@ -25,6 +28,10 @@ HALF = 20 / 255
 
 class MaskedUNet(UNet):
     """A U-Net whose scales are weighed by a mask."""
+
+    def __init__(self) -> None:
+        super().__init__(SPEC)
+        self.decoder[0] = groups(FINEST)
 
     def fuse(self, x: Tensor, mask: Tensor) -> Tensor:
         """(B,C,H,W), and the mask (B,1,H,W) at the same size -> (B,C,H,W)."""
@@ -49,7 +56,7 @@ class Masked(PictureDenoiser):
 
     def __init__(self) -> None:
         super().__init__()
-        unshuffle, first = SPEC.unshuffle, SPEC.channels[0]
+        unshuffle, first = SPEC.unshuffle, SPEC.width
         self.draw = nn.Sequential(
             nn.Conv2d(3 * unshuffle**2, DRAWN, 3, 1, 1),
             nn.ReLU(inplace=True),
@@ -58,7 +65,7 @@ class Masked(PictureDenoiser):
             nn.Conv2d(DRAWN, unshuffle**2, 3, 1, 1),
         )
         self.present = Present(unshuffle, first, told=unshuffle**2)
-        self.body = MaskedUNet(SPEC)
+        self.body = MaskedUNet()
         self.picture = Picture(unshuffle, first)
 
     def forward(self, noisy: Tensor, sigma: Tensor) -> Tensor:
