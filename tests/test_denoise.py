@@ -80,6 +80,18 @@ def test_what_was_uncovered_is_about_as_good_as_without_a_past(sigma: float, mos
     assert float(10 * torch.log10(errors[0] / errors[1])) < most
 
 
+def test_what_stands_still_flickers_half_as_much_as_without_a_past() -> None:
+    frames = noisy([coffee()] * 16, 30)
+    filter = Denoise(sigma=30, ahead=0)
+    over_time = process(filter, frames)
+    alone = [process(filter, [frame])[0] for frame in frames]
+    steady, restless = (
+        torch.stack([f.image for f in shown])[8:].diff(dim=0).square().mean().sqrt()
+        for shown in (over_time, alone)
+    )
+    assert steady < restless / 2
+
+
 def test_it_beats_the_filter_without_weights() -> None:
     assert last(Denoise(), panned(6), 30) > last(Fuse(), panned(6), 30) + 0.5
 
