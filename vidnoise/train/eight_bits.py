@@ -2,14 +2,14 @@
 
 The gradient passes the rounding as if it were not there (Jacob et al., "Quantization and Training of Neural Networks for
 Efficient Integer-Arithmetic-Only Inference", CVPR 2018). Rounded as `vidnoise export --int8` does: weights by channel,
-symmetric; activations by layer, over the range that they have in the batch; the first and last layers stay in float.
+symmetric; activations by layer, over the range that they have in the batch; layers that see pictures stay in float.
 """
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..export.int8 import KEPT
-
+KEPT = ("present.conv.", "doubt.")
+"""Layers that see pictures though others come before them, by their weights."""
 WEIGHT_STEPS, ACTIVATION_STEPS = 127, 255
 """From zero to the largest weight, and over the range of activations."""
 LEAST = 1e-12
@@ -35,10 +35,10 @@ class EightBitTransposed(nn.ConvTranspose2d):
 
 
 def to_eight_bits(network: nn.Module) -> nn.Module:
-    """Have all convolutions but the first and last ones round; changes the network in place, and none of its names."""
+    """Have all convolutions but those that see pictures round; changes the network in place, and none of its names."""
     layers = {n: m for n, m in network.named_modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)}
     names = list(layers)
-    for name in names[1:-1]:
+    for name in names[1:]:
         if not any(part in f"{name}." for part in KEPT):
             transposed = isinstance(layers[name], nn.ConvTranspose2d)
             layers[name].__class__ = EightBitTransposed if transposed else EightBitConvolution
