@@ -175,6 +175,7 @@ def test_eight_bits_are_smaller_and_close(vidnoise, tmp_path, weights, clip):
     assert abs(-10 * np.log10(error) - told["dB from float32"]) < 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["dncnn", "dcae", "dwnet"])
 def test_eight_bits_take_little_from_what_a_network_gains(vidnoise, tmp_path, clip, name):
     need("onnx")
