@@ -41,7 +41,7 @@ WHERE = "Where to"
     "--int8",
     is_flag=True,
     section=WHAT,
-    help="8 bits in place of float32, but for the first and last layers; ONNX only, with --calibrate.",
+    help="8 bits in place of float32, but for the layers that see pictures; ONNX only, with --calibrate.",
 )
 @option(
     "--calibrate",

@@ -17,6 +17,7 @@ from torch import Tensor
 from vidnoise.errors import UsageError
 
 from . import ENDINGS
+from .graph import strip
 
 if TYPE_CHECKING:
     from .subject import Subject
@@ -77,6 +78,8 @@ def format_of(path: Path, name: str | None = None) -> str:
 
 def write_onnx(subject: Subject, path: Path) -> None:
     """As ONNX, in one file, with batch, rows and columns of `multiple` pixels left open."""
+    import onnx
+
     with _quiet():
         program = torch.onnx.export(
             subject.network,
@@ -89,7 +92,9 @@ def write_onnx(subject: Subject, path: Path) -> None:
             external_data=False,
         )
     assert program is not None
-    program.save(path, external_data=False)
+    model = program.model_proto
+    strip(model)
+    onnx.save(model, path)
 
 
 def _open_sizes(subject: Subject) -> tuple[dict[int, Any], ...]:

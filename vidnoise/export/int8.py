@@ -7,48 +7,41 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
 from .formats import load_onnx
+from .graph import CONVOLUTIONS, number, pictorial, strip, tidy
+from .rounding import in_steps, powers, steps
 from .samples import Inputs, samples
 
 if TYPE_CHECKING:
     from .subject import Subject
 
-KEPT = ("present.conv.", "doubt.", "picture.conv.")
-"""Layers that stay in float, by their weights: those that see pictures and the one that gives one. They are a few
-percent of the arithmetic, and 8 bits there would be 8 bits in the picture."""
-
 
 def quantise(subject: Subject, path: Path, data: Path) -> dict[str, Any]:
     """Put an 8-bit file in place of the float32 one at `path`; say how large both are and how far apart.
 
-    Every other frame calibrates; on the others the two are compared.
+    Pictures and noise levels stay in float, and so do the convolutions that see them: 8 bits there would be 8 bits in the
+    picture, and noise beyond the black and white of the frames that calibrate would be cut off. Every other frame
+    calibrates; on the others the two are compared.
 
     Raises:
         InputError: see `samples`.
     """
-    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+    import onnx
 
     given = samples(subject, data)
     whole = path.rename(path.with_suffix(".float"))
-    kept = _kept(whole)
-    log = logging.getLogger()
-    level = log.level
-    log.setLevel(logging.ERROR)  # it recommends a step that gains nothing here
-    try:
-        quantize_static(
-            str(whole),
-            str(path),
-            Reader([port.name for port in subject.inputs], given[::2]),
-            quant_format=QuantFormat.QDQ,
-            per_channel=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            nodes_to_exclude=kept,
-        )
-    finally:
-        log.setLevel(level)
+    graph = onnx.load(whole).graph
+    kept = pictorial(graph)
+    _quantise_activations(whole, path, Reader([port.name for port in subject.inputs], given[::2]), kept)
+    model = onnx.load(path)
+    _quantise_weights(model, graph, powers(subject, given[::2]))
+    tidy(model)
+    strip(model)
+    number(model)
+    onnx.save(model, path)
     exact, rounded = load_onnx(whole), load_onnx(path)
     errors = [float((exact(inputs) - rounded(inputs)).square().mean()) for inputs in given[1::2]]
     sizes = {"float32": whole.stat().st_size, "int8": path.stat().st_size}
@@ -57,8 +50,62 @@ def quantise(subject: Subject, path: Path, data: Path) -> dict[str, Any]:
         "bytes": sizes,
         "dB from float32": round(_decibel(sum(errors) / len(errors)), 2),
         "frames": {"calibrated on": len(given[::2]), "compared on": len(errors)},
-        "kept in float": [part.rstrip(".") for part in KEPT],
+        "computed in float": [n.input[1] for n in graph.node if n.name in kept and n.op_type in CONVOLUTIONS],
     }
+
+
+def _quantise_activations(whole: Path, path: Path, reader: Reader, kept: Sequence[str]) -> None:
+    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+
+    log = logging.getLogger()
+    level = log.level
+    log.setLevel(logging.ERROR)  # it recommends a step that gains nothing here
+    try:
+        quantize_static(
+            str(whole),
+            str(path),
+            reader,
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            nodes_to_exclude=kept,
+            extra_options={
+                # The mean of the frames' extremes: the largest values of all are few, and cost the others precision.
+                "CalibMovingAverage": True,
+                # The weights are rounded anew.
+                "QDQDisableWeightAdjustForInt32Bias": True,
+            },
+        )
+    finally:
+        log.setLevel(level)
+
+
+def _quantise_weights(model: Any, exact: Any, power: dict[str, Tensor]) -> None:
+    """Round the weights of all convolutions of the float32 graph `exact`, those that are computed in float too."""
+    from onnx import helper, numpy_helper
+
+    held = {part.name: part for part in exact.initializer}
+    layers = {
+        node.name: node for node in exact.node if node.op_type in CONVOLUTIONS and node.input[1] in held
+    }
+    for node in model.graph.node:
+        if node.name in layers:
+            node.input[1] = f"{layers[node.name].input[1]}.float"
+    for name, transposed in {
+        node.input[1]: node.op_type == "ConvTranspose" for node in layers.values()
+    }.items():
+        weight = torch.from_numpy(numpy_helper.to_array(held[name]).copy())
+        step = steps(weight, int(transposed))
+        whole = in_steps(weight, step, power.get(name), transposed)
+        parts = {f"{name}.whole": whole.contiguous().numpy(), f"{name}.step": step.flatten().numpy()}
+        model.graph.initializer.extend(
+            numpy_helper.from_array(values, part) for part, values in parts.items()
+        )
+        dequantise = helper.make_node(
+            "DequantizeLinear", list(parts), [f"{name}.float"], axis=int(transposed)
+        )
+        model.graph.node.insert(0, dequantise)
 
 
 class Reader:
@@ -74,13 +121,6 @@ class Reader:
         if values is None:
             return None
         return {name: value.numpy() for name, value in zip(self._names, values, strict=True)}
-
-
-def _kept(path: Path) -> list[str]:
-    import onnx
-
-    nodes = onnx.load(path, load_external_data=False).graph.node
-    return [node.name for node in nodes if any(part in name for part in KEPT for name in node.input)]
 
 
 def _decibel(error: float) -> float:

@@ -45,7 +45,7 @@ def _given(subject: Subject, pictures: Sequence[object]) -> Iterator[Inputs]:
         yield from _heard(subject.filter, frames)
         return
     for frame in frames:
-        yield (frame[None],) if subject.sigma else (frame[None], _level(frame)[None])
+        yield (frame[None],) if len(subject.inputs) == 1 else (frame[None], _level(frame)[None])
 
 
 def _level(frame: Tensor) -> Tensor:

