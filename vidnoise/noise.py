@@ -222,14 +222,16 @@ def _sample(image: Tensor) -> _Sample:
     coefficients = pixels @ _basis(pixels.device)
     spread = _band_mean(coefficients.square(), slice(1, None))
     bars = _bars((spread < _BAR**2).all(0).reshape(rows, columns)).flatten()
-    saturated = (pixels - 0.5).abs_().ge_(0.5).mean(2) > _SATURATED
+    away = (pixels - 0.5).abs_()
+    clipped = away.amax() <= 0.5
+    saturated = away.ge_(0.5).mean(2) > _SATURATED
     usable = ~(_minority(spread < _CONSTANT**2) | saturated | bars)
     usable = usable | ~usable.any(1, keepdim=True)
     return _Sample(
         coefficients,
         coefficients[..., 0] / _BLOCK,
         usable,
-        (pixels.amin() >= 0) & (pixels.amax() <= 1),
+        clipped,
         moving=False,
     )
 

@@ -115,9 +115,10 @@ def thumbnail(image: Tensor) -> Thumbnail:
 
     # Every other pixel is enough for means over blocks of many pixels, and a quarter of the memory is read.
     step = 2 if image.shape[-1] >= 16 * WIDTH and image.shape[-2] >= 16 * HEIGHT else 1
-    small = nnf.interpolate(image[None, :, ::step, ::step].float(), (HEIGHT, WIDTH), mode="area")[0]
-    luma = small[0] * 0.299 + small[1] * 0.587 + small[2] * 0.114
-    array: Thumbnail = (luma * 255).clamp(0, 255).cpu().numpy()
+    red, green, blue = image[:, ::step, ::step].float()
+    luma = (red * 0.299).add_(green, alpha=0.587).add_(blue, alpha=0.114)
+    small = nnf.interpolate(luma[None, None], (HEIGHT, WIDTH), mode="area")[0, 0]
+    array: Thumbnail = (small * 255).clamp(0, 255).cpu().numpy()
     return array
 
 
