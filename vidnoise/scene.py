@@ -14,6 +14,8 @@ from collections import deque
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from vidnoise.strips import at_once
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -56,7 +58,7 @@ class CutDetector:
 
     def push(self, image: Tensor) -> bool:
         """Take the next frame (3,H,W), RGB in 0..1; True where it belongs to another scene than those before."""
-        frame = thumbnail(image)
+        (frame,) = at_once(image, lambda: thumbnail(image))
         noise = _noise_variance(frame)
         structure = _structure(frame, noise)
         if not self._recent:
