@@ -222,9 +222,29 @@ def shrink(noisy: Look, model: Tensor | None) -> Tensor:
     def work(lines: slice) -> Tensor:
         clean = _shrunk([p[:, lines] for p in pictures], noisy.variance[:, :, _blocks(lines)])
         other = _shrunk([_wider(p, lines) for p in pictures], _between(noisy.variance, _blocks(lines)))
-        return clean.add_(other[:, HALF:-HALF, HALF:-HALF]).div_(2)
+        return _blended(clean, other[:, HALF:-HALF, HALF:-HALF])
 
     return in_strips(noisy.picture, work)
+
+
+def _blended(one: Tensor, other: Tensor) -> Tensor:
+    """Two pictures (C,H,W) of blocks, the other's half a block aside, each weighing most in the middle of its blocks."""
+    count, height, width = one.shape
+    cells = [
+        p.view(count, height // dct.BLOCK, dct.BLOCK, width // dct.BLOCK, dct.BLOCK) for p in (one, other)
+    ]
+    return cells[0].lerp(cells[1], _weight(one.device)).view_as(one)
+
+
+@cache
+def _weight(device: torch.device) -> Tensor:
+    """(8,1,8): the other's weight in the first's blocks."""
+    import torch
+
+    middle = ((torch.arange(dct.BLOCK, device=device) + 0.5) * (math.pi / dct.BLOCK)).sin().sqrt()
+    own = middle[:, None, None] * middle
+    aside = own.roll((HALF, HALF), (0, 2))
+    return aside / (own + aside)
 
 
 def _blocks(lines: slice) -> slice:
