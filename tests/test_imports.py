@@ -48,6 +48,7 @@ PUBLIC = {
     "scaling",
     "scene",
     "stillness",
+    "strips",
     "tiles",
 }
 """What the built-in filters may import: the engine that any plugin may use."""

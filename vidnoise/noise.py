@@ -26,6 +26,7 @@ from torch import Tensor
 
 from vidnoise import noise_spectrum
 from vidnoise.errors import InputError, UsageError
+from vidnoise.strips import at_once
 
 _BLOCK = 8
 _BLOCKS_MEASURED = 4500  # about, whatever the size of the frame
@@ -163,22 +164,23 @@ class NoiseTracker:
         due = number < _FIRST or number % period == 0
         if not (due or self._estimate is None or (number + 1) % period == 0):
             return self._estimate
-        sample, previous = _sample(image), self._previous
+        sample, previous = at_once(image, lambda: _sample(image))[0], self._previous
         self._previous = sample
         if due or self._estimate is None:
             self._estimate = self._add(sample, previous)
         return self._estimate
 
     def _add(self, sample: _Sample, previous: _Sample | None) -> NoiseEstimate:
-        still = _measure(sample)
         if previous is None or previous.coefficients.shape != sample.coefficients.shape:
+            (still,) = at_once(sample.coefficients, lambda: _measure(sample))
             self._history.append(still)
             return _assemble(still)
         if self._count == 2:
             self._history.clear()  # of the first frame, which had nothing to be compared with
-        difference = _difference(sample, previous)
-        informed = difference.usable.sum(1) > sample.usable.sum(1) / 2
-        self._history.append(_lesser(still, _measure(difference), informed))
+        still, (moving, informed) = at_once(
+            sample.coefficients, lambda: _measure(sample), lambda: _compare(sample, previous)
+        )
+        self._history.append(_lesser(still, moving, informed))
         stacked = (torch.stack(values) for values in zip(*self._history, strict=True))
         return _assemble(_Measure(*(values.quantile(_RANK, dim=0) for values in stacked)))
 
@@ -222,14 +224,16 @@ def _sample(image: Tensor) -> _Sample:
     coefficients = pixels @ _basis(pixels.device)
     spread = _band_mean(coefficients.square(), slice(1, None))
     bars = _bars((spread < _BAR**2).all(0).reshape(rows, columns)).flatten()
-    saturated = (pixels - 0.5).abs_().ge_(0.5).mean(2) > _SATURATED
+    away = (pixels - 0.5).abs_()
+    clipped = away.amax() <= 0.5
+    saturated = away.ge_(0.5).mean(2) > _SATURATED
     usable = ~(_minority(spread < _CONSTANT**2) | saturated | bars)
     usable = usable | ~usable.any(1, keepdim=True)
     return _Sample(
         coefficients,
         coefficients[..., 0] / _BLOCK,
         usable,
-        (pixels.amin() >= 0) & (pixels.amax() <= 1),
+        clipped,
         moving=False,
     )
 
@@ -361,6 +365,12 @@ def _fit(level: Tensor, variance: Tensor, weight: Tensor, clipped: Tensor) -> Te
     slope = (weight * aside * before[:, None]).sum(2) / ((weight * aside**2).sum(2) + 0.7 * _NEAR**2)
     after = (value - slope * centre).clamp(value / 2, value * 2)
     return torch.where(clipped, after * _narrowing(knots.expand_as(after), after.sqrt()).square(), after)
+
+
+def _compare(new: _Sample, old: _Sample) -> tuple[_Measure, Tensor]:
+    """The noise in the difference of two frames, and whether enough of the picture changed to tell (3,)."""
+    difference = _difference(new, old)
+    return _measure(difference), difference.usable.sum(1) > new.usable.sum(1) / 2
 
 
 def _lesser(still: _Measure, moving: _Measure, informed: Tensor) -> _Measure:

@@ -14,6 +14,8 @@ from collections import deque
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from vidnoise.strips import at_once
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -56,7 +58,7 @@ class CutDetector:
 
     def push(self, image: Tensor) -> bool:
         """Take the next frame (3,H,W), RGB in 0..1; True where it belongs to another scene than those before."""
-        frame = thumbnail(image)
+        (frame,) = at_once(image, lambda: thumbnail(image))
         noise = _noise_variance(frame)
         structure = _structure(frame, noise)
         if not self._recent:
@@ -115,9 +117,10 @@ def thumbnail(image: Tensor) -> Thumbnail:
 
     # Every other pixel is enough for means over blocks of many pixels, and a quarter of the memory is read.
     step = 2 if image.shape[-1] >= 16 * WIDTH and image.shape[-2] >= 16 * HEIGHT else 1
-    small = nnf.interpolate(image[None, :, ::step, ::step].float(), (HEIGHT, WIDTH), mode="area")[0]
-    luma = small[0] * 0.299 + small[1] * 0.587 + small[2] * 0.114
-    array: Thumbnail = (luma * 255).clamp(0, 255).cpu().numpy()
+    red, green, blue = image[:, ::step, ::step].float()
+    luma = (red * 0.299).add_(green, alpha=0.587).add_(blue, alpha=0.114)
+    small = nnf.interpolate(luma[None, None], (HEIGHT, WIDTH), mode="area")[0, 0]
+    array: Thumbnail = (small * 255).clamp(0, 255).cpu().numpy()
     return array
 
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vidnoise.strips import in_strips
 from vidnoise_filters.level import noise_grid, noise_level
-from vidnoise_filters.strips import in_strips
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
     from vidnoise.frame import Frame
@@ -31,32 +33,40 @@ REACH = 2.5
 
 
 def unclip(clean: Tensor, frame: Frame, sigma: float, amount: float) -> Tensor:
-    """Undo the shift in a denoised picture (3,H,W) of a frame; itself where the frame has no samples at 0 or 1.
+    """Undo the shift in a denoised picture (3,H,W) of a frame; itself where nothing was cut off. See `unclipping`."""
+    correct = unclipping(frame, sigma, amount)
+    return clean if correct is None else in_strips(clean, lambda lines: correct(clean[:, lines], lines))
+
+
+def unclipping(frame: Frame, sigma: float, amount: float) -> Callable[[Tensor, slice], Tensor] | None:
+    """What undoes the shift in some lines of a denoised picture; None where the frame has no samples at 0 or 1.
 
     Args:
-        clean: the local mean of the frame.
         frame: the noisy picture, which tells where samples were cut off, and its noise estimate.
         sigma: in 8-bit steps; 0 for the estimate.
         amount: 1 where the noise was removed whole, 0 where it was left.
+
+    Returns:
+        A function of lines (3,h,W) of the local mean of the frame, and of where they lie: from a multiple of 8 on.
     """
     import torch
 
     if amount == 0:
-        return clean
+        return None
     sample = frame.image[:, ::4, ::4]
     cut, beyond = (((sample <= -far) | (sample >= 1 + far)).float().mean() for far in (0, FAR))
     if cut == 0 or beyond > cut / 4:
-        return clean
+        return None
     reach = min(REACH * noise_level(frame, sigma) / 255, 0.5)
-    levels = torch.tensor([reach, 1 - reach], device=clean.device).repeat(3, 1, 1)
+    levels = torch.tensor([reach, 1 - reach], device=frame.device).repeat(3, 1, 1)
     dark, light = noise_grid(frame, sigma, levels).mul(amount).clamp(min=1e-6).chunk(2, 2)
     shares = [_share(frame.image, at) for at in (0, 1)]
 
-    def work(lines: slice) -> Tensor:
+    def correct(clean: Tensor, lines: slice) -> Tensor:
         blocks = slice(lines.start // BLOCK, -(-lines.stop // BLOCK))
-        return _corrected(clean[:, lines], dark, light, *(share[:, blocks] for share in shares))
+        return _corrected(clean, dark, light, *(share[:, blocks] for share in shares))
 
-    return in_strips(clean, work)
+    return correct
 
 
 def _corrected(clean: Tensor, dark: Tensor, light: Tensor, at_black: Tensor, at_white: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, ClassVar
@@ -14,9 +14,9 @@ from vidnoise.flow import SharedFlow, warp
 from vidnoise.fusion import Look, band_of, join, look, mix, opponent, recall
 from vidnoise.scaling import area_means, enlarged
 from vidnoise.stillness import Watch
-from vidnoise_filters.clipping import unclip
+from vidnoise.strips import at_once, in_strips
+from vidnoise_filters.clipping import unclipping
 from vidnoise_filters.level import noise_spectrum, noise_variance
-from vidnoise_filters.strips import in_strips
 
 if TYPE_CHECKING:
     import torch
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 
 SIDE = 2 * dct.BLOCK
 """Pictures are padded to multiples of this: a block of the halved chroma."""
-MARGIN = dct.STEP
-"""What overlapping blocks cannot reach at each border."""
+HALF = dct.BLOCK // 2
 SURE = 2.7
 """A coefficient this many deviations from zero is no noise."""
 RESIDUE = 1.5
@@ -36,19 +35,15 @@ RESIDUE = 1.5
 
 @dataclass(frozen=True)
 class Memory:
-    """What is known of C channels after a frame.
+    """What is known of C channels after a frame: averaged along the motion, nothing else smoothed away; what stands still.
 
     Attributes:
-        mean: (C,H,W), the past averaged along the motion; nothing else was smoothed away.
-        clean: (C,H,W), the same after shrinkage.
-        variance: (C,64,H/8,W/8), of the noise left in `mean`, by block and frequency.
-        seen: of what stands still; None after the first frame.
+        known: (C,H,W), by block and frequency.
+        seen: None after the first frame.
     """
 
-    mean: Tensor
-    clean: Tensor
-    variance: Tensor
-    seen: Watch | None
+    known: Look
+    seen: Watch | None = None
 
 
 @dataclass(frozen=True)
@@ -58,29 +53,34 @@ class Parts:
     Attributes:
         frame: where it is from.
         colours: (2,H,W), chroma at full size, padded.
-        luma: (1,H,W), padded.
-        chroma: (2,H/2,W/2).
-        luma_noise: (1,64,H/8,W/8), variance of luma by frequency.
-        chroma_noise: (2,64,H/16,W/16), of chroma.
-        finest: (2,H/8,W/8), of what halving takes from chroma.
+        luma: of (1,H,W), padded.
+        chroma: of (2,H/2,W/2).
+        finest: (2,H/8,W/8), noise in what halving takes from chroma.
     """
 
     frame: Frame
     colours: Tensor
-    luma: Tensor
-    chroma: Tensor
-    luma_noise: Tensor
-    chroma_noise: Tensor
+    luma: Look
+    chroma: Look
     finest: Tensor
 
 
 @dataclass(frozen=True)
 class State:
-    """What is carried from frame to frame: the last frame, luma at full size, chroma at half, frames ahead."""
+    """What is carried from frame to frame.
+
+    Attributes:
+        frame: the last one.
+        luma: at full size.
+        chroma: at half.
+        clean: (1,H,W), luma after shrinkage.
+        ahead: the frames that were looked at ahead.
+    """
 
     frame: Frame
     luma: Memory
     chroma: Memory
+    clean: Tensor
     ahead: tuple[Parts, ...]
 
 
@@ -93,7 +93,7 @@ class Fuse(RecurrentFilter[State]):
     earlier frames; where they differ by more, at errors of the flow and uncovered areas, the frame itself is taken.
     Before a fixed camera, what stands still is averaged where it is, and over several times as many frames. So edges
     that moved too far lose nothing but their low frequencies' noise. What noise is left is known by block and
-    frequency, and removed by a Wiener filter on overlapping blocks, with the previous result as its model (in the
+    frequency, and removed by a Wiener filter on two grids of blocks, with the previous result as its model (in the
     manner of BM3D's second step: Dabov, Foi, Katkovnik, Egiazarian, "Image denoising by sparse 3-D transform-domain
     collaborative filtering", IEEE TIP 2007; the recursion is near Arias and Morel, "Kalman filtering of patches for
     frame-recursive video denoising", NTIRE 2019). Colours are opponent; chroma works at half size.
@@ -134,39 +134,38 @@ class Fuse(RecurrentFilter[State]):
 
     def step(self, frame: Frame, state: State | None, ahead: Sequence[Frame]) -> tuple[Frame, State]:
         """See `RecurrentFilter.step`."""
-        import torch
-
         seen = state.ahead if state else ()
-        parts, *later = [self._parts(f, seen) for f in (frame, *ahead)]
-        flow = frame.flow if frame.flow is not None else SharedFlow()
+        shared = frame.flow if frame.flow is not None else SharedFlow()
         if state is None:
-            flow.clear()
-        past = None if state is None else _padded(flow.between(frame, state.frame))
-        moves = [_padded(flow.between(frame, p.frame)) for p in later]
-        luma, trust = remember(
-            Look(parts.luma, parts.luma_noise),
-            state.luma if state else None,
-            past,
-            [Look(warp(p.luma, move), p.luma_noise) for p, move in zip(later, moves, strict=True)],
-            rounds=2,
+            shared.clear()
+        others = ([state.frame] if state else []) + list(ahead)
+        (parts, *later), flows = at_once(
+            frame.image,
+            lambda: [self._parts(f, seen) for f in (frame, *ahead)],
+            lambda: [_padded(shared.between(frame, other, quick=True)) for other in others],
         )
-        chroma, _ = remember(
-            Look(parts.chroma, parts.chroma_noise),
-            state.chroma if state else None,
-            past if past is None else past[:, ::2, ::2] / 2,
-            [
-                Look(warp(p.chroma, move[:, ::2, ::2] / 2), p.chroma_noise)
-                for p, move in zip(later, moves, strict=True)
-            ],
-            rounds=1,  # a second gains nothing
+        (luma, best, trust), (chroma, faint, _), model = at_once(
+            frame.image,
+            lambda: remember(parts.luma, state.luma if state else None, [p.luma for p in later], flows),
+            lambda: remember(
+                parts.chroma,
+                state.chroma if state else None,
+                [p.chroma for p in later],
+                [flow[:, ::2, ::2] / 2 for flow in flows],
+            ),
+            lambda: warp(state.clean, flows[0]) if state else None,
         )
-        colours = _restored(parts.colours, parts.chroma, chroma.clean, parts.finest)
-        clean = torch.cat([luma.clean, colours])[:, : frame.height, : frame.width]
-        flow.guide(frame, clean[:1] / math.sqrt(3))
-        removed = min(self.strength, 1) * min(self.chroma, 1)
-        image = unclip(mix(clean, opponent(frame.device).T), frame, self.sigma, removed)
+        clean = shrink(best, shrink(best, None) if model is None else model)
+        half = shrink(faint, None)  # a model gains nothing here
+        colours, correct, _ = at_once(
+            frame.image,
+            lambda: _restored(parts.colours, parts.chroma.picture, half, parts.finest),
+            lambda: unclipping(frame, self.sigma, min(self.strength, 1) * min(self.chroma, 1)),
+            lambda: shared.guide(frame, clean[:, : frame.height, : frame.width] / math.sqrt(3)),
+        )
         confidence = enlarged(trust, dct.BLOCK)[:, : frame.height, : frame.width]
-        return frame.with_image(image, confidence), State(frame, luma, chroma, tuple(later))
+        image = _picture(frame, clean, colours, correct)
+        return frame.with_image(image, confidence), State(frame, luma, chroma, clean, tuple(later))
 
     def _parts(self, frame: Frame, seen: Sequence[Parts]) -> Parts:
         for parts in seen:
@@ -176,15 +175,14 @@ class Fuse(RecurrentFilter[State]):
         level = self._level(frame, mixed)
         spectrum = noise_spectrum(frame, self.sigma).to(level.device)
         bands = band_of(level.device)
+        half = area_means(level[1:], 2)[:, None] / 4
         return Parts(
             frame,
             mixed[1:],
-            mixed[:1],
-            area_means(mixed[1:], 2),
-            level[:1, None] * (spectrum[:1] @ bands)[:, :, None, None],
-            area_means(level[1:], 2)[:, None]
-            * (spectrum[1:] @ _half_bands(level.device))[:, :, None, None]
-            / 4,
+            look(mixed[:1], level[:1, None] * (spectrum[:1] @ bands)[:, :, None, None]),
+            look(
+                area_means(mixed[1:], 2), half * (spectrum[1:] @ _half_bands(level.device))[:, :, None, None]
+            ),
             level[1:] * spectrum[1:, -1, None, None],
         )
 
@@ -196,87 +194,122 @@ class Fuse(RecurrentFilter[State]):
 
 
 def remember(
-    new: Look, past: Memory | None, flow: Tensor | None, later: Sequence[Look], rounds: int
-) -> tuple[Memory, Tensor]:
-    """Fuse C channels with the past along a flow, look at them ahead, shrink: in so many rounds, 2 without a past.
+    new: Look, past: Memory | None, later: Sequence[Look], flows: Sequence[Tensor]
+) -> tuple[Memory, Look, Tensor]:
+    """Fuse C channels with the past, if there is one, and with looks ahead; each lies along a flow, the past the first.
 
     Returns:
-        What is now known, and how far the past was trusted (C,h,w), 0 not at all to 1.
+        What is to be remembered, the best that is known of the frame, and how far the past was trusted (C,h,w), 0..1.
     """
     import torch
 
-    known = look(new.picture, new.variance)
-    seen, model, trust = None, None, torch.zeros_like(new.variance[:, 0])
-    if past is not None and flow is not None:
-        model = warp(past.clean, flow)
-        known, share, seen = recall(known, Look(past.mean, past.variance), flow, past.seen)
-        trust = share.mean(1)
-    best = known
-    for other in later:
-        best, _ = join(best, other)
-    clean = shrink(best.picture, best.variance, model, 2 if model is None else rounds)
-    return Memory(known.picture, clean, known.variance, seen), trust
+    known, memory, trust = new, Memory(new), torch.zeros_like(new.variance[:, 0])
+    if past is not None:
+        known, share, seen = recall(new, past.known, flows[0], past.seen)
+        memory, trust = Memory(known, seen), share.mean(1)
+    for other, flow in zip(later, flows[past is not None :], strict=True):
+        known, _ = join(known, Look(warp(other.picture, flow), other.variance))
+    return memory, known, trust
 
 
-def shrink(picture: Tensor, variance: Tensor, model: Tensor | None, rounds: int) -> Tensor:
-    """Remove noise of known variance (C,64,h,w) from (C,H,W), by a model of the clean picture where there is one.
+def shrink(noisy: Look, model: Tensor | None) -> Tensor:
+    """Remove the noise from (C,H,W) by a model of the clean picture, or where there is none by what surely is no noise.
 
-    Args:
-        picture: what is cleaned.
-        variance: of its noise.
-        model: much like the clean picture.
-        rounds: 1, or 2 to clean it again with the first result as the model.
+    Two grids of blocks, half a block apart in both directions, are cleaned and averaged, so that none of them shows.
     """
-    import torch.nn.functional as F
-
-    height, width = picture.shape[1:]
-    margin = rounds * MARGIN
-    pictures = [_bordered(p, margin) for p in (picture, model) if p is not None]
-    spread = F.interpolate(
-        variance, size=(height // dct.STEP + 3, width // dct.STEP + 3), mode="bilinear", align_corners=True
-    )
-    if rounds == 1:
-        spread = spread[:, :, 1:-1, 1:-1]
+    pictures = [p for p in (noisy.picture, model) if p is not None]
 
     def work(lines: slice) -> Tensor:
-        parts = [p[:, lines.start : lines.stop + 2 * margin] for p in pictures]
-        blocks = slice(lines.start // dct.STEP, (lines.stop + 2 * margin) // dct.STEP - 1)
-        return _shrink_strip(parts, spread[:, :, blocks], rounds)
+        clean = _shrunk([p[:, lines] for p in pictures], noisy.variance[:, :, _blocks(lines)])
+        other = _shrunk([_wider(p, lines) for p in pictures], _between(noisy.variance, _blocks(lines)))
+        return _blended(clean, other[:, HALF:-HALF, HALF:-HALF])
 
-    return in_strips(picture, work)
+    return in_strips(noisy.picture, work)
 
 
-def _shrink_strip(pictures: list[Tensor], variance: Tensor, rounds: int) -> Tensor:
-    """Pictures with a border of one MARGIN a round on each side; the second, if there is one, is the model."""
-    noisy = dct.forward_overlapping(pictures[0])
+def _blended(one: Tensor, other: Tensor) -> Tensor:
+    """Two pictures (C,H,W) of blocks, the other's half a block aside, each weighing most in the middle of its blocks."""
+    count, height, width = one.shape
+    cells = [
+        p.view(count, height // dct.BLOCK, dct.BLOCK, width // dct.BLOCK, dct.BLOCK) for p in (one, other)
+    ]
+    return cells[0].lerp(cells[1], _weight(one.device)).view_as(one)
+
+
+@cache
+def _weight(device: torch.device) -> Tensor:
+    """(8,1,8): the other's weight in the first's blocks."""
+    import torch
+
+    middle = ((torch.arange(dct.BLOCK, device=device) + 0.5) * (math.pi / dct.BLOCK)).sin().sqrt()
+    own = middle[:, None, None] * middle
+    aside = own.roll((HALF, HALF), (0, 2))
+    return aside / (own + aside)
+
+
+def _blocks(lines: slice) -> slice:
+    return slice(lines.start // dct.BLOCK, lines.stop // dct.BLOCK)
+
+
+def _wider(image: Tensor, lines: slice) -> Tensor:
+    """Some lines (C,h,W) with half a block more on each side: (C,h+8,W+8)."""
+    import torch.nn.functional as F
+
+    above, below = min(HALF, lines.start), min(HALF, image.shape[1] - lines.stop)
+    inside = image[None, :, lines.start - above : lines.stop + below]
+    return F.pad(inside, (HALF, HALF, HALF - above, HALF - below), mode="replicate")[0]
+
+
+def _between(values: Tensor, rows: slice) -> Tensor:
+    """The means at the corners of some rows of blocks: (C,64,h,w) -> (C,64,h+1,w+1)."""
+    import torch.nn.functional as F
+
+    first = max(rows.start - 1, 0)
+    means = F.avg_pool2d(values[:, :, first : rows.stop + 1], 2, 1, 1, count_include_pad=False)
+    return means[:, :, rows.start - first : rows.stop + 1 - first]
+
+
+def _shrunk(pictures: list[Tensor], variance: Tensor) -> Tensor:
+    """The first picture cleaned block by block; the second, if there is one, is the model."""
+    noisy = dct.forward(pictures[0])
     power = noisy.square()
     known = (SURE**2 * variance).lt_(power)  # in place it gives floats, which is several times as fast
-    model = dct.forward_overlapping(pictures[1]).square_() if len(pictures) > 1 else power * known
-    first = dct.inverse_overlapping(_wiener(noisy, model.lerp_(power, known), variance))
-    if rounds == 1:
-        return first
-    inner = slice(1, -1)
-    noisy, variance = noisy[:, :, inner, inner], variance[:, :, inner, inner]
-    return dct.inverse_overlapping(_wiener(noisy, dct.forward_overlapping(first).square_(), variance))
-
-
-def _wiener(noisy: Tensor, power: Tensor, variance: Tensor) -> Tensor:
-    """The best linear estimate where the clean coefficients have this power; the mean of a block is kept."""
+    if len(pictures) > 1:
+        power = dct.forward(pictures[1]).square_().lerp_(power, known)
+    else:
+        power.mul_(known)
+    # The best linear estimate where the clean coefficients have this power; the mean of a block is kept.
     gain = power.div_(power + variance)
     gain[:, 0] = 1
-    return gain.mul_(noisy)
+    return dct.inverse(gain.mul_(noisy))
 
 
 def _restored(colours: Tensor, chroma: Tensor, clean: Tensor, noise: Tensor) -> Tensor:
     """Chroma at full size (2,H,W) from its clean half (2,H/2,W/2), and what halving took where that is no noise."""
     import torch.nn.functional as F
 
-    lost = area_means(colours.square(), dct.STEP) - area_means(chroma.square(), dct.STEP // 2)
+    lost = area_means(colours.square(), HALF) - area_means(chroma.square(), HALF // 2)
     lost = F.avg_pool2d(lost, 3, 1, 1, count_include_pad=False)
     floor = RESIDUE * noise.repeat_interleave(2, 1).repeat_interleave(2, 2)
     kept = (1 - floor / lost.clamp(min=1e-12)).clamp(min=0)
     base = enlarged(clean - enlarged(kept, 2) * chroma, 2)
-    return base if not bool(kept.any()) else base.addcmul_(enlarged(kept, dct.STEP), colours)
+    return base if not bool(kept.any()) else base.addcmul_(enlarged(kept, HALF), colours)
+
+
+def _picture(
+    frame: Frame, luma: Tensor, colours: Tensor, correct: Callable[[Tensor, slice], Tensor] | None
+) -> Tensor:
+    """(3,H,W) in RGB from luma (1,H,W) and chroma (2,H,W), which may go on beyond the frame."""
+    import torch
+
+    turn = opponent(frame.device).T
+
+    def work(lines: slice) -> Tensor:
+        parts = torch.cat([luma[:, lines, : frame.width], colours[:, lines, : frame.width]])
+        picture = mix(parts, turn)
+        return picture if correct is None else correct(picture, lines)
+
+    return in_strips(frame.image, work)
 
 
 def _padded(image: Tensor) -> Tensor:
@@ -286,12 +319,6 @@ def _padded(image: Tensor) -> Tensor:
     if height % SIDE == 0 and width % SIDE == 0:
         return image
     return F.pad(image[None], (0, -width % SIDE, 0, -height % SIDE), mode="replicate")[0]
-
-
-def _bordered(image: Tensor, margin: int) -> Tensor:
-    import torch.nn.functional as F
-
-    return F.pad(image[None], (margin,) * 4, mode="replicate")[0]
 
 
 @cache

@@ -51,8 +51,8 @@ class Steady(RecurrentFilter[State]):
     The average is a Kalman filter's with the noise level known; a block that differs from the past by more than noise, or
     lies beside one that does, starts anew. What noise is left is known, and a guided filter with the picture as its own
     guide (He, Sun, Tang, "Guided Image Filtering", ECCV 2010; measured on small pictures as in He, Sun, "Fast Guided
-    Filter", 2015) flattens areas that vary no more than that. Where the camera stands still, it comes near `fuse` at a
-    fifth of its cost; where it moves, the smoothing alone is left, and little of it beats `fuse`.
+    Filter", 2015) flattens areas that vary no more than that. Where the camera stands still, it comes near `fuse` at
+    less than half of its cost; where it moves, the smoothing alone is left, and little of it beats `fuse`.
 
     (3,H,W) in and out; the frame's `confidence` is set: 1 where the past was taken whole, 0 where it was not.
     """
