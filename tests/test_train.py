@@ -219,6 +219,17 @@ def test_a_folder_is_read_as_stills_and_clips(tmp_path: Path) -> None:
     assert [f[0, 0, 0] for f in media.clips[0]] == [0, 1, 2, 3]
 
 
+def test_linked_folders_are_read_too_and_a_circle_of_links_ends(tmp_path: Path) -> None:
+    elsewhere, data = tmp_path / "elsewhere", tmp_path / "data"
+    elsewhere.mkdir()
+    data.mkdir()
+    for t in range(4):
+        cv2.imwrite(str(elsewhere / f"{t}.png"), np.full((20, 30, 3), t, np.uint8))
+    (data / "run").symlink_to(elsewhere)
+    (elsewhere / "back").symlink_to(data)
+    assert [len(clip) for clip in read_folder(data).clips] == [4]
+
+
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no picture"):
         read_folder(tmp_path)

@@ -5,7 +5,8 @@ pictures with numeric names is one clip, every other picture is a still. Everyth
 generator that is seeded by the run's seed and the step, so each batch is a function of the two.
 """
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,14 +64,14 @@ def read_video(path: Path, limit: int = FRAMES_OF_A_VIDEO) -> list[Image]:
 
 
 def read_folder(folder: Path) -> Media:
-    """Everything in a folder and its sub-folders.
+    """Everything in a folder and its sub-folders, those that are linked included.
 
     Raises:
         InputError: there is no such folder, nothing in it, or a file that cannot be read.
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder: --data takes a folder of pictures, clips and videos")
-    paths = sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.startswith("."))
+    paths = sorted(p for p in _files(folder) if not p.name.startswith("."))
     pictures = [p for p in paths if p.suffix.lower() in STILLS]
     numbered: dict[Path, list[Path]] = {}
     for path in pictures:
@@ -89,6 +90,18 @@ def read_folder(folder: Path) -> Media:
     if not stills and not clips:
         raise InputError(f"{folder} holds no picture and no video; put training data there")
     return Media(stills, clips)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """All files in a folder; links to folders are followed, each folder once."""
+    seen: set[str] = set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        yield from (Path(place, name) for name in names)
 
 
 def shrink(picture: Image, factor: float) -> Image:
