@@ -18,7 +18,7 @@ from vidnoise.fusion import BANDS, band_of, mix, opponent
 _CLEAR, _SURE = 1.15, 1.4
 _FAINT, _PLAIN = 0.4 / 255, 0.9 / 255  # noise of all frequencies: the same
 _EVEN = 0.5  # deviation of the spectrum from white noise's 1: from there on in part, at twice as much whole
-_TIMID, _LOUD = 0.88, 6 / 255  # so much of weaker noise counts: texture may be heard along
+_TIMID, _LOUD = 0.78, 4.4 / 255  # so much of weaker noise counts: texture may be heard along
 _FEWEST = 256  # blocks, for the network to say anything
 _EVERY = 3  # a third of the blocks is described
 _STILL = 0.2  # share of the blocks of a difference in which nothing moved, at least
