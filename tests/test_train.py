@@ -172,6 +172,13 @@ def test_white_noise_that_a_file_holds_has_lost_its_colours_finest_part() -> Non
         assert bool((finest < 0.5).all() if filed else (finest > 0.9).all())
 
 
+def test_a_gray_picture_stays_gray_under_impulses() -> None:
+    clean = batch(2).mean(1, keepdim=True).expand(-1, 3, -1, -1)
+    noisy, _ = Mixture(sensor=0, blotchy=0, gray=0, channels=0, dark=0, impulse=1)(clean, source())
+    assert torch.allclose(noisy, noisy[:, :1].expand_as(noisy), atol=1e-6)
+    assert not torch.allclose(noisy, clean, atol=1e-2)
+
+
 def test_a_gray_picture_gets_white_noise_of_a_gray_camera() -> None:
     pictures = torch.cat([batch(1, 32), batch(1, 32).mean(1, keepdim=True).expand(-1, 3, -1, -1)])
     noisy, _ = Mixture(sensor=0, blotchy=0, gray=0, channels=0, dark=0, impulse=0, rounded=0)(

@@ -231,10 +231,7 @@ class Mixture:
 
     def _white(self, clean: Tensor, draw: "_Draw") -> tuple[Tensor, Tensor]:
         sigma = draw(0, draw.top)
-        noisy = white(clean, sigma, draw.generator)
-        # A gray picture comes from a gray camera.
-        colourful = (clean[:, :1] != clean[:, 1:]).flatten(1).any(1).view(-1, 1, 1, 1)
-        noisy = torch.where(colourful, noisy, noisy[:, :1] - clean[:, :1] + clean)
+        noisy = _as_a_camera(clean, sigma, draw.generator)
         noisy = torch.where(draw(0, 1) < self.rounded, eight_bit(noisy), noisy)
         if not self.filed:
             return noisy, sigma.expand_as(clean)
@@ -253,7 +250,7 @@ class Mixture:
 
     def _impulse(self, clean: Tensor, draw: "_Draw") -> tuple[Tensor, Tensor]:
         sigma = draw(0, draw.top / 2)
-        noisy = salt_and_pepper(white(clean, sigma, draw.generator), draw(0, 0.1), draw.generator)
+        noisy = salt_and_pepper(_as_a_camera(clean, sigma, draw.generator), draw(0, 0.1), draw.generator)
         return noisy, sigma.expand_as(clean)
 
     def _sensor(self, clean: Tensor, draw: "_Draw") -> tuple[Tensor, Tensor]:
@@ -300,6 +297,13 @@ class Mixture:
         return noisy, F.avg_pool2d(shape, 5, 1, 2, count_include_pad=False) * measured / assumed * draw(
             0.9, 1.1
         )
+
+
+def _as_a_camera(clean: Tensor, sigma: Tensor, generator: Generator) -> Tensor:
+    """White noise; in gray pictures, which come from gray cameras, the same in all channels."""
+    noisy = white(clean, sigma, generator)
+    colourful = (clean[:, :1] != clean[:, 1:]).flatten(1).any(1).view(-1, 1, 1, 1)
+    return torch.where(colourful, noisy, noisy[:, :1] - clean[:, :1] + clean)
 
 
 def _through_codec(pictures: Tensor, crf: Tensor, frames: int) -> Tensor:
