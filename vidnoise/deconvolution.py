@@ -12,6 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from vidnoise.areas import REACH, blend, split
+from vidnoise.bent_motion import find_paths, transfer
 
 if TYPE_CHECKING:
     import torch
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 NOISES = (0.03, 0.25)
 """Power of the noise against the picture's, of a bold and of a cautious filter."""
 
+FLOORS = ((0.003, 0.1), (0.03, 0.5))
+"""The same where the path is known: at all frequencies, and growing with their square."""
 SURE = 0.98
 """Chance of no motion: where it is higher, nothing is undone."""
 
@@ -36,21 +39,62 @@ def deconvolve(gray: Tensor, chances: Tensor) -> Tensor:
     """
     import torch
 
-    areas = split(gray)
     likely = chances.flatten(0, 2)
     moved = likely[:, 0] < SURE
-    if not bool(moved.any()):
-        return gray.new_zeros(len(gray), len(NOISES), *gray.shape[1:])
     likely = likely[moved]
     shares, squares, falling = _table(gray.device)
-    spectrum = torch.fft.rfft2(areas.flatten(0, 2)[moved])
     mean, power = likely @ shares, likely @ squares
     doubt = (1 - likely[:, :1]) * falling
+    return _changes(gray, moved, [mean / torch.add(power, doubt, alpha=noise) for noise in NOISES])
+
+
+def undo(gray: Tensor, chances: Tensor) -> Tensor:
+    """Sharpen pictures by the paths that they seem to have moved along, and by all straight motions that may have been.
+
+    Args:
+        gray: (B,H,W), brightness, [0,1], any size.
+        chances: (B,rows,columns,M), of the motions of `nets.blur`, in the areas that `areas.split` gives.
+
+    Returns:
+        (B,3,H,W): what to add to the pictures: by `retrace`, and by the bold filter of `deconvolve`.
+    """
+    import torch
+
+    if not bool((chances[..., 0] < SURE).any()):
+        return gray.new_zeros(len(gray), len(FLOORS) + 1, *gray.shape[1:])
+    traced = retrace(gray, chances, find_paths(gray, chances))
+    return torch.cat([traced, deconvolve(gray, chances)[:, :1]], 1)
+
+
+def retrace(gray: Tensor, chances: Tensor, paths: Tensor) -> Tensor:
+    """Sharpen pictures by the paths that they moved along.
+
+    Args:
+        gray: (B,H,W), brightness, [0,1], any size.
+        chances: (B,rows,columns,M), of the motions of `nets.blur`, in the areas that `areas.split` gives.
+        paths: (B,rows,columns,4), see `bent_motion.find_paths`.
+
+    Returns:
+        (B,2,H,W): what to add to the pictures, by each of the `FLOORS`.
+    """
+    moved = chances.flatten(0, 2)[:, 0] < SURE
+    blur = transfer(paths.flatten(0, 2)[moved], 2 * REACH).flatten(1)
+    power, falling = blur.abs().square(), _table(gray.device)[2]
+    return _changes(gray, moved, [blur.conj() / (power + floor + slope * falling) for floor, slope in FLOORS])
+
+
+def _changes(gray: Tensor, moved: Tensor, gains: list[Tensor]) -> Tensor:
+    """What gains (N,F) of the frequencies of areas, where they `moved` (B rows columns,), add to pictures: (B,G,H,W)."""
+    import torch
+
+    areas = split(gray)
+    flat = areas.flatten(0, 2)[moved]
+    mean = flat.mean((1, 2), keepdim=True)
+    spectrum = torch.fft.rfft2(flat - mean)
     found = []
-    for noise in NOISES:
-        gain = mean / torch.add(power, doubt, alpha=noise) - 1
-        change = gray.new_zeros(len(moved), 2 * REACH, 2 * REACH)
-        change[moved] = torch.fft.irfft2(spectrum * gain.view(spectrum.shape), change.shape[1:])
+    for gain in gains:
+        change = gray.new_zeros(len(moved), *flat.shape[1:])
+        change[moved] = torch.fft.irfft2(spectrum * (gain - 1).view(spectrum.shape), flat.shape[1:])
         found.append(blend(change.view(areas.shape), *gray.shape[1:]))
     return torch.stack(found, 1)
 

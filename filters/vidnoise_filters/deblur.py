@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from vidnoise.areas import HOP
-from vidnoise.deconvolution import deconvolve
+from vidnoise import deconvolution
 from vidnoise.filter import RecurrentFilter, RecurrentStage, option
 from vidnoise.flow import SharedFlow
 from vidnoise.motion_blur import blur_chances, seems_blurred
@@ -135,13 +135,13 @@ def undo(frame: Frame, strength: float, dtype: torch.dtype | None = None) -> tup
         dtype: of the network that tells the motion; float32 if not given.
 
     Returns:
-        What undoing it adds to the brightness (1,2,H,W), and the share of the change that is made at each pixel (1,H,W).
+        What undoing it adds to the brightness (1,3,H,W), and the share of the change that is made at each pixel (1,H,W).
     """
     gray = frame.image.mean(0)[None]
     if strength == 0 or not seems_blurred(gray, LIKELY, dtype):
         return None
     chances = blur_chances(gray, dtype)
-    return deconvolve(gray, chances), strength * _blurred(1 - chances[..., 0], frame.height, frame.width)
+    return deconvolution.undo(gray, chances), strength * _blurred(1 - chances[..., 0], frame.height, frame.width)
 
 
 def sharpened(frame: Frame, sharp: Tensor, share: Tensor) -> Frame:

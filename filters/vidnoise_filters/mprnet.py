@@ -62,5 +62,7 @@ class MPRNet(ToldFilter):
         found = undo(frame, min(self.strength, 1))
         if found is None:
             return frame
+        from vidnoise.nets.mprnet import TOLD
+
         undone, share = found
-        return sharpened(frame, network(frame.image[None], undone)[0], share)
+        return sharpened(frame, network(frame.image[None], undone[:, :TOLD])[0], share)

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from ..deconvolution import deconvolve
+from ..deconvolution import undo
 from ..flow import search, warp
 from ..motion_blur import blur_chances
 from ..nets.deblur import Deblurrer, news
@@ -146,10 +146,10 @@ class DeblurTask:
         return {"blurred": frames[:, 1], "undone": self._undone(frames[:, 1]), "near": near, "sharp": sharp}
 
     def _undone(self, frames: Tensor) -> Tensor:
-        """What undoing the motions that are seen in frames (B,3,H,W) adds to their brightness, (B,2,H,W)."""
+        """What undoing the motions that are seen in frames (B,3,H,W) adds to their brightness, (B,3,H,W)."""
         gray = frames.mean(1)
         with torch.no_grad():
-            return deconvolve(gray, blur_chances(gray))
+            return undo(gray, blur_chances(gray))
 
 
 def brought(frame: Tensor, other: Tensor) -> Tensor:
