@@ -13,7 +13,7 @@ All tiles of a picture are first given one path, from several bends; then each h
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 SIDE = 128
 """Of a tile, in pixels of half the size."""
+SMALL = 64
+"""Pixels: where a picture is smaller, too little is seen of it to tell a bend."""
 MARGIN = 10
 """Pixels at the border of a tile that fade, and of which nothing is asked."""
 MOMENTS = 17
@@ -42,28 +44,36 @@ COARSE = 0.26
 """Cycles a pixel of half the size, up to which the spectrum counts: above are noise and the steps of the exposure."""
 GRAIN = 1.2 / 255
 """Deviation of the noise."""
+DOUBTED, TRUSTED = 0.1, 0.25
+"""How much better than no motion a path has to explain a tile to count at all, and to count in full."""
 LEAST, NOISE = 0.003, 0.1
 """Power of the noise against the picture's: at all frequencies, and growing with their square."""
 
 
-def find_paths(gray: Tensor, chances: Tensor) -> Tensor:
-    """The paths that pictures moved along.
+def find_paths(gray: Tensor, chances: Tensor) -> tuple[Tensor, Tensor]:
+    """The paths that pictures moved along, and how well they explain what is seen.
 
     Args:
         gray: (B,H,W), brightness, [0,1], any size.
         chances: (B,rows,columns,M), see `motion_blur.blur_chances`.
 
     Returns:
-        (B,rows,columns,4), by the areas that `areas.split` gives: x, y, u, w in pixels. The path backwards is the same.
+        By the areas that `areas.split` gives: (B,rows,columns,4), x, y, u, w in pixels, of which the path backwards is the
+        same; and (B,rows,columns,1), from 0, where the picture may as well not have moved, to 1.
     """
     import torch
 
+    if min(gray.shape[1:]) < SMALL:
+        return gray.new_zeros(*chances.shape[:3], 4), gray.new_zeros(*chances.shape[:3], 1)
     with torch.inference_mode(False), torch.enable_grad():
         tiles, middles = _tiles(gray.clone())
-        look = _Look(tiles.flatten(0, 2), _moving(chances.clone(), tiles).flatten())
-        start = likeliest(chances.mean((1, 2))).clone()
-        paths = _fitted(look, start, tiles.shape[1] * tiles.shape[2])
-    return _between(paths.view(*tiles.shape[:3], 4), middles, chances.shape[1:3])
+        look, moving = _Look(tiles.flatten(0, 2)), _moving(chances.clone(), tiles)
+        paths = _fitted(look, likeliest(chances.mean((1, 2))).clone(), moving.flatten(1))
+    better = (look(torch.zeros_like(paths[None])) - look(paths[None]))[0, :, None]
+    trust = ((better - DOUBTED) / (TRUSTED - DOUBTED)).clamp(0, 1)
+    found = torch.cat([paths, trust], 1).view(*tiles.shape[:3], 5)
+    all_over = _between(found, middles, chances.shape[1:3])
+    return all_over[..., :4], all_over[..., 4:]
 
 
 def transfer(paths: Tensor, side: int, scale: float = 1) -> Tensor:
@@ -90,13 +100,12 @@ class _Look:
 
     Args:
         tiles: (N,S,S), brightness at half the size.
-        weights: (N,), how much each counts.
     """
 
-    def __init__(self, tiles: Tensor, weights: Tensor) -> None:
+    def __init__(self, tiles: Tensor) -> None:
         import torch
 
-        self.side, self.weights = tiles.shape[-1], weights
+        self.side = tiles.shape[-1]
         self.window, self.edge, self.squares, self.inside = _table(self.side, tiles.device)
         flat = tiles - tiles.mean((1, 2), keepdim=True)
         self.spectrum = torch.fft.rfft2(flat * self.edge)
@@ -110,7 +119,7 @@ class _Look:
         kept = blur.abs().square()
         gain = blur.conj() / (kept + LEAST + 4 * NOISE * self.squares)
         sharp = torch.fft.irfft2(self.spectrum * gain, (self.side, self.side))
-        return self.weights * (_dense(sharp).log() + SPECTRAL * self._unlikely(kept / self.squares))
+        return _dense(sharp).log() + SPECTRAL * self._unlikely(kept / self.squares)
 
     def _unlikely(self, shape: Tensor) -> Tensor:
         """Minus the likelihood's logarithm of the spectra, a frequency, if they are some multiple of `shape`, and noise."""
@@ -125,26 +134,29 @@ class _Look:
                 level = (self.power / expected * level * share).sum((-2, -1), keepdim=True)
                 level = level / share.sum((-2, -1), keepdim=True)
         expected = level * shape + noise
-        return ((self.power / expected + expected.log()) * self.inside).sum((-2, -1)) / count
+        surprise: Tensor = ((self.power / expected + expected.log()) * self.inside).sum((-2, -1))
+        return surprise / count
 
 
-def _fitted(look: _Look, start: Tensor, tiles: int) -> Tensor:
-    """The paths (B tiles,4), from straight motions (B,2)."""
+def _fitted(look: _Look, start: Tensor, weights: Tensor) -> Tensor:
+    """The paths (B T,4) of tiles that count by weights (B,T), from straight motions (B,2)."""
     import torch
+
+    tiles, each = weights.shape[1], weights.flatten()
 
     across = torch.stack([-start[:, 1], start[:, 0]], 1)
     begun = torch.stack([torch.cat([start, a * start + b * across], 1) for a, b in BENDS])
-    one = _descend(lambda p: look(p.repeat_interleave(tiles, 1)), begun, *SEARCH)
+    one = _descend(lambda p: each * look(p.repeat_interleave(tiles, 1)), begun, *SEARCH)
     with torch.no_grad():
-        errors = look(one.repeat_interleave(tiles, 1)).view(len(BENDS), -1, tiles).sum(2)
+        errors = (each * look(one.repeat_interleave(tiles, 1))).view(len(BENDS), -1, tiles).sum(2)
     best = one[errors.argmin(0), torch.arange(len(start), device=start.device)]
 
     def apart(paths: Tensor) -> Tensor:
-        each = paths.view(-1, tiles, 4)
-        return ALIKE * (each - each.mean(1, keepdim=True)).square()
+        picture = paths.view(-1, tiles, 4)
+        return ALIKE * (picture - picture.mean(1, keepdim=True)).square()
 
     found = best.repeat_interleave(tiles, 0)[None]
-    return _descend(lambda p: look(p).sum() + apart(p[0]).sum(), found, *REFINE)[0]
+    return _descend(lambda p: (each * look(p)).sum() + apart(p[0]).sum(), found, *REFINE)[0]
 
 
 def _descend(error: Callable[[Tensor], Tensor], paths: Tensor, steps: int, pixels: float) -> Tensor:
@@ -176,9 +188,7 @@ def _tiles(gray: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
     half = F.avg_pool2d(gray[:, None], 2, ceil_mode=True)[:, 0]
     side = min(SIDE, *half.shape[1:])
     corners = [torch.linspace(0, n - side, -(-n // side)).round().long().tolist() for n in half.shape[1:]]
-    rows = [
-        torch.stack([half[:, y : y + side, x : x + side] for x in corners[1]], 1) for y in corners[0]
-    ]
+    rows = [torch.stack([half[:, y : y + side, x : x + side] for x in corners[1]], 1) for y in corners[0]]
     down, right = (torch.tensor(c, device=gray.device) * 2.0 + side for c in corners)
     return torch.stack(rows, 1), (down, right)
 
@@ -187,10 +197,11 @@ def _moving(chances: Tensor, tiles: Tensor) -> Tensor:
     """The chance of any motion in each tile (B,R,C)."""
     import torch.nn.functional as F
 
-    return F.adaptive_avg_pool2d(1 - chances[..., 0], tiles.shape[1:3])
+    _, rows, columns, *_ = tiles.shape
+    return F.adaptive_avg_pool2d(1 - chances[..., 0], (rows, columns))
 
 
-def _between(paths: Tensor, middles: tuple[Tensor, Tensor], areas: tuple[int, int]) -> Tensor:
+def _between(paths: Tensor, middles: tuple[Tensor, Tensor], areas: Sequence[int]) -> Tensor:
     """The paths (B,R,C,4) of tiles at the middles of areas (B,rows,columns,4), on lines between those of tiles."""
     import torch
 

@@ -1,4 +1,4 @@
-"""Undoing motion blur that is roughly known: one Wiener filter for all motions that may have been, by their chances.
+"""Undoing motion blur that is roughly known, by Wiener filters: of a path, or of all motions that may have been at once.
 
 Where a steady motion (x, y) blurred a picture, the frequency (u, v) keeps a share of sinc(xu + yv). The linear filter
 of least expected squared error, when the motion is only known by its chances, divides the mean of that share by the mean
@@ -37,50 +37,41 @@ def deconvolve(gray: Tensor, chances: Tensor) -> Tensor:
     Returns:
         (B,2,H,W): what to add to the pictures, by each of the `NOISES`.
     """
-    import torch
-
-    likely = chances.flatten(0, 2)
-    moved = likely[:, 0] < SURE
-    likely = likely[moved]
-    shares, squares, falling = _table(gray.device)
-    mean, power = likely @ shares, likely @ squares
-    doubt = (1 - likely[:, :1]) * falling
-    return _changes(gray, moved, [mean / torch.add(power, doubt, alpha=noise) for noise in NOISES])
+    moved = chances.flatten(0, 2)[:, 0] < SURE
+    likely = chances.flatten(0, 2)[moved]
+    return _changes(gray, moved, [_wiener(likely, noise) for noise in NOISES])
 
 
 def undo(gray: Tensor, chances: Tensor) -> Tensor:
-    """Sharpen pictures by the paths that they seem to have moved along, and by all straight motions that may have been.
+    """Sharpen pictures by the paths that they moved along, and where those explain little, by what else may have been.
 
     Args:
         gray: (B,H,W), brightness, [0,1], any size.
         chances: (B,rows,columns,M), of the motions of `nets.blur`, in the areas that `areas.split` gives.
 
     Returns:
-        (B,3,H,W): what to add to the pictures: by `retrace`, and by the bold filter of `deconvolve`.
-    """
-    import torch
-
-    if not bool((chances[..., 0] < SURE).any()):
-        return gray.new_zeros(len(gray), len(FLOORS) + 1, *gray.shape[1:])
-    traced = retrace(gray, chances, find_paths(gray, chances))
-    return torch.cat([traced, deconvolve(gray, chances)[:, :1]], 1)
-
-
-def retrace(gray: Tensor, chances: Tensor, paths: Tensor) -> Tensor:
-    """Sharpen pictures by the paths that they moved along.
-
-    Args:
-        gray: (B,H,W), brightness, [0,1], any size.
-        chances: (B,rows,columns,M), of the motions of `nets.blur`, in the areas that `areas.split` gives.
-        paths: (B,rows,columns,4), see `bent_motion.find_paths`.
-
-    Returns:
-        (B,2,H,W): what to add to the pictures, by each of the `FLOORS`.
+        (B,3,H,W): what to add to the pictures: the best guess, by the path cautiously, and as `deconvolve` does boldly.
     """
     moved = chances.flatten(0, 2)[:, 0] < SURE
-    blur = transfer(paths.flatten(0, 2)[moved], 2 * REACH).flatten(1)
+    if not bool(moved.any()):
+        return gray.new_zeros(len(gray), 3, *gray.shape[1:])
+    likely = chances.flatten(0, 2)[moved]
+    paths, trust = (value.flatten(0, 2)[moved] for value in find_paths(gray, chances))
+    blur = transfer(paths, 2 * REACH).flatten(1)
     power, falling = blur.abs().square(), _table(gray.device)[2]
-    return _changes(gray, moved, [blur.conj() / (power + floor + slope * falling) for floor, slope in FLOORS])
+    bold, cautious = (blur.conj() / (power + floor + slope * falling) for floor, slope in FLOORS)
+    steady, share = _wiener(likely, NOISES[0]), trust * (1 - likely[:, :1])
+    best = steady + share * (bold - steady)
+    return _changes(gray, moved, [best, 1 + share * (cautious - 1), steady])
+
+
+def _wiener(likely: Tensor, noise: float) -> Tensor:
+    """The gains (N,F) of the linear filter of least error for chances (N,M), none of them all of no motion."""
+    import torch
+
+    shares, squares, falling = _table(likely.device)
+    doubt = (1 - likely[:, :1]) * falling
+    return (likely @ shares) / torch.add(likely @ squares, doubt, alpha=noise)
 
 
 def _changes(gray: Tensor, moved: Tensor, gains: list[Tensor]) -> Tensor:

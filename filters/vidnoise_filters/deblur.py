@@ -1,4 +1,4 @@
-"""Motion deblurring: what moved is told by its spectrum and undone, and a guard leaves the rest as it was."""
+"""Motion deblurring: the path that was moved along is found and undone, and a guard leaves the rest as it was."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from vidnoise.areas import HOP
-from vidnoise import deconvolution
+from vidnoise.deconvolution import undo
 from vidnoise.filter import RecurrentFilter, RecurrentStage, option
 from vidnoise.flow import SharedFlow
 from vidnoise.motion_blur import blur_chances, seems_blurred
@@ -36,11 +36,12 @@ OVERSHOOT = 0.5
 class Deblur(RecurrentFilter["Frame"]):
     """Takes the blur of camera shake and of moving things from frames, by a trained network, where there is any.
 
-    Which motion blurred the frame is read from its spectrum, area by area, and undone by a Wiener filter, as far as it is
-    sure. A network makes the sharp frame of that and of the blurred one, from coarse to fine with the same weights at
-    each scale, taking its features along (Tao et al., "Scale-recurrent Network for Deep Image Deblurring", CVPR 2018). It
-    sees the frames before and after as well, brought here along optical flow, since what is blurred in one is often less
-    so, or in another direction, in its neighbour.
+    Which straight motion blurred the frame is read from its spectrum, area by area; from there the bent path that the
+    camera moved along is found (`vidnoise.bent_motion`) and undone by a Wiener filter, as far as it explains what is seen.
+    A network makes the sharp frame of that and of the blurred one, from coarse to fine with the same weights at each
+    scale, taking its features along (Tao et al., "Scale-recurrent Network for Deep Image Deblurring", CVPR 2018). It sees
+    the frames before and after as well, brought here along optical flow, since what is blurred in one is often less so,
+    or in another direction, in its neighbour.
 
     A frame that is sharp passes untouched. Elsewhere the result is taken only where there is blur and the network is
     confident, and held to the range of brightness around each pixel, so that nothing rings.
@@ -106,10 +107,11 @@ class Deblur(RecurrentFilter["Frame"]):
         if state is None and frame.flow is not None:
             frame.flow.clear()
 
-        found = undo(frame, self.strength, dtype)
+        found = blur_of(frame, self.strength, dtype)
         if found is None:
             return frame, frame
-        undone, share = found
+        gray, chances, share = found
+        undone = undo(gray, chances)
         if network is None:
             sharp = frame.image + undone[:, 0]
         else:
@@ -126,8 +128,10 @@ class Deblur(RecurrentFilter["Frame"]):
         return Ensemble(network) if self.quality == "best" else network
 
 
-def undo(frame: Frame, strength: float, dtype: torch.dtype | None = None) -> tuple[Tensor, Tensor] | None:
-    """What the likely motion did to a frame; nothing where none is seen, or at no strength.
+def blur_of(
+    frame: Frame, strength: float, dtype: torch.dtype | None = None
+) -> tuple[Tensor, Tensor, Tensor] | None:
+    """Which motion may have blurred a frame; nothing where none is seen, or at no strength.
 
     Args:
         frame: the blurred frame.
@@ -135,13 +139,14 @@ def undo(frame: Frame, strength: float, dtype: torch.dtype | None = None) -> tup
         dtype: of the network that tells the motion; float32 if not given.
 
     Returns:
-        What undoing it adds to the brightness (1,3,H,W), and the share of the change that is made at each pixel (1,H,W).
+        The brightness (1,H,W), the chances of motions in its areas, see `motion_blur.blur_chances`, and the share of the
+        change that is made at each pixel (1,H,W).
     """
     gray = frame.image.mean(0)[None]
     if strength == 0 or not seems_blurred(gray, LIKELY, dtype):
         return None
     chances = blur_chances(gray, dtype)
-    return deconvolution.undo(gray, chances), strength * _blurred(1 - chances[..., 0], frame.height, frame.width)
+    return gray, chances, strength * _blurred(1 - chances[..., 0], frame.height, frame.width)
 
 
 def sharpened(frame: Frame, sharp: Tensor, share: Tensor) -> Frame:

@@ -17,8 +17,6 @@ from .spatial import Picture, PictureDenoiser, Present, noise_level
 from .tiers import GroupsSpec, UNetSpec
 
 UNSHUFFLE, WIDTH = 2, 32
-TOLD = 2
-"""Ways of undoing the blur that are told, of those of `deconvolution.undo` the first."""
 WIDE = UNetSpec(UNSHUFFLE, channels=(WIDTH, 48, 64), encoder=(0, 1, 2), decoder=(1, 1))
 FINE = GroupsSpec(UNSHUFFLE, WIDTH, groups=3, blocks=2)
 
@@ -105,10 +103,10 @@ class MPRNetDeblurrer(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stages = Stages(TOLD * UNSHUFFLE**2)
+        self.stages = Stages(2 * UNSHUFFLE**2)
 
     def forward(self, blurred: Tensor, undone: Tensor) -> Tensor:
-        """(B,3,H,W), nominal [0,1], and (B,2,H,W) of what `deconvolution.undo` gives -> (B,3,H,W), float32."""
+        """(B,3,H,W), nominal [0,1], and (B,2,H,W) as `deconvolution.deconvolve` gives it -> (B,3,H,W), float32."""
         return self.both(blurred, undone)[1]
 
     def both(self, blurred: Tensor, undone: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
-from ..nets.mprnet import TOLD, MPRNet, MPRNetDeblurrer
+from ..deconvolution import deconvolve
+from ..nets.mprnet import MPRNet, MPRNetDeblurrer
 from .blur import Picture, Scene
 from .deblur import ALONE, DeblurTask, recorded
 from .losses import psnr
@@ -58,7 +59,10 @@ class MPRNetDeblurTask(DeblurTask):
 
     def _finish(self, frames: Tensor, sharp: Tensor, source: Generator, alone: float = ALONE) -> Batch:
         blurred = recorded(frames, source)[:, 0]
-        return {"blurred": blurred, "undone": self._undone(blurred)[:, :TOLD], "sharp": sharp}
+        return {"blurred": blurred, "undone": self._undone(blurred), "sharp": sharp}
+
+    def _undo(self, gray: Tensor, chances: Tensor) -> Tensor:
+        return deconvolve(gray, chances)
 
 
 def supervised(
