@@ -53,8 +53,6 @@ def undo(gray: Tensor, chances: Tensor) -> Tensor:
         (B,3,H,W): what to add to the pictures: the best guess, by the path cautiously, and as `deconvolve` does boldly.
     """
     moved = chances.flatten(0, 2)[:, 0] < SURE
-    if not bool(moved.any()):
-        return gray.new_zeros(len(gray), 3, *gray.shape[1:])
     likely = chances.flatten(0, 2)[moved]
     paths, trust = (value.flatten(0, 2)[moved] for value in find_paths(gray, chances))
     blur = transfer(paths, 2 * REACH).flatten(1)
@@ -78,6 +76,8 @@ def _changes(gray: Tensor, moved: Tensor, gains: list[Tensor]) -> Tensor:
     """What gains (N,F) of the frequencies of areas, where they `moved` (B rows columns,), add to pictures: (B,G,H,W)."""
     import torch
 
+    if not bool(moved.any()):
+        return gray.new_zeros(len(gray), len(gains), *gray.shape[1:])
     areas = split(gray)
     flat = areas.flatten(0, 2)[moved]
     mean = flat.mean((1, 2), keepdim=True)
