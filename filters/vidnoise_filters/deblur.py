@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 
 UNLIKELY, LIKELY = 0.5, 0.75
 """Chance of any motion: below the first an area stays as it is, above the second it is sharpened whole."""
-DOUBTED, TRUSTED = 0.5, 0.6
-"""Confidence: below the first the frame stays as it was, above the second the network's result is taken."""
+DOUBTED, TRUSTED = 0.3, 0.4
+"""Confidence: below the first the frame stays as it was, above the second it is sharpened whole."""
+LEARNED = 2 / 3
+"""The network's share of the result; the rest is the filter's own best guess, of which the network keeps too little."""
 SPANS = (1, 2, 4, 1)
 """Pixels by which ranges are shifted and joined, one after another: the result is held to that of 9x9 pixels."""
 OVERSHOOT = 0.5
@@ -112,11 +114,10 @@ class Deblur(RecurrentFilter["Frame"]):
             return frame, frame
         gray, chances, share = found
         undone = undo(gray, chances)
-        if network is None:
-            sharp = frame.image + undone[:, 0]
-        else:
+        sharp = frame.image + undone[:, 0]
+        if network is not None:
             output, trust = network(frame.image[None], undone, _near(frame, state, ahead)[None])
-            sharp, share = output[0], share * _sure(trust[0])
+            sharp, share = sharp.lerp(output[0], LEARNED), share * _sure(trust[0])
         return sharpened(frame, sharp, share), frame
 
     def _network(self, device: torch.device, dtype: torch.dtype) -> Module | None:
