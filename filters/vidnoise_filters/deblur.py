@@ -32,6 +32,8 @@ SPANS = (1, 2, 4, 1)
 """Pixels by which ranges are shifted and joined, one after another: the result is held to that of 9x9 pixels."""
 OVERSHOOT = 0.5
 """How far the result may leave that range, as a share of it."""
+DETAILED = 24 / 255
+"""A range from which on there is something to sharpen; where there is less, rings would show most, and less is changed."""
 
 
 @dataclass(frozen=True)
@@ -152,8 +154,11 @@ def blur_of(
 
 def sharpened(frame: Frame, sharp: Tensor, share: Tensor) -> Frame:
     """A frame changed by a share (1,H,W) towards what was made of it (3,H,W), but so that nothing rings."""
-    change = _bounded(sharp, frame.image) - frame.image
-    return frame.with_image(frame.image + change * share)
+    high, low = _highest(frame.image), -_highest(-frame.image)
+    span = high - low
+    change = sharp.clamp(low - span * OVERSHOOT, high + span * OVERSHOOT) - frame.image
+    plain = (span.amax(0, keepdim=True) / DETAILED).clamp(max=1)
+    return frame.with_image(frame.image + change * share * plain)
 
 
 def _near(frame: Frame, before: Frame | None, ahead: Sequence[Frame]) -> Tensor:
@@ -186,13 +191,6 @@ def _blurred(likely: Tensor, height: int, width: int) -> Tensor:
 def _sure(trust: Tensor) -> Tensor:
     """From the network's confidence (1,H,W) to the share of its change that is made."""
     return ((trust - DOUBTED) / (TRUSTED - DOUBTED)).clamp(0, 1)
-
-
-def _bounded(sharp: Tensor, blurred: Tensor) -> Tensor:
-    """The result (3,H,W), held to the blurred frame's range around each pixel and a little more: what rings leaves it."""
-    high, low = _highest(blurred), -_highest(-blurred)
-    room = (high - low) * OVERSHOOT
-    return sharp.clamp(low - room, high + room)
 
 
 def _highest(image: Tensor) -> Tensor:
