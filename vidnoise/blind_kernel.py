@@ -18,8 +18,7 @@ from torch import Tensor
 
 from vidnoise.deconvolution import rise, transfer_of
 from vidnoise.kernels import linear_kernel
-from vidnoise.motion_blur import blur_chances
-from vidnoise.nets.blur import motions
+from vidnoise.motion_blur import blur_chances, likeliest
 
 ROUNDS = 5
 """Of picture and kernel."""
@@ -41,8 +40,7 @@ POWER = 0.8
 
 def find_motion(gray: Tensor) -> tuple[float, float]:
     """The likeliest motion that blurred a picture (H,W), [0,1]: pixels to the right and down."""
-    likely = blur_chances(gray[None]).mean((0, 1, 2))
-    x, y = motions(gray.device)[1 + int(likely[1:].argmax())].tolist()
+    x, y = likeliest(blur_chances(gray[None]).mean((1, 2)))[0].tolist()
     return x, y
 
 

@@ -1,4 +1,4 @@
-"""Undoing motion blur that is roughly known: one Wiener filter for all motions that may have been, by their chances.
+"""Undoing motion blur that is roughly known, by Wiener filters: of a path, or of all motions that may have been at once.
 
 Where a steady motion (x, y) blurred a picture, the frequency (u, v) keeps a share of sinc(xu + yv). The linear filter
 of least expected squared error, when the motion is only known by its chances, divides the mean of that share by the mean
@@ -12,6 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from vidnoise.areas import REACH, blend, split
+from vidnoise.bent_motion import find_paths, transfer
 
 if TYPE_CHECKING:
     import torch
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 NOISES = (0.03, 0.25)
 """Power of the noise against the picture's, of a bold and of a cautious filter."""
 
+FLOORS = ((0.003, 0.1), (0.03, 0.5))
+"""The same where the path is known: at all frequencies, and growing with their square."""
 SURE = 0.98
 """Chance of no motion: where it is higher, nothing is undone."""
 
@@ -34,23 +37,55 @@ def deconvolve(gray: Tensor, chances: Tensor) -> Tensor:
     Returns:
         (B,2,H,W): what to add to the pictures, by each of the `NOISES`.
     """
+    moved = chances.flatten(0, 2)[:, 0] < SURE
+    likely = chances.flatten(0, 2)[moved]
+    return _changes(gray, moved, [_wiener(likely, noise) for noise in NOISES])
+
+
+def undo(gray: Tensor, chances: Tensor) -> Tensor:
+    """Sharpen pictures by the paths that they moved along, and where those explain little, by what else may have been.
+
+    Args:
+        gray: (B,H,W), brightness, [0,1], any size.
+        chances: (B,rows,columns,M), of the motions of `nets.blur`, in the areas that `areas.split` gives.
+
+    Returns:
+        (B,3,H,W): what to add to the pictures: the best guess, by the path cautiously, and as `deconvolve` does boldly.
+    """
+    moved = chances.flatten(0, 2)[:, 0] < SURE
+    likely = chances.flatten(0, 2)[moved]
+    paths, trust = (value.flatten(0, 2)[moved] for value in find_paths(gray, chances))
+    blur = transfer(paths, 2 * REACH).flatten(1)
+    power, falling = blur.abs().square(), _table(gray.device)[2]
+    bold, cautious = (blur.conj() / (power + floor + slope * falling) for floor, slope in FLOORS)
+    steady, share = _wiener(likely, NOISES[0]), trust * (1 - likely[:, :1])
+    best = steady + share * (bold - steady)
+    return _changes(gray, moved, [best, 1 + share * (cautious - 1), steady])
+
+
+def _wiener(likely: Tensor, noise: float) -> Tensor:
+    """The gains (N,F) of the linear filter of least error for chances (N,M), none of them all of no motion."""
     import torch
 
-    areas = split(gray)
-    likely = chances.flatten(0, 2)
-    moved = likely[:, 0] < SURE
-    if not bool(moved.any()):
-        return gray.new_zeros(len(gray), len(NOISES), *gray.shape[1:])
-    likely = likely[moved]
-    shares, squares, falling = _table(gray.device)
-    spectrum = torch.fft.rfft2(areas.flatten(0, 2)[moved])
-    mean, power = likely @ shares, likely @ squares
+    shares, squares, falling = _table(likely.device)
     doubt = (1 - likely[:, :1]) * falling
+    return (likely @ shares) / torch.add(likely @ squares, doubt, alpha=noise)
+
+
+def _changes(gray: Tensor, moved: Tensor, gains: list[Tensor]) -> Tensor:
+    """What gains (N,F) of the frequencies of areas, where they `moved` (B rows columns,), add to pictures: (B,G,H,W)."""
+    import torch
+
+    if not bool(moved.any()):
+        return gray.new_zeros(len(gray), len(gains), *gray.shape[1:])
+    areas = split(gray)
+    flat = areas.flatten(0, 2)[moved]
+    mean = flat.mean((1, 2), keepdim=True)
+    spectrum = torch.fft.rfft2(flat - mean)
     found = []
-    for noise in NOISES:
-        gain = mean / torch.add(power, doubt, alpha=noise) - 1
-        change = gray.new_zeros(len(moved), 2 * REACH, 2 * REACH)
-        change[moved] = torch.fft.irfft2(spectrum * gain.view(spectrum.shape), change.shape[1:])
+    for gain in gains:
+        change = gray.new_zeros(len(moved), *flat.shape[1:])
+        change[moved] = torch.fft.irfft2(spectrum * (gain - 1).view(spectrum.shape), flat.shape[1:])
         found.append(blend(change.view(areas.shape), *gray.shape[1:]))
     return torch.stack(found, 1)
 

@@ -67,6 +67,13 @@ def _agreed(chances: Tensor) -> Tensor:
     return (_WEIGHT * around).permute(0, 2, 3, 1).softmax(-1)
 
 
+def likeliest(chances: Tensor) -> Tensor:
+    """The likeliest motions (N,2), pixels right and down, by chances (N,M); never none."""
+    from vidnoise.nets.blur import motions
+
+    return motions(chances.device)[1 + chances[:, 1:].argmax(1)]
+
+
 def blur_length(image: Tensor) -> float:
     """The blur of a picture (3,H,W), pixels, of which three fifths of the areas that show something are no longer."""
     import torch

@@ -1,4 +1,4 @@
-"""Motion deblurring: what moved is told by its spectrum and undone, and a guard leaves the rest as it was."""
+"""Motion deblurring: the path that was moved along is found and undone, and a guard leaves the rest as it was."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from vidnoise.areas import HOP
-from vidnoise.deconvolution import deconvolve
+from vidnoise.deconvolution import undo
 from vidnoise.filter import RecurrentFilter, RecurrentStage, option
 from vidnoise.flow import SharedFlow
 from vidnoise.motion_blur import blur_chances, seems_blurred
@@ -24,23 +24,28 @@ if TYPE_CHECKING:
 
 UNLIKELY, LIKELY = 0.5, 0.75
 """Chance of any motion: below the first an area stays as it is, above the second it is sharpened whole."""
-DOUBTED, TRUSTED = 0.5, 0.6
-"""Confidence: below the first the frame stays as it was, above the second the network's result is taken."""
+DOUBTED, TRUSTED = 0.3, 0.4
+"""Confidence: below the first the frame stays as it was, above the second it is sharpened whole."""
+LEARNED = 2 / 3
+"""The network's share of the result; the rest is the filter's own best guess, of which the network keeps too little."""
 SPANS = (1, 2, 4, 1)
 """Pixels by which ranges are shifted and joined, one after another: the result is held to that of 9x9 pixels."""
 OVERSHOOT = 0.5
 """How far the result may leave that range, as a share of it."""
+DETAILED = 24 / 255
+"""A range from which on there is something to sharpen; where there is less, rings would show most, and less is changed."""
 
 
 @dataclass(frozen=True)
 class Deblur(RecurrentFilter["Frame"]):
     """Takes the blur of camera shake and of moving things from frames, by a trained network, where there is any.
 
-    Which motion blurred the frame is read from its spectrum, area by area, and undone by a Wiener filter, as far as it is
-    sure. A network makes the sharp frame of that and of the blurred one, from coarse to fine with the same weights at
-    each scale, taking its features along (Tao et al., "Scale-recurrent Network for Deep Image Deblurring", CVPR 2018). It
-    sees the frames before and after as well, brought here along optical flow, since what is blurred in one is often less
-    so, or in another direction, in its neighbour.
+    Which straight motion blurred the frame is read from its spectrum, area by area; from there the bent path that the
+    camera moved along is found (`vidnoise.bent_motion`) and undone by a Wiener filter, as far as it explains what is seen.
+    A network makes the sharp frame of that and of the blurred one, from coarse to fine with the same weights at each
+    scale, taking its features along (Tao et al., "Scale-recurrent Network for Deep Image Deblurring", CVPR 2018). It sees
+    the frames before and after as well, brought here along optical flow, since what is blurred in one is often less so,
+    or in another direction, in its neighbour.
 
     A frame that is sharp passes untouched. Elsewhere the result is taken only where there is blur and the network is
     confident, and held to the range of brightness around each pixel, so that nothing rings.
@@ -106,15 +111,15 @@ class Deblur(RecurrentFilter["Frame"]):
         if state is None and frame.flow is not None:
             frame.flow.clear()
 
-        found = undo(frame, self.strength, dtype)
+        found = blur_of(frame, self.strength, dtype)
         if found is None:
             return frame, frame
-        undone, share = found
-        if network is None:
-            sharp = frame.image + undone[:, 0]
-        else:
+        gray, chances, share = found
+        undone = undo(gray, chances)
+        sharp = frame.image + undone[:, 0]
+        if network is not None:
             output, trust = network(frame.image[None], undone, _near(frame, state, ahead)[None])
-            sharp, share = output[0], share * _sure(trust[0])
+            sharp, share = sharp.lerp(output[0], LEARNED), share * _sure(trust[0])
         return sharpened(frame, sharp, share), frame
 
     def _network(self, device: torch.device, dtype: torch.dtype) -> Module | None:
@@ -126,8 +131,10 @@ class Deblur(RecurrentFilter["Frame"]):
         return Ensemble(network) if self.quality == "best" else network
 
 
-def undo(frame: Frame, strength: float, dtype: torch.dtype | None = None) -> tuple[Tensor, Tensor] | None:
-    """What the likely motion did to a frame; nothing where none is seen, or at no strength.
+def blur_of(
+    frame: Frame, strength: float, dtype: torch.dtype | None = None
+) -> tuple[Tensor, Tensor, Tensor] | None:
+    """Which motion may have blurred a frame; nothing where none is seen, or at no strength.
 
     Args:
         frame: the blurred frame.
@@ -135,19 +142,23 @@ def undo(frame: Frame, strength: float, dtype: torch.dtype | None = None) -> tup
         dtype: of the network that tells the motion; float32 if not given.
 
     Returns:
-        What undoing it adds to the brightness (1,2,H,W), and the share of the change that is made at each pixel (1,H,W).
+        The brightness (1,H,W), the chances of motions in its areas, see `motion_blur.blur_chances`, and the share of the
+        change that is made at each pixel (1,H,W).
     """
     gray = frame.image.mean(0)[None]
     if strength == 0 or not seems_blurred(gray, LIKELY, dtype):
         return None
     chances = blur_chances(gray, dtype)
-    return deconvolve(gray, chances), strength * _blurred(1 - chances[..., 0], frame.height, frame.width)
+    return gray, chances, strength * _blurred(1 - chances[..., 0], frame.height, frame.width)
 
 
 def sharpened(frame: Frame, sharp: Tensor, share: Tensor) -> Frame:
     """A frame changed by a share (1,H,W) towards what was made of it (3,H,W), but so that nothing rings."""
-    change = _bounded(sharp, frame.image) - frame.image
-    return frame.with_image(frame.image + change * share)
+    high, low = _highest(frame.image), -_highest(-frame.image)
+    span = high - low
+    change = sharp.clamp(low - span * OVERSHOOT, high + span * OVERSHOOT) - frame.image
+    plain = (span.amax(0, keepdim=True) / DETAILED).clamp(max=1)
+    return frame.with_image(frame.image + change * share * plain)
 
 
 def _near(frame: Frame, before: Frame | None, ahead: Sequence[Frame]) -> Tensor:
@@ -180,13 +191,6 @@ def _blurred(likely: Tensor, height: int, width: int) -> Tensor:
 def _sure(trust: Tensor) -> Tensor:
     """From the network's confidence (1,H,W) to the share of its change that is made."""
     return ((trust - DOUBTED) / (TRUSTED - DOUBTED)).clamp(0, 1)
-
-
-def _bounded(sharp: Tensor, blurred: Tensor) -> Tensor:
-    """The result (3,H,W), held to the blurred frame's range around each pixel and a little more: what rings leaves it."""
-    high, low = _highest(blurred), -_highest(-blurred)
-    room = (high - low) * OVERSHOOT
-    return sharp.clamp(low - room, high + room)
 
 
 def _highest(image: Tensor) -> Tensor:

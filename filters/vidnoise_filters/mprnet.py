@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from vidnoise.deconvolution import deconvolve
 from vidnoise.filter import option
-from vidnoise_filters.deblur import sharpened, undo
+from vidnoise_filters.deblur import blur_of, sharpened
 from vidnoise_filters.network import ToldFilter
 
 if TYPE_CHECKING:
@@ -59,8 +60,8 @@ class MPRNet(ToldFilter):
         return [self._deblurred(network, frame) for frame in frames]
 
     def _deblurred(self, network: Module, frame: Frame) -> Frame:
-        found = undo(frame, min(self.strength, 1))
+        found = blur_of(frame, min(self.strength, 1))
         if found is None:
             return frame
-        undone, share = found
-        return sharpened(frame, network(frame.image[None], undone)[0], share)
+        gray, chances, share = found
+        return sharpened(frame, network(frame.image[None], deconvolve(gray, chances))[0], share)

@@ -10,16 +10,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..flow import occlusion, warp
+from .body import body
 from .padding import crop, pad
 from .residual import conv3
 from .spatial import Picture
 from .tiers import Tier
-from .unet import UNet, Up
+from .unet import Up
 
 SCALES = 3
 """Full size, a half and a quarter."""
-SEEN = 4 * 3 + 2
-"""Channels: the frame, its two neighbours and the change so far in colour, two ways of undoing the blur in gray."""
+UNDONE = 3
+"""Ways of undoing the blur."""
+SEEN = 4 * 3 + UNDONE
+"""Channels: the frame, its two neighbours and the change so far in colour, the ways of undoing the blur in gray."""
 LOCAL = 32
 """Pixels: the side of the areas whose mean is taken away."""
 
@@ -31,10 +34,10 @@ class Deblurrer(nn.Module):
         super().__init__()
         self.tier = tier
         self.spec = tier.deblur
-        first, unshuffle = self.spec.channels[0], self.spec.unshuffle
+        first, unshuffle = self.spec.width, self.spec.unshuffle
         self.present = conv3(SEEN * unshuffle**2, first)
         nn.init.kaiming_normal_(self.present.weight, nonlinearity="linear")
-        self.body = UNet(self.spec)
+        self.body = body(self.spec)
         self.remember = Up(first, first)
         self.picture = Picture(unshuffle, first)
         self.trust = conv3(first, unshuffle**2)
@@ -49,7 +52,7 @@ class Deblurrer(nn.Module):
 
         Args:
             blurred: (B,3,H,W), any size, nominal [0,1].
-            undone: (B,2,H,W): what undoing the likely motion adds to the brightness; see `deconvolution.deconvolve`.
+            undone: (B,3,H,W): what undoing the motion adds to the brightness, the boldest first; see `deconvolution.undo`.
             near: (B,6,H,W): how the frame before and the frame after, both brought to where this one's things are, differ
                 from it; 0 where there is none or it cannot be trusted.
 
@@ -64,11 +67,12 @@ class Deblurrer(nn.Module):
     def scales(self, blurred: Tensor, undone: Tensor, near: Tensor) -> tuple[list[Tensor], Tensor]:
         """The frames from the coarsest scale to the finest, and the logits of the confidence; sizes are multiples."""
         detail = torch.cat([blurred - _local_mean(blurred), undone, near], 1)
+        begun = blurred + undone[:, :1]
         change = blurred.new_zeros(1)
         memory: Tensor | None = None
         outputs = []
         for scale in reversed(range(SCALES)):
-            seen, frame = (F.avg_pool2d(x, 2**scale) if scale else x for x in (detail, blurred))
+            seen, frame = (F.avg_pool2d(x, 2**scale) if scale else x for x in (detail, begun))
             if memory is None:
                 change, features = torch.zeros_like(frame), self._present(seen, torch.zeros_like(frame))
             else:

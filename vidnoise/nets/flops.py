@@ -7,7 +7,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from .blur import BlurMotion
-from .deblur import Deblurrer
+from .deblur import UNDONE, Deblurrer
 from .level import NoiseLevel
 from .mprnet import MPRNetDeblurrer
 from .temporal import TemporalDenoiser
@@ -33,7 +33,7 @@ def kflop_per_pixel(module: nn.Module, size: int = 256) -> float:
             blocks = torch.zeros(1, 9, size // 8, size // 8, device="meta")
             module(frame, blocks[:, :3], frame, blocks[:, :3], blocks)
         elif isinstance(module, Deblurrer):
-            module(frame, frame[:, :2], frame.repeat(1, 2, 1, 1))
+            module(frame, frame[:, :UNDONE], frame.repeat(1, 2, 1, 1))
         elif isinstance(module, MPRNetDeblurrer):
             module(frame, frame[:, :2])
         else:

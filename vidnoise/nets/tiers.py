@@ -66,7 +66,7 @@ class Tier:
 
     name: str
     denoise: UNetSpec | GroupsSpec
-    deblur: UNetSpec
+    deblur: UNetSpec | GroupsSpec
 
 
 TIERS = {
@@ -80,7 +80,7 @@ TIERS = {
         Tier(
             "balanced",
             GroupsSpec(unshuffle=2, width=32, groups=4, blocks=3),
-            UNetSpec(unshuffle=4, channels=(64, 96, 128), encoder=(1, 2, 2), decoder=(1, 1)),
+            GroupsSpec(unshuffle=2, width=32, groups=3, blocks=3),
         ),
     )
 }

@@ -214,9 +214,8 @@ class Scene:
         return self._seen([layer.path(time) for layer in self.layers])
 
     def sharp(self, centre: float = 0.0) -> Picture:
-        """The same frame without blur, everything in the middle of where it was seen: when it was there, nothing tells."""
-        time = moments(centre, self.exposure, self.length)
-        return self._seen([layer.path(time).mean(0, keepdims=True) for layer in self.layers])
+        """The same frame without blur, as it was in the middle of the exposure."""
+        return self._seen([layer.path(np.array([centre])) for layer in self.layers])
 
     def motion(self, cell: int) -> NDArray[np.float32]:
         """What moved how in squares of `cell` pixels during the exposure at time 0: (h,w,2), pixels right and down.

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from ..deconvolution import deconvolve
+from ..deconvolution import undo
 from ..flow import search, warp
 from ..motion_blur import blur_chances
 from ..nets.deblur import Deblurrer, news
@@ -32,7 +32,7 @@ WEIGHTS = (0.15, 0.35, 1.0)
 """Of the scales in the loss, from the coarsest."""
 TRUSTED = 0.1
 """Weight of the confidence in the loss."""
-BACKDROP = (256, 352)
+BACKDROP = (320, 448)
 """Of the stills that are shaken, pixels."""
 MARGIN = 16
 """Pixels around a window of a real clip, where its flow is not known."""
@@ -146,10 +146,14 @@ class DeblurTask:
         return {"blurred": frames[:, 1], "undone": self._undone(frames[:, 1]), "near": near, "sharp": sharp}
 
     def _undone(self, frames: Tensor) -> Tensor:
-        """What undoing the motions that are seen in frames (B,3,H,W) adds to their brightness, (B,2,H,W)."""
+        """What undoing the motions that are seen in frames (B,3,H,W) adds to their brightness, (B,C,H,W)."""
         gray = frames.mean(1)
         with torch.no_grad():
-            return deconvolve(gray, blur_chances(gray))
+            return self._undo(gray, blur_chances(gray))
+
+    def _undo(self, gray: Tensor, chances: Tensor) -> Tensor:
+        """As the network's filter does it."""
+        return undo(gray, chances)
 
 
 def brought(frame: Tensor, other: Tensor) -> Tensor:

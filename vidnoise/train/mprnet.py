@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
+from ..deconvolution import deconvolve
 from ..nets.mprnet import MPRNet, MPRNetDeblurrer
 from .blur import Picture, Scene
 from .deblur import ALONE, DeblurTask, recorded
@@ -59,6 +60,9 @@ class MPRNetDeblurTask(DeblurTask):
     def _finish(self, frames: Tensor, sharp: Tensor, source: Generator, alone: float = ALONE) -> Batch:
         blurred = recorded(frames, source)[:, 0]
         return {"blurred": blurred, "undone": self._undone(blurred), "sharp": sharp}
+
+    def _undo(self, gray: Tensor, chances: Tensor) -> Tensor:
+        return deconvolve(gray, chances)
 
 
 def supervised(

@@ -1,0 +1,90 @@
+"""The bent paths that pictures moved along, and undoing them."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from vidnoise.bent_motion import find_paths, transfer
+from vidnoise.deconvolution import deconvolve, undo
+from vidnoise.motion_blur import blur_chances
+
+
+def photographs() -> list[np.ndarray]:
+    from skimage import data
+
+    return [data.astronaut()[:384, :480], data.coffee()[:384, :480]]
+
+
+def tensor(picture: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1))).float() / 255
+
+
+def moved(picture: torch.Tensor, path: tuple[float, float, float, float]) -> torch.Tensor:
+    """What a camera sees that moves along a path, as a file holds it."""
+    height, width = picture.shape[1:]
+    across, down = torch.fft.rfftfreq(width), torch.fft.fftfreq(height)[:, None]
+    kept = torch.zeros(height, width // 2 + 1, dtype=torch.complex64)
+    times = (torch.arange(40) + 0.5) / 40 - 0.5
+    for t in times.tolist():
+        x, y = (path[i] * t + path[i + 2] * t**2 for i in range(2))
+        kept += torch.exp(-2j * math.pi * (x * across + y * down)) / len(times)
+    seen = torch.fft.irfft2(torch.fft.rfft2(picture) * kept, (height, width))
+    return (seen.clamp(0, 1) * 255).round() / 255
+
+
+def psnr(a: torch.Tensor, b: torch.Tensor) -> float:
+    return float(-10 * torch.log10((a - b)[..., 32:-32, 32:-32].square().mean()))
+
+
+def test_a_straight_path_leaves_what_a_steady_motion_leaves() -> None:
+    kept = transfer(torch.tensor([[6.0, -3.0, 0.0, 0.0]]), 32)[0]
+    right, down = torch.fft.rfftfreq(32), torch.fft.fftfreq(32)[:, None]
+    assert torch.allclose(kept.imag, torch.zeros(32, 17), atol=1e-5)
+    assert float((kept.real - torch.sinc(6 * right - 3 * down)).abs().max()) < 0.02
+
+
+def test_a_path_backwards_leaves_the_same() -> None:
+    path = torch.tensor([[6.0, -3.0, 2.0, 5.0]])
+    assert torch.allclose(transfer(path, 32), transfer(path * torch.tensor([-1, -1, 1, 1]), 32), atol=1e-5)
+
+
+@pytest.mark.parametrize("path", [(16, 6, -4, 10), (16, 6, 4, -10), (-5, 14, 6, 2)])
+def test_the_path_is_found_to_the_side_that_it_bends(path: tuple[float, float, float, float]) -> None:
+    for picture in photographs():
+        gray = moved(tensor(picture), path).mean(0)[None]
+        paths, trust = find_paths(gray, blur_chances(gray))
+        found, true = paths[0, 2:-2, 2:-2].mean((0, 1)), torch.tensor(path, dtype=torch.float32)
+        found[:2] *= torch.sign(found[:2] @ true[:2])
+        assert float((found[:2] - true[:2]).norm()) < 0.25 * float(true[:2].norm())
+        assert float(found[2:] @ true[2:]) > 0
+        assert float(trust[0, 2:-2, 2:-2].mean()) > 0.5
+
+
+def test_undoing_a_bent_path_brings_a_picture_nearer_than_undoing_straight_ones() -> None:
+    for picture in photographs():
+        sharp = tensor(picture)
+        seen = moved(sharp, (16, 6, -4, 10))
+        gray = seen.mean(0)[None]
+        chances = blur_chances(gray)
+        traced, straight = seen + undo(gray, chances)[:, 0], seen + deconvolve(gray, chances)[:, 0]
+        assert psnr(traced, sharp) > psnr(seen, sharp) + 2
+        assert psnr(traced, sharp) > psnr(straight, sharp) + 0.5
+
+
+@pytest.mark.parametrize("size", [(16, 24), (64, 64), (70, 600)])
+def test_pictures_of_any_size_have_finite_paths(size: tuple[int, int]) -> None:
+    gray = torch.rand(2, *size)
+    paths, trust = find_paths(gray, blur_chances(gray))
+    assert paths.shape[:3] == trust.shape[:3] == blur_chances(gray).shape[:3]
+    assert bool(paths.isfinite().all())
+    assert float(trust.min()) >= 0
+    assert float(trust.max()) <= 1
+
+
+def test_paths_are_found_where_nothing_else_is_learned() -> None:
+    with torch.inference_mode():
+        gray = moved(tensor(photographs()[0]), (12, 0, 0, 4)).mean(0)[None]
+        paths, _ = find_paths(gray, blur_chances(gray))
+    assert not paths.requires_grad

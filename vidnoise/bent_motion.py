@@ -1,0 +1,236 @@
+"""Along which bent path each part of a picture moved while it was exposed.
+
+The straight motion that `motion_blur` reads from the spectrum is no more than a beginning: a hand turns and slows down, and
+a bend of some pixels decides whether undoing the motion sharpens or rings. A path (x,y) t + (u,w) t^2, t from -1/2 to 1/2,
+is therefore fitted at half the size by descent on two measures. One is how blurred or rung the picture is once the path is
+undone: the mean of its gradients against their root mean square (Krishnan, Tay, Fergus, "Blind Deconvolution Using a
+Normalized Sparsity Measure", CVPR 2011). The other is how unlikely its spectrum is, if what was blurred fell off with the
+square of the frequency, as natural pictures do. The second tells the length, the first alone to which side the path bends.
+
+All tiles of a picture are first given one path, from several bends; then each has its own, near the others'.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import TYPE_CHECKING
+
+from vidnoise.areas import HOP
+from vidnoise.motion_blur import likeliest
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+SIDE = 128
+"""Of a tile, in pixels of half the size."""
+SMALL = 64
+"""Pixels: where a picture is smaller, too little is seen of it to tell a bend."""
+MARGIN = 10
+"""Pixels at the border of a tile that fade, and of which nothing is asked."""
+MOMENTS = 17
+"""Of an exposure that are added up."""
+BENDS = ((0.0, 0.0), (0.35, 0.0), (-0.35, 0.0), (0.0, 0.35), (0.0, -0.35))
+"""That the search begins from, along and across the motion, as a share of its length."""
+SEARCH, REFINE = (12, 1.2), (20, 0.8)
+"""Steps and pixels of the first, for all tiles together and for each."""
+ALIKE = 8e-4
+"""Weight of the squared pixels by which tiles of a picture differ."""
+SPECTRAL = 0.3
+"""Weight of the spectrum against that of the gradients."""
+COARSE = 0.26
+"""Cycles a pixel of half the size, up to which the spectrum counts: above are noise and the steps of the exposure."""
+GRAIN = 1.2 / 255
+"""Deviation of the noise."""
+DOUBTED, TRUSTED = 0.1, 0.25
+"""How much better than no motion a path has to explain a tile to count at all, and to count in full."""
+LEAST, NOISE = 0.003, 0.1
+"""Power of the noise against the picture's: at all frequencies, and growing with their square."""
+
+
+def find_paths(gray: Tensor, chances: Tensor) -> tuple[Tensor, Tensor]:
+    """The paths that pictures moved along, and how well they explain what is seen.
+
+    Args:
+        gray: (B,H,W), brightness, [0,1], any size.
+        chances: (B,rows,columns,M), see `motion_blur.blur_chances`.
+
+    Returns:
+        By the areas that `areas.split` gives: (B,rows,columns,4), x, y, u, w in pixels, of which the path backwards is the
+        same; and (B,rows,columns,1), from 0, where the picture may as well not have moved, to 1.
+    """
+    import torch
+
+    if min(gray.shape[1:]) < SMALL:
+        return gray.new_zeros(*chances.shape[:3], 4), gray.new_zeros(*chances.shape[:3], 1)
+    with torch.inference_mode(False), torch.enable_grad():
+        tiles, middles = _tiles(gray.clone())
+        look, moving = _Look(tiles.flatten(0, 2)), _moving(chances.clone(), tiles)
+        paths = _fitted(look, likeliest(chances.mean((1, 2))).clone(), moving.flatten(1))
+    better = (look(torch.zeros_like(paths[None])) - look(paths[None]))[0, :, None]
+    trust = ((better - DOUBTED) / (TRUSTED - DOUBTED)).clamp(0, 1)
+    found = torch.cat([paths, trust], 1).view(*tiles.shape[:3], 5)
+    all_over = _between(found, middles, chances.shape[1:3])
+    return all_over[..., :4], all_over[..., 4:]
+
+
+def transfer(paths: Tensor, side: int, scale: float = 1) -> Tensor:
+    """What moving along paths (N,4) leaves of each frequency of a square picture: complex, (N,side,side//2+1).
+
+    Args:
+        paths: in pixels, see `find_paths`.
+        side: of the picture, pixels.
+        scale: pixels of the paths to one of the picture.
+    """
+    import torch
+
+    time = (torch.arange(MOMENTS, device=paths.device) + 0.5) / MOMENTS - 0.5
+    places = (paths[:, None, :2] * time[:, None] + paths[:, None, 2:] * time[:, None].square()) / scale
+    right = torch.fft.rfftfreq(side, device=paths.device)
+    down = torch.fft.fftfreq(side, device=paths.device)
+    turns = [-2 * math.pi * places[..., i, None] * f for i, f in enumerate((right, down))]
+    across, along = (torch.complex(turn.cos(), turn.sin()) for turn in turns)
+    return along.mT @ across / MOMENTS
+
+
+class _Look:
+    """How badly paths explain tiles.
+
+    Args:
+        tiles: (N,S,S), brightness at half the size.
+    """
+
+    def __init__(self, tiles: Tensor) -> None:
+        import torch
+
+        self.side = tiles.shape[-1]
+        self.window, self.edge, self.squares, self.inside = _table(self.side, tiles.device)
+        flat = tiles - tiles.mean((1, 2), keepdim=True)
+        self.spectrum = torch.fft.rfft2(flat * self.edge)
+        self.power = torch.fft.rfft2(flat * self.window).abs().square() / self.window.square().sum()
+
+    def __call__(self, paths: Tensor) -> Tensor:
+        """Paths (S,N,4) -> (S,N)."""
+        import torch
+
+        blur = transfer(paths.flatten(0, 1), self.side, 2).view(len(paths), *self.spectrum.shape)
+        kept = blur.abs().square()
+        gain = blur.conj() / (kept + LEAST + 4 * NOISE * self.squares)
+        sharp = torch.fft.irfft2(self.spectrum * gain, (self.side, self.side))
+        return _dense(sharp).log() + SPECTRAL * self._unlikely(kept / self.squares)
+
+    def _unlikely(self, shape: Tensor) -> Tensor:
+        """Minus the likelihood's logarithm of the spectra, a frequency, if they are some multiple of `shape`, and noise."""
+        import torch
+
+        noise, count = GRAIN**2, self.inside.sum()
+        with torch.no_grad():
+            level = torch.full_like(shape[..., :1, :1], 1e-4)
+            for _ in range(5):
+                expected = level * shape + noise
+                share = level * shape / expected * self.inside
+                level = (self.power / expected * level * share).sum((-2, -1), keepdim=True)
+                level = level / share.sum((-2, -1), keepdim=True)
+        expected = level * shape + noise
+        surprise: Tensor = ((self.power / expected + expected.log()) * self.inside).sum((-2, -1))
+        return surprise / count
+
+
+def _fitted(look: _Look, start: Tensor, weights: Tensor) -> Tensor:
+    """The paths (B T,4) of tiles that count by weights (B,T), from straight motions (B,2)."""
+    import torch
+
+    tiles, each = weights.shape[1], weights.flatten()
+
+    across = torch.stack([-start[:, 1], start[:, 0]], 1)
+    begun = torch.stack([torch.cat([start, a * start + b * across], 1) for a, b in BENDS])
+    one = _descend(lambda p: each * look(p.repeat_interleave(tiles, 1)), begun, *SEARCH)
+    with torch.no_grad():
+        errors = (each * look(one.repeat_interleave(tiles, 1))).view(len(BENDS), -1, tiles).sum(2)
+    best = one[errors.argmin(0), torch.arange(len(start), device=start.device)]
+
+    def apart(paths: Tensor) -> Tensor:
+        picture = paths.view(-1, tiles, 4)
+        return ALIKE * (picture - picture.mean(1, keepdim=True)).square()
+
+    found = best.repeat_interleave(tiles, 0)[None]
+    return _descend(lambda p: (each * look(p)).sum() + apart(p[0]).sum(), found, *REFINE)[0]
+
+
+def _descend(error: Callable[[Tensor], Tensor], paths: Tensor, steps: int, pixels: float) -> Tensor:
+    import torch
+
+    moved = paths.detach().clone().requires_grad_()
+    adam = torch.optim.Adam([moved])
+    for step in range(steps):
+        adam.param_groups[0]["lr"] = pixels * (1 - step / (steps + 1))
+        adam.zero_grad()
+        torch.autograd.backward(error(moved).sum())
+        adam.step()
+    return moved.detach()
+
+
+def _dense(sharp: Tensor) -> Tensor:
+    """The mean gradient of pictures (...,S,S) against the root of its mean square: low where few are strong."""
+    inside = sharp[..., MARGIN:-MARGIN, MARGIN:-MARGIN]
+    right, down = inside[..., 1:, 1:] - inside[..., 1:, :-1], inside[..., 1:, 1:] - inside[..., :-1, 1:]
+    squared = right.square() + down.square() + 1e-8
+    return squared.sqrt().mean((-2, -1)) / squared.mean((-2, -1)).sqrt()
+
+
+def _tiles(gray: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """Pictures (B,H,W) as tiles (B,R,C,S,S) of half the size, and where their middles are, down and to the right."""
+    import torch
+    import torch.nn.functional as F
+
+    half = F.avg_pool2d(gray[:, None], 2, ceil_mode=True)[:, 0]
+    side = min(SIDE, *half.shape[1:])
+    corners = [torch.linspace(0, n - side, -(-n // side)).round().long().tolist() for n in half.shape[1:]]
+    rows = [torch.stack([half[:, y : y + side, x : x + side] for x in corners[1]], 1) for y in corners[0]]
+    down, right = (torch.tensor(c, device=gray.device) * 2.0 + side for c in corners)
+    return torch.stack(rows, 1), (down, right)
+
+
+def _moving(chances: Tensor, tiles: Tensor) -> Tensor:
+    """The chance of any motion in each tile (B,R,C)."""
+    import torch.nn.functional as F
+
+    _, rows, columns, *_ = tiles.shape
+    return F.adaptive_avg_pool2d(1 - chances[..., 0], (rows, columns))
+
+
+def _between(paths: Tensor, middles: tuple[Tensor, Tensor], areas: Sequence[int]) -> Tensor:
+    """The paths (B,R,C,4) of tiles at the middles of areas (B,rows,columns,4), on lines between those of tiles."""
+    import torch
+
+    for axis, (known, count) in enumerate(zip(middles, areas, strict=True), 1):
+        wanted = torch.arange(count, device=paths.device) * float(HOP)
+        after = torch.bucketize(wanted, known).clamp(min(1, len(known) - 1), len(known) - 1)
+        before = (after - 1).clamp(min=0)
+        share = (wanted - known[before]) / (known[after] - known[before]).clamp(min=1)
+        shape = [-1 if n == axis else 1 for n in range(4)]
+        paths = torch.lerp(
+            paths.index_select(axis, before),
+            paths.index_select(axis, after),
+            share.clamp(0, 1).view(shape),
+        )
+    return paths
+
+
+@cache
+def _table(side: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """A window (S,S), one that fades at the border alone, squared frequencies (S,S//2+1), and which of them count."""
+    import torch
+
+    from vidnoise.deconvolution import rise
+
+    with torch.inference_mode(False):
+        line = torch.hann_window(side + 2, periodic=False, device=device)[1:-1]
+        edge = rise(side, MARGIN, device)
+        right, down = torch.fft.rfftfreq(side, device=device), torch.fft.fftfreq(side, device=device)
+        squares = right.square() + down[:, None].square()
+        inside = (squares < COARSE**2) & (squares > (2 / side) ** 2)
+        least = (1.5 / side) ** 2
+        return line * line[:, None], edge * edge[:, None], squares.clamp(min=least), inside.float()
