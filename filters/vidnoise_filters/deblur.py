@@ -48,7 +48,8 @@ class Deblur(RecurrentFilter["Frame"]):
     or in another direction, in its neighbour.
 
     A frame that is sharp passes untouched. Elsewhere the result is taken only where there is blur and the network is
-    confident, and held to the range of brightness around each pixel, so that nothing rings.
+    confident, and held to the range of brightness around each pixel; areas with little detail are changed less. There
+    ringing would show.
 
     (3,H,W) in and out.
     """

@@ -31,7 +31,7 @@ class MaskedUNet(UNet):
 
     def __init__(self) -> None:
         super().__init__(SPEC)
-        self.decoder[0] = groups(FINEST)
+        self.decoder[0] = groups(FINEST)  # in place of the blocks that SPEC leaves out
 
     def fuse(self, x: Tensor, mask: Tensor) -> Tensor:
         """(B,C,H,W), and the mask (B,1,H,W) at the same size -> (B,C,H,W)."""
