@@ -35,7 +35,7 @@ MOMENTS = 17
 BENDS = ((0.0, 0.0), (0.35, 0.0), (-0.35, 0.0), (0.0, 0.35), (0.0, -0.35))
 """That the search begins from, along and across the motion, as a share of its length."""
 SEARCH, REFINE = (12, 1.2), (20, 0.8)
-"""Steps and pixels of the first, for all tiles together and for each."""
+"""Steps and pixels of the first, for all tiles together and at a quarter of the size, and of the last, for each."""
 ALIKE = 8e-4
 """Weight of the squared pixels by which tiles of a picture differ."""
 SPECTRAL = 0.3
@@ -67,8 +67,9 @@ def find_paths(gray: Tensor, chances: Tensor) -> tuple[Tensor, Tensor]:
         return gray.new_zeros(*chances.shape[:3], 4), gray.new_zeros(*chances.shape[:3], 1)
     with torch.inference_mode(False), torch.enable_grad():
         tiles, middles = _tiles(gray.clone())
-        look, moving = _Look(tiles.flatten(0, 2)), _moving(chances.clone(), tiles)
-        paths = _fitted(look, likeliest(chances.mean((1, 2))).clone(), moving.flatten(1))
+        look, rough = (_Look(tiles.flatten(0, 2), coarser) for coarser in (1, 2))
+        moving, likely = _moving(chances.clone(), tiles).flatten(1), likeliest(chances.mean((1, 2))).clone()
+        paths = _fitted(rough, look, likely, moving)
     better = (look(torch.zeros_like(paths[None])) - look(paths[None]))[0, :, None]
     trust = ((better - DOUBTED) / (TRUSTED - DOUBTED)).clamp(0, 1)
     found = torch.cat([paths, trust], 1).view(*tiles.shape[:3], 5)
@@ -100,26 +101,34 @@ class _Look:
 
     Args:
         tiles: (N,S,S), brightness at half the size.
+        coarser: by what to divide the size once more.
     """
 
-    def __init__(self, tiles: Tensor) -> None:
+    def __init__(self, tiles: Tensor, coarser: int = 1) -> None:
         import torch
 
-        self.side = tiles.shape[-1]
-        self.window, self.edge, self.squares, self.inside = _table(self.side, tiles.device)
+        whole = tiles.shape[-1]
+        self.side, self.scale = whole // coarser, 2 * coarser
+        self.margin = MARGIN // coarser
+        window, edge = _windows(whole, tiles.device)
         flat = tiles - tiles.mean((1, 2), keepdim=True)
-        self.spectrum = torch.fft.rfft2(flat * self.edge)
-        self.power = torch.fft.rfft2(flat * self.window).abs().square() / self.window.square().sum()
+        self.spectrum = _low(torch.fft.rfft2(flat * edge), self.side) / coarser**2
+        self.squares, self.low = _frequencies(self.side, self.scale, tiles.device)
+        seen = _corner(torch.fft.rfft2(flat * window), self.low)
+        self.power = seen.abs().square() / window.square().sum()
+        self.natural = _corner(self.squares, self.low)
+        self.inside = _counted(self.natural, whole)
 
     def __call__(self, paths: Tensor) -> Tensor:
         """Paths (S,N,4) -> (S,N)."""
         import torch
 
-        blur = transfer(paths.flatten(0, 1), self.side, 2).view(len(paths), *self.spectrum.shape)
+        blur = transfer(paths.flatten(0, 1), self.side, self.scale).view(len(paths), *self.spectrum.shape)
         kept = blur.abs().square()
         gain = blur.conj() / (kept + LEAST + 4 * NOISE * self.squares)
         sharp = torch.fft.irfft2(self.spectrum * gain, (self.side, self.side))
-        return _dense(sharp).log() + SPECTRAL * self._unlikely(kept / self.squares)
+        shape = _corner(kept, self.low) / self.natural
+        return _dense(sharp, self.margin).log() + SPECTRAL * self._unlikely(shape)
 
     def _unlikely(self, shape: Tensor) -> Tensor:
         """Minus the likelihood's logarithm of the spectra, a frequency, if they are some multiple of `shape`, and noise."""
@@ -138,7 +147,7 @@ class _Look:
         return surprise / count
 
 
-def _fitted(look: _Look, start: Tensor, weights: Tensor) -> Tensor:
+def _fitted(rough: _Look, look: _Look, start: Tensor, weights: Tensor) -> Tensor:
     """The paths (B T,4) of tiles that count by weights (B,T), from straight motions (B,2)."""
     import torch
 
@@ -146,9 +155,9 @@ def _fitted(look: _Look, start: Tensor, weights: Tensor) -> Tensor:
 
     across = torch.stack([-start[:, 1], start[:, 0]], 1)
     begun = torch.stack([torch.cat([start, a * start + b * across], 1) for a, b in BENDS])
-    one = _descend(lambda p: each * look(p.repeat_interleave(tiles, 1)), begun, *SEARCH)
+    one = _descend(lambda p: each * rough(p.repeat_interleave(tiles, 1)), begun, *SEARCH)
     with torch.no_grad():
-        errors = (each * look(one.repeat_interleave(tiles, 1))).view(len(BENDS), -1, tiles).sum(2)
+        errors = (each * rough(one.repeat_interleave(tiles, 1))).view(len(BENDS), -1, tiles).sum(2)
     best = one[errors.argmin(0), torch.arange(len(start), device=start.device)]
 
     def apart(paths: Tensor) -> Tensor:
@@ -172,9 +181,9 @@ def _descend(error: Callable[[Tensor], Tensor], paths: Tensor, steps: int, pixel
     return moved.detach()
 
 
-def _dense(sharp: Tensor) -> Tensor:
+def _dense(sharp: Tensor, margin: int) -> Tensor:
     """The mean gradient of pictures (...,S,S) against the root of its mean square: low where few are strong."""
-    inside = sharp[..., MARGIN:-MARGIN, MARGIN:-MARGIN]
+    inside = sharp[..., margin:-margin, margin:-margin]
     right, down = inside[..., 1:, 1:] - inside[..., 1:, :-1], inside[..., 1:, 1:] - inside[..., :-1, 1:]
     squared = right.square() + down.square() + 1e-8
     return squared.sqrt().mean((-2, -1)) / squared.mean((-2, -1)).sqrt()
@@ -186,7 +195,7 @@ def _tiles(gray: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
     import torch.nn.functional as F
 
     half = F.avg_pool2d(gray[:, None], 2, ceil_mode=True)[:, 0]
-    side = min(SIDE, *half.shape[1:])
+    side = min(SIDE, *half.shape[1:]) // 4 * 4
     corners = [torch.linspace(0, n - side, -(-n // side)).round().long().tolist() for n in half.shape[1:]]
     rows = [torch.stack([half[:, y : y + side, x : x + side] for x in corners[1]], 1) for y in corners[0]]
     down, right = (torch.tensor(c, device=gray.device) * 2.0 + side for c in corners)
@@ -219,9 +228,27 @@ def _between(paths: Tensor, middles: tuple[Tensor, Tensor], areas: Sequence[int]
     return paths
 
 
+def _low(spectra: Tensor, side: int) -> Tensor:
+    """The frequencies of spectra (...,S,S//2+1) that a picture of a smaller side has too."""
+    import torch
+
+    half = side // 2
+    return torch.cat([spectra[..., :half, : half + 1], spectra[..., -half:, : half + 1]], -2)
+
+
+def _corner(spectra: Tensor, count: int) -> Tensor:
+    """The `count` lowest frequencies to the right, and as many up and down: (...,2 count,count)."""
+    return _low(spectra, 2 * count)[..., :count]
+
+
+def _counted(squares: Tensor, whole: int) -> Tensor:
+    """Which squared frequencies the likelihood asks, 0 or 1."""
+    return ((squares < COARSE**2) & (squares > (2 / whole) ** 2)).float()
+
+
 @cache
-def _table(side: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """A window (S,S), one that fades at the border alone, squared frequencies (S,S//2+1), and which of them count."""
+def _windows(side: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """A window (S,S), and one that fades at the border alone."""
     import torch
 
     from vidnoise.deconvolution import rise
@@ -229,8 +256,17 @@ def _table(side: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Ten
     with torch.inference_mode(False):
         line = torch.hann_window(side + 2, periodic=False, device=device)[1:-1]
         edge = rise(side, MARGIN, device)
+        return line * line[:, None], edge * edge[:, None]
+
+
+@cache
+def _frequencies(side: int, scale: int, device: torch.device) -> tuple[Tensor, int]:
+    """Squared frequencies (S,S//2+1) in cycles a pixel of half the size, and how many of a row the likelihood asks."""
+    import torch
+
+    with torch.inference_mode(False):
         right, down = torch.fft.rfftfreq(side, device=device), torch.fft.fftfreq(side, device=device)
-        squares = right.square() + down[:, None].square()
-        inside = (squares < COARSE**2) & (squares > (2 / side) ** 2)
-        least = (1.5 / side) ** 2
-        return line * line[:, None], edge * edge[:, None], squares.clamp(min=least), inside.float()
+        squares = (right.square() + down[:, None].square()) * (2 / scale) ** 2
+        least = (1.5 / side * 2 / scale) ** 2
+        asked = int((right * 2 / scale < COARSE).sum())
+        return squares.clamp(min=least), min(asked, side // 2)
