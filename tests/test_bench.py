@@ -169,6 +169,13 @@ def test_coded_noise_does_not_turn_white_into_black() -> None:
     assert min(int(frame.min()) for frame in clips.add_noise(white, 20, 7, "coded")) > 128
 
 
+def test_the_noise_of_a_camera_grows_with_the_light() -> None:
+    dark, light = (
+        clips.add_noise([np.full((64, 96, 3), value, np.uint8)] * 3, 20, 7, "camera") for value in (30, 220)
+    )
+    assert light[1].std() > 1.3 * dark[1].std()
+
+
 def test_coded_noise_is_weaker_and_came_through_a_codec() -> None:
     gray = [np.full((65, 98, 3), 128, np.uint8)] * 3
     coded = clips.add_noise(gray, 20, 7, "coded")

@@ -75,16 +75,17 @@ def load(path: Path, most: int) -> Clip:
     return Clip(path.stem, frames)
 
 
-NOISES = ("rounded", "float", "coded", "blurred")
+NOISES = ("rounded", "float", "coded", "camera", "blurred")
 CODED_CRF = 23
 """What x264 takes unless told otherwise."""
 
 
 def add_noise(frames: list[Picture], sigma: float, seed: int, kind: str = "rounded") -> list[Noisy]:
-    """White Gaussian noise, its deviation in units of 1/255, apart for each pixel and, but in gray pictures, each channel.
+    """Gaussian noise, its deviation in units of 1/255, apart for each pixel and, but in gray pictures, each channel.
 
-    `rounded` and clipped to 8 bit (uint8), as a camera gives it; `float` in 0..255 without clipping; or `coded`: rounded,
-    and then through H.264 at `CODED_CRF`, as a camera's file holds it. `blurred` stands for `add_blur` in place of noise.
+    `rounded` and clipped to 8 bit (uint8), as a camera gives it; `float` in 0..255 without clipping; `coded`: rounded, and
+    then through H.264 at `CODED_CRF`, as a camera's file holds it; or `camera`: the same with a sensor's noise, which is
+    `sigma` strong in the middle of the range. `blurred` stands for `add_blur` in place of noise.
     """
     import numpy as np
 
@@ -95,10 +96,21 @@ def add_noise(frames: list[Picture], sigma: float, seed: int, kind: str = "round
     noisy: list[Noisy] = []
     for frame in frames:
         channels = 1 if (frame == frame[..., :1]).all() else 3
-        noise = rng.standard_normal((*frame.shape[:2], channels), dtype=np.float32)
-        x = frame + np.float32(sigma) * noise
+        deviation = _sensor(frame, sigma) if kind == "camera" else np.float32(sigma)
+        x = frame + deviation * rng.standard_normal((*frame.shape[:2], channels), dtype=np.float32)
         noisy.append(x if kind == "float" else to_8_bit(x))
-    return _coded(noisy) if kind == "coded" else noisy
+    return _coded(noisy) if kind in ("coded", "camera") else noisy
+
+
+def _sensor(frame: Picture, sigma: float) -> Noisy:
+    """The deviation of a sensor's noise at each pixel: a third of `sigma` without light, `sigma` in the middle.
+
+    Its square grows with the light, as photons are counted (Foi et al., "Practical Poissonian-Gaussian noise modeling and
+    fitting for single-image raw-data", IEEE TIP 2008).
+    """
+    import numpy as np
+
+    return np.float32(sigma) * np.sqrt(np.float32(1 / 9) + np.float32(16 / 9 / 255) * frame)
 
 
 def add_blur(frames: list[Picture], length: float, seed: int) -> list[Noisy]:

@@ -119,16 +119,17 @@ class Numbers(click.ParamType[tuple[float, ...]]):
     default="10,30,50",
     show_default=True,
     section=WHAT,
-    help="Deviations of the white noise that is added, of 255.",
+    help="Deviations of the noise that is added, of 255.",
 )
 @option(
     "--noise",
-    type=click.Choice(["rounded", "float", "coded"]),
+    type=click.Choice(["rounded", "float", "coded", "camera"]),
     default="rounded",
     show_default=True,
     section=WHAT,
     help="rounded: to 8 bit and clipped, as a camera gives it. float: neither; the peers still get 8 bit. "
-    "coded: rounded, then through H.264 at CRF 23.",
+    "coded: rounded, then through H.264 at CRF 23. camera: the same, and the noise grows with the light, --sigma in the "
+    "middle of the range.",
 )
 @option(
     "--blur",
