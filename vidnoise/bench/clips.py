@@ -110,7 +110,8 @@ def _sensor(frame: Picture, sigma: float) -> Noisy:
     """
     import numpy as np
 
-    return np.float32(sigma) * np.sqrt(np.float32(1 / 9) + np.float32(16 / 9 / 255) * frame)
+    deviation: Noisy = np.float32(sigma) * np.sqrt(np.float32(1 / 9) + np.float32(16 / 9 / 255) * frame)
+    return deviation
 
 
 def add_blur(frames: list[Picture], length: float, seed: int) -> list[Noisy]:
