@@ -175,6 +175,14 @@ def test_noise_that_a_codec_has_been_over_is_found(sigma: int) -> None:
     assert found.spectrum[0].mean() > 1.8 * found.spectrum[1:].mean()  # a codec keeps luma better than colour
 
 
+def test_noise_that_a_codec_copies_from_frame_to_frame_is_found() -> None:
+    clean = picture("coffee")[:, 80:320, 60:380].expand(8, -1, -1, -1)
+    noisy = torch.stack([frame + noise(frame, 6, seed) for seed, frame in enumerate(clean)])
+    coded = code(noisy, 23)
+    left = 255 * float((coded - code(clean, 23)).square().mean().sqrt())
+    assert 0.5 * left < sum(codes(estimate(list(coded)))) / 3 < 1.6 * left
+
+
 def test_a_coded_clip_without_noise_stays_nearly_without() -> None:
     assert max(codes(estimate(list(code(panned(0), 23))))) < 1.5
 

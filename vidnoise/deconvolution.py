@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 NOISES = (0.03, 0.25)
 """Power of the noise against the picture's, of a bold and of a cautious filter."""
 
-FLOORS = ((0.003, 0.1), (0.03, 0.5))
+FLOORS = ((0.016, 0.045), (0.03, 0.5))
 """The same where the path is known: at all frequencies, and growing with their square."""
 SURE = 0.98
 """Chance of no motion: where it is higher, nothing is undone."""

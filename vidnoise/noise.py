@@ -7,8 +7,9 @@ frequencies. Choosing by one band and measuring in another keeps the choice from
 brightness give the noise as a function of brightness, which sensors and clipping both bend (Foi, Trimeche,
 Katkovnik & Egiazarian 2008).
 
-In a stream the difference of two consecutive frames is measured in the same way: where nothing moves, the
-picture's own texture, which a single frame cannot always tell from noise, drops out.
+In a stream the difference of two frames is measured in the same way: where nothing moves, the picture's own texture,
+which a single frame cannot always tell from noise, drops out. The frames are some way apart, since a codec copies the
+noise of one into the next.
 """
 
 from __future__ import annotations
@@ -42,6 +43,9 @@ _GROWTH = 9.0  # most of the variance, of white noise to noise of all frequencie
 _NEAR, _FAR, _FAR_WEIGHT = 0.08, 0.3, 0.02  # reach of a group over brightness, and of all groups together
 _FIRST = 4  # frames of a scene that are all measured
 _PERIOD = 5  # from then on one in five: odd, so that doubled frames do not always meet it
+_COPIED = 0.05  # share of blocks that did not change at all, from which on a codec is known to copy noise
+_HEARD = 3 / 255, 5 / 255  # deviation that one frame tells: from there on believed where a codec copies, and whole
+_APART = 2  # measured frames, from one to that which it is compared with
 _MEMORY = 9  # measurements, so that an estimate rests on 45 frames, and later on 135
 _SETTLED = 3  # with the memory full, measurements are this many times as far apart
 _RANK = 0.6  # of those; above one half, so that doubled frames, where the noise stands still, do not decide
@@ -142,7 +146,7 @@ class NoiseTracker:
     def reset(self) -> None:
         """Forget everything: the next frame starts a scene."""
         self._count = 0
-        self._previous: _Sample | None = None
+        self._samples: deque[_Sample] = deque(maxlen=_APART)
         self._estimate: NoiseEstimate | None = None
         self._history.clear()
 
@@ -161,13 +165,10 @@ class NoiseTracker:
             self.reset()
         number, self._count = self._count, self._count + 1
         period = self._period * (_SETTLED if len(self._history) == _MEMORY else 1)
-        due = number < _FIRST or number % period == 0
-        if not (due or self._estimate is None or (number + 1) % period == 0):
-            return self._estimate
-        sample, previous = at_once(image, lambda: _sample(image))[0], self._previous
-        self._previous = sample
-        if due or self._estimate is None:
-            self._estimate = self._add(sample, previous)
+        if self._estimate is None or number < _FIRST or number % period == 0:
+            sample = at_once(image, lambda: _sample(image))[0]
+            self._estimate = self._add(sample, self._samples[0] if self._samples else None)
+            self._samples.append(sample)
         return self._estimate
 
     def _add(self, sample: _Sample, previous: _Sample | None) -> NoiseEstimate:
@@ -177,10 +178,10 @@ class NoiseTracker:
             return _assemble(still)
         if self._count == 2:
             self._history.clear()  # of the first frame, which had nothing to be compared with
-        still, (moving, informed) = at_once(
+        still, (moving, informed, copied) = at_once(
             sample.coefficients, lambda: _measure(sample), lambda: _compare(sample, previous)
         )
-        self._history.append(_lesser(still, moving, informed))
+        self._history.append(_lesser(still, moving, informed, copied))
         stacked = (torch.stack(values) for values in zip(*self._history, strict=True))
         return _assemble(_Measure(*(values.quantile(_RANK, dim=0) for values in stacked)))
 
@@ -367,22 +368,31 @@ def _fit(level: Tensor, variance: Tensor, weight: Tensor, clipped: Tensor) -> Te
     return torch.where(clipped, after * _narrowing(knots.expand_as(after), after.sqrt()).square(), after)
 
 
-def _compare(new: _Sample, old: _Sample) -> tuple[_Measure, Tensor]:
-    """The noise in the difference of two frames, and whether enough of the picture changed to tell (3,)."""
+def _compare(new: _Sample, old: _Sample) -> tuple[_Measure, Tensor, Tensor]:
+    """The noise in the difference of two frames.
+
+    Also whether enough of the picture changed to tell (3,), and whether a codec copied some of it (), from 0 to 1.
+    """
     difference = _difference(new, old)
-    return _measure(difference), difference.usable.sum(1) > new.usable.sum(1) / 2
+    changed, known = difference.usable.sum(1), new.usable.sum(1)
+    same = 1 - changed.sum() / (new.usable & old.usable).sum().clamp_min(1)
+    return _measure(difference), changed > known / 2, (same / _COPIED).clamp_max(1)
 
 
-def _lesser(still: _Measure, moving: _Measure, informed: Tensor) -> _Measure:
+def _lesser(still: _Measure, moving: _Measure, informed: Tensor, copied: Tensor) -> _Measure:
     """Take the measure over time where it is clearly less: what one frame took for noise is texture.
 
-    `informed` (3,) says in which channels enough of the picture changed from frame to frame.
+    Unless a codec may have copied the noise from frame to frame, and one frame has much of it. `informed` (3,) says in
+    which channels enough of the picture changed from frame to frame.
     """
+    quiet, loud = _HEARD
+    heard = ((still.variance.mean().sqrt() - quiet) / (loud - quiet)).clamp(0, 1)
+    least = _Measure(*(torch.lerp(m, s, heard * copied) for m, s in zip(moving, still, strict=True)))
     less = informed & (moving.variance < 0.7 * still.variance)
     return _Measure(
-        torch.where(less, moving.variance, still.variance),
-        torch.where(less[:, None], moving.curve, still.curve),
-        torch.where(less.all(), moving.spectrum, still.spectrum),
+        torch.where(less, least.variance, still.variance),
+        torch.where(less[:, None], least.curve, still.curve),
+        torch.where(less.all(), least.spectrum, still.spectrum),
     )
 
 

@@ -28,8 +28,8 @@ DOUBTED, TRUSTED = 0.3, 0.4
 """Confidence: below the first the frame stays as it was, above the second it is sharpened whole."""
 LEARNED = 2 / 3
 """The network's share of the result; the rest is the filter's own best guess, of which the network keeps too little."""
-SPANS = (1, 2, 4, 1)
-"""Pixels by which ranges are shifted and joined, one after another: the result is held to that of 9x9 pixels."""
+SPANS = (1, 2, 4, 8, 1)
+"""Pixels by which ranges are shifted and joined, one after another: the result is held to that of 17x17 pixels."""
 OVERSHOOT = 0.5
 """How far the result may leave that range, as a share of it."""
 DETAILED = 24 / 255
