@@ -44,7 +44,10 @@ _NEAR, _FAR, _FAR_WEIGHT = 0.08, 0.3, 0.02  # reach of a group over brightness, 
 _FIRST = 4  # frames of a scene that are all measured
 _PERIOD = 5  # from then on one in five: odd, so that doubled frames do not always meet it
 _COPIED = 0.05  # share of blocks that did not change at all, from which on a codec is known to copy noise
-_HEARD = 3 / 255, 5 / 255  # deviation that one frame tells: from there on believed where a codec copies, and whole
+_HEARD = (
+    3 / 255,
+    5 / 255,
+)  # deviation that one frame tells: from there on believed where a codec copies, and whole
 _APART = 2  # measured frames, from one to that which it is compared with
 _MEMORY = 9  # measurements, so that an estimate rests on 45 frames, and later on 135
 _SETTLED = 3  # with the memory full, measurements are this many times as far apart
