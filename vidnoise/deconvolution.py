@@ -8,6 +8,7 @@ whose spectrum falls with the square of the frequency. The less sure the motion,
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,8 @@ FLOORS = ((0.016, 0.045), (0.03, 0.5))
 """The same where the path is known: at all frequencies, and growing with their square."""
 SURE = 0.98
 """Chance of no motion: where it is higher, nothing is undone."""
+TOGETHER = 32
+"""Areas whose spectra are worked on at once: few enough to stay in the caches."""
 
 
 def deconvolve(gray: Tensor, chances: Tensor) -> Tensor:
@@ -39,7 +42,7 @@ def deconvolve(gray: Tensor, chances: Tensor) -> Tensor:
     """
     moved = chances.flatten(0, 2)[:, 0] < SURE
     likely = chances.flatten(0, 2)[moved]
-    return _changes(gray, moved, [_wiener(likely, noise) for noise in NOISES])
+    return _changes(gray, moved, len(NOISES), lambda some: [_wiener(likely[some], noise) for noise in NOISES])
 
 
 def undo(gray: Tensor, chances: Tensor) -> Tensor:
@@ -55,12 +58,17 @@ def undo(gray: Tensor, chances: Tensor) -> Tensor:
     moved = chances.flatten(0, 2)[:, 0] < SURE
     likely = chances.flatten(0, 2)[moved]
     paths, trust = (value.flatten(0, 2)[moved] for value in find_paths(gray, chances))
-    blur = transfer(paths, 2 * REACH).flatten(1)
-    power, falling = blur.abs().square(), _table(gray.device)[2]
-    bold, cautious = (blur.conj() / (power + floor + slope * falling) for floor, slope in FLOORS)
-    steady, share = _wiener(likely, NOISES[0]), trust * (1 - likely[:, :1])
-    best = steady + share * (bold - steady)
-    return _changes(gray, moved, [best, 1 + share * (cautious - 1), steady])
+    falling = _table(gray.device)[2]
+
+    def gains(some: slice) -> list[Tensor]:
+        blur = transfer(paths[some], 2 * REACH).flatten(1)
+        power = blur.abs().square()
+        bold, cautious = (blur.conj() / (power + floor + slope * falling) for floor, slope in FLOORS)
+        steady, share = _wiener(likely[some], NOISES[0]), trust[some] * (1 - likely[some, :1])
+        best = steady + share * (bold - steady)
+        return [best, 1 + share * (cautious - 1), steady]
+
+    return _changes(gray, moved, 3, gains)
 
 
 def _wiener(likely: Tensor, noise: float) -> Tensor:
@@ -72,22 +80,30 @@ def _wiener(likely: Tensor, noise: float) -> Tensor:
     return (likely @ shares) / torch.add(likely @ squares, doubt, alpha=noise)
 
 
-def _changes(gray: Tensor, moved: Tensor, gains: list[Tensor]) -> Tensor:
-    """What gains (N,F) of the frequencies of areas, where they `moved` (B rows columns,), add to pictures: (B,G,H,W)."""
+def _changes(gray: Tensor, moved: Tensor, kinds: int, gains: Callable[[slice], list[Tensor]]) -> Tensor:
+    """What some kinds of gains add to pictures (B,H,W): (B,kinds,H,W).
+
+    Args:
+        gray: the pictures.
+        moved: (B rows columns,), the areas that anything is added to.
+        kinds: how many `gains` gives.
+        gains: of the frequencies of some of those areas, (N,F) of each kind.
+    """
     import torch
 
     if not bool(moved.any()):
-        return gray.new_zeros(len(gray), len(gains), *gray.shape[1:])
+        return gray.new_zeros(len(gray), kinds, *gray.shape[1:])
     areas = split(gray)
-    flat = areas.flatten(0, 2)[moved]
-    mean = flat.mean((1, 2), keepdim=True)
-    spectrum = torch.fft.rfft2(flat - mean)
-    found = []
-    for gain in gains:
-        change = gray.new_zeros(len(moved), *flat.shape[1:])
-        change[moved] = torch.fft.irfft2(spectrum * (gain - 1).view(spectrum.shape), flat.shape[1:])
-        found.append(blend(change.view(areas.shape), *gray.shape[1:]))
-    return torch.stack(found, 1)
+    flat, places = areas.flatten(0, 2), moved.nonzero()[:, 0]
+    change = gray.new_zeros(kinds, *flat.shape)
+    for start in range(0, len(places), TOGETHER):
+        some = slice(start, start + TOGETHER)
+        seen = flat[places[some]]
+        spectrum = torch.fft.rfft2(seen - seen.mean((1, 2), keepdim=True))
+        for kind, gain in enumerate(gains(some)):
+            added = spectrum * (gain - 1).view(spectrum.shape)
+            change[kind, places[some]] = torch.fft.irfft2(added, seen.shape[1:])
+    return torch.stack([blend(one.view(areas.shape), *gray.shape[1:]) for one in change], 1)
 
 
 def transfer_of(kernel: Tensor, height: int, width: int) -> Tensor:

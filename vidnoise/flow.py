@@ -80,19 +80,20 @@ def search(here: Tensor, there: Tensor) -> Tensor:
 class SharedFlow:
     """The optical flow of one stream: each ordered pair of frames is searched once, whichever filters ask for it.
 
-    Frames are known by their pts, and by themselves where they have none. Filters may call it from several threads.
+    What is remembered is small: flow as it was found, enlarged for whoever asks. Frames are known by their pts, and by
+    themselves where they have none. Filters may call it from several threads.
     """
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        self._thumbnails: OrderedDict[Hashable, tuple[Frame, Thumbnail]] = OrderedDict()
-        self._fields: OrderedDict[Hashable, tuple[Frame, Frame, Tensor]] = OrderedDict()
+        self._thumbnails: OrderedDict[Hashable, tuple[Thumbnail, list[Frame]]] = OrderedDict()
+        self._fields: OrderedDict[Hashable, tuple[NDArray[np.float32], list[Frame]]] = OrderedDict()
         self._searchers: dict[bool, Any] = {}
 
     def guide(self, frame: Frame, picture: Tensor) -> None:
         """Search with a cleaner picture (3,H,W) of this frame from now on: noise misleads the search."""
         with self._lock:
-            self._keep(self._thumbnails, _key(frame), (frame, thumbnail(picture)))
+            self._keep(self._thumbnails, _key(frame), (thumbnail(picture), _held(frame)))
 
     def clear(self) -> None:
         """Forget all frames: what follows, a new scene or a stream started again, may use their timestamps anew."""
@@ -109,24 +110,25 @@ class SharedFlow:
         with self._lock:
             pair = _key(a), _key(b), quick
             if pair not in self._fields:
-                self._keep(self._fields, pair, (a, b, self._compute(a, b, quick)))
-            return self._fields[pair][2].to(a.device)
+                self._keep(self._fields, pair, (self._compute(a, b, quick), _held(a, b)))
+            small = self._fields[pair][0]
+        return _enlarged(small, a.image)
 
     def occluded(self, a: Frame, b: Frame) -> Tensor:
         """(1,H,W) bool: the points of a that are not seen in b; see `occlusion`."""
         return occlusion(self.between(a, b), self.between(b, a))
 
-    def _compute(self, a: Frame, b: Frame, quick: bool) -> Tensor:
+    def _compute(self, a: Frame, b: Frame, quick: bool) -> NDArray[np.float32]:
         if quick not in self._searchers:
             self._searchers[quick] = _searcher(stride=6, steps=6) if quick else _searcher()
-        found = self._searchers[quick].calc(self._thumbnail(a), self._thumbnail(b), None)
-        return _enlarged(found, a.image)
+        found: NDArray[np.float32] = self._searchers[quick].calc(self._thumbnail(a), self._thumbnail(b), None)
+        return found
 
     def _thumbnail(self, frame: Frame) -> Thumbnail:
         key = _key(frame)
         if key not in self._thumbnails:
-            self._keep(self._thumbnails, key, (frame, thumbnail(frame.image)))
-        return self._thumbnails[key][1]
+            self._keep(self._thumbnails, key, (thumbnail(frame.image), _held(frame)))
+        return self._thumbnails[key][0]
 
     @staticmethod
     def _keep(store: OrderedDict[Hashable, V], key: Hashable, value: V) -> None:
@@ -186,6 +188,11 @@ def _enlarged(found: NDArray[np.float32], image: Tensor) -> Tensor:
 
 def _key(frame: Frame) -> Hashable:
     return ("pts", frame.pts) if frame.pts is not None else ("frame", id(frame))
+
+
+def _held(*frames: Frame) -> list[Frame]:
+    """Those that are known by themselves: they must live on, or another might pass for one of them."""
+    return [frame for frame in frames if frame.pts is None]
 
 
 def _points(flow: Tensor) -> tuple[Tensor, Tensor]:

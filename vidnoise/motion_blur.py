@@ -14,6 +14,8 @@ _SURPRISE = 1e-3
 """The chance that an area is mistaken by all means: no single one rules a motion out."""
 _WEIGHT = 1.5
 """How much the mean evidence of an area and its eight neighbours counts; they overlap, and are not independent."""
+_TOGETHER = 64
+"""Areas that the network is asked about at once: few enough to stay in the caches."""
 _SHARE = 0.6
 """Of the areas that show something; what is out of focus looks blurred by motion, and may be the rest."""
 
@@ -50,7 +52,8 @@ def _chances(gray: Tensor, dtype: torch.dtype | None, every: int = 1) -> Tensor:
 
     areas = split(gray.clamp(0, 1))[:, ::every, ::every]
     flat = areas.flatten(0, 2)
-    told = load("blur", areas.device, dtype or torch.float32)(describe(flat)).softmax(1)
+    network = load("blur", areas.device, dtype or torch.float32)
+    told = torch.cat([network(describe(some)) for some in torch.split(flat, _TOGETHER)]).softmax(1)
     empty = flat.flatten(1).std(1) < _EMPTY
     told[empty] = 1 / MOTIONS
     chances = _agreed(told.view(*areas.shape[:3], -1))

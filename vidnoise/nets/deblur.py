@@ -84,7 +84,8 @@ class Deblurrer(nn.Module):
         return outputs, F.pixel_shuffle(self.trust(memory).float(), self.spec.unshuffle)
 
     def _present(self, seen: Tensor, change: Tensor) -> Tensor:
-        x = F.pixel_unshuffle(torch.cat([seen, change], 1), self.spec.unshuffle).to(self.present.weight.dtype)
+        told = torch.cat([x.to(self.present.weight.dtype) for x in (seen, change)], 1)
+        x = F.pixel_unshuffle(told, self.spec.unshuffle)
         return self.present(x.contiguous(memory_format=torch.channels_last))  # type: ignore[no-any-return]
 
 
