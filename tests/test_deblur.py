@@ -68,6 +68,14 @@ def test_a_neighbour_that_is_less_blurred_helps():
     assert psnr(among, sharp) > psnr(alone, sharp) + 0.1
 
 
+def test_what_was_made_of_the_past_steadies_the_picture():
+    fast = Deblur(quality="fast")
+    for seed, picture in enumerate(photographs()):
+        seen, sharp = [tensor(frame) for frame in add_blur([picture] * 5, 16, seed)], tensor(picture)
+        (alone,) = deblurred(seen[-1], filter=fast)
+        assert psnr(deblurred(*seen, filter=fast)[-1], sharp) > psnr(alone, sharp) + 0.1
+
+
 @BOTH
 def test_strength_scales_the_change(filter):
     seen = blurred(photographs()[0], 10)

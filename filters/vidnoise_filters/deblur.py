@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from vidnoise.areas import HOP
 from vidnoise.deconvolution import undo
 from vidnoise.filter import RecurrentFilter, RecurrentStage, option
-from vidnoise.flow import SharedFlow
+from vidnoise.flow import SharedFlow, occlusion, search, warp
 from vidnoise.motion_blur import blur_chances, seems_blurred
 from vidnoise.option import QUALITIES
 
@@ -36,8 +36,24 @@ DETAILED = 24 / 255
 """A range from which on there is something to sharpen; where there is less, rings would show most, and less is changed."""
 
 
+PAST = 0.8
+"""Weight of what was made of the past against what is made of the frame alone, where both show the same."""
+UNLIKE = 6.0
+"""By how many times the variance around them both have to differ for half of that weight; rings differ, and cancel out."""
+STEADY = (2 / 255) ** 2
+"""Variance that is allowed for where there is none."""
+
+
 @dataclass(frozen=True)
-class Deblur(RecurrentFilter["Frame"]):
+class State:
+    """The frame before, and what was made of it (3,H,W)."""
+
+    frame: Frame
+    done: Tensor
+
+
+@dataclass(frozen=True)
+class Deblur(RecurrentFilter["State"]):
     """Takes the blur of camera shake and of moving things from frames, by a trained network, where there is any.
 
     Which straight motion blurred the frame is read from its spectrum, area by area; from there the bent path that the
@@ -45,7 +61,8 @@ class Deblur(RecurrentFilter["Frame"]):
     A network makes the sharp frame of that and of the blurred one, from coarse to fine with the same weights at each
     scale, taking its features along (Tao et al., "Scale-recurrent Network for Deep Image Deblurring", CVPR 2018). It sees
     the frames before and after as well, brought here along optical flow, since what is blurred in one is often less so,
-    or in another direction, in its neighbour.
+    or in another direction, in its neighbour. What is made of the frame is then averaged with what was made of the past,
+    along the flow between the two: what rings in one does not in the other.
 
     A frame that is sharp passes untouched. Elsewhere the result is taken only where there is blur and the network is
     confident, and held to the range of brightness around each pixel; areas with little detail are changed less. There
@@ -95,7 +112,7 @@ class Deblur(RecurrentFilter["Frame"]):
             self, lambda frame, state, ahead: self._step(network, dtype, frame, state, ahead)
         )
 
-    def step(self, frame: Frame, state: Frame | None, ahead: Sequence[Frame]) -> tuple[Frame, Frame]:
+    def step(self, frame: Frame, state: State | None, ahead: Sequence[Frame]) -> tuple[Frame, State]:
         """See `RecurrentFilter.step`; in float32, on the device of the frame."""
         import torch
 
@@ -106,22 +123,26 @@ class Deblur(RecurrentFilter["Frame"]):
         network: Module | None,
         dtype: torch.dtype,
         frame: Frame,
-        state: Frame | None,
+        state: State | None,
         ahead: Sequence[Frame],
-    ) -> tuple[Frame, Frame]:
+    ) -> tuple[Frame, State]:
         if state is None and frame.flow is not None:
             frame.flow.clear()
 
         found = blur_of(frame, self.strength, dtype)
         if found is None:
-            return frame, frame
-        gray, chances, share = found
-        undone = undo(gray, chances)
+            return frame, State(frame, frame.image)
+        gray, chances, moved = found
+        undone, share = undo(gray, chances), moved
         sharp = frame.image + undone[:, 0]
         if network is not None:
-            output, trust = network(frame.image[None], undone, _near(frame, state, ahead)[None])
+            near = _near(frame, state.frame if state else None, ahead)
+            output, trust = network(frame.image[None], undone, near[None])
             sharp, share = sharp.lerp(output[0], LEARNED), share * _sure(trust[0])
-        return sharpened(frame, sharp, share), frame
+        done = sharpened(frame, sharp, share).image
+        if state is not None:
+            done = done + moved * (averaged(done, state.done) - done)
+        return frame.with_image(done), State(frame, done)
 
     def _network(self, device: torch.device, dtype: torch.dtype) -> Module | None:
         if not self.weights:
@@ -160,6 +181,27 @@ def sharpened(frame: Frame, sharp: Tensor, share: Tensor) -> Frame:
     change = sharp.clamp(low - span * OVERSHOOT, high + span * OVERSHOOT) - frame.image
     plain = (span.amax(0, keepdim=True) / DETAILED).clamp(max=1)
     return frame.with_image(frame.image + change * share * plain)
+
+
+def averaged(done: Tensor, past: Tensor) -> Tensor:
+    """What was made of a frame and of the past (3,H,W), averaged along their flow as far as both show the same."""
+    import torch.nn.functional as F
+
+    way, back = search(done, past), search(past, done)
+    brought = warp(past, way, cubic=True)
+    apart = _around((brought - done).square())
+    spread = (_around(done.square()) - _around(done).square()).clamp(min=0) + STEADY
+    alike = 1 / (1 + (apart.mean(0) / (UNLIKE * spread.mean(0))).square())
+    hidden = F.avg_pool2d(occlusion(way, back)[None].float(), 5, 1, 2, count_include_pad=False)[0]
+    share = PAST * alike * (1 - hidden)
+    return done + share / (1 + share) * (brought - done)
+
+
+def _around(image: Tensor) -> Tensor:
+    """The mean of 7x7 pixels around each (C,H,W)."""
+    import torch.nn.functional as F
+
+    return F.avg_pool2d(image[None], 7, 1, 3, count_include_pad=False)[0]
 
 
 def _near(frame: Frame, before: Frame | None, ahead: Sequence[Frame]) -> Tensor:
