@@ -36,12 +36,12 @@ DETAILED = 24 / 255
 """A range from which on there is something to sharpen; where there is less, rings would show most, and less is changed."""
 
 
-PAST = 0.8
+PAST = 1.5
 """Weight of what was made of the past against what is made of the frame alone, where both show the same."""
-UNLIKE = 6.0
-"""By how many times the variance around them both have to differ for half of that weight; rings differ, and cancel out."""
+UNLIKE = 3.0
+"""How many times the power of the change to the frame both have to differ by for half of that weight; rings do by less."""
 STEADY = (2 / 255) ** 2
-"""Variance that is allowed for where there is none."""
+"""Power that is allowed for where nothing was changed."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ class Deblur(RecurrentFilter["State"]):
             sharp, share = sharp.lerp(output[0], LEARNED), share * _sure(trust[0])
         done = sharpened(frame, sharp, share).image
         if state is not None:
-            done = done + moved * (averaged(done, state.done) - done)
+            done = done + moved * (averaged(done, state.done, frame.image) - done)
         return frame.with_image(done), State(frame, done)
 
     def _network(self, device: torch.device, dtype: torch.dtype) -> Module | None:
@@ -183,15 +183,20 @@ def sharpened(frame: Frame, sharp: Tensor, share: Tensor) -> Frame:
     return frame.with_image(frame.image + change * share * plain)
 
 
-def averaged(done: Tensor, past: Tensor) -> Tensor:
-    """What was made of a frame and of the past (3,H,W), averaged along their flow as far as both show the same."""
+def averaged(done: Tensor, past: Tensor, frame: Tensor) -> Tensor:
+    """What was made of a frame and of the past (3,H,W), averaged along their flow as far as both show the same.
+
+    Args:
+        done: the frame, sharpened.
+        past: what was made of the one before.
+        frame: as it was: the more of it was changed, the further may the two be apart.
+    """
     import torch.nn.functional as F
 
     way, back = search(done, past), search(past, done)
     brought = warp(past, way, cubic=True)
-    apart = _around((brought - done).square())
-    spread = (_around(done.square()) - _around(done).square()).clamp(min=0) + STEADY
-    alike = 1 / (1 + (apart.mean(0) / (UNLIKE * spread.mean(0))).square())
+    apart, changed = (_around((x - done).square()).mean(0) for x in (brought, frame))
+    alike = 1 / (1 + (apart / (UNLIKE * (changed + STEADY))).square())
     hidden = F.avg_pool2d(occlusion(way, back)[None].float(), 5, 1, 2, count_include_pad=False)[0]
     share = PAST * alike * (1 - hidden)
     return done + share / (1 + share) * (brought - done)
