@@ -446,11 +446,7 @@ def _quality_tables(about: dict[str, Any], rows: Sequence[Row]) -> Iterator[Any]
         yield report.table(title, pairs.COLUMNS, found)
     for sigma in dict.fromkeys(row["sigma"] for row in rows):
         blurred = about["noise"] == "blurred"
-        title = (
-            f"motion blur, {sigma:g} pixels"
-            if blurred
-            else f"white noise of sigma {sigma:g}, {about['noise']}"
-        )
+        title = f"motion blur, {sigma:g} pixels" if blurred else f"noise of sigma {sigma:g}, {about['noise']}"
         yield report.table(title, QUALITY_COLUMNS, [row for row in rows if row["sigma"] == sigma])
     yield QUALITY_LEGEND
 
