@@ -117,7 +117,7 @@ class _Look:
         seen = _corner(torch.fft.rfft2(flat * window), self.low)
         self.power = seen.abs().square() / window.square().sum()
         self.natural = _corner(self.squares, self.low)
-        self.inside = _counted(self.natural, whole)
+        self.inside = ((self.natural < COARSE**2) & (self.natural > (2 / whole) ** 2)).float()
 
     def __call__(self, paths: Tensor) -> Tensor:
         """Paths (S,N,4) -> (S,N)."""
@@ -239,11 +239,6 @@ def _low(spectra: Tensor, side: int) -> Tensor:
 def _corner(spectra: Tensor, count: int) -> Tensor:
     """The `count` lowest frequencies to the right, and as many up and down: (...,2 count,count)."""
     return _low(spectra, 2 * count)[..., :count]
-
-
-def _counted(squares: Tensor, whole: int) -> Tensor:
-    """Which squared frequencies the likelihood asks, 0 or 1."""
-    return ((squares < COARSE**2) & (squares > (2 / whole) ** 2)).float()
 
 
 @cache

@@ -71,6 +71,14 @@ def occlusion(forward: Tensor, backward: Tensor) -> Tensor:
     return gap > 0.01 * length + 0.5
 
 
+def visible(forward: Tensor, backward: Tensor) -> Tensor:
+    """How surely each point of a is seen in b, (1,H,W), 0 to 1: the share of 5x5 pixels that `occlusion` does not name."""
+    import torch.nn.functional as F
+
+    hidden = occlusion(forward, backward)[None].float()
+    return 1 - F.avg_pool2d(hidden, 5, 1, 2, count_include_pad=False)[0]
+
+
 def search(here: Tensor, there: Tensor) -> Tensor:
     """The flow (2,H,W) from one picture (3,H,W) to another, as `SharedFlow` finds it, on the first one's device."""
     found = _searcher().calc(thumbnail(here), thumbnail(there), None)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from vidnoise.areas import HOP
 from vidnoise.deconvolution import undo
 from vidnoise.filter import RecurrentFilter, RecurrentStage, option
-from vidnoise.flow import SharedFlow, occlusion, search, warp
+from vidnoise.flow import SharedFlow, search, visible, warp
 from vidnoise.motion_blur import blur_chances, seems_blurred
 from vidnoise.option import QUALITIES
 
@@ -34,8 +34,6 @@ OVERSHOOT = 0.5
 """How far the result may leave that range, as a share of it."""
 DETAILED = 24 / 255
 """A range from which on there is something to sharpen; where there is less, rings would show most, and less is changed."""
-
-
 PAST = 1.5
 """Weight of what was made of the past against what is made of the frame alone, where both show the same."""
 UNLIKE = 3.0
@@ -191,14 +189,11 @@ def averaged(done: Tensor, past: Tensor, frame: Tensor) -> Tensor:
         past: what was made of the one before.
         frame: as it was: the more of it was changed, the further may the two be apart.
     """
-    import torch.nn.functional as F
-
     way, back = search(done, past), search(past, done)
     brought = warp(past, way, cubic=True)
     apart, changed = (_around((x - done).square()).mean(0) for x in (brought, frame))
     alike = 1 / (1 + (apart / (UNLIKE * (changed + STEADY))).square())
-    hidden = F.avg_pool2d(occlusion(way, back)[None].float(), 5, 1, 2, count_include_pad=False)[0]
-    share = PAST * alike * (1 - hidden)
+    share = PAST * alike * visible(way, back)
     return done + share / (1 + share) * (brought - done)
 
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..flow import occlusion, warp
+from ..flow import visible, warp
 from .body import body
 from .padding import crop, pad
 from .residual import conv3
@@ -99,9 +99,7 @@ def news(frame: Tensor, other: Tensor, way: Tensor, back: Tensor) -> Tensor:
     Returns:
         (3,H,W), 0 where the two flows contradict one another.
     """
-    hidden = occlusion(way, back)[None].float()
-    trust = 1 - F.avg_pool2d(hidden, 5, 1, 2, count_include_pad=False)[0]
-    return (warp(other, way) - frame) * trust
+    return (warp(other, way) - frame) * visible(way, back)
 
 
 def _local_mean(frame: Tensor) -> Tensor:
