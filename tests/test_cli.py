@@ -656,3 +656,26 @@ def test_training_by_an_unknown_recipe_names_those_there_are(vidnoise, tmp_path:
     answer = vidnoise("train", "spatial-fst", "--data", str(tmp_path))
     assert answer.status == 2
     assert "spatial-fast" in answer.err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc alone keeps a heap for each thread")
+def test_all_threads_of_the_command_share_one_heap_unless_told_otherwise() -> None:
+    script = """
+import contextlib, ctypes, threading
+from vidnoise.cli import main
+with contextlib.suppress(SystemExit):
+    main(["--version"])
+gate = threading.Barrier(4)
+threads = [threading.Thread(target=lambda: (bytearray(50_000), gate.wait())) for _ in range(4)]
+[thread.start() for thread in threads], [thread.join() for thread in threads]
+ctypes.CDLL(None).malloc_stats()
+"""
+
+    def heaps(**environment: str) -> int:
+        told = {name: value for name, value in os.environ.items() if name != "MALLOC_ARENA_MAX"}
+        command = [sys.executable, "-c", script]
+        done = subprocess.run(command, env=told | environment, capture_output=True, text=True, check=True)
+        return done.stderr.count("Arena")
+
+    assert heaps() == 1
+    assert heaps(MALLOC_ARENA_MAX="3") > 1

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from vidnoise.areas import blend, split
+from vidnoise.areas import blend, inside, split
 from vidnoise.deconvolution import deconvolve
 from vidnoise.kernels import linear_kernel
 from vidnoise.motion_blur import blur_chances, blur_length
@@ -72,7 +72,7 @@ def test_what_is_sharp_is_not_changed_by_undoing_no_motion():
 
 def test_pictures_are_whole_again_after_they_were_split_into_areas():
     gray = torch.rand(2, 100, 171)
-    assert torch.allclose(blend(split(gray), 100, 171), gray, atol=1e-5)
+    assert torch.allclose(blend(inside(split(gray)), 100, 171), gray, atol=1e-5)
 
 
 def psnr(a: torch.Tensor, b: torch.Tensor) -> float:

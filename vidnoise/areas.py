@@ -30,15 +30,20 @@ def split(gray: Tensor) -> Tensor:
     return whole.unfold(1, 2 * REACH, HOP).unfold(2, 2 * REACH, HOP)
 
 
+def inside(areas: Tensor) -> Tensor:
+    """The part of areas (...,2 REACH,2 REACH) that is blended, (...,2 HOP,2 HOP)."""
+    kept = slice(REACH - HOP, REACH + HOP)
+    return areas[..., kept, kept]
+
+
 def blend(areas: Tensor, height: int, width: int) -> Tensor:
-    """The picture (B,height,width) of areas as `split` gives them, each fading into the next."""
+    """The picture (B,height,width) of the insides (B,rows,columns,2 HOP,2 HOP) of areas, each fading into the next."""
     import torch
     import torch.nn.functional as F
 
     rows, columns = areas.shape[1:3]
-    inside = slice(REACH - HOP, REACH + HOP)
     line = 1 - (torch.arange(2 * HOP, device=areas.device) + 0.5 - HOP).abs() / HOP
-    faded = areas[..., inside, inside] * line * line[:, None]
+    faded = areas * line * line[:, None]
     flat = faded.flatten(3).permute(0, 3, 1, 2).flatten(2)
     whole = F.fold(flat, ((rows + 1) * HOP, (columns + 1) * HOP), 2 * HOP, stride=HOP)[:, 0]
     return whole[:, HOP : HOP + height, HOP : HOP + width]

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING
 
-from vidnoise.areas import REACH, blend, split
+from vidnoise.areas import HOP, REACH, blend, inside, split
 from vidnoise.bent_motion import find_paths, transfer
 
 if TYPE_CHECKING:
@@ -95,15 +95,16 @@ def _changes(gray: Tensor, moved: Tensor, kinds: int, gains: Callable[[slice], l
         return gray.new_zeros(len(gray), kinds, *gray.shape[1:])
     areas = split(gray)
     flat, places = areas.flatten(0, 2), moved.nonzero()[:, 0]
-    change = gray.new_zeros(kinds, *flat.shape)
+    change = gray.new_zeros(kinds, len(flat), 2 * HOP, 2 * HOP)
     for start in range(0, len(places), TOGETHER):
         some = slice(start, start + TOGETHER)
         seen = flat[places[some]]
         spectrum = torch.fft.rfft2(seen - seen.mean((1, 2), keepdim=True))
         for kind, gain in enumerate(gains(some)):
             added = spectrum * (gain - 1).view(spectrum.shape)
-            change[kind, places[some]] = torch.fft.irfft2(added, seen.shape[1:])
-    return torch.stack([blend(one.view(areas.shape), *gray.shape[1:]) for one in change], 1)
+            change[kind, places[some]] = inside(torch.fft.irfft2(added, seen.shape[1:]))
+    shape = *areas.shape[:3], 2 * HOP, 2 * HOP
+    return torch.stack([blend(one.view(shape), *gray.shape[1:]) for one in change], 1)
 
 
 def transfer_of(kernel: Tensor, height: int, width: int) -> Tensor:

@@ -18,8 +18,8 @@ from vidnoise.frame import Frame, StreamInfo
 if TYPE_CHECKING:
     from vidnoise.device import Device
 
-DEPTH = 4
-"""Frames that may wait between two threads."""
+DEPTH, DEPTH_ON_GPU = 2, 4
+"""Frames that may wait between two threads; on a GPU they are also filtered at once."""
 
 
 class Source(Protocol):
@@ -140,7 +140,8 @@ def stream(source: Source, stage: Stage, device: Device, *, convert: bool = True
     Raises:
         Whatever the source or the stage raises; the first failure ends the stream.
     """
-    read = Channel(max(DEPTH, device.batch))
+    together = device.batch or (DEPTH_ON_GPU if device.is_cuda else 1)
+    read = Channel(max(DEPTH, together))
 
     def work() -> None:
         for frame in source:
@@ -152,10 +153,9 @@ def stream(source: Source, stage: Stage, device: Device, *, convert: bool = True
     def cancel() -> None:
         read.close()
 
-    most = device.batch or (DEPTH if device.is_cuda else 1)
     with Worker("vidnoise-read", work, cancel) as reader:
         try:
-            while frames := read.take(most):
+            while frames := read.take(together):
                 yield from stage.push(*frames)
             reader.check()
             yield from stage.flush()

@@ -16,7 +16,9 @@ def main(args: Sequence[str] | None = None) -> None:
     130: interrupted. 141: whatever read the output has ended.
     """
     from vidnoise.cli.errors import guarded
+    from vidnoise.cli.heap import one_heap
     from vidnoise.cli.root import root
 
+    one_heap()
     words = list(sys.argv[1:] if args is None else args)
     sys.exit(guarded(lambda: root.main(words, prog_name="vidnoise", standalone_mode=False), words))
