@@ -12,6 +12,7 @@ from vidnoise.filter import RecurrentFilter, RecurrentStage, option
 from vidnoise.flow import SharedFlow, search, visible, warp
 from vidnoise.motion_blur import blur_chances, seems_blurred
 from vidnoise.option import QUALITIES
+from vidnoise_filters.gray import as_gray_as
 
 if TYPE_CHECKING:
     import torch
@@ -176,7 +177,8 @@ def sharpened(frame: Frame, sharp: Tensor, share: Tensor) -> Frame:
     """A frame changed by a share (1,H,W) towards what was made of it (3,H,W), but so that nothing rings."""
     high, low = _highest(frame.image), -_highest(-frame.image)
     span = high - low
-    change = sharp.clamp(low - span * OVERSHOOT, high + span * OVERSHOOT) - frame.image
+    held = sharp.clamp(low - span * OVERSHOOT, high + span * OVERSHOOT)
+    change = as_gray_as(held, frame.image) - frame.image
     plain = (span.amax(0, keepdim=True) / DETAILED).clamp(max=1)
     return frame.with_image(frame.image + change * share * plain)
 

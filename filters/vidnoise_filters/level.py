@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vidnoise import dct
+from vidnoise_filters.gray import is_gray
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -91,8 +92,7 @@ def noise_spectrum(frame: Frame, sigma: float) -> Tensor:
 
     if sigma == 0:
         return _estimate(frame).spectrum
-    sample = frame.image[:, ::8, ::8]
-    return of_white(bool((sample == sample[:1]).all()), frame.device)
+    return of_white(is_gray(frame.image), frame.device)
 
 
 def _estimate(frame: Frame) -> NoiseEstimate:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from vidnoise.errors import UsageError
 from vidnoise.filter import RecurrentFilter, RecurrentStage, option
 from vidnoise.flow import SharedFlow, warp
+from vidnoise_filters.gray import as_gray_as
 from vidnoise_filters.level import audible
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ class Masked(RecurrentFilter[State]):
         if share == 0:
             return frame, after
         mask = _fused(now, (*past, *later))
-        change = network.clean(frame.image[None], mask[None])[0] - frame.image
+        change = as_gray_as(network.clean(frame.image[None], mask[None])[0], frame.image) - frame.image
         where = (mask / self.threshold).clamp(max=1) if self.threshold else 1.0
         return frame.with_image(frame.image + share * where * change), after
 

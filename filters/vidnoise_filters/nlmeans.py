@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from vidnoise.filter import SpatialFilter, option
 from vidnoise.frame import Frame
+from vidnoise_filters.gray import as_gray_as
 from vidnoise_filters.level import noise_level
 
 if TYPE_CHECKING:
@@ -82,4 +83,4 @@ class NLMeans(SpatialFilter):
         plain = cv2.cvtColor(cv2.cvtColor(mixed, cv2.COLOR_BGR2Lab), cv2.COLOR_Lab2BGR)
         clean = cv2.fastNlMeansDenoisingColored(mixed, None, h, h, self.patch | 1, self.search | 1)
         change = torch.from_numpy(np.subtract(clean, plain, dtype=np.float32))
-        return image + change.flip(2).permute(2, 0, 1).to(image.device) / 255
+        return as_gray_as(image + change.flip(2).permute(2, 0, 1).to(image.device) / 255, image)

@@ -1,0 +1,22 @@
+"""Pictures without colours, which networks for colour pictures would tint: old films, and cameras at night."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SAMPLED = 8
+"""Pixels from one to the next that are looked at before all are."""
+
+
+def is_gray(image: Tensor) -> bool:
+    """Whether R, G and B of (3,H,W) are the same everywhere."""
+    sample = image[:, ::SAMPLED, ::SAMPLED]
+    return bool((sample == sample[:1]).all()) and bool((image[1:] == image[:1]).all())
+
+
+def as_gray_as(image: Tensor, given: Tensor) -> Tensor:
+    """A picture (3,H,W) without colours if what it was made of (3,H,W) has none: the mean of R, G and B."""
+    return image.mean(0, keepdim=True).expand_as(image) if is_gray(given) else image
