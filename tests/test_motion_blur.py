@@ -36,7 +36,7 @@ def test_blur_is_measured_about_as_long_as_it_is():
 
 
 def test_sharp_pictures_have_no_blur():
-    assert max(blur_length(tensor(picture)) for picture in photographs()) < 2
+    assert max(blur_length(tensor(picture)) for picture in photographs()) < 3
 
 
 @pytest.mark.parametrize("angle", [0, 35, 90, 140])

@@ -44,7 +44,7 @@ COARSE = 0.26
 """Cycles a pixel of half the size, up to which the spectrum counts: above are noise and the steps of the exposure."""
 GRAIN = 1.2 / 255
 """Deviation of the noise."""
-DOUBTED, TRUSTED = 0.1, 0.25
+DOUBTED, TRUSTED = 0.05, 0.18
 """How much better than no motion a path has to explain a tile to count at all, and to count in full."""
 LEAST, NOISE = 0.003, 0.1
 """Power of the noise against the picture's: at all frequencies, and growing with their square."""

@@ -45,7 +45,7 @@ def deconvolve(gray: Tensor, chances: Tensor) -> Tensor:
     return _changes(gray, moved, len(NOISES), lambda some: [_wiener(likely[some], noise) for noise in NOISES])
 
 
-def undo(gray: Tensor, chances: Tensor) -> Tensor:
+def undo(gray: Tensor, chances: Tensor) -> tuple[Tensor, Tensor]:
     """Sharpen pictures by the paths that they moved along, and where those explain little, by what else may have been.
 
     Args:
@@ -53,11 +53,13 @@ def undo(gray: Tensor, chances: Tensor) -> Tensor:
         chances: (B,rows,columns,M), of the motions of `nets.blur`, in the areas that `areas.split` gives.
 
     Returns:
-        (B,3,H,W): what to add to the pictures: the best guess, by the path cautiously, and as `deconvolve` does boldly.
+        What to add to the pictures (B,3,H,W): the best guess, by the path cautiously, and as `deconvolve` does boldly. And
+        how well the paths explain what is seen, in the areas (B,rows,columns), 0..1.
     """
     moved = chances.flatten(0, 2)[:, 0] < SURE
     likely = chances.flatten(0, 2)[moved]
-    paths, trust = (value.flatten(0, 2)[moved] for value in find_paths(gray, chances))
+    every, explained = find_paths(gray, chances)
+    paths, trust = (value.flatten(0, 2)[moved] for value in (every, explained))
     falling = _table(gray.device)[2]
 
     def gains(some: slice) -> list[Tensor]:
@@ -68,7 +70,7 @@ def undo(gray: Tensor, chances: Tensor) -> Tensor:
         best = steady + share * (bold - steady)
         return [best, 1 + share * (cautious - 1), steady]
 
-    return _changes(gray, moved, 3, gains)
+    return _changes(gray, moved, 3, gains), explained[..., 0]
 
 
 def _wiener(likely: Tensor, noise: float) -> Tensor:

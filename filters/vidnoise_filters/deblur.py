@@ -63,9 +63,9 @@ class Deblur(RecurrentFilter["State"]):
     or in another direction, in its neighbour. What is made of the frame is then averaged with what was made of the past,
     along the flow between the two: what rings in one does not in the other.
 
-    A frame that is sharp passes untouched. Elsewhere the result is taken only where there is blur and the network is
-    confident, and held to the range of brightness around each pixel; areas with little detail are changed less. There
-    ringing would show.
+    A frame that is sharp passes untouched. Elsewhere the result is taken only where there is blur, the path explains it
+    and the network is confident, and held to the range of brightness around each pixel; areas with little detail are
+    changed less. There ringing would show.
 
     (3,H,W) in and out.
     """
@@ -132,7 +132,8 @@ class Deblur(RecurrentFilter["State"]):
         if found is None:
             return frame, State(frame, frame.image)
         gray, chances, moved = found
-        undone, share = undo(gray, chances), moved
+        undone, explained = undo(gray, chances)
+        share = moved = moved * _in_pixels(explained, frame.height, frame.width)
         sharp = frame.image + undone[:, 0]
         if network is not None:
             near = _near(frame, state.frame if state else None, ahead)
@@ -170,7 +171,8 @@ def blur_of(
     if strength == 0 or not seems_blurred(gray, LIKELY, dtype):
         return None
     chances = blur_chances(gray, dtype)
-    return gray, chances, strength * _blurred(1 - chances[..., 0], frame.height, frame.width)
+    share = ((1 - chances[..., 0] - UNLIKELY) / (LIKELY - UNLIKELY)).clamp(0, 1)
+    return gray, chances, strength * _in_pixels(share, frame.height, frame.width)
 
 
 def sharpened(frame: Frame, sharp: Tensor, share: Tensor) -> Frame:
@@ -223,11 +225,10 @@ def _near(frame: Frame, before: Frame | None, ahead: Sequence[Frame]) -> Tensor:
     )
 
 
-def _blurred(likely: Tensor, height: int, width: int) -> Tensor:
-    """The share of the change that is made at each pixel (1,H,W), from the chance of motion in areas (1,rows,columns)."""
+def _in_pixels(share: Tensor, height: int, width: int) -> Tensor:
+    """A share at each pixel (1,H,W) from that in areas (1,rows,columns)."""
     import torch.nn.functional as F
 
-    share = ((likely - UNLIKELY) / (LIKELY - UNLIKELY)).clamp(0, 1)
     size = [(n - 1) * HOP + 1 for n in share.shape[1:]]
     whole = F.interpolate(share[None], size, mode="bilinear", align_corners=True)
     return whole[0, :, :height, :width]

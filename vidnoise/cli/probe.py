@@ -19,8 +19,8 @@ ROWS = 20
 VISIBLE = 0.5
 """Noise below this, of 255, is that of rounding; its grain means nothing."""
 
-BLURRED = 2.0
-"""Pixels: a shorter blur than that is none to speak of."""
+BLURRED = 3.0
+"""Pixels: a shorter blur than that is not told apart from none."""
 
 LEVELS = 9
 """Points of the noise curve that are printed."""

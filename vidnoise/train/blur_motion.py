@@ -9,10 +9,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 
+from ..nets import load
 from ..nets.blur import SIDE, BlurMotion, chances_of, describe
 from .blur import Picture, Scene
 from .data import Media, Stills, for_numpy, generator, seeds
 from .deblur import recorded
+from .degrade import eight_bit, uniform, white
 from .recipe import Recipe
 from .tasks import VALIDATION_SEED, Batch, relight
 
@@ -25,6 +27,16 @@ SOFT = 0.3
 DEFOCUS = 3.0
 SHORTEST = 2.0
 """Pixels that blur is long, at least, where there is any."""
+CLEANED = 0.4
+"""The share that was denoised: what is left at fine detail is then the denoiser's, and hides the stripes of the blur."""
+NOISIEST = 14 / 255
+"""Deviation of the noise that was there before."""
+MISTAKEN = (0.6, 1.2)
+"""What the denoiser took for that noise, as a share of it."""
+CODED = 0.4
+"""The share that went through H.264."""
+CLEANER = "wavelet"
+"""The denoiser: quick, and its weights are at hand."""
 CELL = 16
 """Pixels: the side of squares in which the motion is looked at; those in the middle of an area count most."""
 VALIDATED = 96
@@ -73,12 +85,23 @@ class BlurMotionTask:
         clean = for_numpy(relight(stills(2 * count, source), source))
         made = list(self.pool.map(self._scene, clean[:count], clean[count:], seeds(count, source)))
         pictures = torch.from_numpy(np.stack([picture for picture, _ in made])).to(self.device)
-        gray = recorded(pictures.permute(0, 3, 1, 2)[:, None], source)[:, 0].mean(1)
+        pictures = pictures.permute(0, 3, 1, 2)
+        cleaned = round(CLEANED * count)
+        pictures = torch.cat([self._cleaned(pictures[:cleaned], source), pictures[cleaned:]])
+        gray = recorded(pictures[:, None], source, CODED)[:, 0].mean(1)
         motion = torch.from_numpy(np.stack([motion for _, motion in made])).to(self.device)
         chances = chances_of(motion.flatten(0, 2)).view(*motion.shape[:3], -1)
         line = torch.hann_window(SIDE // CELL + 2, periodic=False, device=self.device)[1:-1]
         weights = line * line[:, None] / line.sum() ** 2
         return {"profiles": describe(gray), "chances": torch.einsum("bhwm,hw->bm", chances, weights)}
+
+    def _cleaned(self, pictures: Tensor, source: Generator) -> Tensor:
+        """Pictures (B,3,H,W) after noise and a denoiser that did not know it well."""
+        sigma = uniform(len(pictures), 0, NOISIEST, source)
+        noisy = eight_bit(white(pictures, sigma, source))
+        cleaner = load(CLEANER, self.device, torch.bfloat16)
+        with torch.no_grad():
+            return eight_bit(cleaner(noisy, sigma * uniform(len(pictures), *MISTAKEN, source)))
 
     def _scene(self, back: Picture, front: Picture, seed: int) -> tuple[Picture, NDArray[np.float32]]:
         import cv2

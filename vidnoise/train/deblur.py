@@ -153,7 +153,7 @@ class DeblurTask:
 
     def _undo(self, gray: Tensor, chances: Tensor) -> Tensor:
         """As the network's filter does it."""
-        return undo(gray, chances)
+        return undo(gray, chances)[0]
 
 
 def brought(frame: Tensor, other: Tensor) -> Tensor:
@@ -185,8 +185,8 @@ def _departing(light: Tensor, way: Tensor, exposure: float) -> Tensor:
     return torch.stack([warp(light, -time * way) for time in times]).mean(0)
 
 
-def recorded(frames: Tensor, source: Generator) -> Tensor:
-    """Frames (B,T,3,H,W) as a file holds them."""
+def recorded(frames: Tensor, source: Generator, coded: float = CODED) -> Tensor:
+    """Frames (B,T,3,H,W) as a file holds them, a share of them through H.264."""
     count, times = frames.shape[:2]
     drawn = torch.rand(count, 3, generator=source, device=frames.device).tolist()
     gain = uniform(count, 0.002, 0.03, source).square()
@@ -195,7 +195,7 @@ def recorded(frames: Tensor, source: Generator) -> Tensor:
         if noise < NOISY:
             level = strength.expand(times, 1, 1, 1)
             clip = poisson_gaussian(clip, level, level.sqrt() / 3, source)
-        made.append(code(clip, 14 + 14 * crf) if coding < CODED else eight_bit(clip))
+        made.append(code(clip, 14 + 14 * crf) if coding < coded else eight_bit(clip))
     return torch.stack(made)
 
 
