@@ -28,8 +28,8 @@ COLUMNS = {
     "worst": ("worst gain", ".2f"),
 }
 """Of a table of rows, as `report.table` takes them."""
-AROUND = 2
-"""Frames before and after a picture that are cleaned along with it."""
+BEFORE, AFTER = 6, 2
+"""Frames before a picture, for what filters remember to settle, and after it, that are cleaned along with it."""
 MOST = 1000
 """Frames of a sequence."""
 
@@ -124,6 +124,6 @@ def _around(picture: Picture, sequence: Sequence[Picture]) -> tuple[list[Picture
     """The frames around a picture, itself among them, and its place there; None if it is not in the sequence."""
     for i, frame in enumerate(sequence):
         if frame.shape == picture.shape and (frame == picture).all():
-            start = max(i - AROUND, 0)
-            return list(sequence[start : i + AROUND + 1]), i - start
+            start = max(i - BEFORE, 0)
+            return list(sequence[start : i + AFTER + 1]), i - start
     return [], None
