@@ -54,12 +54,12 @@ def test_a_path_backwards_leaves_the_same() -> None:
 def test_the_path_is_found_to_the_side_that_it_bends(path: tuple[float, float, float, float]) -> None:
     for picture in photographs():
         gray = moved(tensor(picture), path).mean(0)[None]
-        paths, trust = find_paths(gray, blur_chances(gray))
+        paths, better = find_paths(gray, blur_chances(gray))
         found, true = paths[0, 2:-2, 2:-2].mean((0, 1)), torch.tensor(path, dtype=torch.float32)
         found[:2] *= torch.sign(found[:2] @ true[:2])
         assert float((found[:2] - true[:2]).norm()) < 0.25 * float(true[:2].norm())
         assert float(found[2:] @ true[2:]) > 0
-        assert float(trust[0, 2:-2, 2:-2].mean()) > 0.5
+        assert float(better[0, 2:-2, 2:-2].mean()) > 0.15
 
 
 def test_undoing_a_bent_path_brings_a_picture_nearer_than_undoing_straight_ones() -> None:
@@ -76,11 +76,10 @@ def test_undoing_a_bent_path_brings_a_picture_nearer_than_undoing_straight_ones(
 @pytest.mark.parametrize("size", [(16, 24), (64, 64), (70, 600)])
 def test_pictures_of_any_size_have_finite_paths(size: tuple[int, int]) -> None:
     gray = torch.rand(2, *size)
-    paths, trust = find_paths(gray, blur_chances(gray))
-    assert paths.shape[:3] == trust.shape[:3] == blur_chances(gray).shape[:3]
+    paths, better = find_paths(gray, blur_chances(gray))
+    assert paths.shape[:3] == better.shape == blur_chances(gray).shape[:3]
     assert bool(paths.isfinite().all())
-    assert float(trust.min()) >= 0
-    assert float(trust.max()) <= 1
+    assert bool(better.isfinite().all())
 
 
 def test_paths_are_found_where_nothing_else_is_learned() -> None:

@@ -44,8 +44,6 @@ COARSE = 0.26
 """Cycles a pixel of half the size, up to which the spectrum counts: above are noise and the steps of the exposure."""
 GRAIN = 1.2 / 255
 """Deviation of the noise."""
-DOUBTED, TRUSTED = 0.05, 0.18
-"""How much better than no motion a path has to explain a tile to count at all, and to count in full."""
 LEAST, NOISE = 0.003, 0.1
 """Power of the noise against the picture's: at all frequencies, and growing with their square."""
 
@@ -59,22 +57,21 @@ def find_paths(gray: Tensor, chances: Tensor) -> tuple[Tensor, Tensor]:
 
     Returns:
         By the areas that `areas.split` gives: (B,rows,columns,4), x, y, u, w in pixels, of which the path backwards is the
-        same; and (B,rows,columns,1), from 0, where the picture may as well not have moved, to 1.
+        same; and (B,rows,columns), by how much they explain it better than no motion does: 0.2 is well, below 0 worse.
     """
     import torch
 
     if min(gray.shape[1:]) < SMALL:
-        return gray.new_zeros(*chances.shape[:3], 4), gray.new_zeros(*chances.shape[:3], 1)
+        return gray.new_zeros(*chances.shape[:3], 4), gray.new_zeros(chances.shape[:3])
     with torch.inference_mode(False), torch.enable_grad():
         tiles, middles = _tiles(gray.clone())
         look, rough = (_Look(tiles.flatten(0, 2), coarser) for coarser in (1, 2))
         moving, likely = _moving(chances.clone(), tiles).flatten(1), likeliest(chances.mean((1, 2))).clone()
         paths = _fitted(rough, look, likely, moving)
     better = (look(torch.zeros_like(paths[None])) - look(paths[None]))[0, :, None]
-    trust = ((better - DOUBTED) / (TRUSTED - DOUBTED)).clamp(0, 1)
-    found = torch.cat([paths, trust], 1).view(*tiles.shape[:3], 5)
+    found = torch.cat([paths, better], 1).view(*tiles.shape[:3], 5)
     all_over = _between(found, middles, chances.shape[1:3])
-    return all_over[..., :4], all_over[..., 4:]
+    return all_over[..., :4], all_over[..., 4]
 
 
 def transfer(paths: Tensor, side: int, scale: float = 1) -> Tensor:

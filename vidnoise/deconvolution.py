@@ -24,6 +24,10 @@ NOISES = (0.03, 0.25)
 
 FLOORS = ((0.016, 0.045), (0.03, 0.5))
 """The same where the path is known: at all frequencies, and growing with their square."""
+DOUBTED, TRUSTED = 0.1, 0.25
+"""How much better than no motion a path has to explain an area to count at all, and to count in full."""
+SHORT, LONG = 6.0, 12.0
+"""Pixels of straight motion: at the first a path is not told from another, at the second it counts in full."""
 SURE = 0.98
 """Chance of no motion: where it is higher, nothing is undone."""
 TOGETHER = 32
@@ -54,12 +58,13 @@ def undo(gray: Tensor, chances: Tensor) -> tuple[Tensor, Tensor]:
 
     Returns:
         What to add to the pictures (B,3,H,W): the best guess, by the path cautiously, and as `deconvolve` does boldly. And
-        how well the paths explain what is seen, in the areas (B,rows,columns), 0..1.
+        how well the paths explain what is seen, in the areas (B,rows,columns); see `bent_motion.find_paths`.
     """
     moved = chances.flatten(0, 2)[:, 0] < SURE
     likely = chances.flatten(0, 2)[moved]
     every, explained = find_paths(gray, chances)
-    paths, trust = (value.flatten(0, 2)[moved] for value in (every, explained))
+    paths, better = (value.flatten(0, 2)[moved] for value in (every, explained))
+    trust = ramp(better[:, None], DOUBTED, TRUSTED) * ramp(_length(likely), SHORT, LONG)
     falling = _table(gray.device)[2]
 
     def gains(some: slice) -> list[Tensor]:
@@ -70,7 +75,21 @@ def undo(gray: Tensor, chances: Tensor) -> tuple[Tensor, Tensor]:
         best = steady + share * (bold - steady)
         return [best, 1 + share * (cautious - 1), steady]
 
-    return _changes(gray, moved, 3, gains), explained[..., 0]
+    return _changes(gray, moved, 3, gains), explained
+
+
+def _length(likely: Tensor) -> Tensor:
+    """The expected length (N,1) of motions by their chances (N,M), none of them all of no motion."""
+    from vidnoise.nets.blur import motions
+
+    lengths = motions(likely.device).norm(dim=1, keepdim=True)
+    expected: Tensor = likely @ lengths / (1 - likely[:, :1])
+    return expected
+
+
+def ramp(value: Tensor, low: float, high: float) -> Tensor:
+    """From 0 up to `low` to 1 from `high` on."""
+    return ((value - low) / (high - low)).clamp(0, 1)
 
 
 def _wiener(likely: Tensor, noise: float) -> Tensor:

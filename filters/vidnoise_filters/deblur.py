@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from vidnoise.areas import HOP
-from vidnoise.deconvolution import undo
+from vidnoise.deconvolution import ramp, undo
 from vidnoise.filter import RecurrentFilter, RecurrentStage, option
 from vidnoise.flow import SharedFlow, search, visible, warp
 from vidnoise.motion_blur import blur_chances, seems_blurred
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 UNLIKELY, LIKELY = 0.5, 0.75
 """Chance of any motion: below the first an area stays as it is, above the second it is sharpened whole."""
+UNEXPLAINED, EXPLAINED = 0.05, 0.18
+"""How much better a path has to explain an area than no motion does: below the first it stays as it was, too, ..."""
+DARED, SURE = 0.9, 0.95
+"""... unless the chance of any motion is above these: short blur shows too little of its path."""
 DOUBTED, TRUSTED = 0.3, 0.4
 """Confidence: below the first the frame stays as it was, above the second it is sharpened whole."""
 LEARNED = 2 / 3
@@ -63,9 +67,9 @@ class Deblur(RecurrentFilter["State"]):
     or in another direction, in its neighbour. What is made of the frame is then averaged with what was made of the past,
     along the flow between the two: what rings in one does not in the other.
 
-    A frame that is sharp passes untouched. Elsewhere the result is taken only where there is blur, the path explains it
-    and the network is confident, and held to the range of brightness around each pixel; areas with little detail are
-    changed less. There ringing would show.
+    A frame that is sharp passes untouched. Elsewhere the result is taken only where there is blur, sure or explained by
+    the path, and the network is confident, and held to the range of brightness around each pixel; areas with little
+    detail are changed less. There ringing would show.
 
     (3,H,W) in and out.
     """
@@ -133,12 +137,13 @@ class Deblur(RecurrentFilter["State"]):
             return frame, State(frame, frame.image)
         gray, chances, moved = found
         undone, explained = undo(gray, chances)
-        share = moved = moved * _in_pixels(explained, frame.height, frame.width)
+        known = ramp(explained, UNEXPLAINED, EXPLAINED).maximum(ramp(1 - chances[..., 0], DARED, SURE))
+        share = moved = moved * _in_pixels(known, frame.height, frame.width)
         sharp = frame.image + undone[:, 0]
         if network is not None:
             near = _near(frame, state.frame if state else None, ahead)
             output, trust = network(frame.image[None], undone, near[None])
-            sharp, share = sharp.lerp(output[0], LEARNED), share * _sure(trust[0])
+            sharp, share = sharp.lerp(output[0], LEARNED), share * ramp(trust[0], DOUBTED, TRUSTED)
         done = sharpened(frame, sharp, share).image
         if state is not None:
             done = done + moved * (averaged(done, state.done, frame.image) - done)
@@ -171,7 +176,7 @@ def blur_of(
     if strength == 0 or not seems_blurred(gray, LIKELY, dtype):
         return None
     chances = blur_chances(gray, dtype)
-    share = ((1 - chances[..., 0] - UNLIKELY) / (LIKELY - UNLIKELY)).clamp(0, 1)
+    share = ramp(1 - chances[..., 0], UNLIKELY, LIKELY)
     return gray, chances, strength * _in_pixels(share, frame.height, frame.width)
 
 
@@ -232,11 +237,6 @@ def _in_pixels(share: Tensor, height: int, width: int) -> Tensor:
     size = [(n - 1) * HOP + 1 for n in share.shape[1:]]
     whole = F.interpolate(share[None], size, mode="bilinear", align_corners=True)
     return whole[0, :, :height, :width]
-
-
-def _sure(trust: Tensor) -> Tensor:
-    """From the network's confidence (1,H,W) to the share of its change that is made."""
-    return ((trust - DOUBTED) / (TRUSTED - DOUBTED)).clamp(0, 1)
 
 
 def _highest(image: Tensor) -> Tensor:
