@@ -48,7 +48,7 @@ class Stopped(Exception):
 class Channel:
     """A short queue between two threads; closing it wakes both, and what was put before still comes out."""
 
-    def __init__(self, depth: int = DEPTH) -> None:
+    def __init__(self, depth: int) -> None:
         self._frames: deque[Frame] = deque()
         self._depth = depth
         self._closed = False
@@ -179,7 +179,7 @@ def run(
     Raises:
         The first failure of any thread; the others stop at once. The sink is neither finished nor aborted here.
     """
-    written = Channel()
+    written = Channel(DEPTH_ON_GPU if device.is_cuda else DEPTH)
     count = 0
 
     def work() -> None:

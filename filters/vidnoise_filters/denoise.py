@@ -14,7 +14,6 @@ from vidnoise.option import QUALITIES
 from vidnoise.stillness import Watch
 from vidnoise_filters import fuse, steady
 from vidnoise_filters.clipping import unclip
-from vidnoise_filters.gray import as_gray_as
 from vidnoise_filters.level import audible, in_blocks, in_pixels, noise_blocks, noise_spectrum
 from vidnoise_filters.portion import Portion, bounded, picture_mask
 
@@ -183,8 +182,7 @@ class Denoise(RecurrentFilter[Known]):
         if frame.flow is not None:
             frame.flow.guide(frame, output)
         most = in_pixels(level, frame.height, frame.width)
-        output = as_gray_as(bounded(output, frame.image, most), frame.image)
-        clean = unclip(output, frame, self.sigma, 1)
+        clean = unclip(bounded(output, frame.image, most), frame, self.sigma, 1)
         return frame.with_image(clean, trust[:, : frame.height, : frame.width]), State(frame, known, seen)
 
     def _coming(self, frame: Frame, later: Frame) -> Look:

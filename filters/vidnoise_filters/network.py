@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, ClassVar
 from vidnoise.filter import SpatialFilter, SpatialStage, option
 from vidnoise.frame import Frame
 from vidnoise_filters.clipping import unclip
-from vidnoise_filters.gray import as_gray_as
 from vidnoise_filters.level import audible, in_pixels, noise_blocks
 from vidnoise_filters.portion import bounded
 
@@ -96,8 +95,7 @@ class NetworkFilter(SpatialFilter):
         return in_pixels(level, frame.height, frame.width)
 
     def _changed(self, frame: Frame, share: float, output: Tensor, sigma: Tensor) -> Frame:
-        output = as_gray_as(bounded(output, frame.image, sigma), frame.image)
-        whole = unclip(output, frame, self.told, 1)
+        whole = unclip(bounded(output, frame.image, sigma), frame, self.told, 1)
         return frame.with_image(frame.image.lerp(whole, share))
 
 

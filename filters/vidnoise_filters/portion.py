@@ -7,6 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from vidnoise.errors import FilterError
+from vidnoise_filters.gray import as_gray_as
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,13 +50,15 @@ class Portion:
 def bounded(output: Tensor, noisy: Tensor, level: Tensor) -> Tensor:
     """No pixel changes by more than its noise can have: what is larger is the picture's, whatever the network says.
 
+    What was gray stays gray.
+
     Args:
         output, noisy: (3,H,W).
         level: (3,H,W), the deviation of the noise.
     """
     import torch
 
-    return torch.clamp(output, noisy - LIMIT * level, noisy + LIMIT * level)
+    return as_gray_as(torch.clamp(output, noisy - LIMIT * level, noisy + LIMIT * level), noisy)
 
 
 @cache
