@@ -291,10 +291,10 @@ def test_an_even_count_of_frames_has_no_middle() -> None:
 
 def test_missing_weights_are_named(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(weights, "FOLDER", tmp_path)
-    load.cache_clear()
+    weights.loaded.cache_clear()
     with pytest.raises(VidnoiseError, match=r"wavelet\.json.*reinstall"):
         filtered("wavelet", noisy(coffee(), 25))
-    load.cache_clear()
+    weights.loaded.cache_clear()
 
 
 @pytest.mark.parametrize("kind", ["dncnn", "wavelet"])

@@ -89,7 +89,7 @@ def run(
         filters: a filter, a chain made with `|`, text such as `"denoise:strength=0.8"`, or None for the default.
         target: where to write; the file appears under this name only when it is whole.
         device: `auto`, `cpu` or `cuda`.
-        precision: `auto`, `fp32`, `bf16` or `fp16`, for the arithmetic inside networks.
+        precision: `auto`, `fp32`, `bf16`, `fp16` or `int8`, for the arithmetic inside networks.
         tile: force tiles of that many pixels a side; 0 chooses by the memory there is.
         max_latency: refuse a chain that looks further ahead than this many frames.
         compare: write before and after in one picture: `split` (left half before) or `side` (next to each other).

@@ -11,15 +11,16 @@ if TYPE_CHECKING:
     import torch as torch_
 
 DEVICES = ("auto", "cpu", "cuda")
-PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
 
 
 @dataclass(frozen=True)
 class Device:
     """Where filters compute, in which type their inner arithmetic may run, and the reason in words.
 
-    Frames stay float32 outside the filters; `dtype` is for networks. `tile` forces tiles of that many pixels a side, and
-    `batch` that many frames at once on filters without memory; 0 leaves the choice to the memory there is.
+    Frames stay float32 outside the filters; `dtype` is for networks, and with `int8` those that were prepared for it
+    compute in 8 bits where that costs next to nothing. `tile` forces tiles of that many pixels a side, and `batch` that
+    many frames at once on filters without memory; 0 leaves the choice to the memory there is.
     """
 
     torch: torch_.device
@@ -27,6 +28,7 @@ class Device:
     why: str
     tile: int = 0
     batch: int = 0
+    int8: bool = False
 
     @property
     def is_cuda(self) -> bool:
@@ -59,8 +61,8 @@ def choose(device: str = "auto", precision: str = "auto", tile: int = 0, batch: 
     else:
         reason = "asked for" if device == "cpu" else _why_no_cuda()
         where = torch.device("cpu")
-    dtype, words = _precision(precision, where)
-    return Device(where, dtype, f"{where.type}: {reason}; {words}", tile, batch)
+    dtype, int8, words = _precision(precision, where)
+    return Device(where, dtype, f"{where.type}: {reason}; {words}", tile, batch, int8)
 
 
 def _why_no_cuda() -> str:
@@ -71,29 +73,53 @@ def _why_no_cuda() -> str:
     return "no NVIDIA GPU was found"
 
 
-def _precision(precision: str, where: torch_.device) -> tuple[torch_.dtype, str]:
+def _precision(precision: str, where: torch_.device) -> tuple[torch_.dtype, bool, str]:
+    """The type that networks compute in, whether in 8 bits where they can, and why."""
     import torch
 
     types = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
     if precision == "fp16" and where.type == "cpu":
         raise DeviceError("fp16 is slow and inexact on a CPU; use --precision bf16 or fp32")
-    if precision != "auto":
-        return types[precision], f"{precision}: asked for"
+    if precision in types:
+        return types[precision], False, f"{precision}: asked for"
     if where.type == "cuda":
-        return torch.float16, "fp16: fastest on a GPU"
-    if _cpu_has_bf16():
-        return torch.bfloat16, "bf16: this CPU multiplies bfloat16 in hardware"
-    return torch.float32, "fp32: this CPU has no bfloat16 arithmetic"
+        if precision == "int8":
+            raise DeviceError("int8 is for CPUs; on a GPU use --precision fp16")
+        return torch.float16, False, "fp16: fastest on a GPU"
+    features = cpu_features()
+    if {"avx512_bf16", "amx_bf16", "bf16"} & features:
+        dtype, words = torch.bfloat16, "bf16: this CPU multiplies bfloat16 in hardware"
+    else:
+        dtype, words = torch.float32, "fp32: this CPU has no bfloat16 arithmetic"
+    int8 = "avx2" in features and _computes_in_bytes()
+    if precision == "int8" and not int8:
+        raise DeviceError(
+            "int8 was asked for, but this CPU or this build of PyTorch cannot; use --precision auto"
+        )
+    if int8:
+        words += "; int8: bytes where networks are prepared for them"
+    return dtype, int8, words
 
 
-def _cpu_has_bf16() -> bool:
-    from pathlib import Path
+def _computes_in_bytes() -> bool:
+    from vidnoise.nets.rounded import works
 
+    return works()
+
+
+def cpu_features() -> set[str]:
+    """The instruction sets of this CPU as Linux names them; none where that is not known."""
+    return set((cpuinfo("flags") or cpuinfo("Features")).split())
+
+
+def cpuinfo(key: str) -> str:
+    """What Linux says of the first CPU; nothing where it does not."""
     try:
-        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
+            found = (line.partition(":") for line in lines)
+            return next((value.strip() for name, _, value in found if name.strip() == key), "")
     except OSError:
-        return False
-    return "avx512_bf16" in flags or "amx_bf16" in flags or " bf16" in flags
+        return ""
 
 
 SHARE = 0.4

@@ -50,7 +50,7 @@ class VideoCapture:
         source: a path, URL or camera index; None to `open()` one later.
         chain: filters, as `vidnoise.run` takes them; None for the default chain, `Chain()` for none.
         device: `auto`, `cpu` or `cuda`.
-        precision: `auto`, `fp32`, `bf16` or `fp16`, for the arithmetic inside networks.
+        precision: `auto`, `fp32`, `bf16`, `fp16` or `int8`, for the arithmetic inside networks.
         reading: what `vidnoise.io.open_reader` takes beside: `deinterlace`, `assume_progressive`, `threads`.
 
     Raises:
@@ -239,7 +239,7 @@ class Cleaner:
     Args:
         chain: filters, as `vidnoise.run` takes them; None for the default chain.
         device: `auto`, `cpu` or `cuda`.
-        precision: `auto`, `fp32`, `bf16` or `fp16`, for the arithmetic inside networks.
+        precision: `auto`, `fp32`, `bf16`, `fp16` or `int8`, for the arithmetic inside networks.
 
     Raises:
         UsageError: the chain names a filter or option that does not exist.

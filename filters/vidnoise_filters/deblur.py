@@ -110,7 +110,7 @@ class Deblur(RecurrentFilter["State"]):
         Raises:
             VidnoiseError: the weights are missing or were changed.
         """
-        network, dtype = self._network(device.torch, device.dtype), device.dtype
+        network, dtype = self._network(device.torch, device.dtype, device.int8), device.dtype
         return RecurrentStage(
             self, lambda frame, state, ahead: self._step(network, dtype, frame, state, ahead)
         )
@@ -149,12 +149,12 @@ class Deblur(RecurrentFilter["State"]):
             done = done + moved * (averaged(done, state.done, frame.image) - done)
         return frame.with_image(done), State(frame, done)
 
-    def _network(self, device: torch.device, dtype: torch.dtype) -> Module | None:
+    def _network(self, device: torch.device, dtype: torch.dtype, int8: bool = False) -> Module | None:
         if not self.weights:
             return None
         from vidnoise.nets import Ensemble, load_together
 
-        network = load_together(self.weights, device, dtype)
+        network = load_together(self.weights, device, dtype, int8)
         return Ensemble(network) if self.quality == "best" else network
 
 

@@ -123,7 +123,7 @@ class Denoise(RecurrentFilter[Known]):
         """
         if self.mask:
             picture_mask(self.mask, info.height, info.width)
-        network = self._network(device.torch, device.dtype)
+        network = self._network(device.torch, device.dtype, device.int8)
         return RecurrentStage(self, lambda frame, state, ahead: self._step(network, frame, state, ahead))
 
     def step(self, frame: Frame, state: Known | None, ahead: Sequence[Frame]) -> tuple[Frame, Known | None]:
@@ -151,12 +151,12 @@ class Denoise(RecurrentFilter[Known]):
         portion = Portion(heard * min(self.strength, 1), self.chroma, self.grain)
         return done.with_image(portion(frame.image, done.image, self._where(frame)), done.confidence), after
 
-    def _network(self, device: torch.device, dtype: torch.dtype) -> Module | None:
+    def _network(self, device: torch.device, dtype: torch.dtype, int8: bool = False) -> Module | None:
         if not self.weights:
             return None
         from vidnoise.nets import Ensemble, load_together
 
-        network = load_together(self.weights, device, dtype)
+        network = load_together(self.weights, device, dtype, int8)
         return Ensemble(network) if self.quality == "best" else network
 
     def _without_network(

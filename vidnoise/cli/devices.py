@@ -11,6 +11,21 @@ import click
 
 from vidnoise.cli.options import SectionCommand, debug_option, device_options, json_option
 
+FEATURES = (
+    "avx2",
+    "f16c",
+    "avx512f",
+    "avx_vnni",
+    "avx512_vnni",
+    "avx512_bf16",
+    "amx_bf16",
+    "amx_int8",
+    "asimd",
+    "bf16",
+    "sve",
+)
+"""Instruction sets that make networks and OpenCV faster."""
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -61,18 +76,19 @@ def look(device: str = "auto", precision: str = "auto") -> Machine:
         DeviceError: the device or the precision asked for is not available.
     """
     from vidnoise.cli.hardware import decoders, encoders
-    from vidnoise.device import choose, free_memory
+    from vidnoise.device import choose, cpu_features, free_memory
 
     chosen = choose(device, precision)
+    present = cpu_features()
     encoding, no_encoder = encoders()
     decoding, no_decoder = decoders()
     return Machine(
         device=str(chosen.torch),
-        precision=str(chosen.dtype).removeprefix("torch."),
+        precision=str(chosen.dtype).removeprefix("torch.") + (" and int8" if chosen.int8 else ""),
         why=chosen.why,
         memory_free=free_memory(chosen),
         cpu=_cpu_name(),
-        cpu_features=_cpu_features(),
+        cpu_features=[feature for feature in FEATURES if feature in present],
         processors=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         gpus=_gpus(),
         versions=_versions(),
@@ -119,34 +135,9 @@ def _gpus() -> list[str]:
 
 
 def _cpu_name() -> str:
-    return _cpuinfo("model name") or platform.processor() or platform.machine()
+    from vidnoise.device import cpuinfo
 
-
-def _cpu_features() -> list[str]:
-    """Those instruction sets that make networks and OpenCV faster."""
-    wanted = (
-        "avx2",
-        "f16c",
-        "avx512f",
-        "avx512_vnni",
-        "avx512_bf16",
-        "amx_bf16",
-        "amx_int8",
-        "asimd",
-        "bf16",
-        "sve",
-    )
-    flags = (_cpuinfo("flags") or _cpuinfo("Features")).split()
-    return [feature for feature in wanted if feature in flags]
-
-
-def _cpuinfo(key: str) -> str:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
-            found = (line.partition(":") for line in lines)
-            return next((value.strip() for name, _, value in found if name.strip() == key), "")
-    except OSError:
-        return ""
+    return cpuinfo("model name") or platform.processor() or platform.machine()
 
 
 def _versions() -> dict[str, str]:

@@ -89,9 +89,9 @@ class Together(nn.Module):
             question.answer = answer if several else answer[0]
 
 
-def load_together(name: str, device: torch.device, dtype: torch.dtype) -> nn.Module:
+def load_together(name: str, device: torch.device, dtype: torch.dtype, int8: bool = False) -> nn.Module:
     """The shipped network `name` for all streams of a process, as `load`; a CPU gains nothing by batches and makes none."""
-    network = load(name, device, dtype)
+    network = load(name, device, dtype, int8)
     return _shared(network) if device.type == "cuda" else network
 
 

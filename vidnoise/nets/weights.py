@@ -24,6 +24,7 @@ from .level import NoiseLevel
 from .masked import Masked
 from .mprnet import MPRNet, MPRNetDeblurrer
 from .rcan import RCAN
+from .rounded import round_groups
 from .spatial import PictureDenoiser, SpatialDenoiser
 from .temporal import TemporalDenoiser
 from .tiers import Tier, tier
@@ -69,6 +70,7 @@ class Card:
         recipe, minutes, steps, hardware: how it was trained.
         inherited: the weights that it was trained from, and for how long those were; nothing for a start at random.
         figures: what it reached, by name of the measurement.
+        reach: what computing in 8 bits needs, see `rounded.observed`; nothing where it was not seen.
         licence: of the weights.
     """
 
@@ -85,6 +87,7 @@ class Card:
     licence: str = "the terms of the data it was trained on"
     inherited: str = ""
     figures: dict[str, float] = field(default_factory=dict)
+    reach: dict[str, float] = field(default_factory=dict)
 
 
 def channels_last(network: nn.Module) -> nn.Module:
@@ -152,19 +155,27 @@ def read(path: Path) -> tuple[nn.Module, Card]:
     return network, card
 
 
-@functools.lru_cache(maxsize=8)
-def load(name: str, device: torch.device, dtype: torch.dtype) -> nn.Module:
-    """The shipped network `name` ("temporal-fast", "level", ...), ready to use, one copy for all.
+def load(name: str, device: torch.device, dtype: torch.dtype, int8: bool = False) -> nn.Module:
+    """The shipped network `name` ("temporal-balanced", "level", ...), ready to use, one copy for all.
 
     Args:
         name: kind and tier.
         device: where it shall be.
         dtype: of the convolutions; pictures stay float32 outside.
+        int8: have its groups of residual blocks compute in 8 bits, on a CPU, where the card knows their reach.
 
     Raises:
         VidnoiseError: see `read`.
     """
-    network, _ = read(FOLDER / f"{name}.safetensors")
+    return loaded(name, device, dtype, int8)
+
+
+@functools.lru_cache(maxsize=8)
+def loaded(name: str, device: torch.device, dtype: torch.dtype, int8: bool) -> nn.Module:
+    """As `load`, which gives the arguments that are left out: they are the key."""
+    network, card = read(FOLDER / f"{name}.safetensors")
+    if int8 and card.reach:
+        round_groups(network, card.reach)
     for parameter in network.parameters():
         parameter.requires_grad = False
     return channels_last(network.eval().to(device=device, dtype=dtype))

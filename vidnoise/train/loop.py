@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from ..errors import InputError, UsageError
 from ..nets.flops import count_parameters, kflop_per_pixel
 from ..nets.folding import folded
+from ..nets.rounded import observed
 from ..nets.weights import Card, channels_last, read_card, save, write_card
 from .data import Media, generator, read_folder
 from .optimizer import Optimizer
@@ -172,6 +173,7 @@ class Run:
         self.clock = Clock(recipe, 0.0)
         self._maker = ThreadPoolExecutor(1) if self.device.type == "cpu" else None
         self.figures: dict[str, float] = {}
+        self.reach: dict[str, float] = {}
         if options.resume:
             self._resume()
 
@@ -231,7 +233,7 @@ class Run:
 
     def _pause(self, loss: float) -> None:
         # Validate, keep everything, say how it goes.
-        with torch.no_grad(), self.fabric.autocast():
+        with torch.no_grad(), self.fabric.autocast(), observed(self.average.model) as self.reach:
             self.figures = self.task.validate(self.average.model)
         if self.figures.get("score", -math.inf) > self.best:
             self.best, self.stale = self.figures["score"], 0
@@ -293,6 +295,7 @@ class Run:
             hardware=_hardware(self.device),
             inherited=self.began,
             figures={f"validation {k}": round(v, 3) for k, v in self.figures.items()},
+            reach={name: round(value, 4) for name, value in self.reach.items()},
         )
         os.replace(fresh, self.weights)
         write_card(card, self.weights.with_suffix(".json"))

@@ -1,0 +1,138 @@
+"""Networks in 8 bits on a CPU: as good as told, where they are used, and what is said where they cannot be."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from skimage import data
+from streams import CPU, process
+from test_train import photographs, psnr, small, source
+from torch import nn
+
+from vidnoise import device as machine
+from vidnoise.chain import Chain
+from vidnoise.device import cpu_features
+from vidnoise.errors import DeviceError
+from vidnoise.frame import Frame
+from vidnoise.nets import rounded
+from vidnoise.nets.residual import Block, Group, groups
+from vidnoise.nets.rounded import RoundedGroup, observed, round_groups
+from vidnoise.nets.tiers import GroupsSpec
+from vidnoise.nets.weights import load, read
+from vidnoise.train import Media, Options, train
+
+needs_bytes = pytest.mark.skipif(
+    "avx2" not in cpu_features() or not rounded.works(),
+    reason="this CPU or PyTorch does not compute in bytes",
+)
+SPEC = GroupsSpec(unshuffle=2, width=16, groups=2, blocks=2)
+
+
+def features(*size: int) -> torch.Tensor:
+    return torch.randn(*size, generator=source()).contiguous(memory_format=torch.channels_last)
+
+
+@needs_bytes
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("size", [(1, 16, 40, 56), (3, 16, 9, 7)])
+@torch.no_grad()
+def test_rounded_groups_give_nearly_what_they_were_made_of_gives(size, dtype) -> None:
+    network, x = nn.Sequential(groups(SPEC)), features(*size)
+    with observed(network) as reach:
+        exact = network(x)
+    round_groups(network, reach)
+    assert sum(isinstance(part, RoundedGroup) for part in network.modules()) == SPEC.groups
+    given = network.to(dtype)(x.to(dtype))
+    assert given.dtype == dtype
+    assert (given - exact).square().mean() < 0.002 * (exact - x).square().mean()
+
+
+@needs_bytes
+@torch.no_grad()
+def test_a_rounded_group_leaves_nothing_as_nothing_and_what_it_is_given_as_it_was() -> None:
+    network, x = nn.Sequential(groups(SPEC)), features(1, 16, 24, 24)
+    with observed(network) as reach:
+        network(x)
+    round_groups(network, reach)
+    assert not network(torch.zeros_like(x)).any()
+    before = x.clone()
+    network(x)
+    assert torch.equal(x, before)
+
+
+@torch.no_grad()
+def test_the_largest_value_of_all_does_not_set_the_reach() -> None:
+    network, x = nn.Sequential(Group(8, Block(8))), features(1, 8, 128, 128)
+    x[0, 0, 0, 0] = 1000
+    with observed(network) as reach:
+        network(x)
+    assert list(reach) == ["0.inner.0.first", "0.inner.0.second", "0.last"]
+    assert 3 < reach["0.inner.0.first"] < 5
+    network(100 * x)
+    assert reach["0.inner.0.first"] < 5  # nobody looks any more
+
+
+@needs_bytes
+def test_denoising_in_bytes_costs_next_to_nothing() -> None:
+    picture = torch.from_numpy(data.astronaut()[40:200, 100:300].copy()).permute(2, 0, 1).float() / 255
+    noise = source()
+    noisy = [
+        Frame(image=picture + torch.randn(picture.shape, generator=noise) * 25 / 255, pts=i) for i in range(3)
+    ]
+    exact, rounded_ = (
+        process(Chain.parse("denoise:sigma=25"), noisy, place)[-1].image
+        for place in (CPU, machine.choose("cpu", "int8"))
+    )
+    assert not torch.equal(exact, rounded_)
+    assert psnr(exact, rounded_) > 48
+    assert psnr(rounded_, picture) > psnr(exact, picture) - 0.05 > psnr(noisy[-1].image, picture) + 8
+
+
+@needs_bytes
+@pytest.mark.parametrize("name", ["temporal-balanced", "deblur-balanced"])
+def test_the_networks_of_the_default_chain_are_prepared(name: str) -> None:
+    place = machine.choose("cpu", "auto")
+    network = load(name, place.torch, place.dtype, place.int8)
+    assert any(isinstance(part, RoundedGroup) for part in network.modules())
+    plain = load(name, place.torch, machine.choose("cpu", "fp32").dtype, machine.choose("cpu", "fp32").int8)
+    assert not any(isinstance(part, RoundedGroup) for part in plain.modules())
+
+
+def test_training_sees_how_far_activations_reach(tmp_path: Path) -> None:
+    media = Media(photographs(), [])
+    recipe = replace(small(2), tier="balanced")
+    for valid in (media, None):
+        result = train(
+            recipe, media, tmp_path, valid=valid, options=Options(device="cpu"), report=lambda _: None
+        )
+        reach = read(result.weights)[1].reach
+        assert all(value > 0 for value in reach.values())
+        assert len(reach) == (28 if valid else 0)
+
+
+def test_a_cpu_that_cannot_says_so(monkeypatch) -> None:
+    monkeypatch.setattr(machine, "cpu_features", lambda: {"asimd"})
+    with pytest.raises(DeviceError, match=r"int8 was asked for.*--precision auto"):
+        machine.choose("cpu", "int8")
+    auto = machine.choose("cpu", "auto")
+    assert (auto.dtype, auto.int8) == (torch.float32, False)
+    assert "int8" not in auto.why
+
+
+def test_a_build_of_pytorch_without_these_operators_is_found_out(monkeypatch) -> None:
+    rounded.works.cache_clear()
+    monkeypatch.setattr(rounded, "round_groups", lambda *_: getattr(torch.ops.onednn, "none_such"))  # noqa: B009
+    try:
+        assert not rounded.works()
+    finally:
+        rounded.works.cache_clear()
+
+
+@pytest.mark.skipif("avx2" not in cpu_features(), reason="this CPU has no AVX2")
+def test_weights_are_coarser_where_products_are_added_in_16_bits(monkeypatch) -> None:
+    assert rounded.weight_steps() in (63, 127)
+    monkeypatch.setattr(rounded, "cpu_features", lambda: {"avx2"})
+    assert rounded.weight_steps() == 63
+    monkeypatch.setattr(rounded, "cpu_features", lambda: {"avx2", "avx_vnni"})
+    assert rounded.weight_steps() == 127
