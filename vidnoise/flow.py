@@ -13,7 +13,7 @@ import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from vidnoise.scaling import area_means, enlarged
+from vidnoise.scaling import area_means, enlarged, means_around
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -73,10 +73,7 @@ def occlusion(forward: Tensor, backward: Tensor) -> Tensor:
 
 def visible(forward: Tensor, backward: Tensor) -> Tensor:
     """How surely each point of a is seen in b, (1,H,W), 0 to 1: the share of 5x5 pixels that `occlusion` does not name."""
-    import torch.nn.functional as F
-
-    hidden = occlusion(forward, backward)[None].float()
-    return 1 - F.avg_pool2d(hidden, 5, 1, 2, count_include_pad=False)[0]
+    return 1 - means_around(occlusion(forward, backward).float(), 2)
 
 
 def search(here: Tensor, there: Tensor) -> Tensor:

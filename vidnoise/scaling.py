@@ -36,15 +36,16 @@ def enlarged(picture: Tensor, k: int) -> Tensor:
     return large
 
 
-def means_around(picture: Tensor) -> Tensor:
-    """(C,H,W) -> (C,H,W), the means of 3 x 3 pixels; the outermost ones go on beyond the border."""
+def means_around(picture: Tensor, reach: int = 1) -> Tensor:
+    """(C,H,W) -> (C,H,W), the means of the pixels up to `reach` away in both directions; the outermost go on outside."""
     import cv2
     import torch
     import torch.nn.functional as F
 
+    side = 2 * reach + 1
     if picture.is_cuda:
-        return F.avg_pool2d(F.pad(picture[None], (1, 1, 1, 1), mode="replicate"), 3, 1)[0]
+        return F.avg_pool2d(F.pad(picture[None], (reach,) * 4, mode="replicate"), side, 1)[0]
     soft = torch.empty_like(picture, memory_format=torch.contiguous_format)
     for source, target in zip(picture, soft, strict=True):
-        cv2.blur(source.numpy(), (3, 3), target.numpy(), borderType=cv2.BORDER_REPLICATE)
+        cv2.blur(source.numpy(), (side, side), target.numpy(), borderType=cv2.BORDER_REPLICATE)
     return soft

@@ -10,8 +10,9 @@ from vidnoise.areas import HOP
 from vidnoise.deconvolution import ramp, undo
 from vidnoise.filter import RecurrentFilter, RecurrentStage, option
 from vidnoise.flow import SharedFlow, search, visible, warp
-from vidnoise.motion_blur import blur_chances, seems_blurred
+from vidnoise.motion_blur import chances_if_blurred
 from vidnoise.option import QUALITIES
+from vidnoise.scaling import means_around
 from vidnoise_filters.gray import as_gray_as
 
 if TYPE_CHECKING:
@@ -173,9 +174,9 @@ def blur_of(
         change that is made at each pixel (1,H,W).
     """
     gray = frame.image.mean(0)[None]
-    if strength == 0 or not seems_blurred(gray, LIKELY, dtype):
+    chances = chances_if_blurred(gray, LIKELY, dtype) if strength else None
+    if chances is None:
         return None
-    chances = blur_chances(gray, dtype)
     share = ramp(1 - chances[..., 0], UNLIKELY, LIKELY)
     return gray, chances, strength * _in_pixels(share, frame.height, frame.width)
 
@@ -200,17 +201,10 @@ def averaged(done: Tensor, past: Tensor, frame: Tensor) -> Tensor:
     """
     way, back = search(done, past), search(past, done)
     brought = warp(past, way, cubic=True)
-    apart, changed = (_around((x - done).square()).mean(0) for x in (brought, frame))
+    apart, changed = (means_around((x - done).square().mean(0, keepdim=True), 3)[0] for x in (brought, frame))
     alike = 1 / (1 + (apart / (UNLIKE * (changed + STEADY))).square())
     share = PAST * alike * visible(way, back)
     return done + share / (1 + share) * (brought - done)
-
-
-def _around(image: Tensor) -> Tensor:
-    """The mean of 7x7 pixels around each (C,H,W)."""
-    import torch.nn.functional as F
-
-    return F.avg_pool2d(image[None], 7, 1, 3, count_include_pad=False)[0]
 
 
 def _near(frame: Frame, before: Frame | None, ahead: Sequence[Frame]) -> Tensor:

@@ -6,6 +6,7 @@ a set of profiles; a small network, the same for each of them, weighs how well e
 """
 
 import math
+import warnings
 from functools import cache
 
 import torch
@@ -70,7 +71,8 @@ def describe(areas: Tensor) -> Tensor:
     seen = (areas - areas.mean((1, 2), keepdim=True)) * window * window[:, None]
     floor = FLOOR**2 * window.square().sum() ** 2
     power = (torch.fft.rfft2(seen).abs().square().flatten(1) + floor).log()
-    profiles = (power @ lines.T).view(-1, ANGLES, PLACES)
+    with torch.autocast(areas.device.type, enabled=False):  # which has no sparse matrices
+        profiles = (lines @ power.T.contiguous()).T.reshape(-1, ANGLES, PLACES)
     shared = ((power @ rings.T) @ ring.T).view_as(profiles)
     level = profiles.mean((1, 2), keepdim=True)
     own = profiles - shared
@@ -111,7 +113,10 @@ def frequencies(device: torch.device) -> Tensor:
 
 @cache
 def _table(device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Means of a spectrum on the lines across each direction (A P,F), on rings (R,F), and of those on the lines (A P,R)."""
+    """Means of a spectrum on the lines across each direction (A P,F), on rings (R,F), and of those on the lines (A P,R).
+
+    The first is sparse: of a line's places each frequency counts at two.
+    """
     places = frequencies(device)
     far = places.norm(dim=0)
     inside = (far < 0.5) & (far > 1.5 / SIDE)
@@ -119,7 +124,10 @@ def _table(device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     circle = (far * SIDE).round().long()
     rings = F.one_hot(circle).T.float() * inside
     weights = lines / lines.sum(1, keepdim=True).clamp(min=1e-6)
-    return weights, rings / rings.sum(1, keepdim=True).clamp(min=1), weights @ F.one_hot(circle).float()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that PyTorch may change the format of sparse matrices
+        sparse = weights.to_sparse_csr()
+    return sparse, rings / rings.sum(1, keepdim=True).clamp(min=1), weights @ F.one_hot(circle).float()
 
 
 def _across(places: Tensor, angle: int, inside: Tensor) -> Tensor:
