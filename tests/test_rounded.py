@@ -17,7 +17,7 @@ from vidnoise.errors import DeviceError
 from vidnoise.frame import Frame
 from vidnoise.nets import rounded
 from vidnoise.nets.residual import Block, Group, groups
-from vidnoise.nets.rounded import RoundedGroup, observed, round_groups
+from vidnoise.nets.rounded import RoundedGroup, observed, round_groups, told
 from vidnoise.nets.tiers import GroupsSpec
 from vidnoise.nets.weights import load, read
 from vidnoise.train import Media, Options, train
@@ -61,16 +61,37 @@ def test_a_rounded_group_leaves_nothing_as_nothing_and_what_it_is_given_as_it_wa
     assert torch.equal(x, before)
 
 
+@needs_bytes
+@torch.no_grad()
+def test_weak_noise_has_ranges_of_its_own() -> None:
+    network, x = nn.Sequential(groups(SPEC)), features(1, 16, 40, 40)
+    with observed(network) as reach:
+        for noise, scale in ((5, 0.1), (10, 0.1), (40, 1.0)):
+            with told(torch.full((1, 3, 5, 5), noise / 255)):
+                network(scale * x)
+    assert set(reach) == {"weak noise", "other"}
+    for name, far in reach["other"].items():
+        assert reach["weak noise"][name] == pytest.approx(far / 10, rel=0.01)
+    exact = network(0.1 * x)
+    round_groups(network, reach)
+    errors = []
+    for noise in (5, 40):
+        with told(torch.tensor(noise / 255)):
+            errors.append(float((network(0.1 * x) - exact).square().mean()))
+    assert errors[0] < errors[1] / 10
+    assert float((network(0.1 * x) - exact).square().mean()) == errors[1]  # untold
+
+
 @torch.no_grad()
 def test_the_largest_value_of_all_does_not_set_the_reach() -> None:
-    network, x = nn.Sequential(Group(8, Block(8))), features(1, 8, 128, 128)
-    x[0, 0, 0, 0] = 1000
+    network, x = nn.Sequential(Group(8, Block(8))), torch.randn(1, 8, 400, 400, generator=source())
+    x[0, 0, 0, 1] = 1000
     with observed(network) as reach:
         network(x)
-    assert list(reach) == ["0.inner.0.first", "0.inner.0.second", "0.last"]
-    assert 3 < reach["0.inner.0.first"] < 5
+    assert list(reach["other"]) == ["0.inner.0.first", "0.inner.0.second", "0.last"]
+    assert 3 < reach["other"]["0.inner.0.first"] < 6
     network(100 * x)
-    assert reach["0.inner.0.first"] < 5  # nobody looks any more
+    assert reach["other"]["0.inner.0.first"] < 6  # nobody looks any more
 
 
 @needs_bytes
@@ -107,8 +128,8 @@ def test_training_sees_how_far_activations_reach(tmp_path: Path) -> None:
             recipe, media, tmp_path, valid=valid, options=Options(device="cpu"), report=lambda _: None
         )
         reach = read(result.weights)[1].reach
-        assert all(value > 0 for value in reach.values())
-        assert len(reach) == (28 if valid else 0)
+        assert [len(far) for far in reach.values()] == ([28] if valid else [])
+        assert all(value > 0 for far in reach.values() for value in far.values())
 
 
 def test_a_cpu_that_cannot_says_so(monkeypatch) -> None:

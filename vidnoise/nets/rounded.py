@@ -2,11 +2,13 @@
 
 Weights are rounded by channel, activations over the range that each convolution was seen to be given (Jacob et al.,
 "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference", CVPR 2018). Within a group
-all is bytes; what goes from group to group keeps its precision, so that errors do not add up.
+all is bytes; what goes from group to group keeps its precision, so that errors do not add up. Strong noise makes
+activations larger, so there are two ranges: a network that is told the noise says how strong it is.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 
 import torch
@@ -19,14 +21,34 @@ BYTE, SIGNED, MIDDLE = 255, 127, 128
 """The largest byte; steps from zero to either end where zero is in the middle; and that middle."""
 HALF = 63
 """Steps from zero to the largest weight on processors that add two products in 16 bits."""
-RARE = 1e-4
-"""The share of the values that may lie outside a range: the largest of all are few, and would cost the others precision."""
 LOOKED_AT = 100_000
-"""Values of a picture, about, of which the range is taken."""
+"""Values of a picture, about, whose largest is its reach: the largest of all are few, and would cost others precision."""
+WEAK, OTHER = "weak noise", "other"
+"""Ranges are known for these."""
+WEAKEST = 15 / 255
+"""Up to this deviation noise is weak."""
 TOLERATED = 0.002
 """Power of an error against that of what a group changes."""
 GEOMETRY = ([1, 1], [1, 1], [1, 1], 1)
 """Stride, padding, dilation and groups of all convolutions here."""
+
+
+_noise: ContextVar[Tensor | None] = ContextVar("noise", default=None)
+
+
+@contextmanager
+def told(sigma: Tensor) -> Iterator[None]:
+    """Within, networks work on noise of this deviation, of any shape, on the scale of the picture."""
+    token = _noise.set(sigma)
+    try:
+        yield
+    finally:
+        _noise.reset(token)
+
+
+def _strength() -> str:
+    sigma = _noise.get()
+    return WEAK if sigma is not None and float(sigma.mean()) <= WEAKEST else OTHER
 
 
 class ByteConvolution:
@@ -82,21 +104,27 @@ class RoundedGroup(nn.Module):
 
     Args:
         group: what it rounds.
-        reach: the magnitude of what each of its convolutions is given, one after another.
+        reach: for weak noise, or otherwise, or both: the magnitude of what each of its convolutions is given, one after
+            another.
     """
 
-    def __init__(self, group: Group, reach: Sequence[float]) -> None:
+    def __init__(self, group: Group, reach: Mapping[str, Sequence[float]]) -> None:
         super().__init__()
-        given = zip(convolutions(group).values(), reach, strict=True)
-        self.layers = [ByteConvolution(layer, r, i % 2 == 0) for i, (layer, r) in enumerate(given)]
+        parts = convolutions(group).values()
+        self.layers = {
+            noise: [
+                ByteConvolution(p, r, i % 2 == 0) for i, (p, r) in enumerate(zip(parts, far, strict=True))
+            ]
+            for noise, far in reach.items()
+        }
 
     def forward(self, x: Tensor) -> Tensor:
         """(B,C,H,W) -> (B,C,H,W)."""
-        layers, last = self.layers, self.layers[-1]
+        layers = self.layers.get(_strength()) or next(iter(self.layers.values()))
         total = layers[0].bytes_of(x)
         for first, second, after in zip(layers[:-1:2], layers[1::2], layers[2::2], strict=True):
             total = second.add(first.relu(total, second), total, first, after)
-        return last.exactly(total, x.dtype).add_(x)
+        return layers[-1].exactly(total, x.dtype).add_(x)
 
 
 def weight_steps() -> int:
@@ -109,31 +137,35 @@ def convolutions(group: Group) -> dict[str, nn.Conv2d]:
     return {name: part for name, part in group.named_modules() if isinstance(part, nn.Conv2d)}
 
 
-def round_groups(network: nn.Module, reach: Mapping[str, float]) -> None:
+def round_groups(network: nn.Module, reach: Mapping[str, Mapping[str, float]]) -> None:
     """Have the groups of residual blocks compute in 8 bits; changes a network on a CPU in place.
 
     Args:
         network: any.
-        reach: the magnitude of what each convolution in a group is given, by name; see `observed`.
+        reach: what `observed` found.
     """
     for name, group in _groups(network).items():
-        inside = [reach[f"{name}.{part}"] for part in convolutions(group)]
+        parts = [f"{name}.{part}" for part in convolutions(group)]
+        inside = {noise: [far[part] for part in parts] for noise, far in reach.items()}
         network.set_submodule(name, RoundedGroup(group, inside))
 
 
 @contextmanager
-def observed(network: nn.Module) -> Iterator[dict[str, float]]:
-    """The magnitude of what each convolution in a group is given, by name: what but `RARE` values stay below.
+def observed(network: nn.Module) -> Iterator[dict[str, dict[str, float]]]:
+    """How far activations reach: where noise is told and weak, and otherwise.
 
-    Filled while the network runs within; of several runs the largest.
+    The magnitude of what each convolution in a group is given, by name: of `LOOKED_AT` values the largest, of several runs
+    within the mean; both kinds of noise apart. Known at the end.
     """
-    found: dict[str, float] = {}
+    seen: dict[str, dict[str, list[float]]] = {WEAK: {}, OTHER: {}}
+    found: dict[str, dict[str, float]] = {}
 
     def hook(name: str) -> object:
         def look(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
             values = inputs[0].detach().float().abs().flatten()
             some = values[:: max(len(values) // LOOKED_AT, 1) | 1]
-            found[name] = max(found.get(name, 0.0), float(some.quantile(1 - RARE)))
+            far = float(some.max())
+            seen[_strength()].setdefault(name, []).append(far)
 
         return look
 
@@ -148,6 +180,8 @@ def observed(network: nn.Module) -> Iterator[dict[str, float]]:
     finally:
         for each in hooks:
             each.remove()
+    for noise in filter(seen.get, seen):
+        found[noise] = {name: sum(all) / len(all) for name, all in seen[noise].items()}
 
 
 @lru_cache(maxsize=1)

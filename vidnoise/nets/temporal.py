@@ -9,6 +9,7 @@ from ..fusion import BANDS, Look, band_means, mix
 from .body import body
 from .padding import crop, extend, pad
 from .residual import conv3
+from .rounded import told
 from .spatial import Picture, Present
 from .tiers import Tier
 
@@ -52,7 +53,9 @@ class TemporalDenoiser(nn.Module):
         doubt = torch.cat([F.pixel_unshuffle(raw - frame, cell), noise, spread], 1)
         doubt = doubt.to(self.doubt.weight.dtype).contiguous(memory_format=torch.channels_last)
         x = self.present(frame, level) + self.doubt(doubt)
-        return crop(frame + self.picture(self.body(x)), height, width)
+        with told(sigma):
+            x = self.body(x)
+        return crop(frame + self.picture(x), height, width)
 
 
 def _to_cells(values: Tensor, cell: int, rows: int, columns: int) -> Tensor:

@@ -87,7 +87,7 @@ class Card:
     licence: str = "the terms of the data it was trained on"
     inherited: str = ""
     figures: dict[str, float] = field(default_factory=dict)
-    reach: dict[str, float] = field(default_factory=dict)
+    reach: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 def channels_last(network: nn.Module) -> nn.Module:

@@ -173,7 +173,7 @@ class Run:
         self.clock = Clock(recipe, 0.0)
         self._maker = ThreadPoolExecutor(1) if self.device.type == "cpu" else None
         self.figures: dict[str, float] = {}
-        self.reach: dict[str, float] = {}
+        self.reach: dict[str, dict[str, float]] = {}
         if options.resume:
             self._resume()
 
@@ -295,7 +295,7 @@ class Run:
             hardware=_hardware(self.device),
             inherited=self.began,
             figures={f"validation {k}": round(v, 3) for k, v in self.figures.items()},
-            reach={name: round(value, 4) for name, value in self.reach.items()},
+            reach={k: {n: round(far, 4) for n, far in v.items()} for k, v in self.reach.items()},
         )
         os.replace(fresh, self.weights)
         write_card(card, self.weights.with_suffix(".json"))
