@@ -13,7 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from vidnoise.areas import HOP, REACH, blend, inside, split
-from vidnoise.bent_motion import find_paths, transfer
+from vidnoise.bent_motion import transfer
 
 if TYPE_CHECKING:
     import torch
@@ -49,21 +49,20 @@ def deconvolve(gray: Tensor, chances: Tensor) -> Tensor:
     return _changes(gray, moved, len(NOISES), lambda some: [_wiener(likely[some], noise) for noise in NOISES])
 
 
-def undo(gray: Tensor, chances: Tensor) -> tuple[Tensor, Tensor]:
+def undo(gray: Tensor, chances: Tensor, paths: Tensor, better: Tensor) -> Tensor:
     """Sharpen pictures by the paths that they moved along, and where those explain little, by what else may have been.
 
     Args:
         gray: (B,H,W), brightness, [0,1], any size.
         chances: (B,rows,columns,M), of the motions of `nets.blur`, in the areas that `areas.split` gives.
+        paths, better: (B,rows,columns,4) and (B,rows,columns), as `bent_motion.find_paths` finds them.
 
     Returns:
-        What to add to the pictures (B,3,H,W): the best guess, by the path cautiously, and as `deconvolve` does boldly. And
-        how well the paths explain what is seen, in the areas (B,rows,columns); see `bent_motion.find_paths`.
+        What to add to the pictures (B,3,H,W): the best guess, by the path cautiously, and as `deconvolve` does boldly.
     """
     moved = chances.flatten(0, 2)[:, 0] < SURE
     likely = chances.flatten(0, 2)[moved]
-    every, explained = find_paths(gray, chances)
-    paths, better = (value.flatten(0, 2)[moved] for value in (every, explained))
+    paths, better = (value.flatten(0, 2)[moved] for value in (paths, better))
     trust = ramp(better[:, None], DOUBTED, TRUSTED) * ramp(_length(likely), SHORT, LONG)
     falling = _table(gray.device)[2]
 
@@ -75,7 +74,7 @@ def undo(gray: Tensor, chances: Tensor) -> tuple[Tensor, Tensor]:
         best = steady + share * (bold - steady)
         return [best, 1 + share * (cautious - 1), steady]
 
-    return _changes(gray, moved, 3, gains), explained
+    return _changes(gray, moved, 3, gains)
 
 
 def _length(likely: Tensor) -> Tensor:

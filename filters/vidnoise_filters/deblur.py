@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from vidnoise.areas import HOP
+from vidnoise.bent_motion import find_paths
 from vidnoise.deconvolution import ramp, undo
 from vidnoise.filter import RecurrentFilter, RecurrentStage, option
 from vidnoise.flow import SharedFlow, search, visible, warp
 from vidnoise.motion_blur import chances_if_blurred
 from vidnoise.option import QUALITIES
 from vidnoise.scaling import means_around
+from vidnoise.strips import at_once
 from vidnoise_filters.gray import as_gray_as
 
 if TYPE_CHECKING:
@@ -137,12 +139,16 @@ class Deblur(RecurrentFilter["State"]):
         if found is None:
             return frame, State(frame, frame.image)
         gray, chances, moved = found
-        undone, explained = undo(gray, chances)
-        known = ramp(explained, UNEXPLAINED, EXPLAINED).maximum(ramp(1 - chances[..., 0], DARED, SURE))
+        (paths, better), near = at_once(
+            frame.image,
+            lambda: find_paths(gray, chances),
+            lambda: None if network is None else _near(frame, state.frame if state else None, ahead),
+        )
+        undone = undo(gray, chances, paths, better)
+        known = ramp(better, UNEXPLAINED, EXPLAINED).maximum(ramp(1 - chances[..., 0], DARED, SURE))
         share = moved = moved * _in_pixels(known, frame.height, frame.width)
         sharp = frame.image + undone[:, 0]
-        if network is not None:
-            near = _near(frame, state.frame if state else None, ahead)
+        if network is not None and near is not None:
             output, trust = network(frame.image[None], undone, near[None])
             sharp, share = sharp.lerp(output[0], LEARNED), share * ramp(trust[0], DOUBTED, TRUSTED)
         done = sharpened(frame, sharp, share).image
@@ -199,7 +205,7 @@ def averaged(done: Tensor, past: Tensor, frame: Tensor) -> Tensor:
         past: what was made of the one before.
         frame: as it was: the more of it was changed, the further may the two be apart.
     """
-    way, back = search(done, past), search(past, done)
+    way, back = at_once(done, lambda: search(done, past), lambda: search(past, done))
     brought = warp(past, way, cubic=True)
     apart, changed = (means_around((x - done).square().mean(0, keepdim=True), 3)[0] for x in (brought, frame))
     alike = 1 / (1 + (apart / (UNLIKE * (changed + STEADY))).square())

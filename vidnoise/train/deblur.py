@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
+from ..bent_motion import find_paths
 from ..deconvolution import undo
 from ..flow import search, warp
 from ..motion_blur import blur_chances
@@ -153,7 +154,7 @@ class DeblurTask:
 
     def _undo(self, gray: Tensor, chances: Tensor) -> Tensor:
         """As the network's filter does it."""
-        return undo(gray, chances)[0]
+        return undo(gray, chances, *find_paths(gray, chances))
 
 
 def brought(frame: Tensor, other: Tensor) -> Tensor:
