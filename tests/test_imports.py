@@ -29,6 +29,7 @@ LAYERS = [
 
 PUBLIC = {
     "areas",
+    "bent_motion",
     "chain",
     "colour",
     "dct",
