@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
-from threading import Barrier
+from threading import Barrier, local
 from typing import TYPE_CHECKING, TypeVar, overload
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ STRIP = 128
 """Lines, about: few enough to stay in the caches."""
 BLOCK = 8
 """Strips begin at multiples of this."""
+_thread = local()
 
 
 def in_strips(like: Tensor, work: Callable[[slice], Tensor]) -> Tensor:
@@ -56,10 +57,10 @@ def at_once(
 @overload
 def at_once(like: Tensor, *jobs: Callable[[], T]) -> tuple[T, ...]: ...
 def at_once(like: Tensor, *jobs: Callable[[], object]) -> tuple[object, ...]:
-    """What some jobs give, done at the same time where `like` is on the CPU; they must not wait for jobs of their own."""
+    """What some jobs give, done at the same time where `like` is on the CPU; those of a job one after another."""
     import torch
 
-    if like.is_cuda:
+    if like.is_cuda or getattr(_thread, "is_worker", False):
         return tuple(job() for job in jobs)
     grad, inference = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
 
@@ -78,6 +79,7 @@ def _workers(count: int) -> ThreadPoolExecutor:
     begun = Barrier(count)
 
     def alone() -> None:
+        _thread.is_worker = True
         torch.set_num_threads(1)
         torch.get_num_threads()  # or the first work in this thread sets it again to what is then said
 

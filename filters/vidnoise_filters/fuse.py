@@ -139,31 +139,28 @@ class Fuse(RecurrentFilter[State]):
         if state is None:
             shared.clear()
         others = ([state.frame] if state else []) + list(ahead)
-        (parts, *later), flows = at_once(
+        ((parts, *later), correct), flows = at_once(
             frame.image,
-            lambda: [self._parts(f, seen) for f in (frame, *ahead)],
+            lambda: (
+                [self._parts(f, seen) for f in (frame, *ahead)],
+                unclipping(frame, self.sigma, min(self.strength, 1) * min(self.chroma, 1)),
+            ),
             lambda: [_padded(shared.between(frame, other, quick=True)) for other in others],
         )
-        (luma, best, trust), (chroma, faint, _), model = at_once(
+        ((luma, best, trust), model), (chroma, colours) = at_once(
             frame.image,
-            lambda: remember(parts.luma, state.luma if state else None, [p.luma for p in later], flows),
-            lambda: remember(
-                parts.chroma,
-                state.chroma if state else None,
-                [p.chroma for p in later],
-                [flow[:, ::2, ::2] / 2 for flow in flows],
+            lambda: (
+                remember(parts.luma, state.luma if state else None, [p.luma for p in later], flows),
+                warp(state.clean, flows[0]) if state else None,
             ),
-            lambda: warp(state.clean, flows[0]) if state else None,
+            lambda: _colours(parts, state.chroma if state else None, [p.chroma for p in later], flows),
         )
         clean = shrink(best, shrink(best, None) if model is None else model)
-        half = shrink(faint, None)  # a model gains nothing here
-        colours, correct, _ = at_once(
+        _, confidence = at_once(
             frame.image,
-            lambda: _restored(parts.colours, parts.chroma.picture, half, parts.finest),
-            lambda: unclipping(frame, self.sigma, min(self.strength, 1) * min(self.chroma, 1)),
             lambda: shared.guide(frame, clean[:, : frame.height, : frame.width] / math.sqrt(3)),
+            lambda: enlarged(trust, dct.BLOCK)[:, : frame.height, : frame.width],
         )
-        confidence = enlarged(trust, dct.BLOCK)[:, : frame.height, : frame.width]
         image = _picture(frame, clean, colours, correct)
         return frame.with_image(image, confidence), State(frame, luma, chroma, clean, tuple(later))
 
@@ -282,6 +279,15 @@ def _shrunk(pictures: list[Tensor], variance: Tensor) -> Tensor:
     gain = power.div_(power + variance)
     gain[:, 0] = 1
     return dct.inverse(gain.mul_(noisy))
+
+
+def _colours(
+    parts: Parts, past: Memory | None, later: Sequence[Look], flows: Sequence[Tensor]
+) -> tuple[Memory, Tensor]:
+    """What is to be remembered of chroma, and its clean picture (2,H,W)."""
+    memory, best, _ = remember(parts.chroma, past, later, [flow[:, ::2, ::2] / 2 for flow in flows])
+    clean = shrink(best, None)  # a model gains nothing here
+    return memory, _restored(parts.colours, parts.chroma.picture, clean, parts.finest)
 
 
 def _restored(colours: Tensor, chroma: Tensor, clean: Tensor, noise: Tensor) -> Tensor:
