@@ -67,7 +67,7 @@ def test_weak_noise_has_ranges_of_its_own() -> None:
     network, x = nn.Sequential(groups(SPEC)), features(1, 16, 40, 40)
     with observed(network) as reach:
         for noise, scale in ((5, 0.1), (10, 0.1), (40, 1.0)):
-            with told(torch.full((1, 3, 5, 5), noise / 255)):
+            with told(lambda noise=noise: noise / 255):
                 network(scale * x)
     assert set(reach) == {"weak noise", "other"}
     for name, far in reach["other"].items():
@@ -76,10 +76,11 @@ def test_weak_noise_has_ranges_of_its_own() -> None:
     round_groups(network, reach)
     errors = []
     for noise in (5, 40):
-        with told(torch.tensor(noise / 255)):
+        with told(lambda noise=noise: noise / 255):
             errors.append(float((network(0.1 * x) - exact).square().mean()))
     assert errors[0] < errors[1] / 10
-    assert float((network(0.1 * x) - exact).square().mean()) == errors[1]  # untold
+    untold = float((network(0.1 * x) - exact).square().mean())
+    assert untold == pytest.approx(errors[1], rel=0.3)
 
 
 @torch.no_grad()
@@ -95,19 +96,26 @@ def test_the_largest_value_of_all_does_not_set_the_reach() -> None:
 
 
 @needs_bytes
-def test_denoising_in_bytes_costs_next_to_nothing() -> None:
+@pytest.mark.parametrize(("sigma", "gray"), [(3, False), (25, False), (100, False), (60, True)])
+def test_denoising_in_bytes_costs_next_to_nothing(sigma: int, gray: bool) -> None:
     picture = torch.from_numpy(data.astronaut()[40:200, 100:300].copy()).permute(2, 0, 1).float() / 255
+    if gray:
+        picture = picture.mean(0, keepdim=True).expand(3, -1, -1)
     noise = source()
     noisy = [
-        Frame(image=picture + torch.randn(picture.shape, generator=noise) * 25 / 255, pts=i) for i in range(3)
+        Frame(
+            image=picture + torch.randn(picture[: 1 if gray else 3].shape, generator=noise) * sigma / 255,
+            pts=i,
+        )
+        for i in range(3)
     ]
-    exact, rounded_ = (
-        process(Chain.parse("denoise:sigma=25"), noisy, place)[-1].image
+    exact, in_bytes = (
+        process(Chain.parse(f"denoise:sigma={sigma}"), noisy, place)[-1].image
         for place in (CPU, machine.choose("cpu", "int8"))
     )
-    assert not torch.equal(exact, rounded_)
-    assert psnr(exact, rounded_) > 48
-    assert psnr(rounded_, picture) > psnr(exact, picture) - 0.05 > psnr(noisy[-1].image, picture) + 8
+    assert not torch.equal(exact, in_bytes)
+    assert psnr(exact, in_bytes) > psnr(exact, picture) + 10
+    assert psnr(in_bytes, picture) > psnr(exact, picture) - 0.15 > psnr(noisy[-1].image, picture) + 2
 
 
 @needs_bytes

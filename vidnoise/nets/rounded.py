@@ -3,13 +3,14 @@
 Weights are rounded by channel, activations over the range that each convolution was seen to be given (Jacob et al.,
 "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference", CVPR 2018). Within a group
 all is bytes; what goes from group to group keeps its precision, so that errors do not add up. Strong noise makes
-activations larger, so there are two ranges: a network that is told the noise says how strong it is.
+activations larger: a network that is told the noise says how strong it is.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -25,77 +26,66 @@ LOOKED_AT = 100_000
 """Values of a picture, about, whose largest is its reach: the largest of all are few, and would cost others precision."""
 WEAK, OTHER = "weak noise", "other"
 """Ranges are known for these."""
-WEAKEST = 15 / 255
-"""Up to this deviation noise is weak."""
+WEAKEST, USUAL = 15 / 255, 36 / 255
+"""Up to the first deviation noise is weak; the other ranges are those of noise of about the second."""
 TOLERATED = 0.002
 """Power of an error against that of what a group changes."""
 GEOMETRY = ([1, 1], [1, 1], [1, 1], 1)
 """Stride, padding, dilation and groups of all convolutions here."""
 
 
-_noise: ContextVar[Tensor | None] = ContextVar("noise", default=None)
+_deviation: ContextVar[Callable[[], float] | None] = ContextVar("deviation", default=None)
 
 
 @contextmanager
-def told(sigma: Tensor) -> Iterator[None]:
-    """Within, networks work on noise of this deviation, of any shape, on the scale of the picture."""
-    token = _noise.set(sigma)
+def told(deviation: Callable[[], float]) -> Iterator[None]:
+    """Within, networks work on noise of this deviation, on the scale of the picture; it is asked for where it matters."""
+    token = _deviation.set(deviation)
     try:
         yield
     finally:
-        _noise.reset(token)
+        _deviation.reset(token)
 
 
-def _strength() -> str:
-    sigma = _noise.get()
-    return WEAK if sigma is not None and float(sigma.mean()) <= WEAKEST else OTHER
+class Scale(NamedTuple):
+    """How bytes stand for values: by how much one more of them is more, and which is zero."""
 
-
-class ByteConvolution:
-    """A 3x3 convolution of bytes.
-
-    Args:
-        convolution: what it rounds.
-        reach: the magnitude of what it is given.
-        signed: whether it is given values below zero.
-    """
-
-    def __init__(self, convolution: nn.Conv2d, reach: float, signed: bool) -> None:
-        self.step, self.zero = (reach / SIGNED, MIDDLE) if signed else (reach / BYTE, 0)
-        weight = convolution.weight.detach().float()
-        steps = (weight.abs().amax((1, 2, 3)) / weight_steps()).clamp(min=torch.finfo(torch.float32).tiny)
-        whole = (weight / steps.view(-1, 1, 1, 1)).round().to(torch.int8).contiguous()
-        packed = torch.ops.onednn.qconv_prepack(whole, steps, self.step, self.zero, *GEOMETRY, None)
-        self.weights = packed, steps, torch.zeros(len(steps), dtype=torch.int32)
+    step: float
+    zero: int
 
     def bytes_of(self, x: Tensor) -> Tensor:
-        """(B,C,H,W) as this one takes it."""
+        """(B,C,H,W) in bytes; what they cannot hold becomes the nearest that they can."""
         steps = torch.add(x.new_tensor(self.zero), x, alpha=1 / self.step)
         return steps.round_().clamp_(0, BYTE).to(torch.uint8)
 
-    def relu(self, x: Tensor, after: "ByteConvolution") -> Tensor:
-        """Bytes to what is above zero, as bytes that `after` takes."""
-        to = (after.step, after.zero, torch.uint8)
-        result: Tensor = torch.ops.onednn.qconv2d_pointwise(
-            x, self.step, self.zero, *self.weights, None, *GEOMETRY, *to, "relu", [], ""
-        )
+
+class ByteConvolution:
+    """A 3x3 convolution of bytes without a bias."""
+
+    def __init__(self, convolution: nn.Conv2d) -> None:
+        weight = convolution.weight.detach().float()
+        steps = (weight.abs().amax((1, 2, 3)) / weight_steps()).clamp(min=torch.finfo(torch.float32).tiny)
+        whole = (weight / steps.view(-1, 1, 1, 1)).round().to(torch.int8).contiguous()
+        packed = torch.ops.onednn.qconv_prepack(whole, steps, 1.0, MIDDLE, *GEOMETRY, None)
+        self.weights = packed, steps, torch.zeros(len(steps), dtype=torch.int32)
+
+    def relu(self, x: Tensor, scale: Scale, after: Scale) -> Tensor:
+        """Bytes to what is above zero, in bytes."""
+        given = (x, *scale, *self.weights, None, *GEOMETRY)
+        result: Tensor = torch.ops.onednn.qconv2d_pointwise(*given, *after, torch.uint8, "relu", [], "")
         return result
 
-    def add(self, x: Tensor, to: Tensor, before: "ByteConvolution", after: "ByteConvolution") -> Tensor:
-        """Add to bytes that `before` takes; they become bytes that `after` takes, in their place."""
-        x_and_weights = (x, self.step, self.zero, *self.weights)
-        steps = (after.step, after.zero, torch.uint8, before.step, before.zero)
+    def add(self, x: Tensor, scale: Scale, total: Tensor, before: Scale, after: Scale) -> None:
+        """Add to bytes, in their place; their scale changes."""
+        given = (x, *scale, *self.weights, total, None, *GEOMETRY)
+        scales = (*after, torch.uint8, *before)
         # What it returns is one more copy.
-        torch.ops.onednn.qconv2d_pointwise.binary(
-            *x_and_weights, to, None, *GEOMETRY, *steps, "sum", 1.0, "none", [], ""
-        )
-        return to
+        torch.ops.onednn.qconv2d_pointwise.binary(*given, *scales, "sum", 1.0, "none", [], "")
 
-    def exactly(self, x: Tensor, dtype: torch.dtype) -> Tensor:
+    def exactly(self, x: Tensor, scale: Scale, dtype: torch.dtype) -> Tensor:
         """Bytes to what is not rounded."""
-        result: Tensor = torch.ops.onednn.qconv2d_pointwise(
-            x, self.step, self.zero, *self.weights, None, *GEOMETRY, 1.0, 0, dtype, "none", [], ""
-        )
+        given = (x, *scale, *self.weights, None, *GEOMETRY)
+        result: Tensor = torch.ops.onednn.qconv2d_pointwise(*given, 1.0, 0, dtype, "none", [], "")
         return result
 
 
@@ -110,21 +100,32 @@ class RoundedGroup(nn.Module):
 
     def __init__(self, group: Group, reach: Mapping[str, Sequence[float]]) -> None:
         super().__init__()
-        parts = convolutions(group).values()
-        self.layers = {
-            noise: [
-                ByteConvolution(p, r, i % 2 == 0) for i, (p, r) in enumerate(zip(parts, far, strict=True))
-            ]
-            for noise, far in reach.items()
-        }
+        self.layers = [ByteConvolution(part) for part in convolutions(group).values()]
+        self.reach = reach
 
     def forward(self, x: Tensor) -> Tensor:
         """(B,C,H,W) -> (B,C,H,W)."""
-        layers = self.layers.get(_strength()) or next(iter(self.layers.values()))
-        total = layers[0].bytes_of(x)
-        for first, second, after in zip(layers[:-1:2], layers[1::2], layers[2::2], strict=True):
-            total = second.add(first.relu(total, second), total, first, after)
-        return layers[-1].exactly(total, x.dtype).add_(x)
+        layers, scales = self.layers, self._scales()
+        total = scales[0].bytes_of(x)
+        for i in range(0, len(layers) - 1, 2):
+            inner = layers[i].relu(total, scales[i], scales[i + 1])
+            layers[i + 1].add(inner, scales[i + 1], total, scales[i], scales[i + 2])
+        return layers[-1].exactly(total, scales[-1], x.dtype).add_(x)
+
+    def _scales(self) -> list[Scale]:
+        """Of what each convolution is given; behind a ReLU nothing is below zero."""
+        reach = _reach(self.reach)
+        return [Scale(r / BYTE, 0) if i % 2 else Scale(r / SIGNED, MIDDLE) for i, r in enumerate(reach)]
+
+
+def _reach(known: Mapping[str, Sequence[float]]) -> Sequence[float]:
+    """The magnitudes for the noise that is told; of strong noise in proportion to it, as networks without biases are."""
+    weak, other = (known.get(noise, next(iter(known.values()))) for noise in (WEAK, OTHER))
+    deviation = _deviation.get()
+    if deviation is None:
+        return other
+    share = deviation() / USUAL
+    return [max(w, share * o) for w, o in zip(weak, other, strict=True)]
 
 
 def weight_steps() -> int:
@@ -165,7 +166,9 @@ def observed(network: nn.Module) -> Iterator[dict[str, dict[str, float]]]:
             values = inputs[0].detach().float().abs().flatten()
             some = values[:: max(len(values) // LOOKED_AT, 1) | 1]
             far = float(some.max())
-            seen[_strength()].setdefault(name, []).append(far)
+            deviation = _deviation.get()
+            noise = WEAK if deviation and deviation() <= WEAKEST else OTHER
+            seen[noise].setdefault(name, []).append(far)
 
         return look
 

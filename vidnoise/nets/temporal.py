@@ -53,9 +53,15 @@ class TemporalDenoiser(nn.Module):
         doubt = torch.cat([F.pixel_unshuffle(raw - frame, cell), noise, spread], 1)
         doubt = doubt.to(self.doubt.weight.dtype).contiguous(memory_format=torch.channels_last)
         x = self.present(frame, level) + self.doubt(doubt)
-        with told(sigma):
+        with told(lambda: _deviation(sigma, left, bands)):
             x = self.body(x)
         return crop(frame + self.picture(x), height, width)
+
+
+def _deviation(sigma: Tensor, left: Tensor, bands: Tensor) -> float:
+    """Of the noise in the strongest colour and frequencies: gray noise adds up in the brightness."""
+    colour = bands.mean((0, 2, 3)).amax() / left.mean().clamp(min=1e-9)
+    return float(sigma.mean() * colour.clamp(min=1))
 
 
 def _to_cells(values: Tensor, cell: int, rows: int, columns: int) -> Tensor:
