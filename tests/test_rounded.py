@@ -165,3 +165,12 @@ def test_weights_are_coarser_where_products_are_added_in_16_bits(monkeypatch) ->
     assert rounded.weight_steps() == 63
     monkeypatch.setattr(rounded, "cpu_features", lambda: {"avx2", "avx_vnni"})
     assert rounded.weight_steps() == 127
+
+
+def test_a_gpu_has_no_use_for_bytes_and_says_so(monkeypatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a GPU")
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    with pytest.raises(DeviceError, match=r"int8 is for CPUs.*--precision fp16"):
+        machine.choose("cuda", "int8")
+    assert not machine.choose("cuda", "auto").int8
