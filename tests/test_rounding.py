@@ -4,9 +4,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vidnoise.export.rounding import in_steps, powers, steps
+from vidnoise.export.rounding import in_steps, powers
 from vidnoise.export.subject import PICTURE, Subject
 from vidnoise.nets import Card
+from vidnoise.nets.rounded import steps
 
 CARD = Card("spatial", "fast", "", 0, 0.0, "none", "", 0.0, 0, "", "CC0")
 

@@ -86,12 +86,14 @@ def _precision(precision: str, where: torch_.device) -> tuple[torch_.dtype, bool
         if precision == "int8":
             raise DeviceError("int8 is for CPUs; on a GPU use --precision fp16")
         return torch.float16, False, "fp16: fastest on a GPU"
+    from vidnoise.nets.rounded import works
+
     features = cpu_features()
     if {"avx512_bf16", "amx_bf16", "bf16"} & features:
         dtype, words = torch.bfloat16, "bf16: this CPU multiplies bfloat16 in hardware"
     else:
         dtype, words = torch.float32, "fp32: this CPU has no bfloat16 arithmetic"
-    int8 = "avx2" in features and _computes_in_bytes()
+    int8 = "avx2" in features and works()
     if precision == "int8" and not int8:
         raise DeviceError(
             "int8 was asked for, but this CPU or this build of PyTorch cannot; use --precision auto"
@@ -99,12 +101,6 @@ def _precision(precision: str, where: torch_.device) -> tuple[torch_.dtype, bool
     if int8:
         words += "; int8: bytes where networks are prepared for them"
     return dtype, int8, words
-
-
-def _computes_in_bytes() -> bool:
-    from vidnoise.nets.rounded import works
-
-    return works()
 
 
 def cpu_features() -> set[str]:

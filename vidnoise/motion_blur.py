@@ -31,9 +31,10 @@ def blur_chances(gray: Tensor, dtype: torch.dtype | None = None) -> Tensor:
         (B,rows,columns,M) by the areas that `areas.split` gives, on the pictures' device, of sum 1; no motion where nothing
         is seen that could be blurred.
     """
-    chances = chances_if_blurred(gray, 0, dtype)
-    assert chances is not None
-    return chances
+    from vidnoise.areas import split
+
+    areas = split(gray.clamp(0, 1))
+    return _agreed(_told(areas.flatten(0, 2), dtype).view(*areas.shape[:3], -1))
 
 
 def chances_if_blurred(gray: Tensor, chance: float, dtype: torch.dtype | None = None) -> Tensor | None:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from ..nets.rounded import steps
 from .formats import load_onnx
 from .graph import CONVOLUTIONS, number, pictorial, strip, tidy
-from .rounding import in_steps, powers, steps
+from .rounding import in_steps, powers
 from .samples import Inputs, samples
 
 if TYPE_CHECKING:

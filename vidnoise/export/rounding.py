@@ -14,24 +14,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..nets.rounded import SIGNED
+
 if TYPE_CHECKING:
     from .samples import Inputs
     from .subject import Subject
 
-STEPS = 127
-"""From zero to the largest weight."""
 DAMPING = 1e-3
 """Of the mean power of what a convolution is given: holds still what it was not given."""
 RESULTS = 4096
 """Of each frame, about, that are looked at."""
 LEAST = 1e-12
-"""Power and steps that stand for none."""
-
-
-def steps(weight: Tensor, axis: int) -> Tensor:
-    """The step of each channel along an axis of weights, symmetric about zero; its shape broadcasts to the weights'."""
-    others = [i for i in range(weight.ndim) if i != axis]
-    return (weight.abs().amax(others, keepdim=True) / STEPS).clamp(min=LEAST)
+"""Power that stands for none."""
 
 
 def powers(subject: Subject, given: Iterable[Inputs]) -> dict[str, Tensor]:
@@ -97,7 +91,7 @@ def _round(weight: Tensor, step: Tensor, power: Tensor) -> Tensor:
     spread = torch.linalg.cholesky(inverse, upper=True)
     left, whole = weight.clone(), torch.empty_like(weight)
     for i in range(count):
-        whole[..., i] = (left[..., i] / step[..., 0]).round().clamp(-STEPS, STEPS)
+        whole[..., i] = (left[..., i] / step[..., 0]).round().clamp(-SIGNED, SIGNED)
         error = (left[..., i] - whole[..., i] * step[..., 0]) / spread[:, i, i, None]
         left[..., i + 1 :] -= error[..., None] * spread[:, None, i, i + 1 :]
     return whole

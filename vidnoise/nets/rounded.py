@@ -28,6 +28,8 @@ WEAK, OTHER = "weak noise", "other"
 """Ranges are known for these."""
 WEAKEST, USUAL = 15 / 255, 36 / 255
 """Up to the first deviation noise is weak; the other ranges are those of noise of about the second."""
+LEAST = 1e-12
+"""A step that stands for none, where all weights are zero."""
 TOLERATED = 0.002
 """Power of an error against that of what a group changes."""
 GEOMETRY = ([1, 1], [1, 1], [1, 1], 1)
@@ -64,10 +66,10 @@ class ByteConvolution:
 
     def __init__(self, convolution: nn.Conv2d) -> None:
         weight = convolution.weight.detach().float()
-        steps = (weight.abs().amax((1, 2, 3)) / weight_steps()).clamp(min=torch.finfo(torch.float32).tiny)
-        whole = (weight / steps.view(-1, 1, 1, 1)).round().to(torch.int8).contiguous()
-        packed = torch.ops.onednn.qconv_prepack(whole, steps, 1.0, MIDDLE, *GEOMETRY, None)
-        self.weights = packed, steps, torch.zeros(len(steps), dtype=torch.int32)
+        step = steps(weight, 0, weight_steps())
+        whole, step = (weight / step).round().to(torch.int8).contiguous(), step.flatten()
+        packed = torch.ops.onednn.qconv_prepack(whole, step, 1.0, MIDDLE, *GEOMETRY, None)
+        self.weights = packed, step, torch.zeros(len(step), dtype=torch.int32)
 
     def relu(self, x: Tensor, scale: Scale, after: Scale) -> Tensor:
         """Bytes to what is above zero, in bytes."""
@@ -128,6 +130,18 @@ def _reach(known: Mapping[str, Sequence[float]]) -> Sequence[float]:
     return [max(w, share * o) for w, o in zip(weak, other, strict=True)]
 
 
+def steps(weight: Tensor, axis: int, count: int = SIGNED) -> Tensor:
+    """The step of each channel along an axis of weights, symmetric about zero; its shape broadcasts to the weights'.
+
+    Args:
+        weight: of any shape.
+        axis: that of the channels.
+        count: of steps from zero to the largest weight.
+    """
+    others = [i for i in range(weight.ndim) if i != axis]
+    return (weight.abs().amax(others, keepdim=True) / count).clamp(min=LEAST)
+
+
 def weight_steps() -> int:
     """From zero to the largest weight: all that a byte has where the processor adds products in 32 bits (VNNI)."""
     return SIGNED if {"avx512_vnni", "avx_vnni"} & cpu_features() else HALF
@@ -163,9 +177,8 @@ def observed(network: nn.Module) -> Iterator[dict[str, dict[str, float]]]:
 
     def hook(name: str) -> object:
         def look(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            values = inputs[0].detach().float().abs().flatten()
-            some = values[:: max(len(values) // LOOKED_AT, 1) | 1]
-            far = float(some.max())
+            values = inputs[0].detach().flatten()
+            far = float(values[:: max(len(values) // LOOKED_AT, 1) | 1].abs().max())
             deviation = _deviation.get()
             noise = WEAK if deviation and deviation() <= WEAKEST else OTHER
             seen[noise].setdefault(name, []).append(far)
@@ -184,7 +197,7 @@ def observed(network: nn.Module) -> Iterator[dict[str, dict[str, float]]]:
         for each in hooks:
             each.remove()
     for noise in filter(seen.get, seen):
-        found[noise] = {name: sum(all) / len(all) for name, all in seen[noise].items()}
+        found[noise] = {name: sum(far) / len(far) for name, far in seen[noise].items()}
 
 
 @lru_cache(maxsize=1)

@@ -11,13 +11,14 @@ from torch import Tensor, nn
 
 from ..nets.dwnet import SeparableBlock
 from ..nets.residual import Block, Group
+from ..nets.rounded import steps
 
 KEPT = ("present.conv.", "doubt.")
 """Layers that see pictures though others come before them, by their weights."""
 SUMS = (Block, SeparableBlock, Group)
 """Modules that add to what they are given: their sums are rounded too, not only what the next convolution sees of them."""
-WEIGHT_STEPS, ACTIVATION_STEPS = 127, 255
-"""From zero to the largest weight, and over the range of activations."""
+ACTIVATION_STEPS = 255
+"""Over the range of activations."""
 LEAST = 1e-12
 """A step that stands for none, where all is zero."""
 
@@ -56,8 +57,7 @@ def to_eight_bits(network: nn.Module) -> nn.Module:
 
 def round_weights(weight: Tensor, axis: int) -> Tensor:
     """Weights as 8 bits hold them, each channel along `axis` by its own step."""
-    others = [i for i in range(weight.ndim) if i != axis]
-    return _to_steps(weight, weight.detach().abs().amax(others, keepdim=True) / WEIGHT_STEPS)
+    return _to_steps(weight, steps(weight.detach(), axis))
 
 
 def round_activations(x: Tensor) -> Tensor:
