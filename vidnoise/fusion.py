@@ -186,7 +186,7 @@ def _moved_blocks(values: Tensor, flow: Tensor) -> Tensor:
 
 def _local_mean(power: Tensor) -> Tensor:
     """Over neighbouring frequencies and neighbouring blocks: one sample says little of a variance."""
-    return _around((power.permute(0, 2, 3, 1) @ _frequency_mean(power.device).T).permute(0, 3, 1, 2))
+    return _around(dct.multiplied(power, _frequency_mean(power.device)))
 
 
 @cache

@@ -25,7 +25,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vidnoise import noise_spectrum
+from vidnoise import dct, noise_spectrum
 from vidnoise.errors import InputError, UsageError
 from vidnoise.strips import at_once
 
@@ -225,7 +225,7 @@ def _sample(image: Tensor) -> _Sample:
     grid = image.unfold(1, _BLOCK, step).unfold(2, _BLOCK, step)
     rows, columns = grid.shape[1:3]
     pixels = grid.reshape(3, rows * columns, _BLOCK**2).float()
-    coefficients = pixels @ _basis(pixels.device)
+    coefficients = dct.multiplied(pixels.mT[:, :, None], _basis(pixels.device))[:, :, 0].mT
     spread = _band_mean(coefficients.square(), slice(1, None))
     bars = _bars((spread < _BAR**2).all(0).reshape(rows, columns)).flatten()
     away = (pixels - 0.5).abs_()
@@ -312,7 +312,7 @@ def _measure(sample: _Sample) -> _Measure:
     else:
         shown = usable.all(0)
         shown = shown | ~shown.any()
-        total, spectrum = noise_spectrum.of_picture(coefficients[:, shown], order, mean)
+        total, spectrum = noise_spectrum.of_picture(coefficients, shown, order, mean)
     # Where there is hardly any white noise its curve says nothing of the other's.
     growth = (total / mean.clamp_min(1e-12)).clamp_max(_GROWTH)
     return _Measure(total, curve * growth[:, None] + (total - mean * growth).clamp_min(0)[:, None], spectrum)
@@ -444,11 +444,11 @@ def _lookup(x: Tensor, xs: Tensor, ys: Tensor) -> Tensor:
 
 @lru_cache(maxsize=8)
 def _basis(device: torch.device) -> Tensor:
-    """The orthonormal two-dimensional DCT of a flattened block, as a matrix to multiply from the right."""
+    """The orthonormal two-dimensional DCT of a flattened block, a row for each coefficient."""
     k = torch.arange(_BLOCK, dtype=torch.float64)
     rows = torch.cos(math.pi * (k + 0.5) * k[:, None] / _BLOCK) * math.sqrt(2 / _BLOCK)
     rows[0] *= math.sqrt(0.5)
-    return torch.kron(rows, rows)[_order()].T.float().contiguous().to(device)
+    return torch.kron(rows, rows)[_order()].float().to(device)
 
 
 def _order() -> Tensor:

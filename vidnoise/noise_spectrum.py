@@ -33,11 +33,12 @@ def of_white(gray: bool, device: torch.device) -> Tensor:
     return torch.tensor(values, device=device)[:, None].expand(3, 3)
 
 
-def of_picture(coefficients: Tensor, order: Tensor, white: Tensor) -> tuple[Tensor, Tensor]:
+def of_picture(coefficients: Tensor, shown: Tensor, order: Tensor, white: Tensor) -> tuple[Tensor, Tensor]:
     """The noise of a picture of all frequencies, as a trained network hears it.
 
     Args:
         coefficients: (3,N,64), orthonormal DCT of blocks of R, G and B.
+        shown: (N,) bool, the blocks that tell something.
         order: (64,), the sum of the two frequency indexes of each.
         white: (3,), the variance that the high frequencies have.
 
@@ -47,14 +48,14 @@ def of_picture(coefficients: Tensor, order: Tensor, white: Tensor) -> tuple[Tens
     from vidnoise.nets import load
     from vidnoise.nets.level import describe, deviations
 
+    index = shown.nonzero()[:, 0]
+    told = coefficients[:, index[:: _EVERY if len(index) > 3 * _FEWEST else 1]]
     # The network knows pictures of a colour camera alone.
-    gray = bool((coefficients - coefficients[:1]).abs().amax() < _ALIKE)
-    if gray or coefficients.shape[1] < _FEWEST:
+    gray = bool(((told - told[:1]).abs() < _ALIKE).all())
+    if gray or len(index) < _FEWEST:
         return white, of_white(gray, white.device)
     matrix = opponent(coefficients.device)
-    blocks = mix(
-        coefficients[:, :: _EVERY if coefficients.shape[1] > 3 * _FEWEST else 1].contiguous(), matrix
-    )
+    blocks = mix(told, matrix)
     with torch.inference_mode():
         network = load("level", coefficients.device, torch.float32)
         output = network(describe(blocks, order)[None])

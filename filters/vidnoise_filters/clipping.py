@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vidnoise.strips import in_strips
-from vidnoise_filters.level import noise_grid, noise_level
+from vidnoise_filters.level import in_blocks, noise_grid, noise_level
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +26,8 @@ FALL = 2.3
 """How fast the excess falls with the mean, both in deviations: within 0.01 of the true curve."""
 FEW = 8
 """Areas where one in this many samples is cut off are corrected whole, those with fewer in part."""
+LEAST = 0.2
+"""Areas with a smaller share of the correction have none: it would be a tenth of an 8-bit step at a deviation of 30."""
 FAR = 2 / 255
 """Where many samples lie further beyond black and white than this, nothing was cut off."""
 REACH = 2.5
@@ -35,7 +37,11 @@ REACH = 2.5
 def unclip(clean: Tensor, frame: Frame, sigma: float, amount: float) -> Tensor:
     """Undo the shift in a denoised picture (3,H,W) of a frame; itself where nothing was cut off. See `unclipping`."""
     correct = unclipping(frame, sigma, amount)
-    return clean if correct is None else in_strips(clean, lambda lines: correct(clean[:, lines], lines))
+    if correct is None:
+        return clean
+    whole = in_blocks(clean)
+    done = in_strips(whole, lambda lines: correct(whole[:, lines].clone(), lines))
+    return done[:, : frame.height, : frame.width]
 
 
 def unclipping(frame: Frame, sigma: float, amount: float) -> Callable[[Tensor, slice], Tensor] | None:
@@ -47,7 +53,8 @@ def unclipping(frame: Frame, sigma: float, amount: float) -> Callable[[Tensor, s
         amount: 1 where the noise was removed whole, 0 where it was left.
 
     Returns:
-        A function of lines (3,h,W) of the local mean of the frame, and of where they lie: from a multiple of 8 on.
+        A function of whole 8x8 blocks (3,h,w) of the local mean of the frame, which it changes in place and gives back, and of
+        which lines they are.
     """
     import torch
 
@@ -60,21 +67,25 @@ def unclipping(frame: Frame, sigma: float, amount: float) -> Callable[[Tensor, s
     reach = min(REACH * noise_level(frame, sigma) / 255, 0.5)
     levels = torch.tensor([reach, 1 - reach], device=frame.device).repeat(3, 1, 1)
     dark, light = noise_grid(frame, sigma, levels).mul(amount).clamp(min=1e-6).chunk(2, 2)
-    shares = [_share(frame.image, at) for at in (0, 1)]
+    at_black, at_white = (_share(frame.image, at) for at in (0, 1))
 
     def correct(clean: Tensor, lines: slice) -> Tensor:
-        blocks = slice(lines.start // BLOCK, -(-lines.stop // BLOCK))
-        return _corrected(clean, dark, light, *(share[:, blocks] for share in shares))
+        rows = slice(lines.start // BLOCK, lines.stop // BLOCK)
+        count, height, width = clean.shape
+        cells = clean.view(count, height // BLOCK, BLOCK, width // BLOCK, BLOCK).transpose(2, 3)
+        for share, deviation, turn in ((at_black[:, rows], dark, False), (at_white[:, rows], light, True)):
+            _shift(cells, share, deviation, turn)
+        return clean
 
     return correct
 
 
-def _corrected(clean: Tensor, dark: Tensor, light: Tensor, at_black: Tensor, at_white: Tensor) -> Tensor:
-    if at_black.is_cuda or bool(at_black.any()):
-        clean = clean - _excess(clean, dark).mul_(_spread(at_black, clean))
-    if at_white.is_cuda or bool(at_white.any()):
-        clean = clean + _excess(1 - clean, light).mul_(_spread(at_white, clean))
-    return clean
+def _shift(cells: Tensor, share: Tensor, deviation: Tensor, turn: bool) -> None:
+    """Correct the blocks (3,h,w,8,8) of which a share (3,h,w) lies at black, or with `turn` at white."""
+    where = (share > LEAST).nonzero(as_tuple=True)
+    some = cells[where]
+    excess = _excess(1 - some if turn else some, deviation[where[0]]).mul_(share[where][:, None, None])
+    cells[where] = some.add_(excess, alpha=1 if turn else -1)
 
 
 def _excess(mean: Tensor, deviation: Tensor) -> Tensor:
@@ -95,10 +106,3 @@ def _share(image: Tensor, limit: int) -> Tensor:
     cut = (seen <= 0 if limit == 0 else seen >= 1).to(torch.float32)
     share = F.avg_pool2d(cut, BLOCK // step, ceil_mode=True)
     return F.avg_pool2d(share, 3, 1, 1, count_include_pad=False).mul_(FEW).clamp_(max=1)
-
-
-def _spread(share: Tensor, picture: Tensor) -> Tensor:
-    """A value for each pixel of a picture (3,H,W) from values of its 8x8 blocks."""
-    height, width = picture.shape[1:]
-    lines = share.repeat_interleave(BLOCK, 2)[:, :, :width]
-    return lines.repeat_interleave(BLOCK, 1)[:, :height]

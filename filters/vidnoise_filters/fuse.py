@@ -311,9 +311,11 @@ def _picture(
     turn = opponent(frame.device).T
 
     def work(lines: slice) -> Tensor:
-        parts = torch.cat([luma[:, lines, : frame.width], colours[:, lines, : frame.width]])
-        picture = mix(parts, turn)
-        return picture if correct is None else correct(picture, lines)
+        whole = slice(lines.start, lines.stop + -lines.stop % dct.BLOCK)
+        picture = mix(torch.cat([luma[:, whole], colours[:, whole]]), turn)
+        if correct is not None:
+            correct(picture, whole)
+        return picture[:, : lines.stop - lines.start, : frame.width]
 
     return in_strips(frame.image, work)
 
