@@ -53,8 +53,8 @@ def unclipping(frame: Frame, sigma: float, amount: float) -> Callable[[Tensor, s
         amount: 1 where the noise was removed whole, 0 where it was left.
 
     Returns:
-        A function of whole 8x8 blocks (3,h,w) of the local mean of the frame, which it changes in place and gives back, and of
-        which lines they are.
+        A function of whole 8x8 blocks (3,h,w) of the local mean of the frame, which it changes in place and gives back,
+        and of which lines they are.
     """
     import torch
 

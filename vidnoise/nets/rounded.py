@@ -22,6 +22,8 @@ BYTE, SIGNED, MIDDLE = 255, 127, 128
 """The largest byte; steps from zero to either end where zero is in the middle; and that middle."""
 HALF = 63
 """Steps from zero to the largest weight on processors that add two products in 16 bits."""
+LINES = 32
+"""Are converted at once: few enough to stay in the caches."""
 LOOKED_AT = 100_000
 """Values of a picture, about, whose largest is its reach: the largest of all are few, and would cost others precision."""
 WEAK, OTHER = "weak noise", "other"
@@ -54,11 +56,6 @@ class Scale(NamedTuple):
 
     step: float
     zero: int
-
-    def bytes_of(self, x: Tensor) -> Tensor:
-        """(B,C,H,W) in bytes; what they cannot hold becomes the nearest that they can."""
-        steps = torch.add(x.new_tensor(self.zero), x, alpha=1 / self.step)
-        return steps.round_().clamp_(0, BYTE).to(torch.uint8)
 
 
 class ByteConvolution:
@@ -108,7 +105,7 @@ class RoundedGroup(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B,C,H,W) -> (B,C,H,W)."""
         layers, scales = self.layers, self._scales()
-        total = scales[0].bytes_of(x)
+        total = _centred(x, scales[0].step)
         for i in range(0, len(layers) - 1, 2):
             inner = layers[i].relu(total, scales[i], scales[i + 1])
             layers[i + 1].add(inner, scales[i + 1], total, scales[i], scales[i + 2])
@@ -118,6 +115,18 @@ class RoundedGroup(nn.Module):
         """Of what each convolution is given; behind a ReLU nothing is below zero."""
         reach = _reach(self.reach)
         return [Scale(r / BYTE, 0) if i % 2 else Scale(r / SIGNED, MIDDLE) for i, r in enumerate(reach)]
+
+
+def _centred(x: Tensor, step: float) -> Tensor:
+    """(B,C,H,W) in bytes of which `MIDDLE` is zero; what they cannot hold becomes the nearest that they can.
+
+    A signed byte with its sign turned is such a byte, and PyTorch converts to signed ones several times as fast.
+    """
+    result = torch.empty_like(x, dtype=torch.int8)
+    for some, target in zip(x.split(LINES, 2), result.split(LINES, 2), strict=True):
+        exact = some.to(torch.float32, copy=True).mul_(1 / step)
+        target.copy_(exact.round_().clamp_(-MIDDLE, MIDDLE - 1))
+    return result.view(torch.uint8).bitwise_xor_(MIDDLE)
 
 
 def _reach(known: Mapping[str, Sequence[float]]) -> Sequence[float]:

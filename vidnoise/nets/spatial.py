@@ -29,7 +29,7 @@ class Present(nn.Module):
 
     def forward(self, noisy: Tensor, level: Tensor) -> Tensor:
         """Frame (B,3,H,W) and noise level (B,3,H/u,W/u) -> (B,C,H/u,W/u)."""
-        x = torch.cat([self.fold(noisy), level], 1).to(self.conv.weight.dtype)
+        x = torch.cat([part.to(self.conv.weight.dtype) for part in (self.fold(noisy), level)], 1)
         return self.conv(x.contiguous(memory_format=torch.channels_last))  # type: ignore[no-any-return]
 
     def fold(self, noisy: Tensor) -> Tensor:
@@ -60,7 +60,7 @@ class Picture(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B,C,H/u,W/u) -> (B,3,H,W), float32."""
-        return self.unfold(self.conv(x).float())
+        return self.unfold(self.conv(x).contiguous().float())  # channels that lie side by side take longer
 
     def unfold(self, x: Tensor) -> Tensor:
         """(B,3uu,H/u,W/u) -> (B,3,H,W)."""

@@ -50,8 +50,9 @@ class TemporalDenoiser(nn.Module):
         frame, raw = pad(fused.float(), multiple), pad(noisy.float(), multiple)
         rows, columns = frame.shape[-2] // cell, frame.shape[-1] // cell
         level, noise, spread = (_to_cells(v, cell, rows, columns) for v in (left, sigma, bands))
-        doubt = torch.cat([F.pixel_unshuffle(raw - frame, cell), noise, spread], 1)
-        doubt = doubt.to(self.doubt.weight.dtype).contiguous(memory_format=torch.channels_last)
+        dtype = self.doubt.weight.dtype
+        seen = (F.pixel_unshuffle(raw - frame, cell), noise, spread)
+        doubt = torch.cat([part.to(dtype) for part in seen], 1).contiguous(memory_format=torch.channels_last)
         x = self.present(frame, level) + self.doubt(doubt)
         with told(lambda: _deviation(sigma, left, bands)):
             x = self.body(x)
