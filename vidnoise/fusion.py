@@ -140,24 +140,27 @@ def join(sure: Look, doubtful: Look, slack: Tensor | None = None) -> tuple[Look,
     Returns:
         The average, and the second's share in it (C,64,h,w).
     """
+    # In place where it can be: there are many coefficients, and memory that is new takes longer than the sums.
     change = dct.forward(doubtful.picture - sure.picture)
     power = change.square()
     expected = sure.variance + doubtful.variance
-    found = _local_mean(power)
+    total = _local_mean(power)
     if slack is not None:
-        found = found - slack * expected
-    total = found.maximum(expected * _foreignness(power, expected))
-    share = sure.variance / total
-    picture = sure.picture + dct.inverse(share * change)
-    return Look(picture, sure.variance * (1 - share)), share
+        total.addcmul_(slack, expected, value=-1)
+    foreign = _foreignness(power.div_(expected))
+    total.clamp_(min=expected.mul_(foreign))
+    share = total.reciprocal_().mul_(sure.variance)
+    picture = dct.inverse(change.mul_(share)).add_(sure.picture)
+    return Look(picture, sure.variance.addcmul(sure.variance, share, value=-1)), share
 
 
-def _foreignness(power: Tensor, expected: Tensor) -> Tensor:
+def _foreignness(ratio: Tensor) -> Tensor:
     """By how much more than noise blocks differ as a whole (C,1,h,w), 1 where that may be the flow's small error.
+
+    The ratio (C,64,h,w) is that of the power of a difference to that of noise.
 
     What was uncovered differs most in its low frequencies; the fine ones, where noise hides it, must not be taken either.
     """
-    ratio = power / expected
     whole = _around(ratio.mean(1, keepdim=True))
     coarse = ratio[:, COARSE].mean((0, 1), keepdim=True)
     other = (_around(coarse) - ALIKE).clamp(min=0) + (coarse - BY_CHANCE).clamp(min=0)

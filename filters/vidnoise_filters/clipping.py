@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vidnoise.strips import in_strips
 from vidnoise_filters.level import in_blocks, noise_grid, noise_level
 
 if TYPE_CHECKING:
@@ -35,13 +34,12 @@ REACH = 2.5
 
 
 def unclip(clean: Tensor, frame: Frame, sigma: float, amount: float) -> Tensor:
-    """Undo the shift in a denoised picture (3,H,W) of a frame; itself where nothing was cut off. See `unclipping`."""
+    """Undo the shift in a denoised picture (3,H,W) of a frame, which may be changed in place. See `unclipping`."""
     correct = unclipping(frame, sigma, amount)
     if correct is None:
         return clean
-    whole = in_blocks(clean)
-    done = in_strips(whole, lambda lines: correct(whole[:, lines].clone(), lines))
-    return done[:, : frame.height, : frame.width]
+    whole = in_blocks(clean).contiguous()
+    return correct(whole, slice(0, whole.shape[1]))[:, : frame.height, : frame.width]
 
 
 def unclipping(frame: Frame, sigma: float, amount: float) -> Callable[[Tensor, slice], Tensor] | None:

@@ -188,7 +188,8 @@ class Denoise(RecurrentFilter[Known]):
     def _coming(self, frame: Frame, later: Frame) -> Look:
         """A later frame, brought to where this one's things are."""
         matrix = opponent(frame.device)
-        picture = warp(in_blocks(later.image), in_blocks(_flow(frame, later)))
+        # What comes is averaged once, what was is carried on: its flow has to be better.
+        picture = warp(in_blocks(later.image), in_blocks(_flow(frame, later, quick=True)))
         return Look(mix(picture, matrix), self._variance(later, self._level(later)))
 
     def _level(self, frame: Frame) -> Tensor:
@@ -236,5 +237,5 @@ def _clean(network: Module, frame: Frame, level: Tensor, best: Look) -> Tensor:
     return output
 
 
-def _flow(frame: Frame, other: Frame) -> Tensor:
-    return (frame.flow or SharedFlow()).between(frame, other)
+def _flow(frame: Frame, other: Frame, *, quick: bool = False) -> Tensor:
+    return (frame.flow or SharedFlow()).between(frame, other, quick=quick)

@@ -58,7 +58,8 @@ def bounded(output: Tensor, noisy: Tensor, level: Tensor) -> Tensor:
     """
     import torch
 
-    return as_gray_as(torch.clamp(output, noisy - LIMIT * level, noisy + LIMIT * level), noisy)
+    most = LIMIT * level
+    return as_gray_as(torch.clamp(output, noisy - most, most.add_(noisy)), noisy)
 
 
 @cache

@@ -123,7 +123,7 @@ def _centred(x: Tensor, step: float) -> Tensor:
     A signed byte with its sign turned is such a byte, and PyTorch converts to signed ones several times as fast.
     """
     result = torch.empty_like(x, dtype=torch.int8)
-    for some, target in zip(x.split(LINES, 2), result.split(LINES, 2), strict=True):
+    for some, target in zip(torch.split(x, LINES, 2), torch.split(result, LINES, 2), strict=True):
         exact = some.to(torch.float32, copy=True).mul_(1 / step)
         target.copy_(exact.round_().clamp_(-MIDDLE, MIDDLE - 1))
     return result.view(torch.uint8).bitwise_xor_(MIDDLE)
