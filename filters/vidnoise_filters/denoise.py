@@ -47,7 +47,7 @@ class Denoise(RecurrentFilter[Known]):
     less noise, and it is known how much at each place and frequency; the network is told, and sees the frame itself, so
     that it can mend what the flow missed. Its body is residual groups without biases (Mohan et al., ICLR 2020) on folded
     pixels, with a map of the noise level as FFDNet has it (Zhang, Zuo, Zhang, IEEE TIP 2018). A frame in which no noise is
-    found passes untouched.
+    found passes untouched; in clips, of weak noise that may be texture little is removed.
 
     (3,H,W) in and out; the frame's `confidence` is set: 1 where the past was taken whole, 0 where it was not.
     """
@@ -139,7 +139,7 @@ class Denoise(RecurrentFilter[Known]):
         state: Known | None,
         ahead: Sequence[Frame],
     ) -> tuple[Frame, Known | None]:
-        heard = audible(frame, self.sigma)
+        heard = audible(frame, self.sigma, max(self.strength, 1), state is not None or bool(ahead))
         if self.strength == 0 or heard == 0:
             return frame, None
         after: Known
