@@ -8,7 +8,7 @@ whose spectrum falls with the square of the frequency. The less sure the motion,
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -49,13 +49,14 @@ def deconvolve(gray: Tensor, chances: Tensor) -> Tensor:
     return _changes(gray, moved, len(NOISES), lambda some: [_wiener(likely[some], noise) for noise in NOISES])
 
 
-def undo(gray: Tensor, chances: Tensor, paths: Tensor, better: Tensor) -> Tensor:
+def undo(gray: Tensor, chances: Tensor, paths: Tensor, better: Tensor, *, best_alone: bool = False) -> Tensor:
     """Sharpen pictures by the paths that they moved along, and where those explain little, by what else may have been.
 
     Args:
         gray: (B,H,W), brightness, [0,1], any size.
         chances: (B,rows,columns,M), of the motions of `nets.blur`, in the areas that `areas.split` gives.
         paths, better: (B,rows,columns,4) and (B,rows,columns), as `bent_motion.find_paths` finds them.
+        best_alone: whether the first of the guesses is enough.
 
     Returns:
         What to add to the pictures (B,3,H,W): the best guess, by the path cautiously, and as `deconvolve` does boldly.
@@ -66,15 +67,17 @@ def undo(gray: Tensor, chances: Tensor, paths: Tensor, better: Tensor) -> Tensor
     trust = ramp(better[:, None], DOUBTED, TRUSTED) * ramp(_length(likely), SHORT, LONG)
     falling = _table(gray.device)[2]
 
-    def gains(some: slice) -> list[Tensor]:
+    def gains(some: slice) -> Iterator[Tensor]:
         blur = transfer(paths[some], 2 * REACH).flatten(1)
         power = blur.abs().square()
-        bold, cautious = (blur.conj() / (power + floor + slope * falling) for floor, slope in FLOORS)
         steady, share = _wiener(likely[some], NOISES[0]), trust[some] * (1 - likely[some, :1])
-        best = steady + share * (bold - steady)
-        return [best, 1 + share * (cautious - 1), steady]
+        known = (blur.conj() / (power + floor + slope * falling) for floor, slope in FLOORS)
+        yield steady + share * (next(known) - steady)
+        if not best_alone:
+            yield 1 + share * (next(known) - 1)
+            yield steady
 
-    return _changes(gray, moved, 3, gains)
+    return _changes(gray, moved, 1 if best_alone else 3, gains)
 
 
 def _length(likely: Tensor) -> Tensor:
@@ -110,7 +113,7 @@ def _means(values: Tensor, likely: Tensor) -> Tensor:
     return F.conv2d(values[None, None].permute(0, 3, 1, 2), likely[:, :, None, None])[0, :, 0].T
 
 
-def _changes(gray: Tensor, moved: Tensor, kinds: int, gains: Callable[[slice], list[Tensor]]) -> Tensor:
+def _changes(gray: Tensor, moved: Tensor, kinds: int, gains: Callable[[slice], Iterable[Tensor]]) -> Tensor:
     """What some kinds of gains add to pictures (B,H,W): (B,kinds,H,W).
 
     Args:

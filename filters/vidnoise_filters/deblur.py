@@ -144,7 +144,7 @@ class Deblur(RecurrentFilter["State"]):
             lambda: find_paths(gray, chances),
             lambda: None if network is None else _near(frame, state.frame if state else None, ahead),
         )
-        undone = undo(gray, chances, paths, better)
+        undone = undo(gray, chances, paths, better, best_alone=network is None)
         known = ramp(better, UNEXPLAINED, EXPLAINED).maximum(ramp(1 - chances[..., 0], DARED, SURE))
         share = moved = moved * _in_pixels(known, frame.height, frame.width)
         sharp = frame.image + undone[:, 0]
