@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from vidnoise import dct
 from vidnoise.flow import warp
-from vidnoise.scaling import area_means
+from vidnoise.scaling import area_means, means_around
 from vidnoise.stillness import Watch, standing, watch
 
 if TYPE_CHECKING:
@@ -161,17 +161,10 @@ def _foreignness(ratio: Tensor) -> Tensor:
 
     What was uncovered differs most in its low frequencies; the fine ones, where noise hides it, must not be taken either.
     """
-    whole = _around(ratio.mean(1, keepdim=True))
-    coarse = ratio[:, COARSE].mean((0, 1), keepdim=True)
-    other = (_around(coarse) - ALIKE).clamp(min=0) + (coarse - BY_CHANCE).clamp(min=0)
-    return 1 + (whole - TOLERATED).clamp(min=0) + STRICT * other
-
-
-def _around(values: Tensor) -> Tensor:
-    """The mean over 3x3 blocks."""
-    import torch.nn.functional as F
-
-    return F.avg_pool2d(values, 3, 1, 1, count_include_pad=False)
+    whole = means_around(ratio.mean(1))
+    coarse = ratio[:, COARSE].mean((0, 1))[None]
+    other = (means_around(coarse) - ALIKE).clamp(min=0) + (coarse - BY_CHANCE).clamp(min=0)
+    return (1 + (whole - TOLERATED).clamp(min=0) + STRICT * other)[:, None]
 
 
 def _moved_blocks(values: Tensor, flow: Tensor) -> Tensor:
@@ -189,7 +182,11 @@ def _moved_blocks(values: Tensor, flow: Tensor) -> Tensor:
 
 def _local_mean(power: Tensor) -> Tensor:
     """Over neighbouring frequencies and neighbouring blocks: one sample says little of a variance."""
-    return _around(dct.multiplied(power, _frequency_mean(power.device)))
+    import torch.nn.functional as F
+
+    return F.avg_pool2d(
+        dct.multiplied(power, _frequency_mean(power.device)), 3, 1, 1, count_include_pad=False
+    )
 
 
 @cache

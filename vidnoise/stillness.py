@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from vidnoise import dct
-from vidnoise.scaling import area_means
+from vidnoise.scaling import area_means, means_around
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -63,6 +63,4 @@ def difference(one: Look, other: Look) -> Tensor:
 
 
 def _around(values: Tensor) -> Tensor:
-    import torch.nn.functional as F
-
-    return F.avg_pool2d(values.mean(0, keepdim=True), 3, 1, 1, count_include_pad=False)
+    return means_around(values.mean(0, keepdim=True))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vidnoise.scaling import means_around
 from vidnoise_filters.level import in_blocks, noise_grid, noise_level
 
 if TYPE_CHECKING:
@@ -103,4 +104,4 @@ def _share(image: Tensor, limit: int) -> Tensor:
     seen = image[:, ::step, ::step]
     cut = (seen <= 0 if limit == 0 else seen >= 1).to(torch.float32)
     share = F.avg_pool2d(cut, BLOCK // step, ceil_mode=True)
-    return F.avg_pool2d(share, 3, 1, 1, count_include_pad=False).mul_(FEW).clamp_(max=1)
+    return means_around(share).mul_(FEW).clamp_(max=1)

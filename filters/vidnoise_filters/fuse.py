@@ -12,7 +12,7 @@ from vidnoise import dct
 from vidnoise.filter import RecurrentFilter, option
 from vidnoise.flow import SharedFlow, warp
 from vidnoise.fusion import Look, band_of, join, look, mix, opponent, recall
-from vidnoise.scaling import area_means, enlarged
+from vidnoise.scaling import area_means, enlarged, means_around
 from vidnoise.stillness import Watch
 from vidnoise.strips import at_once, in_strips
 from vidnoise_filters.clipping import unclipping
@@ -292,10 +292,7 @@ def _colours(
 
 def _restored(colours: Tensor, chroma: Tensor, clean: Tensor, noise: Tensor) -> Tensor:
     """Chroma at full size (2,H,W) from its clean half (2,H/2,W/2), and what halving took where that is no noise."""
-    import torch.nn.functional as F
-
-    lost = area_means(colours.square(), HALF) - area_means(chroma.square(), HALF // 2)
-    lost = F.avg_pool2d(lost, 3, 1, 1, count_include_pad=False)
+    lost = means_around(area_means(colours.square(), HALF) - area_means(chroma.square(), HALF // 2))
     floor = RESIDUE * noise.repeat_interleave(2, 1).repeat_interleave(2, 2)
     kept = (1 - floor / lost.clamp(min=1e-12)).clamp(min=0)
     base = enlarged(clean - enlarged(kept, 2) * chroma, 2)
