@@ -17,7 +17,7 @@ FLOOR = 1e-6
 """A deviation that stands for none at all."""
 SILENT, AUDIBLE = 0.25, 0.75
 """Noise below the first, in 8-bit steps, is none and the frame is left alone; above the second it is removed whole."""
-TEXTURE = 3.5
+TEXTURE = 7
 """The second for noise in clips that neighbouring pixels share: texture is taken for it, and weak noise hardly seen."""
 SHARED = 0.4
 """From this correlation on it may as well be texture: of clean clips that find themselves noisy it is 0.4 to 0.5."""
