@@ -32,14 +32,14 @@ def forward(x: Tensor) -> Tensor:
     import torch.nn.functional as F
 
     if x.is_cuda:
-        return multiplied(F.pixel_unshuffle(x[:, None], BLOCK), _basis(x.device))
-    return F.conv2d(x[:, None], _kernels(_basis(x.device), BLOCK), stride=BLOCK)
+        return multiplied(F.pixel_unshuffle(x[:, None], BLOCK), basis(x.device))
+    return F.conv2d(x[:, None], _kernels(basis(x.device), BLOCK), stride=BLOCK)
 
 
 def inverse(c: Tensor) -> Tensor:
     """Undoes `forward`."""
     count, _, height, width = c.shape
-    cells = multiplied(c, _basis(c.device).T).permute(0, 2, 3, 1)
+    cells = multiplied(c, basis(c.device).T).permute(0, 2, 3, 1)
     cells = cells.view(count, height, width, BLOCK, BLOCK).transpose(2, 3)
     return cells.reshape(count, height * BLOCK, width * BLOCK)
 
@@ -65,7 +65,7 @@ def _kernels(matrix: Tensor, height: int) -> Tensor:
 
 
 @cache
-def _basis(device: torch.device) -> Tensor:
+def basis(device: torch.device) -> Tensor:
     """(64,64): row 8*v+u is the pattern of that coefficient."""
     import torch
 

@@ -157,9 +157,10 @@ def join(sure: Look, doubtful: Look, slack: Tensor | None = None) -> tuple[Look,
 def _foreignness(ratio: Tensor) -> Tensor:
     """By how much more than noise blocks differ as a whole (C,1,h,w), 1 where that may be the flow's small error.
 
-    The ratio (C,64,h,w) is that of the power of a difference to that of noise.
-
     What was uncovered differs most in its low frequencies; the fine ones, where noise hides it, must not be taken either.
+
+    Args:
+        ratio: (C,64,h,w), the power of a difference to that of noise.
     """
     whole = means_around(ratio.mean(1))
     coarse = ratio[:, COARSE].mean((0, 1))[None]

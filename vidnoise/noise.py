@@ -225,7 +225,7 @@ def _sample(image: Tensor) -> _Sample:
     grid = image.unfold(1, _BLOCK, step).unfold(2, _BLOCK, step)
     rows, columns = grid.shape[1:3]
     pixels = grid.reshape(3, rows * columns, _BLOCK**2).float()
-    coefficients = dct.multiplied(pixels.mT[:, :, None], _basis(pixels.device))[:, :, 0].mT
+    coefficients = dct.multiplied(pixels.mT[:, :, None], dct.basis(pixels.device)[_order()])[:, :, 0].mT
     spread = _band_mean(coefficients.square(), slice(1, None))
     bars = _bars((spread < _BAR**2).all(0).reshape(rows, columns)).flatten()
     away = (pixels - 0.5).abs_()
@@ -440,15 +440,6 @@ def _lookup(x: Tensor, xs: Tensor, ys: Tensor) -> Tensor:
     right = torch.searchsorted(xs, x.contiguous()).clamp(1, len(xs) - 1)
     share = ((x - xs[right - 1]) / (xs[right] - xs[right - 1])).clamp(0, 1)
     return ys[right - 1].lerp(ys[right], share)
-
-
-@lru_cache(maxsize=8)
-def _basis(device: torch.device) -> Tensor:
-    """The orthonormal two-dimensional DCT of a flattened block, a row for each coefficient."""
-    k = torch.arange(_BLOCK, dtype=torch.float64)
-    rows = torch.cos(math.pi * (k + 0.5) * k[:, None] / _BLOCK) * math.sqrt(2 / _BLOCK)
-    rows[0] *= math.sqrt(0.5)
-    return torch.kron(rows, rows)[_order()].float().to(device)
 
 
 def _order() -> Tensor:
