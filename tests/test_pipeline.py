@@ -4,7 +4,7 @@ import threading
 
 import pytest
 import torch
-from streams import CPU, ListSource, Mean, Running, clip
+from streams import CPU, ListSource, Mean, Running, clip, process
 
 from vidnoise import pipeline
 from vidnoise.chain import Chain
@@ -47,6 +47,13 @@ def test_an_empty_chain_hands_over_the_very_frames():
     frames, sink = clip(10), Collector()
     run(ListSource(frames), Chain(), sink, convert=False)
     assert all(a.image is b.image for a, b in zip(frames, sink.frames, strict=True))
+
+
+def test_measuring_in_the_reading_thread_changes_no_picture():
+    source, chain = ListSource(frames := clip(12, sigma=15, cuts=(5,))), Chain.parse("fuse:ahead=1")
+    read = list(pipeline.stream(source, chain.open(source.info, CPU), CPU))
+    for one, other in zip(read, process(chain, frames), strict=True):
+        assert torch.equal(one.image, other.image)
 
 
 def test_a_failure_while_reading_ends_the_run_with_it_and_leaves_no_thread():

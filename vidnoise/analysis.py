@@ -31,7 +31,7 @@ class Analysis(BaseStage):
         if self._tracker:
             self._tracker.reset()
         if self._flow:
-            self._flow.clear()
+            self._flow = SharedFlow()  # filters may still be at work on the last scene, with what is its own
 
     def _describe(self, frame: Frame) -> Frame:
         found = self._detector.push(frame.image) if self._detector else False

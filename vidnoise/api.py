@@ -10,10 +10,10 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from vidnoise import pipeline
-from vidnoise.chain import Chain
+from vidnoise.chain import Chain, ChainStage
 from vidnoise.device import choose
 from vidnoise.errors import FilterError, UsageError
-from vidnoise.filter import Filter, Stage
+from vidnoise.filter import Filter
 from vidnoise.frame import Frame, StreamInfo
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def run(
         noise = NoiseMean()
         info = reader.info
         if compare:
-            stage, info = Compared(stage, compare), compared_info(info, compare)
+            stage, info = stage.then(Compared(compare)), compared_info(info, compare)
         writer = open_writer(target, reader, info, options)
         try:
             summary.decoder, summary.encoder = reader.decoder, writer.encoder
@@ -168,7 +168,7 @@ def open(
             frames.close()
 
 
-def open_chain(chain: Chain, info: StreamInfo, device: Device, max_latency: int | None) -> Stage:
+def open_chain(chain: Chain, info: StreamInfo, device: Device, max_latency: int | None) -> ChainStage:
     """Open a chain and hold its latency against the most that is allowed.
 
     Raises:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from vidnoise.colour import to_rgb
 from vidnoise.errors import UsageError
-from vidnoise.filter import Stage
 from vidnoise.frame import Frame, StreamInfo
 
 if TYPE_CHECKING:
@@ -24,10 +23,9 @@ LAYOUTS = ("split", "side")
 
 
 class Compared:
-    """A stage whose frames show before and after what another stage did.
+    """A stage whose frames show before and after what the stages in front of it did.
 
     Args:
-        stage: what makes the pictures after.
         layout: `split`: left half before, right half after, a thin white line between them, the size unchanged;
             `side`: the whole picture before and, to its right, the whole picture after.
 
@@ -35,28 +33,23 @@ class Compared:
         UsageError: another layout.
     """
 
-    def __init__(self, stage: Stage, layout: str) -> None:
+    latency = 0
+
+    def __init__(self, layout: str) -> None:
         if layout not in LAYOUTS:
             raise UsageError(f"layout {layout!r} is not known; it is one of {', '.join(LAYOUTS)}")
-        self._stage = stage
         self._join = _split if layout == "split" else _side
-
-    @property
-    def latency(self) -> int:
-        """That of the inner stage."""
-        return self._stage.latency
 
     def push(self, *frames: Frame) -> Sequence[Frame]:
         """See `Stage.push`."""
-        return [self._join(frame) for frame in self._stage.push(*frames)]
+        return [self._join(frame) for frame in frames]
 
     def flush(self) -> Sequence[Frame]:
         """See `Stage.flush`."""
-        return [self._join(frame) for frame in self._stage.flush()]
+        return []
 
     def reset(self) -> None:
         """See `Stage.reset`."""
-        self._stage.reset()
 
 
 def compared_info(info: StreamInfo, layout: str) -> StreamInfo:

@@ -78,7 +78,7 @@ class Chain(Filter):
         """Whether one of the filters does."""
         return any(filter.wants_motion for filter in self.filters)
 
-    def open(self, info: StreamInfo, device: Device) -> Stage:
+    def open(self, info: StreamInfo, device: Device) -> ChainStage:
         """Open every filter for one stream; what they share (noise, cuts, flow) is measured once, before the first.
 
         Raises:
@@ -87,20 +87,26 @@ class Chain(Filter):
         from vidnoise.tiles import open_tiled
 
         stages: list[Stage] = [open_tiled(filter, info, device) for filter in self.filters]
-        if self.wants_noise or self.wants_motion:
-            from vidnoise.analysis import Analysis
+        if not (self.wants_noise or self.wants_motion):
+            return ChainStage(stages)
+        from vidnoise.analysis import Analysis
 
-            stages.insert(0, Analysis(noise=self.wants_noise, motion=self.wants_motion))
-        return ChainStage(stages)
+        return ChainStage(stages, Analysis(noise=self.wants_noise, motion=self.wants_motion))
 
     def __str__(self) -> str:
         return ",".join(str(filter) for filter in self.filters)
 
 
 class ChainStage:
-    """Stages in a row, each fed with what the one before gives."""
+    """Stages in a row, each fed with what the one before gives.
 
-    def __init__(self, stages: Sequence[Stage]) -> None:
+    Args:
+        stages: first to last.
+        analysis: what measures frames before the first of them; it holds none back, and waits for none of the others.
+    """
+
+    def __init__(self, stages: Sequence[Stage], analysis: Stage | None = None) -> None:
+        self._analysis = analysis
         self._stages = stages
 
     @property
@@ -110,24 +116,37 @@ class ChainStage:
 
     def push(self, *frames: Frame) -> Sequence[Frame]:
         """See `Stage.push`."""
-        moving: Sequence[Frame] = frames
+        return self.filter(self.measure(frames))
+
+    def measure(self, frames: Sequence[Frame]) -> Sequence[Frame]:
+        """The first half of `push`: it may be a frame or more ahead of the second, in another thread."""
+        return self._analysis.push(*frames) if self._analysis else frames
+
+    def filter(self, measured: Sequence[Frame]) -> Sequence[Frame]:
+        """The second half of `push`."""
+        moving = measured
         for stage in self._stages:
             if not moving:
                 break
             moving = stage.push(*moving)
         return moving
 
+    def then(self, stage: Stage) -> ChainStage:
+        """The same stages and one more."""
+        return ChainStage([*self._stages, stage], self._analysis)
+
     def flush(self) -> Sequence[Frame]:
         """See `Stage.flush`."""
-        moving: Sequence[Frame] = ()
+        moving: Sequence[Frame] = self._analysis.flush() if self._analysis else ()
         for stage in self._stages:
             moving = [*(stage.push(*moving) if moving else ()), *stage.flush()]
         return moving
 
     def reset(self) -> None:
         """See `Stage.reset`."""
-        for stage in self._stages:
-            stage.reset()
+        for stage in (self._analysis, *self._stages):
+            if stage is not None:
+                stage.reset()
 
 
 def make(name: str, options: dict[str, str]) -> Filter:

@@ -1,19 +1,22 @@
 """From a source through a chain to a sink: the only place with threads, cameras apart.
 
-Reading (decode and colour conversion) and writing (conversion and encode) each have a thread; filters run in the
-caller's. The queues between them are short, so memory does not grow with the length of the video.
+Reading (decode, colour conversion and what filters want measured) and writing (conversion and encode) each have a
+thread; filters run in the caller's. The queues between them are short, so memory does not grow with the length of the
+video.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
+from vidnoise.chain import ChainStage
 from vidnoise.filter import Stage
 from vidnoise.frame import Frame, StreamInfo
+from vidnoise.strips import at_once
 
 if TYPE_CHECKING:
     from vidnoise.device import Device
@@ -132,7 +135,7 @@ def stream(source: Source, stage: Stage, device: Device, *, convert: bool = True
     """Read ahead in a thread, filter here, and give finished frames one by one.
 
     Args:
-        source: frames in order; read in a thread of its own.
+        source: frames in order; read, and measured for the stage, in a thread of its own.
         stage: an open chain.
         device: where the frames are moved to.
         convert: whether the reading thread makes the RGB image; without filters nobody needs it.
@@ -140,15 +143,20 @@ def stream(source: Source, stage: Stage, device: Device, *, convert: bool = True
     Raises:
         Whatever the source or the stage raises; the first failure ends the stream.
     """
+    chain = stage if isinstance(stage, ChainStage) else ChainStage([stage])
     together = device.batch or (DEPTH_ON_GPU if device.is_cuda else 1)
     read = Channel(max(DEPTH, together))
 
+    def ready(frame: Frame) -> Sequence[Frame]:
+        if not convert:
+            return chain.measure([frame])
+        # Where filters want both threads of a CPU, this takes its turn as one piece of work.
+        return at_once(frame.image, lambda: chain.measure([frame]))[0]
+
     def work() -> None:
         for frame in source:
-            moved = frame.to(device.torch)
-            if convert:
-                _ = moved.image
-            read.put(moved)
+            for moved in ready(frame.to(device.torch)):
+                read.put(moved)
 
     def cancel() -> None:
         read.close()
@@ -156,9 +164,9 @@ def stream(source: Source, stage: Stage, device: Device, *, convert: bool = True
     with Worker("vidnoise-read", work, cancel) as reader:
         try:
             while frames := read.take(together):
-                yield from stage.push(*frames)
+                yield from chain.filter(frames)
             reader.check()
-            yield from stage.flush()
+            yield from chain.flush()
         finally:
             read.abandon()
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from vidnoise import pipeline
 from vidnoise.bench.clips import to_8_bit
 from vidnoise.bench.metrics import tensor
 from vidnoise.chain import Chain
@@ -42,11 +43,11 @@ class Ours:
         """Clean RGB frames (H,W,3) in 0..255; gives them and the seconds it took, conversion of types not counted."""
         frames = [Frame(pts=i, image=tensor(x).to(self.device.torch)) for i, x in enumerate(noisy)]
         height, width = noisy[0].shape[:2]
-        stage = self.chain.open(StreamInfo(width=width, height=height, frames=len(frames)), self.device)
+        source = _Memory(StreamInfo(width=width, height=height, frames=len(frames)), frames)
+        stage = self.chain.open(source.info, self.device)
         self._wait()
         start = time.perf_counter()
-        done = [out for frame in frames for out in stage.push(frame)]
-        done += stage.flush()
+        done = list(pipeline.stream(source, stage, self.device))
         self._wait()
         seconds = time.perf_counter() - start
         return [_picture(frame) for frame in done], seconds
@@ -56,6 +57,15 @@ class Ours:
             import torch
 
             torch.cuda.synchronize(self.device.torch)
+
+
+@dataclass(frozen=True)
+class _Memory:
+    info: StreamInfo
+    frames: Sequence[Frame]
+
+    def __iter__(self) -> Iterator[Frame]:
+        return iter(self.frames)
 
 
 def chains(names: Sequence[str]) -> list[Chain]:
