@@ -4,7 +4,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from vidnoise.device import Device, choose
 from vidnoise.filter import Filter, RecurrentFilter, Stage, WindowFilter, option
@@ -20,6 +22,15 @@ def texture(height: int = 48, width: int = 64, shift: int = 0, seed: int = 0) ->
     coarse = torch.rand(1, 3, max(height // 8, 2), max(width // 8, 2), generator=generator)
     fine = torch.nn.functional.interpolate(coarse, (height, width), mode="bicubic")[0].clamp(0, 1)
     return (0.2 + 0.6 * fine).roll(shift, -1)
+
+
+def unfocused(picture: NDArray[np.uint8], across: int) -> NDArray[np.uint8]:
+    """A picture (H,W,3) as a lens out of focus shows it: points are discs, so many pixels across."""
+    import cv2
+
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (across, across)).astype(np.float32)
+    seen: NDArray[np.uint8] = cv2.filter2D(picture, -1, disc / disc.sum(), borderType=cv2.BORDER_REFLECT)
+    return seen
 
 
 def clip(

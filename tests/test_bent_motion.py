@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from streams import unfocused
 
 from vidnoise.bent_motion import find_paths, transfer
 from vidnoise.deconvolution import deconvolve, undo
@@ -54,12 +55,20 @@ def test_a_path_backwards_leaves_the_same() -> None:
 def test_the_path_is_found_to_the_side_that_it_bends(path: tuple[float, float, float, float]) -> None:
     for picture in photographs():
         gray = moved(tensor(picture), path).mean(0)[None]
-        paths, better = find_paths(gray, blur_chances(gray))
+        paths, better, _ = find_paths(gray, blur_chances(gray))
         found, true = paths[0, 2:-2, 2:-2].mean((0, 1)), torch.tensor(path, dtype=torch.float32)
         found[:2] *= torch.sign(found[:2] @ true[:2])
         assert float((found[:2] - true[:2]).norm()) < 0.25 * float(true[:2].norm())
         assert float(found[2:] @ true[2:]) > 0
         assert float(better[0, 2:-2, 2:-2].mean()) > 0.15
+
+
+def test_lack_of_focus_is_no_motion() -> None:
+    for picture in photographs():
+        gray = moved(tensor(picture), (16, 6, -4, 10)).mean(0)[None]
+        assert float(find_paths(gray, blur_chances(gray)).moved[0, 2:-2, 2:-2].mean()) > 0.2
+        gray = tensor(unfocused(picture, 12)).mean(0)[None]
+        assert float(find_paths(gray, blur_chances(gray)).moved[0, 2:-2, 2:-2].mean()) < -0.2
 
 
 def test_undoing_a_bent_path_brings_a_picture_nearer_than_undoing_straight_ones() -> None:
@@ -69,7 +78,7 @@ def test_undoing_a_bent_path_brings_a_picture_nearer_than_undoing_straight_ones(
         gray = seen.mean(0)[None]
         chances = blur_chances(gray)
         traced, straight = (
-            seen + undo(gray, chances, *find_paths(gray, chances))[:, 0],
+            seen + undo(gray, chances, find_paths(gray, chances))[:, 0],
             seen + deconvolve(gray, chances)[:, 0],
         )
         assert psnr(traced, sharp) > psnr(seen, sharp) + 2
@@ -82,7 +91,7 @@ def test_of_short_motion_no_bend_is_believed() -> None:
         gray = (seen := moved(sharp, (5, 2, 0, 1))).mean(0)[None]
         chances = blur_chances(gray)
         changed, straight = (
-            seen + undo(gray, chances, *find_paths(gray, chances))[:, 0],
+            seen + undo(gray, chances, find_paths(gray, chances))[:, 0],
             seen + deconvolve(gray, chances)[:, 0],
         )
         assert psnr(changed, sharp) > psnr(straight, sharp) - 0.1
@@ -91,14 +100,13 @@ def test_of_short_motion_no_bend_is_believed() -> None:
 @pytest.mark.parametrize("size", [(16, 24), (64, 64), (70, 600)])
 def test_pictures_of_any_size_have_finite_paths(size: tuple[int, int]) -> None:
     gray = torch.rand(2, *size)
-    paths, better = find_paths(gray, blur_chances(gray))
-    assert paths.shape[:3] == better.shape == blur_chances(gray).shape[:3]
-    assert bool(paths.isfinite().all())
-    assert bool(better.isfinite().all())
+    found = find_paths(gray, blur_chances(gray))
+    assert found.paths.shape[:3] == found.better.shape == found.moved.shape == blur_chances(gray).shape[:3]
+    assert all(bool(values.isfinite().all()) for values in found)
 
 
 def test_paths_are_found_where_nothing_else_is_learned() -> None:
     with torch.inference_mode():
         gray = moved(tensor(photographs()[0]), (12, 0, 0, 4)).mean(0)[None]
-        paths, _ = find_paths(gray, blur_chances(gray))
+        paths = find_paths(gray, blur_chances(gray)).paths
     assert not paths.requires_grad

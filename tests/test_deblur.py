@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from streams import process
+from streams import process, unfocused
 
 from vidnoise.bench.clips import add_blur
 from vidnoise.chain import Chain
@@ -71,6 +71,14 @@ def test_a_sharp_picture_passes_untouched(filter):
         image = tensor(picture)
         (done,) = deblurred(image, filter=filter)
         assert done is image or psnr(done, image) > 45
+
+
+@pytest.mark.parametrize("across", [9, 15, 21])
+def test_what_is_out_of_focus_stays_so(across):
+    for picture in photographs():
+        seen = tensor(unfocused(picture, across))
+        (done,) = deblurred(seen)
+        assert psnr(done, seen) > 48
 
 
 def test_a_neighbour_that_is_less_blurred_helps():

@@ -7,6 +7,9 @@ undone: the mean of its gradients against their root mean square (Krishnan, Tay,
 Normalized Sparsity Measure", CVPR 2011). The other is how unlikely its spectrum is, if what was blurred fell off with the
 square of the frequency, as natural pictures do. The second tells the length, the first alone to which side the path bends.
 
+Lack of focus blurs too, to all sides alike: points become discs (Cannon, "Blind deconvolution of spatially invariant image
+blurs with phase", IEEE TASSP 1976). Which is likelier tells whether there was any path.
+
 All tiles of a picture are first given one path, from several bends; then each has its own, near the others', found at a
 quarter of the size and finished at half of it.
 """
@@ -16,7 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import cache, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from vidnoise.areas import HOP
 from vidnoise.motion_blur import likeliest
@@ -43,36 +46,50 @@ SPECTRAL = 0.3
 """Weight of the spectrum against that of the gradients."""
 COARSE = 0.26
 """Cycles a pixel of half the size, up to which the spectrum counts: above are noise and the steps of the exposure."""
+DISCS = (4.0, 6.0, 8.0, 11.0, 15.0, 20.0, 26.0)
+"""Pixels across, of points that are out of focus."""
 GRAIN = 1.2 / 255
 """Deviation of the noise."""
 LEAST, NOISE = 0.003, 0.1
 """Power of the noise against the picture's: at all frequencies, and growing with their square."""
 
 
-def find_paths(gray: Tensor, chances: Tensor) -> tuple[Tensor, Tensor]:
+class Paths(NamedTuple):
+    """The paths that pictures moved along, by the areas that `areas.split` gives.
+
+    Attributes:
+        paths: (B,rows,columns,4), x, y, u, w in pixels, of which the path backwards is the same.
+        better: (B,rows,columns), by how much they explain what is seen better than no motion does: 0.2 is well, below 0
+            worse.
+        moved: (B,rows,columns), by how much likelier the spectrum is than where the picture is out of focus; below 0 it is
+            the focus.
+    """
+
+    paths: Tensor
+    better: Tensor
+    moved: Tensor
+
+
+def find_paths(gray: Tensor, chances: Tensor) -> Paths:
     """The paths that pictures moved along, and how well they explain what is seen.
 
     Args:
         gray: (B,H,W), brightness, [0,1], any size.
         chances: (B,rows,columns,M), see `motion_blur.blur_chances`.
-
-    Returns:
-        By the areas that `areas.split` gives: (B,rows,columns,4), x, y, u, w in pixels, of which the path backwards is the
-        same; and (B,rows,columns), by how much they explain it better than no motion does: 0.2 is well, below 0 worse.
     """
     import torch
 
     if min(gray.shape[1:]) < SMALL:
-        return gray.new_zeros(*chances.shape[:3], 4), gray.new_zeros(chances.shape[:3])
+        return Paths(*(gray.new_zeros(*chances.shape[:3], *last) for last in ((4,), (), ())))
     with torch.inference_mode(False), torch.enable_grad():
         tiles, middles = _tiles(gray.clone())
         look, rough = (_Look(tiles.flatten(0, 2), coarser) for coarser in (1, 2))
         moving, likely = _moving(chances.clone(), tiles).flatten(1), likeliest(chances.mean((1, 2))).clone()
         paths = _fitted(rough, look, likely, moving)
-    better = (look(torch.zeros_like(paths[None])) - look(paths[None]))[0, :, None]
-    found = torch.cat([paths, better], 1).view(*tiles.shape[:3], 5)
+    better = (look(torch.zeros_like(paths[None])) - look(paths[None]))[0]
+    found = torch.cat([paths, torch.stack([better, look.moved(paths)], 1)], 1).view(*tiles.shape[:3], 6)
     all_over = _between(found, middles, chances.shape[1:3])
-    return all_over[..., :4], all_over[..., 4]
+    return Paths(all_over[..., :4], all_over[..., 4], all_over[..., 5])
 
 
 def transfer(paths: Tensor, side: int, scale: float = 1) -> Tensor:
@@ -125,13 +142,19 @@ class _Look:
         kept = blur.abs().square()
         gain = blur.conj() / (kept + LEAST + 4 * NOISE * self.squares)
         sharp = torch.fft.irfft2(self.spectrum * gain, (self.side, self.side))
-        shape = _corner(kept, self.low) / self.natural
-        return _dense(sharp, self.margin).log() + SPECTRAL * self._unlikely(shape)
+        return _dense(sharp, self.margin).log() + SPECTRAL * self._unlikely(_corner(kept, self.low))
 
-    def _unlikely(self, shape: Tensor) -> Tensor:
-        """Minus the likelihood's logarithm of the spectra, a frequency, if they are some multiple of `shape`, and noise."""
+    def moved(self, paths: Tensor) -> Tensor:
+        """By how much likelier the spectra (N,) are by the paths (N,4) than by any lack of focus."""
+        kept = _corner(transfer(paths, self.side, self.scale).abs().square(), self.low)
+        discs = _discs(self.side, self.scale, self.power.device)
+        return self._unlikely(discs[:, None]).amin(0) - self._unlikely(kept)
+
+    def _unlikely(self, kept: Tensor) -> Tensor:
+        """Minus the likelihood's logarithm of the spectra, a frequency, if blur has kept so much of their power."""
         import torch
 
+        shape = (kept / self.natural).expand(*kept.shape[:-3], *self.power.shape)
         noise, count = GRAIN**2, self.inside.sum()
         with torch.no_grad():
             level = torch.full_like(shape[..., :1, :1], 1e-4)
@@ -240,6 +263,18 @@ def _low(spectra: Tensor, side: int) -> Tensor:
 def _corner(spectra: Tensor, count: int) -> Tensor:
     """The `count` lowest frequencies to the right, and as many up and down: (...,2 count,count)."""
     return _low(spectra, 2 * count)[..., :count]
+
+
+@cache
+def _discs(side: int, scale: int, device: torch.device) -> Tensor:
+    """What the discs that points become out of focus keep of the power of the lowest frequencies, (len(DISCS),...)."""
+    import torch
+
+    with torch.inference_mode(False):
+        squares, low = _frequencies(side, scale, device)
+        turn = _corner(squares, low).sqrt() * math.pi * torch.tensor(DISCS, device=device)[:, None, None] / 2
+        kept: Tensor = (2 * torch.special.bessel_j1(turn) / turn).square()
+        return kept
 
 
 @cache

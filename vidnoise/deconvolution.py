@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING
 
 from vidnoise.areas import HOP, REACH, blend, inside, split
 from vidnoise.bent_motion import transfer
+from vidnoise.motion_blur import expected_length
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+
+    from vidnoise.bent_motion import Paths
 
 NOISES = (0.03, 0.25)
 """Power of the noise against the picture's, of a bold and of a cautious filter."""
@@ -49,13 +52,13 @@ def deconvolve(gray: Tensor, chances: Tensor) -> Tensor:
     return _changes(gray, moved, len(NOISES), lambda some: [_wiener(likely[some], noise) for noise in NOISES])
 
 
-def undo(gray: Tensor, chances: Tensor, paths: Tensor, better: Tensor, *, best_alone: bool = False) -> Tensor:
+def undo(gray: Tensor, chances: Tensor, found: Paths, *, best_alone: bool = False) -> Tensor:
     """Sharpen pictures by the paths that they moved along, and where those explain little, by what else may have been.
 
     Args:
         gray: (B,H,W), brightness, [0,1], any size.
         chances: (B,rows,columns,M), of the motions of `nets.blur`, in the areas that `areas.split` gives.
-        paths, better: (B,rows,columns,4) and (B,rows,columns), as `bent_motion.find_paths` finds them.
+        found: what `bent_motion.find_paths` gives.
         best_alone: whether the first of the guesses is enough.
 
     Returns:
@@ -63,8 +66,8 @@ def undo(gray: Tensor, chances: Tensor, paths: Tensor, better: Tensor, *, best_a
     """
     moved = chances.flatten(0, 2)[:, 0] < SURE
     likely = chances.flatten(0, 2)[moved]
-    paths, better = (value.flatten(0, 2)[moved] for value in (paths, better))
-    trust = ramp(better[:, None], DOUBTED, TRUSTED) * ramp(_length(likely), SHORT, LONG)
+    paths, better = (value.flatten(0, 2)[moved] for value in (found.paths, found.better))
+    trust = (ramp(better, DOUBTED, TRUSTED) * ramp(expected_length(likely), SHORT, LONG))[:, None]
     falling = _table(gray.device)[2]
 
     def gains(some: slice) -> Iterator[Tensor]:
@@ -78,15 +81,6 @@ def undo(gray: Tensor, chances: Tensor, paths: Tensor, better: Tensor, *, best_a
             yield steady
 
     return _changes(gray, moved, 1 if best_alone else 3, gains)
-
-
-def _length(likely: Tensor) -> Tensor:
-    """The expected length (N,1) of motions by their chances (N,M), none of them all of no motion."""
-    from vidnoise.nets.blur import motions
-
-    lengths = motions(likely.device).norm(dim=1, keepdim=True)
-    expected: Tensor = likely @ lengths / (1 - likely[:, :1])
-    return expected
 
 
 def ramp(value: Tensor, low: float, high: float) -> Tensor:

@@ -17,7 +17,9 @@ _WEIGHT = 1.5
 _TOGETHER = 64
 """Areas that the network is asked about at once: few enough to stay in the caches."""
 _SHARE = 0.6
-"""Of the areas that show something; what is out of focus looks blurred by motion, and may be the rest."""
+"""Of the areas that show something."""
+_AIMLESS, _AIMED = 0.3, 0.5
+"""How far the motions that may have been agree in direction: up to the first it was none of them."""
 
 
 def blur_chances(gray: Tensor, dtype: torch.dtype | None = None) -> Tensor:
@@ -93,13 +95,46 @@ def likeliest(chances: Tensor) -> Tensor:
     return motions(chances.device)[1 + chances[:, 1:].argmax(1)]
 
 
-def blur_length(image: Tensor) -> float:
-    """The blur of a picture (3,H,W), pixels, of which three fifths of the areas that show something are no longer."""
+def expected_length(chances: Tensor) -> Tensor:
+    """How long the motion was if there was any, pixels, by chances (...,M): (...,)."""
+    from vidnoise.nets.blur import motions
+
+    lengths = motions(chances.device).norm(dim=1)
+    expected: Tensor = chances @ lengths / (1 - chances[..., 0]).clamp(min=1e-6)
+    return expected
+
+
+def directed(chances: Tensor) -> Tensor:
+    """Whether it was motion that blurred, by chances (...,M): (...,), 0 to 1.
+
+    Lack of focus passes for motion too, but for motion to all sides. How far the motions that may have been agree is the
+    length of the mean of doubled angles, as a motion and its opposite are one (Mardia, "Statistics of Directional Data",
+    1972).
+    """
     import torch
 
     from vidnoise.nets.blur import motions
 
+    right, down = motions(chances.device)[1:].T
+    turn = 2 * torch.atan2(down, right)
+    moving = chances[..., 1:]
+    agreed = torch.hypot(moving @ turn.cos(), moving @ turn.sin()) / moving.sum(-1).clamp(min=1e-6)
+    return ((agreed - _AIMLESS) / (_AIMED - _AIMLESS)).clamp(0, 1)
+
+
+def blur_length(image: Tensor) -> float:
+    """The blur of a picture (3,H,W), pixels, of which three fifths of the areas that show something are no longer."""
+    import torch
+
+    from vidnoise.bent_motion import find_paths
+    from vidnoise.nets.blur import motions
+
+    gray = image.mean(0)[None]
     with torch.inference_mode():
-        expected = blur_chances(image.mean(0)[None]) @ motions(image.device).norm(dim=1)
-    seen = expected[expected > 0]
-    return float(seen.quantile(_SHARE)) if len(seen) else 0.0
+        chances = blur_chances(gray)
+        length = directed(chances) * (chances @ motions(image.device).norm(dim=1))
+        shown = chances[..., 0] < 1
+        if not bool(length.any()) or not float(length[shown].quantile(_SHARE)):
+            return 0.0
+        moved = find_paths(gray, chances).moved >= 0
+        return float((length * moved)[shown].quantile(_SHARE))

@@ -11,7 +11,7 @@ from vidnoise.bent_motion import find_paths
 from vidnoise.deconvolution import ramp, undo
 from vidnoise.filter import RecurrentFilter, RecurrentStage, option
 from vidnoise.flow import SharedFlow, search, visible, warp
-from vidnoise.motion_blur import chances_if_blurred
+from vidnoise.motion_blur import chances_if_blurred, directed, expected_length
 from vidnoise.option import QUALITIES
 from vidnoise.scaling import means_around
 from vidnoise.strips import at_once
@@ -32,6 +32,10 @@ UNEXPLAINED, EXPLAINED = 0.05, 0.18
 """How much better a path has to explain an area than no motion does: below the first it stays as it was, too, ..."""
 DARED, SURE = 0.9, 0.95
 """... unless the chance of any motion is above these: short blur shows too little of its path."""
+UNFOCUSED, MOVED = -0.15, 0
+"""How much likelier the path is than any lack of focus: below the first an area stays as it was, ..."""
+SHORT, LONG = 6, 9
+"""... unless the motion is shorter than these, pixels: then it looks alike, and does as little harm."""
 DOUBTED, TRUSTED = 0.3, 0.4
 """Confidence: below the first the frame stays as it was, above the second it is sharpened whole."""
 LEARNED = 2 / 3
@@ -70,9 +74,10 @@ class Deblur(RecurrentFilter["State"]):
     or in another direction, in its neighbour. What is made of the frame is then averaged with what was made of the past,
     along the flow between the two: what rings in one does not in the other.
 
-    A frame that is sharp passes untouched. Elsewhere the result is taken only where there is blur, sure or explained by
-    the path, and the network is confident, and held to the range of brightness around each pixel; areas with little
-    detail are changed less. There ringing would show.
+    A frame that is sharp passes untouched, and so does what is out of focus: there a disc explains the spectrum better
+    than any path. Elsewhere the result is taken only where there is blur, sure or explained by the path, and the network is
+    confident, and held to the range of brightness around each pixel; areas with little detail are changed less. There
+    ringing would show.
 
     (3,H,W) in and out.
     """
@@ -139,14 +144,19 @@ class Deblur(RecurrentFilter["State"]):
         if found is None:
             return frame, State(frame, frame.image)
         gray, chances, moved = found
-        (paths, better), near = at_once(
+        paths, near = at_once(
             frame.image,
             lambda: find_paths(gray, chances),
             lambda: None if network is None else _near(frame, state.frame if state else None, ahead),
         )
-        undone = undo(gray, chances, paths, better, best_alone=network is None)
-        known = ramp(better, UNEXPLAINED, EXPLAINED).maximum(ramp(1 - chances[..., 0], DARED, SURE))
+        known = ramp(paths.better, UNEXPLAINED, EXPLAINED).maximum(ramp(1 - chances[..., 0], DARED, SURE))
+        known = known * ramp(paths.moved, UNFOCUSED, MOVED).maximum(
+            1 - ramp(expected_length(chances), SHORT, LONG)
+        )
         share = moved = moved * _in_pixels(known, frame.height, frame.width)
+        if not bool(moved.any()):
+            return frame, State(frame, frame.image)
+        undone = undo(gray, chances, paths, best_alone=network is None)
         sharp = frame.image + undone[:, 0]
         if network is not None and near is not None:
             output, trust = network(frame.image[None], undone, near[None])
@@ -183,7 +193,9 @@ def blur_of(
     chances = chances_if_blurred(gray, LIKELY, dtype) if strength else None
     if chances is None:
         return None
-    share = ramp(1 - chances[..., 0], UNLIKELY, LIKELY)
+    share = ramp(1 - chances[..., 0], UNLIKELY, LIKELY) * directed(chances)
+    if not bool(share.any()):
+        return None
     return gray, chances, strength * _in_pixels(share, frame.height, frame.width)
 
 
