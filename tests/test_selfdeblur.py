@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 import torch
 from skimage import data
+from streams import unfocused
 
 from vidnoise import selfdeblur
-from vidnoise.blind_kernel import deconvolve, find_kernel, find_motion
+from vidnoise.blind_kernel import deconvolve, find_kernel, find_path
 from vidnoise.cli import main
 from vidnoise.errors import UsageError
 from vidnoise.kernels import linear_kernel
@@ -33,7 +34,7 @@ def psnr(a: torch.Tensor, b: torch.Tensor) -> float:
 
 def test_the_kernel_that_is_found_has_the_length_and_direction_of_the_blur():
     _, seen = blurred(192)
-    kernel = find_kernel(seen.mean(0), find_motion(seen.mean(0)), 21)
+    kernel = find_kernel(seen.mean(0), find_path(seen.mean(0)), 21)
     assert float(kernel.sum()) == pytest.approx(1, abs=1e-4)
     assert (kernel >= 0).all()
     places = torch.arange(21.0) - 10
@@ -83,6 +84,14 @@ def test_a_flat_picture_stays_flat():
 def test_a_picture_too_small_for_the_kernel_is_refused(shape, side, said):
     with pytest.raises(UsageError, match=said):
         selfdeblur.restore(torch.zeros(3, *shape), side, seconds=0)
+
+
+@pytest.mark.parametrize("across", [1, 15])
+def test_where_no_motion_shows_the_picture_is_refused_unless_told_how_far_it_goes(across):
+    sharp = torch.from_numpy(unfocused(data.astronaut()[:256, :256], across)).permute(2, 0, 1) / 255
+    with pytest.raises(UsageError, match="no motion blur shows"):
+        selfdeblur.restore(sharp, 0, seconds=0)
+    assert selfdeblur.restore(sharp, 15, seconds=0).picture.shape == sharp.shape
 
 
 def test_a_picture_too_large_is_refused():

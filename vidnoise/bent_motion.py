@@ -48,6 +48,8 @@ COARSE = 0.26
 """Cycles a pixel of half the size, up to which the spectrum counts: above are noise and the steps of the exposure."""
 DISCS = (4.0, 6.0, 8.0, 11.0, 15.0, 20.0, 26.0)
 """Pixels across, of points that are out of focus."""
+UNFOCUSED = -0.15
+"""Where the likelihood is lower by more than this than that of a disc, it is the focus."""
 GRAIN = 1.2 / 255
 """Deviation of the noise."""
 LEAST, NOISE = 0.003, 0.1

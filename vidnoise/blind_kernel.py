@@ -1,9 +1,10 @@
 """Which motion blur, the same everywhere, is in a single picture: a first guess and a sharp picture improve one another.
 
-The guess is the steady motion that `motion_blur` reads from the spectrum. Then kernel and picture are found in turns: a
-sharp picture has few strong edges and is flat between them, so held to a small number of gradients that are not zero (Xu,
-Zheng & Jia, "Unnatural L0 Sparse Representation for Natural Image Deblurring", CVPR 2013) it brings the kernel nearer with
-each round. The mean of guess and result is less often wrong than either. With the kernel known, the picture is made once
+The guess is the steady motion that `motion_blur` reads from the spectrum, or where that is long the bent path of
+`bent_motion`. Then kernel and picture are found in turns: a sharp picture has few strong edges and is flat between them, so
+held to a small number of gradients that are not zero (Xu, Zheng & Jia, "Unnatural L0 Sparse Representation for Natural
+Image Deblurring", CVPR 2013) it brings the kernel nearer with each round. The mean of guess and result is less often wrong
+than either. With the kernel known, the picture is made once
 more, held to sparse gradients (Krishnan & Fergus, "Fast Image Deconvolution using Hyper-Laplacian Priors", NIPS 2009).
 All by Fourier transforms, in encoded values.
 """
@@ -12,14 +13,24 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vidnoise.bent_motion import find_paths
 from vidnoise.deconvolution import rise, transfer_of
-from vidnoise.kernels import linear_kernel
+from vidnoise.kernels import kernel
 from vidnoise.motion_blur import blur_chances, likeliest
 
+LONG = 11.0
+"""Pixels of straight motion, from which on its bend is believed."""
+STRAIGHT, BENT = 1 / 3, 2 / 3
+"""Share of a path in the kernel; the rest is what the rounds make of it."""
+DOUBTFUL = 0.01
+"""Least weight of the paths in parts of a picture, where they explain nothing."""
+MOMENTS = 400
+"""Of the exposure, of which a kernel is made."""
 ROUNDS = 5
 """Of picture and kernel."""
 EDGES, LEAST = 4e-3, 1e-4
@@ -38,27 +49,50 @@ POWER = 0.8
 """Of the gradients' distribution."""
 
 
-def find_motion(gray: Tensor) -> tuple[float, float]:
-    """The likeliest motion that blurred a picture (H,W), [0,1]: pixels to the right and down."""
-    x, y = likeliest(blur_chances(gray[None]).mean((1, 2)))[0].tolist()
-    return x, y
+def find_path(gray: Tensor) -> Tensor:
+    """The path (4,) that blurred a picture (H,W), [0,1], see `bent_motion`: pixels; straight if it is too short to tell."""
+    chances = blur_chances(gray[None])
+    motion = likeliest(chances.mean((1, 2)))[0]
+    straight = F.pad(motion, (0, 2))
+    if motion.norm() < LONG:
+        return straight
+    found = find_paths(gray[None], chances)
+    weight = ((1 - chances[..., 0]) * found.better.clamp(min=DOUBTFUL))[..., None]
+    path: Tensor = (found.paths * weight).sum((0, 1, 2)) / weight.sum()
+    return path
 
 
-def find_kernel(gray: Tensor, motion: tuple[float, float], side: int) -> Tensor:
+def extent(path: Tensor) -> float:
+    """How far a path (4,) spreads the light of a point, pixels."""
+    return float(path[:2].norm() + path[2:].norm() / 2)
+
+
+def find_kernel(gray: Tensor, path: Tensor, side: int) -> Tensor:
     """The kernel of a blurred picture.
 
     Args:
         gray: (H,W), [0,1], H and W above twice `side`.
-        motion: what it is about, pixels to the right and down; see `find_motion`.
+        path: what it is about, see `find_path`.
         side: of the kernel, pixels, odd: at least as long as the blur.
 
     Returns:
         (side,side), none negative, sum 1.
     """
-    x, y = motion
-    steady = linear_kernel(min(math.hypot(x, y), side - 3), math.degrees(math.atan2(-y, x)))
-    guess = F.pad(torch.from_numpy(steady).to(gray.device), ((side - len(steady)) // 2,) * 4)
-    return (guess + _refined(extend(gray, side), guess)) / 2
+    guess = _along(path, side)
+    found = _refined(extend(gray, side), guess)
+    return torch.lerp(found, guess, BENT if bool(path[2:].any()) else STRAIGHT)
+
+
+def _along(path: Tensor, side: int) -> Tensor:
+    """The kernel (side,side) of a path (4,), made smaller where it would not fit."""
+    x, y, u, w = path.tolist()
+    time = np.linspace(-0.5, 0.5, MOMENTS)
+    places = np.stack([x * time + u * time**2, y * time + w * time**2], 1)
+    places *= min(1, (side // 2 - 1) / max(float(np.abs(places).max()), 1e-6))
+    maps = np.zeros((MOMENTS, 2, 3), np.float32)
+    maps[:, :, 2] = -places  # what the camera passes on the way moves the other way in the picture
+    spread = torch.from_numpy(kernel(maps)).to(path.device)
+    return F.pad(spread, ((side - len(spread)) // 2,) * 4)
 
 
 def deconvolve(picture: Tensor, kernel: Tensor, noise: float = NOISE) -> Tensor:

@@ -8,7 +8,6 @@ Image Prior", CVPR 2018). It starts from the kernel and the picture of `blind_ke
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,8 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vidnoise.blind_kernel import deconvolve, find_kernel, find_motion
+from vidnoise.blind_kernel import deconvolve, extent, find_kernel, find_path
 from vidnoise.errors import UsageError
+from vidnoise.motion_blur import blur_length
 
 LARGEST = 2_000_000
 """Pixels; the network's memory grows with them."""
@@ -90,12 +90,17 @@ def restore(
         tell: called after each step with the share of the work that is done and the loss.
 
     Raises:
-        UsageError: the picture is too small for the kernel, or too large.
+        UsageError: the picture is too small for the kernel, or too large; or no side is given and no motion shows.
     """
     most = _largest(picture, side)
+    if not side and not blur_length(picture):
+        raise UsageError(
+            "no motion blur shows in this picture, and taking away what is not there would make it worse; "
+            "--size 15 tries all the same, with blur that spreads over 15 pixels"
+        )
     gray = torch.einsum("c,chw->hw", picture.new_tensor(LUMA), picture)
-    motion = find_motion(gray)
-    kernel = find_kernel(gray, motion, side or min(most, round(ROOM * math.hypot(*motion)) // 2 * 2 + 3))
+    path = find_path(gray)
+    kernel = find_kernel(gray, path, side or min(most, round(ROOM * extent(path)) // 2 * 2 + 3))
     first = deconvolve(picture, kernel)
     with torch.enable_grad(), torch.random.fork_rng(devices=[picture.device] if picture.is_cuda else []):
         torch.manual_seed(seed)

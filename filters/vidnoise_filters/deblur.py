@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from vidnoise.areas import HOP
-from vidnoise.bent_motion import find_paths
+from vidnoise.bent_motion import UNFOCUSED, find_paths
 from vidnoise.deconvolution import ramp, undo
 from vidnoise.filter import RecurrentFilter, RecurrentStage, option
 from vidnoise.flow import SharedFlow, search, visible, warp
@@ -32,8 +32,8 @@ UNEXPLAINED, EXPLAINED = 0.05, 0.18
 """How much better a path has to explain an area than no motion does: below the first it stays as it was, too, ..."""
 DARED, SURE = 0.9, 0.95
 """... unless the chance of any motion is above these: short blur shows too little of its path."""
-UNFOCUSED, MOVED = -0.15, 0
-"""How much likelier the path is than any lack of focus: below the first an area stays as it was, ..."""
+MOVED = 0.0
+"""How much likelier the path is than any lack of focus: below `UNFOCUSED` an area stays as it was, too, ..."""
 SHORT, LONG = 6, 9
 """... unless the motion is shorter than these, pixels: then it looks alike, and does as little harm."""
 DOUBTED, TRUSTED = 0.3, 0.4

@@ -36,7 +36,7 @@ Tell = Callable[[float, float], None]
     "--size",
     type=click.IntRange(5, 99),
     section=HOW,
-    help="Pixels that the blur spreads over at most, 5 to 99; by default what a first guess of it needs.",
+    help="Pixels that the blur spreads over at most, 5 to 99; by default what a first guess of it needs, if any shows.",
 )
 @option(
     "--minutes",
