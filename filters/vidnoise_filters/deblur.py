@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Module
 
+    from vidnoise.bent_motion import Paths
     from vidnoise.device import Device
     from vidnoise.filter import Stage
     from vidnoise.frame import Frame, StreamInfo
@@ -149,11 +150,7 @@ class Deblur(RecurrentFilter["State"]):
             lambda: find_paths(gray, chances),
             lambda: None if network is None else _near(frame, state.frame if state else None, ahead),
         )
-        known = ramp(paths.better, UNEXPLAINED, EXPLAINED).maximum(ramp(1 - chances[..., 0], DARED, SURE))
-        known = known * ramp(paths.moved, UNFOCUSED, MOVED).maximum(
-            1 - ramp(expected_length(chances), SHORT, LONG)
-        )
-        share = moved = moved * _in_pixels(known, frame.height, frame.width)
+        share = moved = moved * explained(frame, chances, paths)
         if not bool(moved.any()):
             return frame, State(frame, frame.image)
         undone = undo(gray, chances, paths, best_alone=network is None)
@@ -197,6 +194,19 @@ def blur_of(
     if not bool(share.any()):
         return None
     return gray, chances, strength * _in_pixels(share, frame.height, frame.width)
+
+
+def explained(frame: Frame, chances: Tensor, paths: Paths) -> Tensor:
+    """How far motion explains the blur of a frame at each pixel (1,H,W), 0 to 1: better than none does, and than the focus.
+
+    Args:
+        frame: the blurred frame.
+        chances: see `blur_of`.
+        paths: what `bent_motion.find_paths` gives.
+    """
+    known = ramp(paths.better, UNEXPLAINED, EXPLAINED).maximum(ramp(1 - chances[..., 0], DARED, SURE))
+    focused = ramp(paths.moved, UNFOCUSED, MOVED).maximum(1 - ramp(expected_length(chances), SHORT, LONG))
+    return _in_pixels(known * focused, frame.height, frame.width)
 
 
 def sharpened(frame: Frame, sharp: Tensor, share: Tensor) -> Frame:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from vidnoise.bent_motion import find_paths
 from vidnoise.deconvolution import deconvolve
 from vidnoise.filter import option
-from vidnoise_filters.deblur import blur_of, sharpened
+from vidnoise_filters.deblur import blur_of, explained, sharpened
 from vidnoise_filters.network import ToldFilter
 
 if TYPE_CHECKING:
@@ -64,4 +65,5 @@ class MPRNet(ToldFilter):
         if found is None:
             return frame
         gray, chances, share = found
+        share = share * explained(frame, chances, find_paths(gray, chances))
         return sharpened(frame, network(frame.image[None], deconvolve(gray, chances))[0], share)

@@ -58,8 +58,8 @@ def bounded(output: Tensor, noisy: Tensor, level: Tensor) -> Tensor:
     """
     import torch
 
-    most = LIMIT * level
-    return as_gray_as(torch.clamp(output, noisy - most, most.add_(noisy)), noisy)
+    low, high = (torch.add(noisy, level, alpha=limit) for limit in (-LIMIT, LIMIT))
+    return as_gray_as(torch.clamp(output, low, high, out=low), noisy)
 
 
 @cache
