@@ -284,12 +284,11 @@ def _windows(side: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """A window (S,S), and one that fades at the border alone."""
     import torch
 
-    from vidnoise.deconvolution import rise
+    from vidnoise.deconvolution import fade
 
     with torch.inference_mode(False):
         line = torch.hann_window(side + 2, periodic=False, device=device)[1:-1]
-        edge = rise(side, MARGIN, device)
-        return line * line[:, None], edge * edge[:, None]
+        return line * line[:, None], fade(side, MARGIN, device)
 
 
 @cache

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from vidnoise.bent_motion import find_paths
 from vidnoise.deconvolution import rise, transfer_of
+from vidnoise.gradients import fitted, slopes
 from vidnoise.kernels import kernel
 from vidnoise.motion_blur import blur_chances, likeliest
 
@@ -135,10 +136,11 @@ def _refined(seen: Tensor, kernel: Tensor) -> Tensor:
 def _few_edges(seen: Tensor, kernel: Tensor, weight: float) -> Tensor:
     """The picture (H,W) of few gradients that looks as seen once it is blurred."""
     steepness, sharp = 2 * weight, seen
+    known = _known(seen, kernel)
     while steepness < STEEP:
-        right, down = _slopes(sharp)
+        right, down = slopes(sharp)
         strong = right.square() + down.square() >= weight / steepness
-        sharp = _fitted(seen, kernel, right * strong, down * strong, steepness)
+        sharp = fitted(*known, right * strong, down * strong, steepness)
         steepness *= 2
     return sharp
 
@@ -146,9 +148,10 @@ def _few_edges(seen: Tensor, kernel: Tensor, weight: float) -> Tensor:
 def _sparse(seen: Tensor, kernel: Tensor, noise: float) -> Tensor:
     """The picture (H,W) of sparse gradients that looks as seen once it is blurred."""
     sharp, steepness = seen, 1.0
+    known = _known(seen, kernel)
     while steepness < 600:
-        right, down = (_shrunk(slope, steepness) for slope in _slopes(sharp))
-        sharp = _fitted(seen, kernel, right, down, steepness * noise)
+        right, down = (_shrunk(slope, steepness) for slope in slopes(sharp))
+        sharp = fitted(*known, right, down, steepness * noise)
         steepness *= 2
     return sharp
 
@@ -159,21 +162,16 @@ def _shrunk(slope: Tensor, steepness: float) -> Tensor:
     return slope.sign() * (size - POWER / steepness * (size + 1e-6) ** (POWER - 1)).clamp(min=0)
 
 
-def _fitted(seen: Tensor, kernel: Tensor, right: Tensor, down: Tensor, weight: float) -> Tensor:
-    """The picture of least squared error to what is seen, once blurred, and to the slopes, by their weight."""
-    height, width = seen.shape
-    blur, (across, along) = transfer_of(kernel, height, width), _slope_transfers(seen)
-    wanted = blur.conj() * torch.fft.rfft2(seen)
-    wanted += weight * (across.conj() * torch.fft.rfft2(right) + along.conj() * torch.fft.rfft2(down))
-    power = blur.abs().square() + weight * (across.abs().square() + along.abs().square())
-    fitted: Tensor = torch.fft.irfft2(wanted / power, (height, width))
-    return fitted
+def _known(seen: Tensor, kernel: Tensor) -> tuple[Tensor, Tensor]:
+    """What is wanted of the frequencies of a sharp picture, and how strong they are seen; see `gradients.fitted`."""
+    blur = transfer_of(kernel, *seen.shape)
+    return blur.conj() * torch.fft.rfft2(seen), blur.abs().square()
 
 
 def _kernel(sharp: Tensor, seen: Tensor, side: int) -> Tensor:
     """The kernel (side,side) that makes the slopes of a sharp picture those that are seen."""
     pairs = [
-        (torch.fft.rfft2(a), torch.fft.rfft2(b)) for a, b in zip(_slopes(sharp), _slopes(seen), strict=True)
+        (torch.fft.rfft2(a), torch.fft.rfft2(b)) for a, b in zip(slopes(sharp), slopes(seen), strict=True)
     ]
     power = torch.stack([a.abs().square() for a, _ in pairs]).sum(0)
     wanted = torch.stack([a.conj() * b for a, b in pairs]).sum(0)
@@ -204,17 +202,6 @@ def _centred(kernel: Tensor) -> Tensor:
 
 def _normal(kernel: Tensor) -> Tensor:
     return kernel / kernel.sum()
-
-
-def _slopes(picture: Tensor) -> tuple[Tensor, Tensor]:
-    return picture.roll(-1, 1) - picture, picture.roll(-1, 0) - picture
-
-
-def _slope_transfers(like: Tensor) -> tuple[Tensor, Tensor]:
-    point = torch.zeros_like(like)
-    point[0, 0] = 1
-    right, down = _slopes(point)
-    return torch.fft.rfft2(right), torch.fft.rfft2(down)
 
 
 def _filtered(picture: Tensor, gain: Tensor) -> Tensor:

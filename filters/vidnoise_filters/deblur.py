@@ -40,7 +40,7 @@ SHORT, LONG = 6, 9
 DOUBTED, TRUSTED = 0.3, 0.4
 """Confidence: below the first the frame stays as it was, above the second it is sharpened whole."""
 LEARNED = 2 / 3
-"""The network's share of the result; the rest is the filter's own best guess, of which the network keeps too little."""
+"""The network's share of the result; the rest is the best guess without it, of which it keeps too little."""
 SPANS = (1, 2, 4, 8, 1)
 """Pixels by which ranges are shifted and joined, one after another: the result is held to that of 17x17 pixels."""
 OVERSHOOT = 0.5
@@ -90,7 +90,7 @@ class Deblur(RecurrentFilter["State"]):
         "balanced",
         choices=QUALITIES,
         help="balanced has a network make the sharp frame; best asks it eight times, of the picture turned and mirrored; "
-        "fast undoes the motion by the Wiener filter alone",
+        "fast undoes the motion without a network",
     )
     strength: float = option(
         1.0, low=0, high=1, help="share of the change that is made: lower it for a softer picture"
@@ -156,7 +156,7 @@ class Deblur(RecurrentFilter["State"]):
         undone = undo(gray, chances, paths, best_alone=network is None)
         sharp = frame.image + undone[:, 0]
         if network is not None and near is not None:
-            output, trust = network(frame.image[None], undone, near[None])
+            output, trust = network(frame.image[None], undone[:, 1:], near[None])
             sharp, share = sharp.lerp(output[0], LEARNED), share * ramp(trust[0], DOUBTED, TRUSTED)
         done = sharpened(frame, sharp, share).image
         if state is not None:

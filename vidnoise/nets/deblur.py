@@ -52,7 +52,8 @@ class Deblurrer(nn.Module):
 
         Args:
             blurred: (B,3,H,W), any size, nominal [0,1].
-            undone: (B,3,H,W): what undoing the motion adds to the brightness, the boldest first; see `deconvolution.undo`.
+            undone: (B,3,H,W): what undoing the motion adds to the brightness, by Wiener filters, the boldest
+                first; see `deconvolution.undo`.
             near: (B,6,H,W): how the frame before and the frame after, both brought to where this one's things are, differ
                 from it; 0 where there is none or it cannot be trusted.
 
