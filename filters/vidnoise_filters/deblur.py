@@ -164,12 +164,9 @@ class Deblur(RecurrentFilter["State"]):
         return frame.with_image(done), State(frame, done)
 
     def _network(self, device: torch.device, dtype: torch.dtype, int8: bool = False) -> Module | None:
-        if not self.weights:
-            return None
-        from vidnoise.nets import Ensemble, load_together
+        from vidnoise.nets import load_at
 
-        network = load_together(self.weights, device, dtype, int8)
-        return Ensemble(network) if self.quality == "best" else network
+        return load_at(self.quality, self.weights, device, dtype, int8)
 
 
 def blur_of(

@@ -152,12 +152,9 @@ class Denoise(RecurrentFilter[Known]):
         return done.with_image(portion(frame.image, done.image, self._where(frame)), done.confidence), after
 
     def _network(self, device: torch.device, dtype: torch.dtype, int8: bool = False) -> Module | None:
-        if not self.weights:
-            return None
-        from vidnoise.nets import Ensemble, load_together
+        from vidnoise.nets import load_at
 
-        network = load_together(self.weights, device, dtype, int8)
-        return Ensemble(network) if self.quality == "best" else network
+        return load_at(self.quality, self.weights, device, dtype, int8)
 
     def _without_network(
         self, frame: Frame, state: Known | None, ahead: Sequence[Frame]

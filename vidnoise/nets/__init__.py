@@ -2,7 +2,7 @@
 
 from .cbdnet import CBDNet
 from .deblur import Deblurrer
-from .ensemble import Ensemble
+from .ensemble import Ensemble, load_at
 from .flops import count_parameters, kflop_per_pixel
 from .masked import Masked
 from .spatial import PictureDenoiser, SpatialDenoiser
@@ -30,6 +30,7 @@ __all__ = [
     "count_parameters",
     "kflop_per_pixel",
     "load",
+    "load_at",
     "load_together",
     "save",
     "tier",

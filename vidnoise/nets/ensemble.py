@@ -5,6 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .together import load_together
+
 Way = tuple[int, bool]
 ORIENTATIONS: list[Way] = [(turns, mirrored) for mirrored in (False, True) for turns in range(4)]
 
@@ -29,6 +31,16 @@ class Ensemble(nn.Module):
     def _asked(self, inputs: tuple[Tensor, ...], way: Way) -> list[Tensor]:
         output = self.network(*(_lay(x, *way) for x in inputs))
         return [_back(x, *way) for x in (output if isinstance(output, tuple) else (output,))]
+
+
+def load_at(
+    quality: str, name: str, device: torch.device, dtype: torch.dtype, int8: bool = False
+) -> nn.Module | None:
+    """The shipped network `name` as a filter of that quality asks it, see `load_together`; None without a name."""
+    if not name:
+        return None
+    network = load_together(name, device, dtype, int8)
+    return Ensemble(network) if quality == "best" else network
 
 
 def _lay(x: Tensor, turns: int, mirrored: bool) -> Tensor:
