@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def fitted(wanted: Tensor, power: Tensor, right: Tensor, down: Tensor, weight: f
     return picture
 
 
-@cache
+@lru_cache(maxsize=8)
 def _powers(height: int, width: int, device: torch.device) -> Tensor:
     """By how much slopes are stronger than the picture, by frequency (H,W//2+1)."""
     import torch
