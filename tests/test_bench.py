@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 from itertools import pairwise
 
 import clips as made
@@ -407,9 +408,13 @@ def test_bench_speed_measures_rates_and_memory(bench, tmp_path):
 def test_bench_speed_measures_filters_with_several_frames_at_once(bench, monkeypatch):
     median, sizes = registry.find("median"), set()
     process = median.process
-    monkeypatch.setattr(
-        median, "process", lambda self, frames: sizes.add(len(frames)) or process(self, frames)
-    )
+
+    def slowly(self, frames):
+        time.sleep(0.01)  # as many as may be together are there when the next are asked for
+        sizes.add(len(frames))
+        return process(self, frames)
+
+    monkeypatch.setattr(median, "process", slowly)
     monkeypatch.setattr(speed, "isolated", lambda work, job, programs: (work(job), 1.0))
     monkeypatch.setitem(speed.SIZES, "480p", (64, 48))
     words = ["-f", "median", "-p", "none", "--seconds", "0.05", "--no-engine", "--device", "cpu", "--json"]

@@ -12,7 +12,7 @@ from vidnoise.chain import Chain
 from vidnoise.cli import main
 from vidnoise.device import choose
 from vidnoise.filter import SpatialFilter, option
-from vidnoise.nets.weights import FOLDER, read_card
+from vidnoise.nets.weights import FOLDER, load, read_card
 from vidnoise.registry import find
 
 SIZE = 48, 40
@@ -131,7 +131,7 @@ def test_the_rows_hold_what_was_measured(capfd, folder, small):
 
 def test_missing_weights_are_named_and_the_others_measured(folder, small, monkeypatch):
     def refuse(self, info, device):
-        return find("denoise")._network(self, device.torch, device.dtype)
+        return load(self.weights, device.torch, device.dtype)
 
     monkeypatch.setattr(Learned, "open", refuse)
     chains = [Chain.of(Learned()), Chain.parse("fuse")]
