@@ -39,7 +39,7 @@ SPARSE = 0.0015, 0.005
 """Weight of the sum of all slopes, and power of the noise against the picture's, where the path is known."""
 STEEP = 16.0, 128.0
 """By how much more the slopes that are kept count in each round of the search for them."""
-TOGETHER = 32
+TOGETHER = 16
 """Areas whose spectra are worked on at once: few enough to stay in the caches."""
 
 
@@ -169,19 +169,19 @@ def _changes(
     if not bool(moved.any()):
         return gray.new_zeros(len(gray), kinds, *gray.shape[1:])
     areas, edge = split(gray), fade(2 * REACH, REACH - HOP, gray.device)
-    flat, places = areas.flatten(0, 2), moved.nonzero()[:, 0]
-    changes = [gray.new_zeros(len(flat), 2 * HOP, 2 * HOP) for _ in range(kinds)]
+    places = moved.view(areas.shape[:3]).nonzero(as_tuple=True)
+    changes = [gray.new_zeros(*areas.shape[:3], 2 * HOP, 2 * HOP) for _ in range(kinds)]
 
     def work(some: slice) -> None:
-        whole = flat[places[some]]
-        seen = (whole - whole.mean((1, 2), keepdim=True)) * edge
+        where = tuple(axis[some] for axis in places)
+        seen = areas[where]
+        seen = (seen - seen.mean((1, 2), keepdim=True)) * edge
         for change, added in zip(changes, guesses(seen, torch.fft.rfft2(seen), some), strict=True):
-            change[places[some]] = inside(added)
+            change[where] = inside(added)
 
-    parts = [slice(start, start + TOGETHER) for start in range(0, len(places), TOGETHER)]
+    parts = [slice(start, start + TOGETHER) for start in range(0, len(places[0]), TOGETHER)]
     at_once(gray, *(partial(work, some) for some in parts))
-    shape = *areas.shape[:3], 2 * HOP, 2 * HOP
-    return torch.stack([blend(change.view(shape), *gray.shape[1:]) for change in changes], 1)
+    return torch.stack([blend(change, *gray.shape[1:]) for change in changes], 1)
 
 
 def transfer_of(kernel: Tensor, height: int, width: int) -> Tensor:
