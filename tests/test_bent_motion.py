@@ -99,9 +99,7 @@ def test_what_stands_at_one_side_of_an_area_does_not_come_back_at_the_other() ->
     chances = blur_chances(gray)
     found = find_paths(gray, chances)
     other = gray.clone()
-    other[:, :, 192 + 72 : 192 + 80] = (
-        1  # at the border of areas around column 192 alone, of which that is not asked
-    )
+    other[:, :, 192 + 72 : 192 + 80] = 1  # in areas around column 192 at the border, which is not asked for
     apart = (undo(gray, chances, found) - undo(other, chances, found)).abs()[:, :, :, 136:160]
     assert float(apart.mean()) < 0.003
 

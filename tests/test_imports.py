@@ -46,6 +46,7 @@ PUBLIC = {
     "noise",
     "noise_spectrum",
     "option",
+    "ramps",
     "scaling",
     "scene",
     "stillness",

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from vidnoise.areas import HOP
 from vidnoise.motion_blur import likeliest
+from vidnoise.ramps import fade
 
 if TYPE_CHECKING:
     import torch
@@ -283,8 +284,6 @@ def _discs(side: int, scale: int, device: torch.device) -> Tensor:
 def _windows(side: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """A window (S,S), and one that fades at the border alone."""
     import torch
-
-    from vidnoise.deconvolution import fade
 
     with torch.inference_mode(False):
         line = torch.hann_window(side + 2, periodic=False, device=device)[1:-1]

@@ -19,10 +19,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vidnoise.bent_motion import find_paths
-from vidnoise.deconvolution import rise, transfer_of
+from vidnoise.deconvolution import transfer_of
 from vidnoise.gradients import fitted, slopes
 from vidnoise.kernels import kernel
 from vidnoise.motion_blur import blur_chances, likeliest
+from vidnoise.ramps import rise
 
 LONG = 11.0
 """Pixels of straight motion, from which on its bend is believed."""

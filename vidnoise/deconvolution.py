@@ -16,6 +16,7 @@ from vidnoise.areas import HOP, REACH, blend, inside, split
 from vidnoise.bent_motion import transfer
 from vidnoise.gradients import fitted, slopes
 from vidnoise.motion_blur import expected_length
+from vidnoise.ramps import fade, ramp
 from vidnoise.strips import at_once
 
 if TYPE_CHECKING:
@@ -128,11 +129,6 @@ def _change(spectrum: Tensor, gain: Tensor) -> Tensor:
     return added
 
 
-def ramp(value: Tensor, low: float, high: float) -> Tensor:
-    """From 0 up to `low` to 1 from `high` on."""
-    return ((value - low) / (high - low)).clamp(0, 1)
-
-
 def _wiener(likely: Tensor, noise: float) -> Tensor:
     """The gains (N,F) of the linear filter of least error for chances (N,M), none of them all of no motion."""
     import torch
@@ -193,20 +189,6 @@ def transfer_of(kernel: Tensor, height: int, width: int) -> Tensor:
     whole[:side, :side] = kernel
     spectrum: Tensor = torch.fft.rfft2(whole.roll((-(side // 2), -(side // 2)), (0, 1)))
     return spectrum
-
-
-def rise(count: int, margin: int, device: torch.device) -> Tensor:
-    """From 0 at both ends to 1 within `margin`, (count,)."""
-    import torch
-
-    line = torch.arange(count, device=device)
-    return (torch.minimum(line, count - 1 - line) / margin).clamp(0, 1)
-
-
-def fade(side: int, margin: int, device: torch.device) -> Tensor:
-    """`rise` from all four sides of a square, (side,side): what repeats itself has no seams then."""
-    line = rise(side, margin, device)
-    return line * line[:, None]
 
 
 @cache

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vidnoise.ramps import ramp
+
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
@@ -119,7 +121,7 @@ def directed(chances: Tensor) -> Tensor:
     turn = 2 * torch.atan2(down, right)
     moving = chances[..., 1:]
     agreed = torch.hypot(moving @ turn.cos(), moving @ turn.sin()) / moving.sum(-1).clamp(min=1e-6)
-    return ((agreed - _AIMLESS) / (_AIMED - _AIMLESS)).clamp(0, 1)
+    return ramp(agreed, _AIMLESS, _AIMED)
 
 
 def blur_length(image: Tensor) -> float:

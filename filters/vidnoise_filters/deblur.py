@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 from vidnoise.areas import HOP
 from vidnoise.bent_motion import UNFOCUSED, find_paths
-from vidnoise.deconvolution import ramp, undo
+from vidnoise.deconvolution import undo
 from vidnoise.filter import RecurrentFilter, RecurrentStage, option
 from vidnoise.flow import SharedFlow, search, visible, warp
 from vidnoise.motion_blur import chances_if_blurred, directed, expected_length
 from vidnoise.option import QUALITIES
+from vidnoise.ramps import ramp
 from vidnoise.scaling import means_around
 from vidnoise.strips import at_once
 from vidnoise_filters.gray import as_gray_as

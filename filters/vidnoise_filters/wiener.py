@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar
 
-from vidnoise.deconvolution import rise, transfer_of
+from vidnoise.deconvolution import transfer_of
 from vidnoise.errors import FilterError
 from vidnoise.filter import SpatialFilter, option
+from vidnoise.ramps import rise
 
 if TYPE_CHECKING:
     from torch import Tensor
