@@ -22,6 +22,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from vidnoise.areas import HOP
+from vidnoise.gradients import power_of
 from vidnoise.motion_blur import likeliest
 from vidnoise.ramps import fade
 
@@ -133,7 +134,7 @@ class _Look:
         self.spectrum = _low(torch.fft.rfft2(flat * edge), self.side) / coarser**2
         self.squares, self.low = _frequencies(self.side, self.scale, tiles.device)
         seen = _corner(torch.fft.rfft2(flat * window), self.low)
-        self.power = seen.abs().square() / window.square().sum()
+        self.power = power_of(seen) / window.square().sum()
         self.natural = _corner(self.squares, self.low)
         self.inside = ((self.natural < COARSE**2) & (self.natural > (2 / whole) ** 2)).float()
 
@@ -142,14 +143,14 @@ class _Look:
         import torch
 
         blur = transfer(paths.flatten(0, 1), self.side, self.scale).view(len(paths), *self.spectrum.shape)
-        kept = blur.abs().square()
-        gain = blur.conj() / (kept + LEAST + 4 * NOISE * self.squares)
+        kept = power_of(blur)
+        gain = blur.conj() * (kept + LEAST + 4 * NOISE * self.squares).reciprocal()
         sharp = torch.fft.irfft2(self.spectrum * gain, (self.side, self.side))
         return _dense(sharp, self.margin).log() + SPECTRAL * self._unlikely(_corner(kept, self.low))
 
     def moved(self, paths: Tensor) -> Tensor:
         """By how much likelier the spectra (N,) are by the paths (N,4) than by any lack of focus."""
-        kept = _corner(transfer(paths, self.side, self.scale).abs().square(), self.low)
+        kept = power_of(_corner(transfer(paths, self.side, self.scale), self.low))
         discs = _discs(self.side, self.scale, self.power.device)
         return self._unlikely(discs[:, None]).amin(0) - self._unlikely(kept)
 

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from vidnoise.bent_motion import find_paths
 from vidnoise.deconvolution import transfer_of
-from vidnoise.gradients import fitted, slopes
+from vidnoise.gradients import fitted, power_of, slopes
 from vidnoise.kernels import kernel
 from vidnoise.motion_blur import blur_chances, likeliest
 from vidnoise.ramps import rise
@@ -166,7 +166,7 @@ def _shrunk(slope: Tensor, steepness: float) -> Tensor:
 def _known(seen: Tensor, kernel: Tensor) -> tuple[Tensor, Tensor]:
     """What is wanted of the frequencies of a sharp picture, and how strong they are seen; see `gradients.fitted`."""
     blur = transfer_of(kernel, *seen.shape)
-    return blur.conj() * torch.fft.rfft2(seen), blur.abs().square()
+    return blur.conj() * torch.fft.rfft2(seen), power_of(blur)
 
 
 def _kernel(sharp: Tensor, seen: Tensor, side: int) -> Tensor:
@@ -174,7 +174,7 @@ def _kernel(sharp: Tensor, seen: Tensor, side: int) -> Tensor:
     pairs = [
         (torch.fft.rfft2(a), torch.fft.rfft2(b)) for a, b in zip(slopes(sharp), slopes(seen), strict=True)
     ]
-    power = torch.stack([a.abs().square() for a, _ in pairs]).sum(0)
+    power = torch.stack([power_of(a) for a, _ in pairs]).sum(0)
     wanted = torch.stack([a.conj() * b for a, b in pairs]).sum(0)
     whole = torch.fft.irfft2(wanted / (power + SMOOTH), seen.shape).roll((side // 2, side // 2), (0, 1))
     found = whole[:side, :side].clamp(min=0)

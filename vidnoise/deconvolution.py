@@ -8,13 +8,13 @@ whose spectrum falls with the square of the frequency. The less sure the motion,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from vidnoise.areas import HOP, REACH, blend, inside, split
 from vidnoise.bent_motion import transfer
-from vidnoise.gradients import fitted, slopes
+from vidnoise.gradients import fitted, power_of, slopes
 from vidnoise.motion_blur import expected_length
 from vidnoise.ramps import fade, ramp
 from vidnoise.strips import at_once
@@ -40,63 +40,71 @@ SPARSE = 0.0015, 0.005
 """Weight of the sum of all slopes, and power of the noise against the picture's, where the path is known."""
 STEEP = 16.0, 128.0
 """By how much more the slopes that are kept count in each round of the search for them."""
-TOGETHER = 16
-"""Areas whose spectra are worked on at once: few enough to stay in the caches."""
+TOGETHER, TABLED = 16, 32
+"""Areas whose spectra are worked on at once: few enough for the caches; more where a large table is read for each."""
 
 
-def deconvolve(gray: Tensor, chances: Tensor) -> Tensor:
+def deconvolve(gray: Tensor, chances: Tensor, noises: Sequence[float] = NOISES) -> Tensor:
     """Sharpen pictures by what may have blurred them.
 
     Args:
         gray: (B,H,W), brightness, [0,1], any size.
         chances: (B,rows,columns,M), of the motions of `nets.blur`, in the areas that `areas.split` gives.
+        noises: power of the noise against the picture's, of one filter each.
 
     Returns:
-        (B,2,H,W): what to add to the pictures, by each of the `NOISES`.
+        What to add to the pictures (B,N,H,W), by each filter.
     """
-    moved = chances.flatten(0, 2)[:, 0] < SURE
-    likely = chances.flatten(0, 2)[moved]
-    return _changes(
-        gray,
-        moved,
-        len(NOISES),
-        lambda seen, spectrum, some: (_change(spectrum, _wiener(likely[some], noise)) for noise in NOISES),
-    )
+    places = _blurred(chances)
+    likely = chances[places]
+    shares, squares, falling = _table(gray.device)
+
+    def guesses(_: Tensor, spectrum: Tensor, some: slice) -> Iterator[Tensor]:
+        kept, power = likely[some] @ shares, likely[some] @ squares
+        doubt = falling * (1 - likely[some, :1])
+        for noise in noises:
+            yield _change(spectrum, kept / power.add(doubt, alpha=noise))
+
+    return _changes(gray, places, len(noises), guesses, TABLED)
 
 
-def undo(gray: Tensor, chances: Tensor, found: Paths, *, best_alone: bool = False) -> Tensor:
+def undo(gray: Tensor, chances: Tensor, found: Paths, steady: Tensor, *, best_alone: bool = False) -> Tensor:
     """Sharpen pictures by the paths that they moved along, and where those explain little, by what else may have been.
 
     Args:
         gray: (B,H,W), brightness, [0,1], any size.
         chances: (B,rows,columns,M), of the motions of `nets.blur`, in the areas that `areas.split` gives.
         found: what `bent_motion.find_paths` gives.
+        steady: (B,1,H,W), what `deconvolve` adds with the first of the `NOISES`.
         best_alone: whether the first of the guesses is enough.
 
     Returns:
         What to add to the pictures (B,4,H,W): the best guess, held to few slopes; the same by a Wiener filter, as training
-        shows it; by the path cautiously; and as `deconvolve` does boldly.
+        shows it; by the path cautiously; and `steady`.
     """
-    moved = chances.flatten(0, 2)[:, 0] < SURE
-    likely = chances.flatten(0, 2)[moved]
-    paths, better = (value.flatten(0, 2)[moved] for value in (found.paths, found.better))
-    trust = (ramp(better, DOUBTED, TRUSTED) * ramp(expected_length(likely), SHORT, LONG))[:, None]
-    falling = _table(gray.device)[2]
+    import torch
+
+    places = _blurred(chances)
+    likely, paths, better = chances[places], found.paths[places], found.better[places]
+    trust = (1 - likely[:, 0]) * ramp(better, DOUBTED, TRUSTED) * ramp(expected_length(likely), SHORT, LONG)
+    otherwise, falling = split(steady[:, 0]), _table(gray.device)[2]
 
     def guesses(seen: Tensor, spectrum: Tensor, some: slice) -> Iterator[Tensor]:
-        blur = transfer(paths[some], 2 * REACH)
+        blur, share = transfer(paths[some], 2 * REACH), trust[some, None]
         whole = blur.flatten(1)
-        power = whole.abs().square()
-        steady, share = _wiener(likely[some], NOISES[0]), trust[some] * (1 - likely[some, :1])
-        known, careful = (whole.conj() / (power + floor + slope * falling) for floor, slope in FLOORS)
-        bold, linear = (_change(spectrum, gain) for gain in (steady, steady + share * (known - steady)))
-        yield bold.lerp(_sparse(linear + seen, spectrum, blur) - seen, share[..., None])
+        power = power_of(whole)
+        bold, careful = (
+            whole.conj() * (power + floor + slope * falling).reciprocal() for floor, slope in FLOORS
+        )
+        without = otherwise[_part(places, some)]
+        linear = without.lerp(_change(spectrum, bold), share[..., None])
+        yield without.lerp(_sparse(linear + seen, spectrum, blur) - seen, share[..., None])
         if not best_alone:
             yield linear
             yield _change(spectrum, 1 + share * (careful - 1))
-            yield bold
 
-    return _changes(gray, moved, 1 if best_alone else 4, guesses)
+    changes = _changes(gray, places, 1 if best_alone else 3, guesses)
+    return changes if best_alone else torch.cat([changes, steady], 1)
 
 
 def _sparse(sharp: Tensor, spectrum: Tensor, blur: Tensor) -> Tensor:
@@ -113,7 +121,7 @@ def _sparse(sharp: Tensor, spectrum: Tensor, blur: Tensor) -> Tensor:
     import torch.nn.functional as F
 
     weight, floor = SPARSE
-    wanted, power = blur.conj() * spectrum, blur.abs().square() + floor
+    wanted, power = blur.conj() * spectrum, power_of(blur) + floor
     for steep in STEEP:
         right, down = (F.softshrink(slope, 1 / steep) for slope in slopes(sharp))
         sharp = fitted(wanted, power, right, down, steep * weight)
@@ -129,53 +137,46 @@ def _change(spectrum: Tensor, gain: Tensor) -> Tensor:
     return added
 
 
-def _wiener(likely: Tensor, noise: float) -> Tensor:
-    """The gains (N,F) of the linear filter of least error for chances (N,M), none of them all of no motion."""
-    import torch
-
-    shares, squares, falling = _table(likely.device)
-    doubt = falling[:, None] * (1 - likely[:, 0])
-    gains = _means(shares, likely) / torch.add(_means(squares, likely), doubt, alpha=noise)
-    return gains.T.contiguous()
+def _blurred(chances: Tensor) -> tuple[Tensor, ...]:
+    """Which of the areas (B,rows,columns) anything is undone in."""
+    places: tuple[Tensor, ...] = (chances[..., 0] < SURE).nonzero(as_tuple=True)
+    return places
 
 
-def _means(values: Tensor, likely: Tensor) -> Tensor:
-    """The means (F,N) of values of motions (F,M) by chances (N,M); on a CPU a convolution takes a quarter of the time."""
-    import torch.nn.functional as F
-
-    if values.is_cuda:
-        return values @ likely.T
-    return F.conv2d(values[None, None].permute(0, 3, 1, 2), likely[:, :, None, None])[0, :, 0].T
+def _part(places: tuple[Tensor, ...], some: slice) -> tuple[Tensor, ...]:
+    return tuple(axis[some] for axis in places)
 
 
 def _changes(
-    gray: Tensor, moved: Tensor, kinds: int, guesses: Callable[[Tensor, Tensor, slice], Iterable[Tensor]]
+    gray: Tensor,
+    places: tuple[Tensor, ...],
+    kinds: int,
+    guesses: Callable[[Tensor, Tensor, slice], Iterable[Tensor]],
+    together: int = TOGETHER,
 ) -> Tensor:
     """What some kinds of guesses add to pictures (B,H,W): (B,kinds,H,W).
 
     Args:
         gray: the pictures.
-        moved: (B rows columns,), the areas that anything is added to.
+        places: of the areas that anything is added to.
         kinds: how many `guesses` gives.
         guesses: what each kind adds to some of those areas (N,S,S), from what is seen there without its mean and fading at
             the border, the spectrum of that (N,S,S//2+1), and which they are.
+        together: areas that are worked on at once.
     """
     import torch
 
-    if not bool(moved.any()):
-        return gray.new_zeros(len(gray), kinds, *gray.shape[1:])
     areas, edge = split(gray), fade(2 * REACH, REACH - HOP, gray.device)
-    places = moved.view(areas.shape[:3]).nonzero(as_tuple=True)
     changes = [gray.new_zeros(*areas.shape[:3], 2 * HOP, 2 * HOP) for _ in range(kinds)]
 
     def work(some: slice) -> None:
-        where = tuple(axis[some] for axis in places)
+        where = _part(places, some)
         seen = areas[where]
         seen = (seen - seen.mean((1, 2), keepdim=True)) * edge
         for change, added in zip(changes, guesses(seen, torch.fft.rfft2(seen), some), strict=True):
             change[where] = inside(added)
 
-    parts = [slice(start, start + TOGETHER) for start in range(0, len(places[0]), TOGETHER)]
+    parts = [slice(start, start + together) for start in range(0, len(places[0]), together)]
     at_once(gray, *(partial(work, some) for some in parts))
     return torch.stack([blend(change, *gray.shape[1:]) for change in changes], 1)
 
@@ -193,11 +194,11 @@ def transfer_of(kernel: Tensor, height: int, width: int) -> Tensor:
 
 @cache
 def _table(device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """What each motion leaves of each frequency (F,M), the square of it, and how natural pictures fall off (F,)."""
+    """What each motion leaves of each frequency (M,F), the square of it, and how natural pictures fall off (F,)."""
     import torch
 
     from vidnoise.nets.blur import frequencies, motions
 
     places = frequencies(device)
-    shares = torch.sinc(places.T @ motions(device).T)
+    shares = torch.sinc(motions(device) @ places)
     return shares, shares.square(), 16 * places.square().sum(0)

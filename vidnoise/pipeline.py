@@ -21,7 +21,7 @@ from vidnoise.strips import at_once
 if TYPE_CHECKING:
     from vidnoise.device import Device
 
-DEPTH, DEPTH_ON_GPU = 2, 4
+DEPTH, DEPTH_ON_GPU = 1, 4
 """Frames that may wait between two threads; on a GPU they are also filtered at once."""
 
 

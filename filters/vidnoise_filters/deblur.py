@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from vidnoise.areas import HOP
 from vidnoise.bent_motion import UNFOCUSED, find_paths
-from vidnoise.deconvolution import undo
+from vidnoise.deconvolution import NOISES, deconvolve, undo
 from vidnoise.filter import RecurrentFilter, RecurrentStage, option
 from vidnoise.flow import SharedFlow, search, visible, warp
 from vidnoise.motion_blur import chances_if_blurred, directed, expected_length
@@ -146,15 +146,16 @@ class Deblur(RecurrentFilter["State"]):
         if found is None:
             return frame, State(frame, frame.image)
         gray, chances, moved = found
-        paths, near = at_once(
+        paths, near, steady = at_once(
             frame.image,
             lambda: find_paths(gray, chances),
             lambda: None if network is None else _near(frame, state.frame if state else None, ahead),
+            lambda: deconvolve(gray, chances, NOISES[:1]),
         )
         share = moved = moved * explained(frame, chances, paths)
         if not bool(moved.any()):
             return frame, State(frame, frame.image)
-        undone = undo(gray, chances, paths, best_alone=network is None)
+        undone = undo(gray, chances, paths, steady, best_alone=network is None)
         sharp = frame.image + undone[:, 0]
         if network is not None and near is not None:
             output, trust = network(frame.image[None], undone[:, 1:], near[None])

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..areas import REACH
+from ..gradients import power_of
 
 ANGLES = 24
 """Directions that are told apart, over half a turn."""
@@ -70,7 +71,7 @@ def describe(areas: Tensor) -> Tensor:
     window = torch.hann_window(SIDE, periodic=False, device=areas.device)
     seen = (areas - areas.mean((1, 2), keepdim=True)) * window * window[:, None]
     floor = FLOOR**2 * window.square().sum() ** 2
-    power = (torch.fft.rfft2(seen).abs().square().flatten(1) + floor).log()
+    power = (power_of(torch.fft.rfft2(seen)).flatten(1) + floor).log()
     with torch.autocast(areas.device.type, enabled=False):  # which has no sparse matrices
         profiles = (lines @ power.T.contiguous()).T.reshape(-1, ANGLES, PLACES)
     shared = ((power @ rings.T) @ ring.T).view_as(profiles)

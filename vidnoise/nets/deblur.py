@@ -62,17 +62,15 @@ class Deblurrer(nn.Module):
             (B,1,H,W), 0..1.
         """
         height, width = blurred.shape[-2:]
-        outputs, trust = self.scales(*(pad(x.float(), self.multiple) for x in (blurred, undone, near)))
+        outputs, trust = self.scales(blurred, undone, near)
         return crop(outputs[-1], height, width), crop(torch.sigmoid(trust), height, width)
 
     def scales(self, blurred: Tensor, undone: Tensor, near: Tensor) -> tuple[list[Tensor], Tensor]:
-        """The frames from the coarsest scale to the finest, and the logits of the confidence; sizes are multiples."""
-        detail = torch.cat([blurred - _local_mean(blurred), undone, near], 1)
-        begun = blurred + undone[:, :1]
+        """The frames from the coarsest scale to the finest, and the logits of the confidence, padded to multiples."""
+        sizes = [self._begun(blurred, undone, near)]
         change = blurred.new_zeros(1)
         memory: Tensor | None = None
         outputs = []
-        sizes = [(detail, begun)]
         while len(sizes) < SCALES:
             sizes.append((_halved(sizes[-1][0]), _halved(sizes[-1][1])))
         for seen, frame in reversed(sizes):
@@ -86,14 +84,22 @@ class Deblurrer(nn.Module):
             outputs.append(frame + change)
         return outputs, F.pixel_shuffle(self.trust(memory).float(), self.spec.unshuffle)
 
+    def _begun(self, blurred: Tensor, undone: Tensor, near: Tensor) -> tuple[Tensor, Tensor]:
+        """What the network sees at full size, and the frame that it changes."""
+        blurred, undone, near = (pad(x.float(), self.multiple) for x in (blurred, undone, near))
+        return self._told(blurred - _local_mean(blurred), undone, near), blurred + undone[:, :1]
+
     def _present(self, seen: Tensor, change: Tensor) -> Tensor:
         cell = self.spec.unshuffle
-        told = torch.cat([x.to(self.present.weight.dtype) for x in (seen, change)], 1)
         # Pixels are folded into channels by the convolution itself: a step of its own would take as long again.
         weight = self.present.weight.view(-1, SEEN, cell, cell, 3, 3).permute(0, 1, 4, 2, 5, 3)
         weight = weight.flatten(4, 5).flatten(2, 3)
-        told = told.contiguous(memory_format=torch.channels_last)
-        return F.conv2d(told, weight, stride=cell, padding=cell)
+        return F.conv2d(self._told(seen, change), weight, stride=cell, padding=cell)
+
+    def _told(self, *parts: Tensor) -> Tensor:
+        """Pictures (B,C,H,W) as the channels of one, as the first convolution takes it."""
+        dtype, layout = self.present.weight.dtype, torch.channels_last
+        return torch.cat([part.to(dtype, memory_format=layout) for part in parts], 1)
 
 
 def news(frame: Tensor, other: Tensor, way: Tensor, back: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from ..bent_motion import find_paths
-from ..deconvolution import undo
+from ..deconvolution import NOISES, deconvolve, undo
 from ..flow import search, warp
 from ..motion_blur import blur_chances
 from ..nets.deblur import Deblurrer, news
@@ -154,7 +154,8 @@ class DeblurTask:
 
     def _undo(self, gray: Tensor, chances: Tensor) -> Tensor:
         """As the network's filter does it."""
-        return undo(gray, chances, find_paths(gray, chances))[:, 1:]
+        steady = deconvolve(gray, chances, NOISES[:1])
+        return undo(gray, chances, find_paths(gray, chances), steady)[:, 1:]
 
 
 def brought(frame: Tensor, other: Tensor) -> Tensor:
