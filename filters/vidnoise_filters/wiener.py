@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, ClassVar
 from vidnoise.deconvolution import transfer_of
 from vidnoise.errors import FilterError
 from vidnoise.filter import SpatialFilter, option
-from vidnoise.gradients import power_of
 from vidnoise.ramps import rise
 
 if TYPE_CHECKING:
@@ -127,7 +126,7 @@ def _inverse(transfer: Tensor, height: int, width: int, noise: float) -> Tensor:
     columns = torch.fft.rfftfreq(width, device=transfer.device)
     # Relative to a quarter of the sampling rate; the mean brightness is never changed.
     ratio = noise * (rows.square() + columns.square()) * 16
-    inverse: Tensor = transfer.conj() / (power_of(transfer) + ratio)
+    inverse: Tensor = transfer.conj() / (transfer.abs().square() + ratio)
     return inverse
 
 
