@@ -49,6 +49,7 @@ PUBLIC = {
     "ramps",
     "scaling",
     "scene",
+    "spectra",
     "stillness",
     "strips",
     "tiles",

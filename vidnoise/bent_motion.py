@@ -22,9 +22,9 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from vidnoise.areas import HOP
-from vidnoise.gradients import power_of
 from vidnoise.motion_blur import likeliest
 from vidnoise.ramps import fade
+from vidnoise.spectra import power_of
 
 if TYPE_CHECKING:
     import torch

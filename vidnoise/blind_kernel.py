@@ -19,11 +19,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vidnoise.bent_motion import find_paths
-from vidnoise.deconvolution import transfer_of
-from vidnoise.gradients import fitted, power_of, slopes
+from vidnoise.gradients import fitted, slopes
 from vidnoise.kernels import kernel
 from vidnoise.motion_blur import blur_chances, likeliest
 from vidnoise.ramps import rise
+from vidnoise.spectra import power_of, transfer_of
 
 LONG = 11.0
 """Pixels of straight motion, from which on its bend is believed."""

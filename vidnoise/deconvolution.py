@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 
 from vidnoise.areas import HOP, REACH, blend, inside, split
 from vidnoise.bent_motion import transfer
-from vidnoise.gradients import fitted, power_of, slopes
+from vidnoise.gradients import fitted, slopes
 from vidnoise.motion_blur import expected_length
 from vidnoise.ramps import fade, ramp
+from vidnoise.spectra import power_of
 from vidnoise.strips import at_once
 
 if TYPE_CHECKING:
@@ -91,14 +92,12 @@ def undo(gray: Tensor, chances: Tensor, found: Paths, steady: Tensor, *, best_al
 
     def guesses(seen: Tensor, spectrum: Tensor, some: slice) -> Iterator[Tensor]:
         blur, share = transfer(paths[some], 2 * REACH), trust[some, None]
-        whole = blur.flatten(1)
-        power = power_of(whole)
-        bold, careful = (
-            whole.conj() * (power + floor + slope * falling).reciprocal() for floor, slope in FLOORS
-        )
+        power, back = power_of(blur), blur.flatten(1).conj()
+        doubts = (power.flatten(1) + floor + slope * falling for floor, slope in FLOORS)
+        bold, careful = (back * doubt.reciprocal() for doubt in doubts)
         without = otherwise[_part(places, some)]
         linear = without.lerp(_change(spectrum, bold), share[..., None])
-        yield without.lerp(_sparse(linear + seen, spectrum, blur) - seen, share[..., None])
+        yield without.lerp(_sparse(linear + seen, spectrum, blur, power) - seen, share[..., None])
         if not best_alone:
             yield linear
             yield _change(spectrum, 1 + share * (careful - 1))
@@ -107,7 +106,7 @@ def undo(gray: Tensor, chances: Tensor, found: Paths, steady: Tensor, *, best_al
     return changes if best_alone else torch.cat([changes, steady], 1)
 
 
-def _sparse(sharp: Tensor, spectrum: Tensor, blur: Tensor) -> Tensor:
+def _sparse(sharp: Tensor, spectrum: Tensor, blur: Tensor, power: Tensor) -> Tensor:
     """The pictures (N,S,S) whose slopes have the least sum among those that look as seen once they are blurred.
 
     Found as by Wang, Yang, Yin, Zhang, "A New Alternating Minimization Algorithm for Total Variation Image Reconstruction",
@@ -117,11 +116,12 @@ def _sparse(sharp: Tensor, spectrum: Tensor, blur: Tensor) -> Tensor:
         sharp: where the search begins.
         spectrum: of what is seen (N,S,S//2+1).
         blur: what is left of each frequency, in the same order.
+        power: of the blur, see `power_of`.
     """
     import torch.nn.functional as F
 
     weight, floor = SPARSE
-    wanted, power = blur.conj() * spectrum, power_of(blur) + floor
+    wanted, power = blur.conj() * spectrum, power + floor
     for steep in STEEP:
         right, down = (F.softshrink(slope, 1 / steep) for slope in slopes(sharp))
         sharp = fitted(wanted, power, right, down, steep * weight)
@@ -179,17 +179,6 @@ def _changes(
     parts = [slice(start, start + together) for start in range(0, len(places[0]), together)]
     at_once(gray, *(partial(work, some) for some in parts))
     return torch.stack([blend(change, *gray.shape[1:]) for change in changes], 1)
-
-
-def transfer_of(kernel: Tensor, height: int, width: int) -> Tensor:
-    """What a kernel (K,K) does to each frequency of a picture that repeats itself: complex, (height,width//2+1)."""
-    import torch
-
-    side = kernel.shape[-1]
-    whole = kernel.new_zeros(height, width)
-    whole[:side, :side] = kernel
-    spectrum: Tensor = torch.fft.rfft2(whole.roll((-(side // 2), -(side // 2)), (0, 1)))
-    return spectrum
 
 
 @cache

@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from vidnoise.spectra import power_of
+
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
@@ -32,11 +34,6 @@ def fitted(wanted: Tensor, power: Tensor, right: Tensor, down: Tensor, weight: f
     spectrum *= torch.add(power, _powers(height, width, right.device), alpha=weight).reciprocal_()
     picture: Tensor = torch.fft.irfft2(spectrum, (height, width))
     return picture
-
-
-def power_of(spectrum: Tensor) -> Tensor:
-    """The squared magnitude of complex numbers, in a fifth of the time that the square of their magnitude takes."""
-    return spectrum.real.square() + spectrum.imag.square()
 
 
 @lru_cache(maxsize=8)

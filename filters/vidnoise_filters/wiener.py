@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar
 
-from vidnoise.deconvolution import transfer_of
 from vidnoise.errors import FilterError
 from vidnoise.filter import SpatialFilter, option
 from vidnoise.ramps import rise
+from vidnoise.spectra import power_of, transfer_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -126,7 +126,7 @@ def _inverse(transfer: Tensor, height: int, width: int, noise: float) -> Tensor:
     columns = torch.fft.rfftfreq(width, device=transfer.device)
     # Relative to a quarter of the sampling rate; the mean brightness is never changed.
     ratio = noise * (rows.square() + columns.square()) * 16
-    inverse: Tensor = transfer.conj() / (transfer.abs().square() + ratio)
+    inverse: Tensor = transfer.conj() / (power_of(transfer) + ratio)
     return inverse
 
 

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..areas import REACH
-from ..gradients import power_of
+from ..spectra import power_of
 
 ANGLES = 24
 """Directions that are told apart, over half a turn."""
