@@ -82,6 +82,31 @@ def test_what_is_out_of_focus_stays_so(filter, across):
         assert psnr(done, seen) > 48
 
 
+@pytest.mark.parametrize("filter", [Deblur(), Deblur(quality="fast"), MPRNet(task="deblur")])
+@pytest.mark.parametrize("slope", [0.3, -0.3])
+@pytest.mark.parametrize("across", [16, 32])
+def test_edges_out_of_focus_are_no_motion_along_them(filter, slope, across):
+    down, right = np.mgrid[:384, :448]
+    place = down + slope * right
+    light = np.full(place.shape, 90)
+    for edge, level in (
+        (-60, 20),
+        (-10, 153),
+        (50, 50),
+        (110, 190),
+        (190, 20),
+        (250, 153),
+        (340, 50),
+        (430, 190),
+    ):
+        light[place > edge] = level
+    for y, x, radius in ((90, 330, 25), (250, 120, 35), (310, 260, 18)):
+        light[np.hypot(down - y, right - x) < radius] = 12
+    seen = tensor(unfocused(np.repeat(light[..., None], 3, 2).astype(np.uint8), across))
+    (done,) = deblurred(seen, filter=filter)
+    assert psnr(done, seen) > 55
+
+
 def test_a_neighbour_that_is_less_blurred_helps():
     picture = photographs()[0]
     seen, sharp = blurred(picture, 14, 1), tensor(picture)

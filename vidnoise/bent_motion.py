@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from vidnoise.areas import HOP
 from vidnoise.motion_blur import likeliest
-from vidnoise.ramps import fade
+from vidnoise.ramps import fade, ramp
 from vidnoise.spectra import power_of
 
 if TYPE_CHECKING:
@@ -50,8 +50,14 @@ COARSE = 0.26
 """Cycles a pixel of half the size, up to which the spectrum counts: above are noise and the steps of the exposure."""
 DISCS = (4.0, 6.0, 8.0, 11.0, 15.0, 20.0, 26.0)
 """Pixels across, of points that are out of focus."""
-UNFOCUSED = -0.15
-"""Where the likelihood is lower by more than this than that of a disc, it is the focus."""
+MOVED = -0.15, 0.0
+"""How much likelier a path is than any disc: below the first it is the focus, above the second motion, ..."""
+CRISP = -1.3, -1.1
+"""... if there is as much detail across the path: below the first it is the focus all the same."""
+ACROSS = 0.35
+"""Cosine of the angle to the path, up to which a frequency is across it."""
+FINE, PLAIN = (0.13, 0.24), (0.03, 0.08)
+"""Cycles a pixel of half the size, of fine detail and of what it is measured by."""
 GRAIN = 1.2 / 255
 """Deviation of the noise."""
 LEAST, NOISE = 0.003, 0.1
@@ -67,11 +73,19 @@ class Paths(NamedTuple):
             worse.
         moved: (B,rows,columns), by how much likelier the spectrum is than where the picture is out of focus; below 0 it is
             the focus.
+        crisp: (B,rows,columns), how much fine detail there is across the path, where motion leaves it: a logarithm, about 0
+            for what is sharp and below -1.3 for what is far out of focus.
     """
 
     paths: Tensor
     better: Tensor
     moved: Tensor
+    crisp: Tensor
+
+    @property
+    def focused(self) -> Tensor:
+        """Whether it was no lack of focus that blurred (B,rows,columns), 0 to 1."""
+        return ramp(self.moved, *MOVED).minimum(ramp(self.crisp, *CRISP))
 
 
 def find_paths(gray: Tensor, chances: Tensor) -> Paths:
@@ -84,16 +98,17 @@ def find_paths(gray: Tensor, chances: Tensor) -> Paths:
     import torch
 
     if min(gray.shape[1:]) < SMALL:
-        return Paths(*(gray.new_zeros(*chances.shape[:3], *last) for last in ((4,), (), ())))
+        return Paths(*(gray.new_zeros(*chances.shape[:3], *last) for last in ((4,), (), (), ())))
     with torch.inference_mode(False), torch.enable_grad():
         tiles, middles = _tiles(gray.clone())
         look, rough = (_Look(tiles.flatten(0, 2), coarser) for coarser in (1, 2))
         moving, likely = _moving(chances.clone(), tiles).flatten(1), likeliest(chances.mean((1, 2))).clone()
         paths = _fitted(rough, look, likely, moving)
     better = (look(torch.zeros_like(paths[None])) - look(paths[None]))[0]
-    found = torch.cat([paths, torch.stack([better, look.moved(paths)], 1)], 1).view(*tiles.shape[:3], 6)
+    measures = torch.stack([better, look.moved(paths), look.crisp(paths)], 1)
+    found = torch.cat([paths, measures], 1).view(*tiles.shape[:3], -1)
     all_over = _between(found, middles, chances.shape[1:3])
-    return Paths(all_over[..., :4], all_over[..., 4], all_over[..., 5])
+    return Paths(all_over[..., :-3], *all_over[..., -3:].unbind(-1))
 
 
 def transfer(paths: Tensor, side: int, scale: float = 1) -> Tensor:
@@ -153,6 +168,20 @@ class _Look:
         kept = power_of(_corner(transfer(paths, self.side, self.scale), self.low))
         discs = _discs(self.side, self.scale, self.power.device)
         return self._unlikely(discs[:, None]).amin(0) - self._unlikely(kept)
+
+    def crisp(self, paths: Tensor) -> Tensor:
+        """How much fine detail there is across the paths (N,K) of spectra without their natural fall, (N,): a logarithm.
+
+        Of edges out of focus motion along them would look as they do; but across it nothing fine is left of them.
+        """
+        right, down, far = (_corner(each, self.low) for each in _places(self.side, self.scale, paths.device))
+        along = (paths[:, 0, None, None] * right + paths[:, 1, None, None] * down).abs()
+        beside = along < ACROSS * far * paths[:, :2].norm(dim=1)[:, None, None]
+        seen = self.power * far.square()
+        parts = [(beside & (far > low) & (far < high)).float() for low, high in (FINE, PLAIN)]
+        fine, plain = ((seen * part).sum((1, 2)) / part.sum((1, 2)).clamp(min=1) + 1e-9 for part in parts)
+        left: Tensor = (fine / plain).log10()
+        return left
 
     def _unlikely(self, kept: Tensor) -> Tensor:
         """Minus the likelihood's logarithm of the spectra, a frequency, if blur has kept so much of their power."""
@@ -279,6 +308,17 @@ def _discs(side: int, scale: int, device: torch.device) -> Tensor:
         turn = _corner(squares, low).sqrt() * math.pi * torch.tensor(DISCS, device=device)[:, None, None] / 2
         kept: Tensor = (2 * torch.special.bessel_j1(turn) / turn).square()
         return kept
+
+
+@cache
+def _places(side: int, scale: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Frequencies (S,S//2+1) to the right, down and together, in cycles a pixel of half the size."""
+    import torch
+
+    with torch.inference_mode(False):
+        right, down = torch.fft.rfftfreq(side, device=device), torch.fft.fftfreq(side, device=device)
+        across, along = (2 / scale * way.expand(side, side // 2 + 1) for way in (right, down[:, None]))
+        return across, along, torch.hypot(across, along)
 
 
 @cache

@@ -128,7 +128,7 @@ def blur_length(image: Tensor) -> float:
     """The blur of a picture (3,H,W), pixels, of which three fifths of the areas that show something are no longer."""
     import torch
 
-    from vidnoise.bent_motion import UNFOCUSED, find_paths
+    from vidnoise.bent_motion import find_paths
     from vidnoise.nets.blur import motions
 
     gray = image.mean(0)[None]
@@ -138,5 +138,5 @@ def blur_length(image: Tensor) -> float:
         shown = chances[..., 0] < 1
         if not bool(length.any()) or not float(length[shown].quantile(_SHARE)):
             return 0.0
-        moved = find_paths(gray, chances).moved > UNFOCUSED
-        return float((length * moved)[shown].quantile(_SHARE))
+        focused = find_paths(gray, chances).focused > 0
+        return float((length * focused)[shown].quantile(_SHARE))

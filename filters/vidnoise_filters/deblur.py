@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from vidnoise.areas import HOP
-from vidnoise.bent_motion import UNFOCUSED, find_paths
+from vidnoise.bent_motion import find_paths
 from vidnoise.deconvolution import NOISES, deconvolve, undo
 from vidnoise.filter import RecurrentFilter, RecurrentStage, option
 from vidnoise.flow import SharedFlow, search, visible, warp
@@ -34,10 +34,8 @@ UNEXPLAINED, EXPLAINED = 0.05, 0.18
 """How much better a path has to explain an area than no motion does: below the first it stays as it was, too, ..."""
 DARED, SURE = 0.9, 0.95
 """... unless the chance of any motion is above these: short blur shows too little of its path."""
-MOVED = 0.0
-"""How much likelier the path is than any lack of focus: below `UNFOCUSED` an area stays as it was, too, ..."""
 SHORT, LONG = 6, 9
-"""... unless the motion is shorter than these, pixels: then it looks alike, and does as little harm."""
+"""What is out of focus stays as it was unless the motion is shorter, pixels: that looks alike, and harms as little."""
 DOUBTED, TRUSTED = 0.3, 0.4
 """Confidence: below the first the frame stays as it was, above the second it is sharpened whole."""
 LEARNED = 2 / 3
@@ -76,10 +74,10 @@ class Deblur(RecurrentFilter["State"]):
     or in another direction, in its neighbour. What is made of the frame is then averaged with what was made of the past,
     along the flow between the two: what rings in one does not in the other.
 
-    A frame that is sharp passes untouched, and so does what is out of focus: there a disc explains the spectrum better
-    than any path. Elsewhere the result is taken only where there is blur, sure or explained by the path, and the network is
-    confident, and held to the range of brightness around each pixel; areas with little detail are changed less. There
-    ringing would show.
+    A frame that is sharp passes untouched, and so does what is out of focus: there a disc explains the spectrum better than
+    any path, or nothing fine is left across the path either. Elsewhere the result is taken only where there is blur, sure
+    or explained by the path, and the network is confident, and held to the range of brightness around each pixel; areas
+    with little detail are changed less. There ringing would show.
 
     (3,H,W) in and out.
     """
@@ -204,7 +202,7 @@ def explained(frame: Frame, chances: Tensor, paths: Paths) -> Tensor:
         paths: what `bent_motion.find_paths` gives.
     """
     known = ramp(paths.better, UNEXPLAINED, EXPLAINED).maximum(ramp(1 - chances[..., 0], DARED, SURE))
-    focused = ramp(paths.moved, UNFOCUSED, MOVED).maximum(1 - ramp(expected_length(chances), SHORT, LONG))
+    focused = paths.focused.maximum(1 - ramp(expected_length(chances), SHORT, LONG))
     return _in_pixels(known * focused, frame.height, frame.width)
 
 
