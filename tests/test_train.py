@@ -345,6 +345,16 @@ def test_a_bad_step_is_left_out(tmp_path: Path) -> None:
     assert all(p.isfinite().all() for p in read(result.weights)[0].parameters())
 
 
+@pytest.mark.parametrize(("feature", "precision"), [("avx2", "32-true"), ("avx512_bf16", "bf16-mixed")])
+def test_training_computes_in_bfloat16_where_the_cpu_does(
+    feature: str, precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vidnoise.device.cpu_features", lambda: {feature})
+    media = Media(photographs(), [])
+    result = train(small(1), media, tmp_path, options=Options(device="cpu"), report=lambda _: None)
+    assert read(result.weights)[1].hardware.endswith(precision)
+
+
 def test_video_networks_train_from_stills(tmp_path: Path) -> None:
     media = Media([p for p in photographs() if min(p.shape[:2]) >= 288], [])
     recipe = replace(small(2, "temporal"), batch=2, size=64)

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 
+from ..device import multiplies_bfloat16
 from ..nets import load
 from ..nets.blur import SIDE, BlurMotion, chances_of, describe
 from .blur import Picture, Scene
@@ -99,7 +100,8 @@ class BlurMotionTask:
         """Pictures (B,3,H,W) after noise and a denoiser that did not know it well."""
         sigma = uniform(len(pictures), 0, NOISIEST, source)
         noisy = eight_bit(white(pictures, sigma, source))
-        cleaner = load(CLEANER, self.device, torch.bfloat16)
+        half = multiplies_bfloat16(self.device)
+        cleaner = load(CLEANER, self.device, torch.bfloat16 if half else torch.float32)
         with torch.no_grad():
             return eight_bit(cleaner(noisy, sigma * uniform(len(pictures), *MISTAKEN, source)))
 

@@ -14,12 +14,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from ..device import choose, multiplies_bfloat16
 from ..errors import InputError, UsageError
 from ..nets.flops import count_parameters, kflop_per_pixel
 from ..nets.folding import folded
@@ -155,7 +156,10 @@ class Run:
         self.recipe, self.out, self.options, self.report = recipe, out, options, report
         out.mkdir(parents=True, exist_ok=True)
         loggers = self._loggers()
-        self.fabric = Fabric(accelerator=options.device, devices=1, precision="bf16-mixed", loggers=loggers)
+        self.precision: Literal["bf16-mixed", "32-true"] = (
+            "bf16-mixed" if multiplies_bfloat16(choose(options.device).torch) else "32-true"
+        )
+        self.fabric = Fabric(accelerator=options.device, devices=1, precision=self.precision, loggers=loggers)
         self.fabric.launch()
         self.device = self.fabric.device
         torch.manual_seed(recipe.seed)
@@ -292,7 +296,7 @@ class Run:
             recipe=json.dumps(asdict(self.recipe)),
             minutes=round(self.clock.seconds / 60, 2),
             steps=self.step,
-            hardware=_hardware(self.device),
+            hardware=f"{_hardware(self.device)}, {self.precision}",
             inherited=self.began,
             figures={f"validation {k}": round(v, 3) for k, v in self.figures.items()},
             reach={k: {n: round(far, 4) for n, far in v.items()} for k, v in self.reach.items()},

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Generator, Tensor, nn
 
+from ..device import multiplies_bfloat16
 from ..errors import UsageError
 from ..nets.weights import FOLDER, channels_last, read
 from .recipe import Recipe
@@ -43,7 +44,8 @@ class Taught:
         """The task's samples, the teacher's results mixed into their targets."""
         batch = self.task.batch(source)
         noisy, sigma = batch["noisy"], batch["sigma"]
-        with torch.no_grad(), torch.autocast(noisy.device.type, torch.bfloat16):
+        half = multiplies_bfloat16(noisy.device)
+        with torch.no_grad(), torch.autocast(noisy.device.type, torch.bfloat16, enabled=half):
             told = self.teacher(noisy, sigma).float()
         return batch | {"target": torch.lerp(batch["target"], told, self.share)}
 
