@@ -150,6 +150,18 @@ def test_tensorrt_computes_what_pytorch_does(vidnoise, tmp_path, weights):
     assert torch.allclose(done, by_pytorch(picture(80, 96), SIGMA, weights), atol=5e-3)
 
 
+def test_eight_bits_leave_room_where_two_products_are_added_in_sixteen(vidnoise, tmp_path, weights, clip):
+    need("onnx")
+    import onnx
+
+    path = tmp_path / "eight.onnx"
+    assert vidnoise("export", weights, "-o", path, "--int8", "--calibrate", clip)[0] == 0
+    parts = onnx.load(path).graph.initializer
+    whole = [onnx.numpy_helper.to_array(part).astype(int) for part in parts if part.name.endswith(".whole")]
+    assert len(whole) > 3
+    assert max(np.abs(values).max() for values in whole) * 2 * 255 < 2**15
+
+
 def test_a_file_that_computes_something_else_is_not_kept(vidnoise, tmp_path, weights, monkeypatch):
     wrong = replace(FORMATS["torchscript"], load=lambda path: lambda inputs: inputs[0] + 1)
     monkeypatch.setitem(FORMATS, "torchscript", wrong)

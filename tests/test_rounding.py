@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from vidnoise.export.rounding import in_steps, powers
 from vidnoise.export.subject import PICTURE, Subject
 from vidnoise.nets import Card
-from vidnoise.nets.rounded import steps
+from vidnoise.nets.rounded import HALF, steps
 
 CARD = Card("spatial", "fast", "", 0, 0.0, "none", "", 0.0, 0, "", "CC0")
 
@@ -23,7 +23,7 @@ def errors(layer: nn.Conv2d | nn.ConvTranspose2d, given: Tensor) -> tuple[float,
     """Of what a layer gives, with its weights rounded to the nearest, and as they are rounded here."""
     power = powers(Subject("", nn.Sequential(layer), (PICTURE,), 1, CARD), [(given,)])["0.weight"]
     transposed, exact = isinstance(layer, nn.ConvTranspose2d), layer.weight.data.clone()
-    step, found = steps(exact, int(transposed)), []
+    step, found = steps(exact, int(transposed), HALF), []
     with torch.no_grad():
         wanted = layer(given)
         for known in (None, power):
@@ -49,8 +49,8 @@ def test_what_convolutions_give_changes_less_than_with_the_nearest_steps() -> No
 
 
 def test_weights_that_are_whole_already_stay() -> None:
-    whole = torch.randint(-127, 128, (12, 8, 3, 3), generator=torch.Generator().manual_seed(1))
-    whole[:, 0, 0, 0] = 127
+    whole = torch.randint(-63, 64, (12, 8, 3, 3), generator=torch.Generator().manual_seed(1))
+    whole[:, 0, 0, 0] = 63
     layer = nn.Conv2d(8, 12, 3, padding=1, bias=False)
     layer.weight.data = whole * 0.01
     assert max(errors(layer, smooth(8))) < 1e-9

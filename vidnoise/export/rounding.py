@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..nets.rounded import SIGNED
+from ..nets.rounded import HALF
 
 if TYPE_CHECKING:
     from .samples import Inputs
@@ -91,7 +91,7 @@ def _round(weight: Tensor, step: Tensor, power: Tensor) -> Tensor:
     spread = torch.linalg.cholesky(inverse, upper=True)
     left, whole = weight.clone(), torch.empty_like(weight)
     for i in range(count):
-        whole[..., i] = (left[..., i] / step[..., 0]).round().clamp(-SIGNED, SIGNED)
+        whole[..., i] = (left[..., i] / step[..., 0]).round().clamp(-HALF, HALF)
         error = (left[..., i] - whole[..., i] * step[..., 0]) / spread[:, i, i, None]
         left[..., i + 1 :] -= error[..., None] * spread[:, None, i, i + 1 :]
     return whole

@@ -21,7 +21,7 @@ from .residual import Block, Group
 BYTE, SIGNED, MIDDLE = 255, 127, 128
 """The largest byte; steps from zero to either end where zero is in the middle; and that middle."""
 HALF = 63
-"""Steps from zero to the largest weight on processors that add two products in 16 bits."""
+"""Steps from zero to the largest weight on processors that add two products in 16 bits, and in files for any processor."""
 LINES = 32
 """Are converted at once: few enough to stay in the caches."""
 LOOKED_AT = 100_000
@@ -139,7 +139,7 @@ def _reach(known: Mapping[str, Sequence[float]]) -> Sequence[float]:
     return [max(w, share * o) for w, o in zip(weak, other, strict=True)]
 
 
-def steps(weight: Tensor, axis: int, count: int = SIGNED) -> Tensor:
+def steps(weight: Tensor, axis: int, count: int) -> Tensor:
     """The step of each channel along an axis of weights, symmetric about zero; its shape broadcasts to the weights'.
 
     Args:

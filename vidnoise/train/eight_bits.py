@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..nets.dwnet import SeparableBlock
 from ..nets.residual import Block, Group
-from ..nets.rounded import steps
+from ..nets.rounded import HALF, steps
 
 KEPT = ("present.conv.", "doubt.")
 """Layers that see pictures though others come before them, by their weights."""
@@ -56,8 +56,8 @@ def to_eight_bits(network: nn.Module) -> nn.Module:
 
 
 def round_weights(weight: Tensor, axis: int) -> Tensor:
-    """Weights as 8 bits hold them, each channel along `axis` by its own step."""
-    return _to_steps(weight, steps(weight.detach(), axis))
+    """Weights as files of 8 bits hold them, each channel along `axis` by its own step."""
+    return _to_steps(weight, steps(weight.detach(), axis, HALF))
 
 
 def round_activations(x: Tensor) -> Tensor:
