@@ -174,9 +174,13 @@ class _Look:
 
         Of edges out of focus motion along them would look as they do; but across it nothing fine is left of them.
         """
-        right, down, far = (_corner(each, self.low) for each in _places(self.side, self.scale, paths.device))
-        along = (paths[:, 0, None, None] * right + paths[:, 1, None, None] * down).abs()
-        beside = along < ACROSS * far * paths[:, :2].norm(dim=1)[:, None, None]
+        import torch
+
+        right, down = _ways(self.side, self.scale, paths.device)
+        far = _corner((right.square() + down.square()).sqrt(), self.low)
+        x, y = paths[:, :2, None, None].unbind(1)
+        along = _corner((x * right + y * down).abs(), self.low)
+        beside = along < ACROSS * far * torch.hypot(x, y)
         seen = self.power * far.square()
         parts = [(beside & (far > low) & (far < high)).float() for low, high in (FINE, PLAIN)]
         fine, plain = ((seen * part).sum((1, 2)) / part.sum((1, 2)).clamp(min=1) + 1e-9 for part in parts)
@@ -311,14 +315,13 @@ def _discs(side: int, scale: int, device: torch.device) -> Tensor:
 
 
 @cache
-def _places(side: int, scale: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Frequencies (S,S//2+1) to the right, down and together, in cycles a pixel of half the size."""
+def _ways(side: int, scale: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Frequencies to the right (S//2+1,) and down (S,1), in cycles a pixel of half the size."""
     import torch
 
     with torch.inference_mode(False):
         right, down = torch.fft.rfftfreq(side, device=device), torch.fft.fftfreq(side, device=device)
-        across, along = (2 / scale * way.expand(side, side // 2 + 1) for way in (right, down[:, None]))
-        return across, along, torch.hypot(across, along)
+        return right * 2 / scale, down[:, None] * 2 / scale
 
 
 @cache
@@ -337,8 +340,7 @@ def _frequencies(side: int, scale: int, device: torch.device) -> tuple[Tensor, i
     import torch
 
     with torch.inference_mode(False):
-        right, down = torch.fft.rfftfreq(side, device=device), torch.fft.fftfreq(side, device=device)
-        squares = (right.square() + down[:, None].square()) * (2 / scale) ** 2
+        right, down = _ways(side, scale, device)
+        squares = right.square() + down.square()
         least = (1.5 / side * 2 / scale) ** 2
-        asked = int((right * 2 / scale < COARSE).sum())
-        return squares.clamp(min=least), min(asked, side // 2)
+        return squares.clamp(min=least), min(int((right < COARSE).sum()), side // 2)
