@@ -123,6 +123,15 @@ def test_intact_files_have_no_losses(intact: dict[str, Path], tmp_path: Path, ex
     assert str(losses) == ""
 
 
+@pytest.mark.parametrize("ext", ["mp4", "mkv", "mov"])
+@pytest.mark.parametrize("rate", [2, 5])
+def test_few_frames_a_second_are_no_sign_of_an_early_end(tmp_path: Path, ext: str, rate: int) -> None:
+    source = Clip(frames=FRAMES, rate=rate, options={"bf": "3", "crf": "20"}).save(tmp_path / f"in.{ext}")
+    count, losses = save_what_is_left(source, tmp_path / "out.mkv")
+    assert count == FRAMES
+    assert not losses, losses
+
+
 @pytest.mark.parametrize("threads", [1, 4])
 def test_damage_in_the_middle_is_counted_and_marked_as_a_cut(tmp_path: Path, threads: int) -> None:
     """Twenty pictures overwritten: what follows belongs to no frame before them."""

@@ -321,11 +321,12 @@ class Reader:
 
     def _is_past_end(self, packet: av.Packet[Any]) -> bool:
         """Note how far the input has been read; True a second after the end of the selected part."""
-        if packet.dts is None:
+        times = [time * packet.time_base for time in (packet.dts, packet.pts) if time is not None]
+        if not times:
             return False
-        time = packet.dts * packet.time_base
-        self._reached = max(self._reached, time + (packet.duration or 0) * packet.time_base)
-        return self._end is not None and time > self._end + 1
+        # What is decoded early is shown late: at a few frames a second these are a second apart.
+        self._reached = max(self._reached, max(times) + (packet.duration or 0) * packet.time_base)
+        return self._end is not None and min(times) > self._end + 1
 
     def _check_end(self) -> None:
         """Notice a file that was cut off: it ends well before the duration that its header promises."""
