@@ -24,6 +24,12 @@ def texture(height: int = 48, width: int = 64, shift: int = 0, seed: int = 0) ->
     return (0.2 + 0.6 * fine).roll(shift, -1)
 
 
+def drawing(side: int = 40) -> torch.Tensor:
+    """Squares of saturated colours side by side (3,5 side,6 side)."""
+    colours = torch.rand(3, 5, 6, generator=torch.Generator().manual_seed(0)) > 0.5
+    return (0.1 + 0.8 * colours).repeat_interleave(side, 1).repeat_interleave(side, 2)
+
+
 def unfocused(picture: NDArray[np.uint8], across: int) -> NDArray[np.uint8]:
     """A picture (H,W,3) as a lens out of focus shows it: points are discs, so many pixels across."""
     import cv2

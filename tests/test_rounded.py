@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from skimage import data
-from streams import CPU, process
+from streams import CPU, drawing, process
 from test_train import photographs, psnr, small, source
 from torch import nn
 
@@ -116,6 +116,34 @@ def test_denoising_in_bytes_costs_next_to_nothing(sigma: int, gray: bool) -> Non
     assert not torch.equal(exact, in_bytes)
     assert psnr(exact, in_bytes) > psnr(exact, picture) + 10
     assert psnr(in_bytes, picture) > psnr(exact, picture) - 0.15 > psnr(noisy[-1].image, picture) + 2
+
+
+@needs_bytes
+@torch.no_grad()
+def test_where_values_exceed_what_bytes_hold_nothing_is_rounded() -> None:
+    network, x = nn.Sequential(Group(16, Block(16), Block(16))), features(2, 16, 150, 100)
+    with observed(network) as reach:
+        network(x)
+    x[0, :, 76:80, 84:88] *= 20  # in a square of the first picture
+    x[1] *= 20  # the whole of the second
+    exact = network(x)
+    round_groups(network, reach)
+    off = (network(x) - exact).abs().amax(1) / exact.abs().max()
+    assert off[0, 64:96, 64:].max() < 1e-5 < off[0, :32].max()
+    assert off[1].max() < 1e-5
+
+
+@needs_bytes
+def test_saturated_colours_side_by_side_lose_little() -> None:
+    drawn, generator = drawing(), source()
+    noisy = [
+        Frame(image=drawn + torch.randn(drawn.shape, generator=generator) * 5 / 255, pts=i) for i in range(3)
+    ]
+    exact, in_bytes = (
+        process(Chain.parse("denoise:sigma=5"), noisy, place)[-1].image
+        for place in (CPU, machine.choose("cpu", "int8"))
+    )
+    assert psnr(in_bytes, drawn) > psnr(exact, drawn) - 0.3
 
 
 @needs_bytes

@@ -13,6 +13,7 @@ from vidnoise.fusion import Look, coloured, join, look, mix, opponent, recall
 from vidnoise.option import QUALITIES
 from vidnoise.stillness import Watch
 from vidnoise_filters import fuse, steady
+from vidnoise_filters.believable import believable
 from vidnoise_filters.clipping import unclip
 from vidnoise_filters.level import audible, in_blocks, in_pixels, noise_blocks, noise_spectrum
 from vidnoise_filters.portion import Portion, bounded, picture_mask
@@ -171,7 +172,8 @@ class Denoise(RecurrentFilter[Known]):
     ) -> tuple[Frame, State]:
         """The frame averaged along the motion, and the average cleaned."""
         level = self._level(frame)
-        known, trust, seen = _known(frame, self._variance(frame, level), state)
+        variance = self._variance(frame, level)
+        known, trust, seen = _known(frame, variance, state)
         best = known
         for later in ahead:
             best, _ = join(best, self._coming(frame, later))
@@ -179,7 +181,8 @@ class Denoise(RecurrentFilter[Known]):
         if frame.flow is not None:
             frame.flow.guide(frame, output)
         most = in_pixels(level, frame.height, frame.width)
-        clean = unclip(bounded(output, frame.image, most), frame, self.sigma, 1)
+        clean = bounded(believable(output, frame.image, variance), frame.image, most)
+        clean = unclip(clean, frame, self.sigma, 1)
         return frame.with_image(clean, trust[:, : frame.height, : frame.width]), State(frame, known, seen)
 
     def _coming(self, frame: Frame, later: Frame) -> Look:

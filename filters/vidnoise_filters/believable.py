@@ -1,0 +1,57 @@
+"""What a network took away can be noise: no frequency changes by more than its noise can have.
+
+Networks know natural pictures. Of what they never saw, such as saturated colours side by side in drawings, they take the
+edges for noise.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vidnoise import dct
+from vidnoise.fusion import mix, opponent
+from vidnoise.ramps import ramp
+from vidnoise_filters.level import in_blocks
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+NOISE, PICTURE = (5.0, 10.0), (8.0, 16.0)
+"""Deviations of a coefficient: up to the first a change may be noise, from the second on it is the picture's. The second of
+each are for changes that leave nothing: cameras have noise that is further out than chance has it."""
+NOTHING, MUCH = 0.3, 0.6
+"""Up to the first share of the change nothing is left."""
+
+
+def believable(output: Tensor, noisy: Tensor, variance: Tensor) -> Tensor:
+    """Give back what cannot be noise of what was taken away, in 8x8 cosine transforms.
+
+    Args:
+        output, noisy: (3,H,W); the output may be changed in place.
+        variance: (3,64,h,w), of the noise in opponent colours, by blocks and frequency; see `fusion.coloured`.
+
+    Returns:
+        (3,H,W).
+    """
+    matrix = opponent(noisy.device)
+    taken = dct.forward(mix(in_blocks(noisy - output), matrix))
+    far = taken.square().div_(variance.clamp(min=1e-12)).sqrt_()
+    rows, columns = (far.amax((0, 1)) > NOISE[0]).nonzero(as_tuple=True)
+    if not len(rows):
+        return output
+    taken, far = (part[:, :, rows, columns] for part in (taken, far))
+    basis, whole = dct.basis(noisy.device), in_blocks(output).contiguous()
+    blocks = _blocks(whole)
+    left = mix(basis @ blocks[:, rows, columns].flatten(2).mT, matrix)
+    some, far_out = (ramp(far, *ends) for ends in zip(NOISE, PICTURE, strict=True))
+    still = ramp(left.abs() / taken.abs().clamp(min=1e-12), NOTHING, MUCH)
+    kept = taken * far_out.maximum(some * still)
+    blocks[:, rows, columns] += mix(basis.T @ kept, matrix.T).mT.view(3, -1, dct.BLOCK, dct.BLOCK)
+    return whole[:, : output.shape[1], : output.shape[2]]
+
+
+def _blocks(image: Tensor) -> Tensor:
+    """(C,H,W) -> (C,H/8,W/8,8,8), the same memory."""
+    count, height, width = image.shape
+    side = dct.BLOCK
+    return image.view(count, height // side, side, width // side, side).transpose(2, 3)
