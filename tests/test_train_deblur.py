@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from vidnoise.errors import UsageError
 from vidnoise.nets.weights import read
 from vidnoise.train import Media, Options, Recipe, load_recipe, train
 from vidnoise.train.blur import Exposures
@@ -55,6 +56,11 @@ def test_samples_are_blurred_frames_with_neighbours_and_the_sharp_frame() -> Non
     assert steps[0] < steps[1]
     alone = batch["near"].abs().amax((1, 2, 3)) == 0
     assert 0 < int(alone.sum()) < 8
+
+
+def test_windows_that_the_network_would_pad_are_refused() -> None:
+    with pytest.raises(UsageError, match=r"size=96 .* multiples of 64"):
+        make_task(replace(DEBLUR, size=96), media(), None, CPU)
 
 
 def test_samples_for_a_network_of_single_pictures_have_no_neighbours() -> None:

@@ -17,7 +17,8 @@ QUALITIES = ("fast", "balanced", "best")
 class Option:
     """What is known of one option: `low` and `high` bound it (inclusive), `unit` names what it counts.
 
-    `choices` go from the cheapest to the dearest where one costs more than another.
+    `choices` go from the cheapest to the dearest where one costs more than another. Where `multiple` is not 0, only
+    multiples of it are taken.
     """
 
     help: str
@@ -25,11 +26,15 @@ class Option:
     high: float | None = None
     unit: str = ""
     choices: tuple[str, ...] = ()
+    multiple: int = 0
 
     def range_text(self) -> str:
-        """The allowed values in words: `0..2`, `at least 1`, `a|b`, or nothing."""
+        """The allowed values in words: `0..2`, `at least 1`, `multiples of 8, at least 8`, `a|b`, or nothing."""
         if self.choices:
             return "|".join(self.choices)
+        return f"multiples of {self.multiple}, {self._bounds()}" if self.multiple else self._bounds()
+
+    def _bounds(self) -> str:
         if self.low is not None and self.high is not None:
             return f"{self.low:g}..{self.high:g}"
         if self.low is not None:
@@ -45,9 +50,10 @@ def option(
     high: float | None = None,
     unit: str = "",
     choices: tuple[str, ...] = (),
+    multiple: int = 0,
 ) -> Any:
     """A field of a filter. `help` says what raising the value does; without a default the option is required."""
-    described = Option(help=help, low=low, high=high, unit=unit, choices=choices)
+    described = Option(help=help, low=low, high=high, unit=unit, choices=choices, multiple=multiple)
     return dataclasses.field(default=default, metadata={"option": described})
 
 
@@ -77,7 +83,8 @@ def check(owner: str, name: str, value: Any, described: Option) -> None:
         return
     below = described.low is not None and value < described.low
     above = described.high is not None and value > described.high
-    if below or above or not math.isfinite(value):
+    between = described.multiple and value % described.multiple
+    if below or above or between or not math.isfinite(value):
         unit = f" {described.unit}" if described.unit else ""
         raise UsageError(
             f"{owner}: {name}={value:g} is out of range; it takes {described.range_text()}{unit}"

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from ..kernels import kernel as kernel
 from ..kernels import linear_kernel as linear_kernel
+from ..option import option
+from .settings import share
 
 Picture = NDArray[np.float32]
 """(H,W,3) or (H,W), as encoded, [0,1]."""
@@ -28,30 +30,25 @@ STEPS = 4, 24
 
 @dataclass(frozen=True)
 class Exposures:
-    """How frames are exposed, each setting the bounds of what is drawn.
+    """How frames are exposed, each setting the bounds of what is drawn."""
 
-    Attributes:
-        longest, shortest: length of the blur, pixels.
-        open: the share of the time between two frames that the shutter is open.
-        bend: curvature of the path: 0 is straight.
-        turn: degrees that the camera turns in the time of one frame.
-        zoom: change of scale in the time of one frame.
-        layers: share of the clips with a second layer in front.
-        gamma: of the encoding that the light is added up in; 1 adds up encoded values.
-        bright: share of the clips in which highlights outshine white; by up to twice.
-        grown: how far stills are enlarged at most.
-    """
-
-    longest: float = 36
-    shortest: float = 0
-    open: tuple[float, float] = (0.3, 1.0)
-    bend: float = 1.0
-    turn: float = 1.0
-    zoom: float = 0.01
-    layers: float = 0.5
-    gamma: tuple[float, float] = (1.0, 2.4)
-    bright: float = 0.25
-    grown: float = 1.5
+    longest: float = option(36, help="the longest blur", low=0, unit="pixels")
+    shortest: float = option(0, help="the shortest blur", low=0, unit="pixels")
+    open: tuple[float, float] = share(
+        (0.3, 1.0), help="the share of the time between two frames that the shutter is open"
+    )
+    bend: float = option(1.0, help="curvature of the path: 0 is straight", low=0)
+    turn: float = option(1.0, help="how far the camera turns in the time of one frame", low=0, unit="degrees")
+    zoom: float = share(0.01, help="change of scale in the time of one frame")
+    layers: float = share(0.5, help="share of the clips with a second layer in front")
+    gamma: tuple[float, float] = option(
+        (1.0, 2.4),
+        help="of the encoding that the light is added up in; 1 adds up encoded values",
+        low=1,
+        high=5,
+    )
+    bright: float = share(0.25, help="share of the clips in which highlights outshine white, by up to twice")
+    grown: float = option(1.5, help="how far stills are enlarged at most", low=1, high=4)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from torch import Generator, Tensor, nn
 
 from ..bent_motion import find_paths
 from ..deconvolution import NOISES, deconvolve, undo
+from ..errors import UsageError
 from ..flow import search, warp
 from ..motion_blur import blur_chances
 from ..nets.deblur import Deblurrer, news
@@ -49,6 +50,11 @@ class DeblurTask:
     def __init__(self, recipe: Recipe, media: Media, valid: Media | None, device: torch.device) -> None:
         self.recipe, self.device = recipe, device
         self.model = self.network()
+        if isinstance(self.model, Deblurrer) and recipe.size % self.model.multiple:
+            raise UsageError(
+                f"the recipe's size={recipe.size} does not suit the task {recipe.task!r}; it takes multiples of "
+                f"{self.model.multiple}"
+            )
         self.measure = LOSSES[recipe.loss]
         self.backdrops = Backdrops(media, *BACKDROP, device)
         self.clips = Clips(media, recipe.size + 2 * MARGIN, 5, device)

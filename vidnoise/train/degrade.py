@@ -12,7 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from ..option import option
 from .coded import code
+from .settings import share
 
 REACH = 6
 """Of a blur, in pixels."""
@@ -163,35 +165,38 @@ def jpeg(x: Tensor, quality: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Mixture:
-    """Shares of the kinds of noise in a batch; what is left over is white Gaussian noise, 0 to `sigma`.
+    """Shares of the kinds of noise in a batch; what is left over is white Gaussian noise, 0 to `sigma`."""
 
-    Attributes:
-        sigma: the highest level, on the scale of 255.
-        sensor, blotchy, gray, channels, dark, impulse: shares of Poisson-Gaussian, correlated, gray,
-            per-channel Gaussian, low-light, and salt-and-pepper on Gaussian noise.
-        camera: share of Poisson-Gaussian noise in linear light, then encoded, softened and sharpened as cameras do it.
-        mosaic: share of the sensor, dark and camera pictures whose noise went through demosaicing.
-        colour: share of the blotchy pictures whose colours are blotchier than their brightness.
-        compressed: share of the sensor, blotchy, dark and camera pictures that is then compressed: JPEG of quality 25-95.
-        coded: share of those that go through a video codec instead: H.264, or in a tenth H.265, at CRF 16-34.
-        filed: share of the white pictures whose noise was there before a good file was made: H.264, 4:2:0, at CRF 6-22.
-        rounded: share of the white, sensor, blotchy, dark and camera pictures that is rounded and clipped to 8 bit.
-    """
-
-    sigma: float = 55
-    sensor: float = 0.1
-    blotchy: float = 0.08
-    gray: float = 0.03
-    channels: float = 0.04
-    dark: float = 0.04
-    impulse: float = 0.02
-    camera: float = 0.0
-    mosaic: float = 0.5
-    colour: float = 0.5
-    compressed: float = 0.4
-    coded: float = 0.5
-    filed: float = 0.0
-    rounded: float = 0.15
+    sigma: float = option(55, help="the highest level", low=0, high=255, unit="8-bit steps")
+    sensor: float = share(0.1, help="Poisson-Gaussian noise")
+    blotchy: float = share(0.08, help="correlated noise")
+    gray: float = share(0.03, help="noise that is the same in all channels")
+    channels: float = share(0.04, help="Gaussian noise, of another level in each channel")
+    dark: float = share(0.04, help="noise of low light")
+    impulse: float = share(0.02, help="salt and pepper on Gaussian noise")
+    camera: float = share(
+        0.0,
+        help="Poisson-Gaussian noise in linear light, then encoded, softened and sharpened as cameras do it",
+    )
+    mosaic: float = share(
+        0.5, help="of the sensor, dark and camera pictures: whose noise went through demosaicing"
+    )
+    colour: float = share(
+        0.5, help="of the blotchy pictures: whose colours are blotchier than their brightness"
+    )
+    compressed: float = share(
+        0.4, help="of the sensor, blotchy, dark and camera pictures: compressed then, JPEG of quality 25-95"
+    )
+    coded: float = share(
+        0.5, help="of those: through a video codec instead, H.264, or in a tenth H.265, at CRF 16-34"
+    )
+    filed: float = share(
+        0.0,
+        help="of the white pictures: whose noise was there before a good file was made, H.264, 4:2:0, at CRF 6-22",
+    )
+    rounded: float = share(
+        0.15, help="of the white, sensor, blotchy, dark and camera pictures: rounded and clipped to 8 bit"
+    )
 
     def __call__(self, clean: Tensor, generator: Generator, frames: int = 1) -> tuple[Tensor, Tensor]:
         """Degrade a batch.

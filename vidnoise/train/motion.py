@@ -7,30 +7,27 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from ..option import option
+from .settings import share
+
 
 @dataclass(frozen=True)
 class Moves:
-    """How fast things move, a frame.
+    """How fast things move, a frame."""
 
-    Attributes:
-        speed: the highest speed, pixels; speeds are drawn evenly on a logarithmic scale from 0.2.
-        turn: the highest turn, degrees.
-        zoom: the highest change of scale.
-        shake: standard deviation of the camera's shake, pixels.
-        tilt: the first frame is rotated by up to this many degrees.
-        shrink: the first frame is shrunk by up to this factor.
-        elastic: highest elastic deformation of the still, pixels.
-        layers: share of clips with a second layer in front.
-    """
-
-    speed: float = 20
-    turn: float = 1.5
-    zoom: float = 0.015
-    shake: float = 0.7
-    tilt: float = 15
-    shrink: float = 1.5
-    elastic: float = 4
-    layers: float = 0.6
+    speed: float = option(
+        20,
+        help="the highest speed; speeds are drawn evenly on a logarithmic scale from 0.2",
+        low=0,
+        unit="pixels",
+    )
+    turn: float = option(1.5, help="the highest turn", low=0, unit="degrees")
+    zoom: float = share(0.015, help="the highest change of scale")
+    shake: float = option(0.7, help="standard deviation of the camera's shake", low=0, unit="pixels")
+    tilt: float = option(15, help="the first frame is rotated by up to this", low=0, unit="degrees")
+    shrink: float = option(1.5, help="the first frame is shrunk by up to this factor", low=1, high=2)
+    elastic: float = option(4, help="highest elastic deformation of the still", low=0, unit="pixels")
+    layers: float = share(0.6, help="share of clips with a second layer in front")
 
 
 def paths(count: int, frames: int, moves: Moves, spread: float, generator: Generator) -> Tensor:

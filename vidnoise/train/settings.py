@@ -1,0 +1,76 @@
+"""Tables of a TOML file as dataclasses: each value is held against the type of its field, and against its `option`."""
+
+from dataclasses import MISSING, Field, fields, is_dataclass
+from typing import Any, TypeVar, get_type_hints
+
+from ..errors import UsageError
+from ..option import Option, check, describe, option
+
+T = TypeVar("T")
+
+KINDS: dict[Any, tuple[str, tuple[type, ...]]] = {
+    bool: ("true or false", (bool,)),
+    int: ("a whole number", (int,)),
+    float: ("a number", (int, float)),
+    str: ("text", (str,)),
+}
+"""How the types of fields are called, and what they may be in TOML."""
+Pair = tuple[float, float]
+"""The lowest and the highest of what is drawn; in TOML a list of two numbers."""
+
+
+def share(default: float | Pair, *, help: str) -> Any:
+    """A field from 0 to 1; with a pair as its default, both ends of what is drawn are."""
+    return option(default, help=help, low=0, high=1)
+
+
+def fill(kind: type[T], values: dict[str, Any], where: str) -> T:
+    """The dataclass `kind` from a table; fields that are dataclasses are tables in it.
+
+    Raises:
+        UsageError: a setting that does not exist or is missing, a value of the wrong type or out of range. `where` begins
+            the text.
+    """
+    known, hints = {f.name: f for f in fields(kind)}, get_type_hints(kind)  # type: ignore[arg-type]
+    if unknown := sorted(set(values) - set(known)):
+        raise UsageError(f"{where} has no setting {unknown[0]!r}; it has {', '.join(sorted(known))}")
+    if missing := [f.name for f in known.values() if _needed(f) and f.name not in values]:
+        raise UsageError(f"{where} must say {missing[0]}: {describe(known[missing[0]]).help}")
+    return kind(**{key: _value(known[key], hints[key], value, where) for key, value in values.items()})
+
+
+def _needed(field: Field[Any]) -> bool:
+    return field.default is MISSING and field.default_factory is MISSING
+
+
+def _value(field: Field[Any], kind: Any, value: Any, where: str) -> Any:
+    if is_dataclass(kind) and isinstance(kind, type):
+        if not isinstance(value, dict):
+            raise UsageError(f"{where}: {field.name}={value!r} is no table; begin it with [{field.name}]")
+        return fill(kind, value, f"[{field.name}] of {where}")
+    described = describe(field)
+    if kind == Pair:
+        return _pair(field.name, value, described, where)
+    _checked(field.name, kind, value, described, where)
+    return value
+
+
+def _pair(name: str, value: Any, described: Option, where: str) -> Pair:
+    if not isinstance(value, list) or len(value) != 2:
+        raise UsageError(f"{where}: {name}={value!r} is not a pair of numbers; write {name} = [LOW, HIGH]")
+    for end in value:
+        _checked(name, float, end, described, where)
+    low, high = value
+    if low > high:
+        raise UsageError(
+            f"{where}: {name}={value!r} begins with the higher number; write {name} = [{high}, {low}]"
+        )
+    return low, high
+
+
+def _checked(name: str, kind: Any, value: Any, described: Option, where: str) -> None:
+    called, types = KINDS[kind]
+    if not isinstance(value, types) or (isinstance(value, bool) and kind is not bool):
+        takes = described.range_text() and f"; it takes {described.range_text()}"
+        raise UsageError(f"{where}: {name}={value!r} is not {called}{takes}")
+    check(where, name, value, described)
