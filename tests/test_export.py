@@ -253,6 +253,18 @@ def test_what_cannot_be_exported_is_refused_with_what_to_type(vidnoise, tmp_path
     assert [path.name for path in tmp_path.iterdir()] == ["taken.pt"]
 
 
+@pytest.mark.parametrize("card", [None, "{", "[]"])
+def test_weights_of_ones_own_need_their_card_beside_them(vidnoise, tmp_path, weights, card):
+    alone = tmp_path / "alone.safetensors"
+    alone.write_bytes(weights.read_bytes())
+    if card:
+        alone.with_suffix(".json").write_text(card)
+    status, _, err = vidnoise("export", alone, "-o", tmp_path / "a.pt")
+    assert status == 1
+    assert "alone.safetensors and its card, alone.json, must lie side by side" in err
+    assert "reinstall" not in err
+
+
 def test_weights_of_another_kind_are_refused(vidnoise, tmp_path):
     from vidnoise.nets.weights import FOLDER
 

@@ -292,7 +292,7 @@ def test_an_even_count_of_frames_has_no_middle() -> None:
 def test_missing_weights_are_named(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(weights, "FOLDER", tmp_path)
     weights.loaded.cache_clear()
-    with pytest.raises(VidnoiseError, match=r"wavelet\.json.*reinstall"):
+    with pytest.raises(VidnoiseError, match=r"wavelet\.safetensors.*reinstall"):
         filtered("wavelet", noisy(coffee(), 25))
     weights.loaded.cache_clear()
 

@@ -89,6 +89,16 @@ class Card:
     figures: dict[str, float] = field(default_factory=dict)
     reach: dict[str, dict[str, float]] = field(default_factory=dict)
 
+    @property
+    def name(self) -> str:
+        """Kind and tier, as weights are called: "spatial-fast", "dncnn"."""
+        return called(self.kind, self.tier)
+
+
+def called(kind: str, tier: str) -> str:
+    """What the weights of a kind and tier, or of a kind without one, are called."""
+    return f"{kind}-{tier}" if tier else kind
+
 
 def channels_last(network: nn.Module) -> nn.Module:
     """The network with its convolutions in the memory format that is fastest; changes it in place."""
@@ -121,7 +131,7 @@ def read_card(path: Path) -> Card:
         return Card(**json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
         raise VidnoiseError(
-            f"{path} is no model card ({error}); reinstall vidnoise, or name other weights"
+            f"{path} cannot be read as a model card ({_reason(error)}); {_remedy(path)}"
         ) from error
 
 
@@ -136,15 +146,15 @@ def read(path: Path) -> tuple[nn.Module, Card]:
     Raises:
         VidnoiseError: a file is missing, was changed, or does not fit the network that its card names.
     """
-    card = read_card(path.with_suffix(".json"))
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise VidnoiseError(f"the weights {path} cannot be read ({error}); reinstall vidnoise") from error
-    if hashlib.sha256(content).hexdigest() != card.sha256:
         raise VidnoiseError(
-            f"{path} is not the file its model card names (sha256 differs); reinstall vidnoise"
-        )
+            f"the weights {path} cannot be read ({_reason(error)}); {_remedy(path)}"
+        ) from error
+    card = read_card(path.with_suffix(".json"))
+    if hashlib.sha256(content).hexdigest() != card.sha256:
+        raise VidnoiseError(f"{path} is not the file its model card names (sha256 differs); {_remedy(path)}")
     network = build(card.kind, card.tier)
     try:
         network.load_state_dict({k: v.float() for k, v in parse(content).items()})
@@ -153,6 +163,17 @@ def read(path: Path) -> tuple[nn.Module, Card]:
             f"{path} does not fit a {card.kind} network of tier {card.tier}: {error}"
         ) from error
     return network, card
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _remedy(path: Path) -> str:
+    """What to do about weights or a card at `path` that are missing or wrong."""
+    if path.parent == FOLDER:
+        return "reinstall vidnoise"
+    return f"{path.stem}.safetensors and its card, {path.stem}.json, must lie side by side, as vidnoise train wrote them"
 
 
 def load(name: str, device: torch.device, dtype: torch.dtype, int8: bool = False) -> nn.Module:
