@@ -29,6 +29,7 @@ from vidnoise.train import (
     train,
 )
 from vidnoise.train.data import Clips, Stills, generator
+from vidnoise.train.inherit import load_into
 from vidnoise.train.level import LevelTask
 from vidnoise.train.losses import ssim
 from vidnoise.train.recipe import FOLDER, parse
@@ -316,6 +317,62 @@ def test_a_card_says_what_the_weights_began_with(tmp_path: Path) -> None:
     )
     assert read(first.weights)[1].inherited == ""
     assert read(second.weights)[1].inherited.startswith(first.weights.name)
+
+
+def test_a_resumed_run_remembers_what_it_began_with(tmp_path: Path) -> None:
+    media, options = Media(photographs(), []), Options(device="cpu")
+    first = train(small(1), media, tmp_path / "a", options=options, report=lambda _: None).weights
+    begun = train(
+        small(1), media, tmp_path / "b", inherit=[first], options=options, report=lambda _: None
+    ).weights
+    inherited = read(begun)[1].inherited
+    train(small(2), media, tmp_path / "b", options=replace(options, resume=True), report=lambda _: None)
+    assert read(begun)[1].inherited == inherited != ""
+
+
+def test_weights_of_a_network_that_has_nothing_in_common_are_refused(tmp_path: Path) -> None:
+    shipped = WEIGHTS / "dncnn.safetensors"
+    with pytest.raises(UsageError, match=r"holds the weights of dncnn, and the recipe trains spatial-fast"):
+        train(small(1), Media(photographs(), []), tmp_path, inherit=[shipped], options=Options(device="cpu"))
+
+
+def test_a_part_of_a_network_is_passed_on_to_another(tmp_path: Path) -> None:
+    media, options = Media(photographs(), []), Options(device="cpu")
+    first = train(small(1), media, tmp_path, options=options, report=lambda _: None).weights
+    network = build("temporal", "fast")
+    found = load_into(network, "temporal-fast", [first])
+    passed, now = read(first)[0].state_dict(), network.state_dict()
+    assert 0 < len(found) < len(now)
+    assert all(torch.equal(now[name], passed[name]) for name in found)
+
+
+@pytest.mark.parametrize("content", [b"junk", b"\x89PNG\r\n\x1a\n" + bytes(99), None])
+def test_a_file_that_holds_no_whole_weights_cannot_be_inherited_from(
+    content: bytes | None, tmp_path: Path
+) -> None:
+    path = tmp_path / "mine.safetensors"
+    path.write_bytes(content or (WEIGHTS / "dncnn.safetensors").read_bytes()[:-100])
+    with pytest.raises(InputError, match=r"mine\.safetensors cannot be inherited from"):
+        train(small(1), Media(photographs(), []), tmp_path, inherit=[path], options=Options(device="cpu"))
+
+
+@pytest.mark.parametrize("part", [0, 0.5, 0.999, -1])
+def test_a_damaged_checkpoint_is_named_with_what_to_do(part: float, tmp_path: Path) -> None:
+    media, options = Media(photographs(), []), Options(device="cpu")
+    train(small(1), media, tmp_path, options=options, report=lambda _: None)
+    path = tmp_path / "checkpoint.pt"
+    content = path.read_bytes()
+    path.write_bytes(b"junk" if part < 0 else content[: int(part * len(content))])
+    with pytest.raises(InputError, match=r"checkpoint\.pt is damaged.* delete it to begin again"):
+        train(small(1), media, tmp_path, options=replace(options, resume=True), report=lambda _: None)
+
+
+def test_resuming_where_there_is_no_checkpoint_begins_and_says_so(tmp_path: Path) -> None:
+    lines: list[str] = []
+    options = Options(device="cpu", resume=True)
+    result = train(small(1), Media(photographs(), []), tmp_path, options=options, report=lines.append)
+    assert "holds no checkpoint: spatial-fast begins at step 0" in lines[0]
+    assert result.steps == 1
 
 
 def test_a_folded_dncnn_goes_on_from_its_own_weights(tmp_path: Path) -> None:

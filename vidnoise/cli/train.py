@@ -41,7 +41,12 @@ WEIGHTS = click.Path(exists=True, dir_okay=False, path_type=Path)
     section=HOW,
     help="How long, in place of what the recipe says.",
 )
-@option("--resume", is_flag=True, section=HOW, help="Go on from the checkpoint in the output folder.")
+@option(
+    "--resume",
+    is_flag=True,
+    section=HOW,
+    help="Go on from the checkpoint in the output folder; without one, begin.",
+)
 @option(
     "--every",
     type=click.FloatRange(1),

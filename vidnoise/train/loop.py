@@ -6,6 +6,7 @@ a kill at any moment, a whole step is recorded as one CUDA graph, and the learni
 """
 
 import copy
+import io
 import json
 import math
 import os
@@ -17,7 +18,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ..device import choose, multiplies_bfloat16
@@ -25,8 +25,9 @@ from ..errors import InputError, UsageError
 from ..nets.flops import count_parameters, kflop_per_pixel
 from ..nets.folding import folded
 from ..nets.rounded import observed
-from ..nets.weights import Card, channels_last, read_card, save, write_card
+from ..nets.weights import Card, called, channels_last, save, write_card
 from .data import Media, generator, read_folder
+from .inherit import load_into, origin
 from .optimizer import Optimizer
 from .recipe import Recipe
 from .tasks import Batch, Task, make_task
@@ -50,7 +51,7 @@ class Options:
 
     Attributes:
         device: "cpu", "cuda", or "auto".
-        resume: go on from the folder's checkpoint, if there is one.
+        resume: go on from the folder's checkpoint; where there is none, begin, and say so.
         every: seconds between validations and checkpoints.
         graph: record the step as a CUDA graph.
         duty: share of the time that the device is kept busy, where others use it too.
@@ -124,7 +125,7 @@ def train(
         data: a folder (see `data.read_folder`), or media already read.
         out: folder for checkpoint.pt, log.jsonl, and the averaged weights with their card.
         valid: pictures and clips to validate on.
-        inherit: safetensors to start from; names that the network lacks are ignored.
+        inherit: safetensors to start from; names that the network lacks are ignored, but something must fit.
         options: see `Options`.
         report: gets a line of text now and then.
 
@@ -132,8 +133,8 @@ def train(
         The result of the run.
 
     Raises:
-        InputError: the data do not suffice.
-        UsageError: the recipe or the checkpoint do not fit.
+        InputError: the data do not suffice; weights to start from or the checkpoint cannot be read.
+        UsageError: the recipe, the checkpoint or the weights to start from do not fit, or the rate is too high.
     """
     return Run(recipe, data, out, valid, inherit, options or Options(), report).go()
 
@@ -168,8 +169,8 @@ class Run:
         media = read_folder(data) if isinstance(data, Path) else data
         kept = read_folder(valid) if isinstance(valid, Path) else valid
         self.task: Task = make_task(recipe, media, kept, self.device)
-        inherited = load_into(self.task.model, inherit)
-        self.began = ", ".join(_origin(path) for path in inherit)
+        inherited = load_into(self.task.model, self.name, inherit)
+        self.began = ", ".join(origin(path) for path in inherit)
         self.model = channels_last(self.task.model.to(self.device))
         self.average = Average(self.model, recipe.ema)
         self.optimizer = Optimizer(self.model, inherited, recipe)
@@ -211,7 +212,7 @@ class Run:
     @property
     def name(self) -> str:
         """Kind and tier, as the weights are called."""
-        return "-".join(filter(None, (self.recipe.task, self.recipe.tier)))
+        return called(self.recipe.task, self.recipe.tier)
 
     @property
     def weights(self) -> Path:
@@ -268,6 +269,7 @@ class Run:
     def _save(self) -> None:
         state = {
             "recipe": json.dumps(asdict(self.recipe)),
+            "inherited": self.began,
             "model": self.model.state_dict(),
             "average": self.average.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -307,19 +309,34 @@ class Run:
     def _resume(self) -> None:
         path = self.out / CHECKPOINT
         if not path.is_file():
+            self.report(f"{self.out} holds no checkpoint: {self.name} begins at step 0")
             return
-        state = torch.load(path, map_location=self.device, weights_only=True)
-        if Recipe(**_flat(state["recipe"])) != Recipe(**_flat(json.dumps(asdict(self.recipe)))):
+        content = path.read_bytes()
+        try:
+            state = torch.load(io.BytesIO(content), map_location=self.device, weights_only=True)
+            same = Recipe(**_flat(state["recipe"])) == Recipe(**_flat(json.dumps(asdict(self.recipe))))
+            if same:
+                self._restore(state)
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # files that are something else fail in their own ways
+            raise InputError(
+                f"{path} is damaged, or no checkpoint of this vidnoise train; delete it to begin again, or choose another "
+                f"folder"
+            ) from error
+        if not same:
             raise UsageError(
-                f"{path} was made by another recipe; train into another folder, or without --resume"
+                f"{path} was made by another recipe; train into another folder, or delete it to begin again"
             )
+        self.report(f"{self.name} goes on from step {self.step}")
+
+    def _restore(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
         self.average.model.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.best, self.stale = state["step"], state["best"], state["stale"]
-        self.skipped = state["skipped"]
+        self.skipped, self.began = state["skipped"], state.get("inherited", self.began)
         self.clock = Clock(self.recipe, state["seconds"])
-        self.report(f"{self.name} goes on from step {self.step}")
 
 
 class Eager:
@@ -375,29 +392,6 @@ class Graphed:
 
 def _floats(model: nn.Module) -> list[Tensor]:
     return [value for value in model.state_dict().values() if value.is_floating_point()]
-
-
-def load_into(model: nn.Module, paths: Sequence[Path]) -> set[str]:
-    """Copy what fits from safetensors files into a network; the names of the parameters that were found."""
-    own = model.state_dict()
-    found: dict[str, Tensor] = {}
-    for path in paths:
-        try:
-            state = load_file(path)
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path} cannot be inherited from: {error}") from error
-        found |= {k: v.float() for k, v in state.items() if k in own and own[k].shape == v.shape}
-    model.load_state_dict(own | found)
-    return set(found)
-
-
-def _origin(path: Path) -> str:
-    """Weights by their name, how long they were trained, and from what, as far as a card beside them says."""
-    about = path.with_suffix(".json")
-    if not about.is_file():
-        return path.name
-    card = read_card(about)
-    return f"{path.name} ({card.minutes:g} minutes{card.inherited and f', from {card.inherited}'})"
 
 
 def _flat(recipe: str) -> dict[str, Any]:
