@@ -33,6 +33,8 @@ from .recipe import Recipe
 from .tasks import Batch, Task, make_task
 
 CHECKPOINT = "checkpoint.pt"
+LOST = 20
+"""Steps in a row without a finite loss and gradient after which nothing more is learned."""
 
 
 @dataclass(frozen=True)
@@ -174,7 +176,7 @@ class Run:
         self.model = channels_last(self.task.model.to(self.device))
         self.average = Average(self.model, recipe.ema)
         self.optimizer = Optimizer(self.model, inherited, recipe)
-        self.step, self.best, self.stale, self.skipped = 0, -math.inf, 0, 0
+        self.step, self.best, self.stale, self.skipped, self.lost = 0, -math.inf, 0, 0, 0
         self.clock = Clock(recipe, 0.0)
         self._maker = ThreadPoolExecutor(1) if self.device.type == "cpu" else None
         self.figures: dict[str, float] = {}
@@ -187,27 +189,33 @@ class Run:
         forward = Graphed(self) if self.options.graph and self.device.type == "cuda" else Eager(self)
         self.clock = Clock(self.recipe, self.clock.before)
         last, losses = time.monotonic(), torch.zeros((), device=self.device)
-        since, batch = self.step, self._batch(self.step)
+        since, batch = self.learned, self._batch(self.step)
         while (progress := self.clock.progress(self.step)) < 1:
             begun = time.monotonic()
             # The next batch is made beside the step, or queued before its norm is waited for: no processor runs dry.
             coming = self._maker.submit(self._batch, self.step + 1) if self._maker else None
-            losses += forward(batch).detach()
+            loss = forward(batch).detach()
             norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
             batch = coming.result() if coming else self._batch(self.step + 1)
-            self._apply(norm, progress)
+            if self._apply(loss, norm, progress):
+                losses += loss
             self.step += 1
             if self.options.duty < 1:
                 time.sleep((time.monotonic() - begun) * (1 / self.options.duty - 1))
             if time.monotonic() - last >= self.options.every:
-                self._pause(float(losses) / (self.step - since))
+                self._pause(losses, since)
                 losses.zero_()
-                last, since = time.monotonic(), self.step
+                last, since = time.monotonic(), self.learned
                 if self.recipe.patience and self.stale >= self.recipe.patience:
                     self.report(f"stopped after {self.step} steps: no better for {self.stale} validations")
                     break
-        self._pause(float(losses) / max(self.step - since, 1))
+        self._pause(losses, since)
         return Result(self.step, self.clock.seconds, self.figures, self.weights)
+
+    @property
+    def learned(self) -> int:
+        """Steps that were not left out."""
+        return self.step - self.skipped
 
     @property
     def name(self) -> str:
@@ -229,15 +237,20 @@ class Run:
     def _batch(self, step: int) -> Batch:
         return self.task.batch(generator(self.recipe.seed, step, self.device))
 
-    def _apply(self, norm: Tensor, progress: float) -> None:
-        if not torch.isfinite(norm):
+    def _apply(self, loss: Tensor, norm: Tensor, progress: float) -> bool:
+        # Whether the step was good: others are left out.
+        if not torch.isfinite(loss + norm):
             self.skipped += 1
-            return
+            self.lost += 1
+            return False
+        self.lost = 0
         self.optimizer.step(rate(self.recipe, self.step, progress))
         self.average.update(self.model, self.step)
+        return True
 
-    def _pause(self, loss: float) -> None:
+    def _pause(self, losses: Tensor, since: int) -> None:
         # Validate, keep everything, say how it goes.
+        self._check_finite()
         with torch.no_grad(), self.fabric.autocast(), observed(self.average.model) as self.reach:
             self.figures = self.task.validate(self.average.model)
         if self.figures.get("score", -math.inf) > self.best:
@@ -248,7 +261,7 @@ class Run:
         line = {
             "step": self.step,
             "seconds": round(self.clock.seconds, 1),
-            "loss": round(loss, 6),
+            "loss": round(float(losses) / max(self.learned - since, 1), 6),
             "rate": rate(self.recipe, self.step, self.clock.progress(self.step)),
             "skipped": self.skipped,
         } | {k: round(v, 3) for k, v in self.figures.items()}
@@ -258,6 +271,19 @@ class Run:
             self.fabric.log_dict({k: v for k, v in line.items() if k != "step"}, self.step)
             self._log_picture()
         self.report(f"{self.name} " + " ".join(f"{k} {v:.6g}" for k, v in line.items()))
+
+    def _check_finite(self) -> None:
+        # As float16, as they are written.
+        weights = (value.half() for value in _floats(folded(self.average.model)))
+        if self.lost < min(max(self.step, 1), LOST) and all(
+            bool(value.isfinite().all()) for value in weights
+        ):
+            return
+        before = f"; {self.weights} is as it was before" if self.weights.exists() else ""
+        raise UsageError(
+            f"{self.name} came to nothing by step {self.step}: the loss or the weights were not finite; lower the rate of "
+            f"the recipe, {self.recipe.rate:g}{before}"
+        )
 
     def _log_picture(self) -> None:
         with torch.no_grad(), self.fabric.autocast():
