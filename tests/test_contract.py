@@ -16,7 +16,7 @@ from vidnoise.chain import Chain
 from vidnoise.device import choose
 from vidnoise.filter import Filter
 from vidnoise.frame import Frame
-from vidnoise.option import describe
+from vidnoise.options import describe
 from vidnoise.registry import filters
 
 EXAMPLES = [example for _, kind in sorted(filters().items()) for example in kind.examples()]

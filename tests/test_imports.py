@@ -1,10 +1,12 @@
 """Imports run one way, and the package is quick to import."""
 
 import ast
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import vidnoise_filters
 
 import vidnoise
@@ -14,7 +16,7 @@ FILTERS = Path(vidnoise_filters.__file__).parent
 
 LAYERS = [
     "errors",
-    "option",
+    "options",
     "colour",
     "frame",
     "device",
@@ -45,7 +47,7 @@ PUBLIC = {
     "nets",
     "noise",
     "noise_spectrum",
-    "option",
+    "options",
     "ramps",
     "scaling",
     "scene",
@@ -116,3 +118,20 @@ def test_importing_vidnoise_and_its_command_loads_nothing_heavy():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("order", [vidnoise.__all__, vidnoise.__all__[::-1]], ids=["forwards", "backwards"])
+def test_a_public_name_is_the_same_thing_at_each_access_and_no_module(order):
+    code = f"""
+import types, vidnoise
+names = {order} + ["SpatialFilter", "option"]
+first = {{name: getattr(vidnoise, name) for name in names}}
+for name in names:
+    assert getattr(vidnoise, name) is first[name], name
+    assert not isinstance(first[name], types.ModuleType), name
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_no_public_name_is_that_of_a_module():
+    assert not set(vidnoise.__all__) & {module.name for module in pkgutil.iter_modules(vidnoise.__path__)}

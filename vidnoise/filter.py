@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 from vidnoise.errors import FilterError
 from vidnoise.frame import Frame, StreamInfo
-from vidnoise.option import Option, check, describe, option
+from vidnoise.options import Option, check, describe, option
 
 if TYPE_CHECKING:
     from torch import Tensor

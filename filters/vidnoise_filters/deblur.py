@@ -12,7 +12,7 @@ from vidnoise.deconvolution import NOISES, deconvolve, undo
 from vidnoise.filter import RecurrentFilter, RecurrentStage, option
 from vidnoise.flow import SharedFlow, search, visible, warp
 from vidnoise.motion_blur import chances_if_blurred, directed, expected_length
-from vidnoise.option import QUALITIES
+from vidnoise.options import QUALITIES
 from vidnoise.ramps import ramp
 from vidnoise.scaling import means_around
 from vidnoise.strips import at_once

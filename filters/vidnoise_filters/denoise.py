@@ -10,7 +10,7 @@ from vidnoise import dct
 from vidnoise.filter import RecurrentFilter, RecurrentStage, option
 from vidnoise.flow import SharedFlow, warp
 from vidnoise.fusion import Look, coloured, join, look, mix, opponent, recall
-from vidnoise.option import QUALITIES
+from vidnoise.options import QUALITIES
 from vidnoise.stillness import Watch
 from vidnoise_filters import fuse, steady
 from vidnoise_filters.believable import believable

@@ -23,7 +23,7 @@ from vidnoise.cli.options import (
     key_values,
     option,
 )
-from vidnoise.option import QUALITIES
+from vidnoise.options import QUALITIES
 
 if TYPE_CHECKING:
     from vidnoise.api import Summary

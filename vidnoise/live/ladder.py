@@ -7,7 +7,7 @@ from typing import Any
 
 from vidnoise.chain import Chain
 from vidnoise.filter import Filter
-from vidnoise.option import describe
+from vidnoise.options import describe
 
 
 def ladder(chain: Chain) -> tuple[Chain, ...]:
