@@ -137,6 +137,35 @@ def test_one_can_go_to_any_frame(tmp_path, start):
     assert len(all_frames(capture)) == 2
 
 
+@pytest.mark.parametrize("frame", [20, 25, 10**6])
+def test_one_can_go_past_the_last_frame_and_back(tmp_path, frame):
+    path = str(clips.Clip(frames=20).save(tmp_path / "clip.mp4"))
+    for capture in (cv2.VideoCapture(path), VideoCapture(path, Chain())):
+        assert capture.read()[0]
+        assert capture.set(cv2.CAP_PROP_POS_FRAMES, frame)
+        assert capture.isOpened()
+        assert capture.get(cv2.CAP_PROP_POS_FRAMES) == capture.get(cv2.CAP_PROP_FRAME_COUNT) == 20
+        assert capture.read() == (False, None)
+        assert capture.set(cv2.CAP_PROP_POS_FRAMES, 0)
+        assert clips.number_of(cv2.cvtColor(capture.read()[1], cv2.COLOR_BGR2GRAY)) == 0
+    assert capture.error is None
+
+
+def test_a_position_that_is_no_number_is_refused_and_changes_nothing(tmp_path):
+    capture = VideoCapture(clips.Clip(frames=2).save(tmp_path / "clip.mp4"), Chain())
+    assert not capture.set(cv2.CAP_PROP_POS_FRAMES, float("nan"))
+    assert capture.read()[0]
+
+
+def test_going_to_a_frame_fails_where_the_source_is_gone(tmp_path):
+    path = clips.Clip(frames=2).save(tmp_path / "clip.mp4")
+    capture = VideoCapture(path, Chain())
+    path.unlink()
+    assert not capture.set(cv2.CAP_PROP_POS_FRAMES, 1)
+    assert not capture.isOpened()
+    assert "clip.mp4" in str(capture.error)
+
+
 def test_at_the_end_and_after_release_there_is_nothing(tmp_path):
     path = clips.Clip(frames=2).save(tmp_path / "clip.mp4")
     capture = VideoCapture(str(path), Chain())

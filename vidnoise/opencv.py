@@ -96,11 +96,8 @@ class VideoCapture:
 
     def release(self) -> None:
         """Close the source."""
-        frames, self._frames = self._frames, None
         reader, self._reader = self._reader, None
-        self._frame = None
-        if frames is not None:
-            frames.close()  # type: ignore[attr-defined]
+        self._end()
         if reader is not None:
             reader.close()
 
@@ -155,11 +152,12 @@ class VideoCapture:
     def set(self, prop: int, value: float) -> bool:
         """Go to a frame or a time (`CAP_PROP_POS_FRAMES`, `CAP_PROP_POS_MSEC`), or switch the turning of frames on or off.
 
-        False for what cannot be set; the size and rate of a source cannot.
+        Past the last frame there is nothing to read, and one can go back from there. False for what cannot be set; the
+        size and rate of a source cannot.
         """
         import cv2
 
-        if self._reader is None:
+        if self._reader is None or not math.isfinite(value):
             return False
         if prop == cv2.CAP_PROP_ORIENTATION_AUTO:
             self._upright = bool(value)
@@ -217,10 +215,23 @@ class VideoCapture:
         return True
 
     def _seek(self, frame: int, rate: Fraction) -> bool:
-        frame = max(frame, 0)
+        frame = max(min(frame, self._total or frame), 0)
         # Half a frame early, so that rounding in the container's time base leaves this frame in.
         skipped = self._lead + (frame - Fraction(1, 2)) / rate if frame else Fraction(0)
-        return self._start(skipped, frame)
+        if self._start(skipped, frame):
+            return True
+        # A source that opens from its beginning has nothing there: like OpenCV's it stays open, at its end.
+        if not skipped or not self._start(Fraction(0), frame):
+            return False
+        self._end()
+        return True
+
+    def _end(self) -> None:
+        """There is no frame, and none follows."""
+        frames, self._frames = self._frames, None
+        self._frame = None
+        if frames is not None:
+            frames.close()  # type: ignore[attr-defined]
 
     def _milliseconds(self) -> float:
         if self._frame is None or self._first is None or self._reader is None:
