@@ -264,6 +264,28 @@ def test_pictures_of_another_shape_or_type_are_refused_with_advice():
     assert clean(np.zeros((16, 32), np.uint8)) is not None
 
 
+@pytest.mark.parametrize(
+    ("other", "found"),
+    [
+        (np.zeros((32, 32, 3), np.uint16), "uint16"),
+        (np.zeros((32, 32, 3)), "float64"),
+        (None, "NoneType"),
+        (np.zeros((32, 32, 4), np.uint8), r"\(32, 32, 4\)"),
+        (np.zeros((0, 32, 3), np.uint8), r"\(0, 32, 3\)"),
+        (np.zeros((0, 5), np.uint8), r"\(0, 5\)"),
+    ],
+)
+def test_each_picture_is_held_to_the_type_and_a_wrong_one_costs_none_of_the_others(other, found):
+    with pytest.raises(errors.UsageError, match=f"uint8.*this is .*{found}"):
+        Cleaner(LookAhead())(other)
+    clean, picture = Cleaner(LookAhead()), np.full((32, 32, 3), 80, np.uint8)
+    assert clean(picture) is None
+    with pytest.raises(errors.UsageError, match=f"uint8.*this is .*{found}"):
+        clean(other)
+    assert clean(picture) is None
+    assert np.array_equal(clean(picture), picture)
+
+
 def test_noise_is_removed_from_pictures():
     rng = np.random.default_rng(0)
     truth = np.full((64, 64, 3), 128, np.uint8)

@@ -283,11 +283,12 @@ class Cleaner:
             A picture of the same shape, or None while the filters look ahead.
 
         Raises:
-            UsageError: another type, or another shape than before.
+            UsageError: no such picture, one without pixels, or another shape than before.
             FilterError: a filter failed; call `reset()` to go on.
         """
+        _check(picture)
         if self._stage is None:
-            self._stage = self._open(picture)
+            self._stage = self._open(picture.shape)
         if picture.shape != self._shape:
             raise UsageError(
                 f"this picture is {picture.shape}, those before were {self._shape}; call flush() before another shape"
@@ -310,16 +311,9 @@ class Cleaner:
         self._stage = None
         self._ready.clear()
 
-    def _open(self, picture: Picture) -> Stage:
-        import numpy as np
-
-        shape: tuple[int, ...] = getattr(picture, "shape", ())
-        gray, bgr = len(shape) == 2, len(shape) == 3 and shape[2] == 3
-        if not isinstance(picture, np.ndarray) or picture.dtype != np.uint8 or not (gray or bgr):
-            found = f"{getattr(picture, 'dtype', type(picture).__name__)} {shape or ''}".strip()
-            raise UsageError(f"a picture is an array (H,W,3) or (H,W) of uint8; this is {found}")
+    def _open(self, shape: tuple[int, ...]) -> Stage:
         self._shape = shape
-        format = GRAY if gray else BGR
+        format = GRAY if len(shape) == 2 else BGR
         rate = Fraction(25)
         return self._chain.open(
             StreamInfo(shape[1], shape[0], 1 / rate, rate, None, format, FULL), self._device
@@ -358,6 +352,21 @@ def _bgr(frame: Frame) -> Picture:
     picture.colorspace, picture.color_range = frame.colour.matrix, frame.colour.range
     array: Picture = picture.reformat(format="bgr24", interpolation="BICUBIC").to_ndarray()
     return array
+
+
+def _check(picture: object) -> None:
+    """Refuse what is no picture for a `Cleaner`, with what it is."""
+    import numpy as np
+
+    if not isinstance(picture, np.ndarray):
+        found = type(picture).__name__
+    elif (
+        picture.dtype != np.uint8 or not picture.size or not (picture.ndim == 2 or picture.shape[2:] == (3,))
+    ):
+        found = f"{picture.dtype} {picture.shape}"
+    else:
+        return
+    raise UsageError(f"a picture is an array (H,W,3) or (H,W) of uint8, with pixels in it; this is {found}")
 
 
 def _planes(picture: Picture) -> dict[str, Any]:
