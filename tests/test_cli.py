@@ -316,11 +316,26 @@ def test_a_wrong_request_is_status_2_and_says_what_to_type(
 # Failures
 
 
-def test_a_bug_gives_no_traceback_unless_asked_and_leaves_no_file(vidnoise, clip, tmp_path, own_filters):
-    words = (clip, "-o", tmp_path / "out.mp4", "-f", "broken")
+def fail(*_, **__):
+    raise KeyError("strange")
+
+
+@pytest.mark.parametrize(
+    ("filter", "said"),
+    [
+        ("none", "this is a bug in vidnoise: KeyError: 'strange'"),
+        ("broken", "the filter 'broken' (of test_cli) failed: KeyError: 'strange'"),
+    ],
+)
+def test_a_bug_gives_no_traceback_unless_asked_and_leaves_no_file(
+    vidnoise, clip, tmp_path, own_filters, monkeypatch, filter, said
+):
+    if filter == "none":
+        monkeypatch.setattr("vidnoise.pipeline.run", fail)
+    words = (clip, "-o", tmp_path / "out.mp4", "-f", filter)
     answer = vidnoise(*words)
     assert answer.status == 1
-    assert "this is a bug in vidnoise: KeyError: 'strange'" in answer.err
+    assert said in answer.err
     assert "--debug" in answer.err
     assert len(answer.err.splitlines()) == 1
     assert "Traceback" in vidnoise(*words, "--debug").err

@@ -37,7 +37,7 @@ class Failing(SpatialFilter):
     name = "opencv_failing"
 
     def apply(self, x):
-        raise errors.FilterError("no more")
+        raise ZeroDivisionError("no more")
 
 
 def all_frames(capture):
@@ -202,10 +202,25 @@ def test_what_cannot_be_opened_is_reported_as_opencv_does(tmp_path):
     assert "/dev/video63" in str(no_camera.error)
 
 
-def test_failures_of_filters_are_raised(tmp_path):
-    path = clips.Clip(frames=2).save(tmp_path / "clip.mp4")
-    with VideoCapture(path, Failing()) as capture, pytest.raises(vidnoise.VidnoiseError, match="no more"):
-        capture.read()
+def test_failures_of_filters_are_raised_at_each_read_until_one_goes_elsewhere(tmp_path):
+    capture = VideoCapture(clips.Clip(frames=2).save(tmp_path / "clip.mp4"), Failing())
+    for _ in range(2):
+        with pytest.raises(
+            vidnoise.VidnoiseError, match=r"'opencv_failing' .* ZeroDivisionError: no more"
+        ) as raised:
+            capture.read()
+        assert isinstance(raised.value.__cause__, ZeroDivisionError)
+        assert capture.retrieve() == (False, None)
+    assert capture.set(cv2.CAP_PROP_POS_FRAMES, 2)
+    assert capture.read() == (False, None)
+    capture.release()
+    assert capture.read() == (False, None)
+
+
+def test_the_callable_names_a_filter_that_fails():
+    with pytest.raises(errors.FilterError, match=r"'opencv_failing' .* ZeroDivisionError: no more") as raised:
+        Cleaner(Failing())(np.zeros((32, 32, 3), np.uint8))
+    assert isinstance(raised.value.__cause__, ZeroDivisionError)
 
 
 def test_a_filter_that_looks_ahead_loses_no_frame(tmp_path):

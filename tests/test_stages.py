@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from streams import CPU, Mean, Running, clip, info, process, through
 
 from vidnoise import device
-from vidnoise.chain import ChainStage
+from vidnoise.chain import Chain, ChainStage
 from vidnoise.errors import FilterError, UsageError
 from vidnoise.filter import Filter, SpatialFilter, option
 from vidnoise.frame import Frame
@@ -106,6 +106,30 @@ def test_after_a_failure_a_stage_refuses_frames_until_it_is_reset():
         stage.push(bright)
     stage.reset()
     assert len(stage.push(bright)) == 1
+
+
+def test_in_a_chain_a_failure_names_its_filter_whatever_was_raised_and_the_stage_can_be_reset():
+    stage = Chain.of(Mean(0, 0), Fragile(limit=0.5)).open(info(4, 4), CPU)
+    dark, bright = (Frame(image=torch.full((3, 4, 4), v)) for v in (0.0, 0.9))
+    with pytest.raises(
+        FilterError, match=r"filter 'fragile' .* failed: FloatingPointError: too dark"
+    ) as raised:
+        stage.push(dark)
+    assert isinstance(raised.value.__cause__, FloatingPointError)
+    with pytest.raises(FilterError, match=r"reset\(\)"):
+        stage.push(bright)
+    stage.reset()
+    assert len(stage.push(bright)) == 1
+
+
+def test_a_filter_that_fails_to_open_is_named():
+    @dataclass(frozen=True)
+    class Closed(Mean):
+        def open(self, info, device):
+            raise LookupError("nothing here")
+
+    with pytest.raises(FilterError, match=r"filter 'closed' .* failed: LookupError: nothing here"):
+        Chain.of(Closed()).open(info(), CPU)
 
 
 def test_two_streams_of_one_filter_never_see_each_other():

@@ -7,11 +7,12 @@ import difflib
 import re
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from vidnoise.errors import UsageError
+from vidnoise.errors import FilterError, UsageError, VidnoiseError, class_and_text
 from vidnoise.filter import Filter, Stage, option
 from vidnoise.frame import Frame, StreamInfo
 
@@ -84,9 +85,7 @@ class Chain(Filter):
         Raises:
             FilterError: a filter cannot work on such a stream.
         """
-        from vidnoise.tiles import open_tiled
-
-        stages: list[Stage] = [open_tiled(filter, info, device) for filter in self.filters]
+        stages = [FilterStage(filter, info, device) for filter in self.filters]
         if not (self.wants_noise or self.wants_motion):
             return ChainStage(stages)
         from vidnoise.analysis import Analysis
@@ -95,6 +94,48 @@ class Chain(Filter):
 
     def __str__(self) -> str:
         return ",".join(str(filter) for filter in self.filters)
+
+
+class FilterStage:
+    """The stage of one filter of a chain, whose failures of any kind are a `FilterError` that names the filter."""
+
+    def __init__(self, filter: Filter, info: StreamInfo, device: Device) -> None:
+        from vidnoise.tiles import open_tiled
+
+        self._filter = filter
+        with self._named():
+            self._stage = open_tiled(filter, info, device)
+
+    @property
+    def latency(self) -> int:
+        """See `Stage.latency`."""
+        return self._stage.latency
+
+    def push(self, *frames: Frame) -> Sequence[Frame]:
+        """See `Stage.push`."""
+        with self._named():
+            return self._stage.push(*frames)
+
+    def flush(self) -> Sequence[Frame]:
+        """See `Stage.flush`."""
+        with self._named():
+            return self._stage.flush()
+
+    def reset(self) -> None:
+        """See `Stage.reset`."""
+        self._stage.reset()
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except VidnoiseError:
+            raise
+        except Exception as failure:  # it may be anyone's program
+            raise FilterError(
+                f"the filter {self._filter.name!r} (of {type(self._filter).__module__}) failed: {class_and_text(failure)}; "
+                f"report it to its author, with what --debug prints"
+            ) from failure
 
 
 class ChainStage:

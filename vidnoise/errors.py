@@ -25,3 +25,8 @@ class DeviceError(VidnoiseError):
 
 class FilterError(VidnoiseError):
     """A filter failed while processing, or was used after a failure without `reset()`."""
+
+
+def class_and_text(failure: BaseException) -> str:
+    """A failure that was not raised on purpose, as `KeyError: 'size'`; its class alone where it has no text."""
+    return f"{type(failure).__name__}: {failure}" if str(failure) else type(failure).__name__

@@ -44,7 +44,7 @@ class VideoCapture:
     start afresh there.
 
     Where a source cannot be opened, nothing is raised: `isOpened()` is False, `read()` gives `(False, None)` as
-    OpenCV's does, and `error` holds the reason.
+    OpenCV's does, and `error` holds the reason. Failures of filters are raised.
 
     Args:
         source: a path, URL or camera index; None to `open()` one later.
@@ -105,9 +105,9 @@ class VideoCapture:
         """Go to the next frame; False at the end.
 
         Raises:
-            VidnoiseError: a filter failed.
+            VidnoiseError: a filter failed, now or before; `set()` a position or `open()` again to go on.
         """
-        self._frame = next(self._frames, None) if self._frames is not None else None
+        self._frame = self._next()
         if self._frame is None:
             return False
         self._position += 1
@@ -213,6 +213,17 @@ class VideoCapture:
         source = _AsOpenCV(reader)
         self._frames = pipeline.stream(source, stage, self._device, convert=bool(self._chain.filters))
         return True
+
+    def _next(self) -> Frame | None:
+        if self._frames is None:
+            return None
+        if self.error is None:
+            try:
+                return next(self._frames, None)
+            except VidnoiseError as failure:
+                self.error = failure
+        self._frame = None
+        raise self.error
 
     def _seek(self, frame: int, rate: Fraction) -> bool:
         frame = max(min(frame, self._total or frame), 0)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import click
 
-from vidnoise.errors import UsageError, VidnoiseError
+from vidnoise.errors import UsageError, VidnoiseError, class_and_text
 
 
 class Status(IntEnum):
@@ -81,7 +81,7 @@ def _words(failure: BaseException) -> str:
     if isinstance(failure, OSError):
         return f"{failure.filename}: {failure.strerror}" if failure.filename else str(failure)
     return (
-        f"this is a bug in vidnoise: {_name(failure)}{_place(failure)}; "
+        f"this is a bug in vidnoise: {class_and_text(failure)}{_place(failure)}; "
         f"run it again with --debug and report what that prints"
     )
 
@@ -164,10 +164,6 @@ def _library_hint(failure: BaseException) -> str:
         if isinstance(cause, ModuleNotFoundError) and (cause.name or "").split(".")[0] != "vidnoise":
             return f"the Python package {cause.name!r} is missing; install vidnoise again with: pip install vidnoise"
     return ""
-
-
-def _name(failure: BaseException) -> str:
-    return f"{type(failure).__name__}: {failure}" if str(failure) else type(failure).__name__
 
 
 def _place(failure: BaseException) -> str:
