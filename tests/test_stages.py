@@ -122,6 +122,54 @@ def test_in_a_chain_a_failure_names_its_filter_whatever_was_raised_and_the_stage
     assert len(stage.push(bright)) == 1
 
 
+@dataclass(frozen=True)
+class OfAnotherKind(SpatialFilter):
+    """Gives what `ANOTHER_KIND` makes of the frames."""
+
+    kind: str = option(help="what it gives")
+
+    def apply(self, x: torch.Tensor) -> torch.Tensor:
+        return ANOTHER_KIND[self.kind][0](x)
+
+
+@dataclass(frozen=True)
+class OfAnotherKindInTime(Mean):
+    """The same of a window."""
+
+    kind: str = option("narrow", help="what it gives")
+
+    def apply(self, window: torch.Tensor, centre: int) -> torch.Tensor:
+        return ANOTHER_KIND[self.kind][0](window[centre])
+
+
+ANOTHER_KIND = {
+    "narrow": (lambda x: x[..., :-2], r"torch\.float32 \((1, )?3, 4, 2\)"),
+    "single": (lambda x: x[..., 0, :, :], r"torch\.float32 \((1, )?4, 4\)"),
+    "bytes": (lambda x: (255 * x).byte(), r"torch\.uint8 \((1, )?3, 4, 4\)"),
+    "array": (lambda x: x.numpy(), "ndarray"),
+    "nothing": (lambda x: None, "NoneType"),
+}
+
+
+@pytest.mark.parametrize("kind", ANOTHER_KIND)
+@pytest.mark.parametrize("made", [OfAnotherKind, OfAnotherKindInTime])
+def test_a_filter_that_gives_no_picture_of_the_size_is_named_with_both(made, kind):
+    filter = made(kind=kind)
+    words = rf"'{filter.name}' .* it gives {ANOTHER_KIND[kind][1]}, .* a tensor of floats \((1, )?3, 4, 4\)"
+    with pytest.raises(FilterError, match=words):
+        process(Chain.of(filter), numbered(3))
+
+
+def test_a_step_that_gives_no_frame_is_named_with_what_it_gives():
+    @dataclass(frozen=True)
+    class Bare(Running):
+        def step(self, frame, state, ahead):
+            return frame.image, state
+
+    with pytest.raises(FilterError, match=r"'bare' .* it gives Tensor, and must give frame\.with_image"):
+        process(Chain.of(Bare()), numbered(1))
+
+
 def test_a_filter_that_fails_to_open_is_named():
     @dataclass(frozen=True)
     class Closed(Mean):

@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 from vidnoise.errors import FilterError
-from vidnoise.frame import Frame, StreamInfo
+from vidnoise.frame import Frame, StreamInfo, check_image
 from vidnoise.options import Option, check, describe, option
 
 if TYPE_CHECKING:
@@ -223,13 +223,15 @@ class SpatialFilter(Filter):
 
     @abstractmethod
     def apply(self, x: Tensor) -> Tensor:
-        """Clean a batch (B,3,H,W) of RGB floats, nominally 0..1; same shape out."""
+        """Clean a batch (B,3,H,W) of RGB floats, nominally 0..1; floats of the same shape out."""
 
     def process(self, frames: Sequence[Frame]) -> list[Frame]:
         """Clean some frames; override it in place of `apply` where the filter needs more of a frame than its image."""
         import torch
 
-        images = self.apply(torch.stack([frame.image for frame in frames]))
+        batch = torch.stack([frame.image for frame in frames])
+        images = self.apply(batch)
+        check_image(images, tuple(batch.shape))
         return [frame.with_image(image) for frame, image in zip(frames, images, strict=True)]
 
     def open(self, info: StreamInfo, device: Device) -> Stage:
@@ -288,7 +290,7 @@ class WindowFilter(Filter):
 
     @abstractmethod
     def apply(self, window: Tensor, centre: int) -> Tensor:
-        """Clean `window[centre]`; (T,3,H,W) -> (3,H,W). At the edges of a scene the window is shorter."""
+        """Clean `window[centre]`; floats (T,3,H,W) -> (3,H,W). At the edges of a scene the window is shorter."""
 
     @property
     def wants_motion(self) -> bool:
@@ -404,4 +406,6 @@ class RecurrentStage(BaseStage, Generic[S]):
     def _restore(self) -> Frame:
         frame = self._pending.popleft()
         restored, self._state = self._step(frame, self._state, tuple(self._pending))
+        if not isinstance(restored, Frame):
+            raise TypeError(f"it gives {type(restored).__name__}, and must give frame.with_image(...)")
         return restored

@@ -146,7 +146,11 @@ class Frame:
         """The same moment with another picture (3,H,W); the writer takes it in place of the source's planes.
 
         Returning `frame.image` itself, untouched, keeps the source's samples bit-exact.
+
+        Raises:
+            ValueError: it is no tensor of floats of the frame's size.
         """
+        check_image(image, (3, self.height, self.width))
         changes: dict[str, Any] = {}
         if image is not self._image:
             changes = {"_image": image, "touched": True}
@@ -172,3 +176,17 @@ class Frame:
 
     def __repr__(self) -> str:
         return f"Frame(pts={self.pts}, {self.width}x{self.height} {self.format.name}{', cut' if self.cut else ''})"
+
+
+def check_image(image: object, shape: tuple[int, ...]) -> None:
+    """Hold what a filter gives for a picture, or several, against what it must be; their values are not looked at.
+
+    Raises:
+        ValueError: it is no tensor of floats of that shape.
+    """
+    import torch
+
+    if isinstance(image, torch.Tensor) and image.shape == shape and image.is_floating_point():
+        return
+    found = f"{image.dtype} {tuple(image.shape)}" if isinstance(image, torch.Tensor) else type(image).__name__
+    raise ValueError(f"it gives {found}, and must give a tensor of floats {shape}")
