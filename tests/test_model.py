@@ -151,6 +151,15 @@ def test_a_network_that_gives_something_else_is_refused(tmp_path, module, words)
         through(Model(str(path)), picture())
 
 
+@pytest.mark.parametrize("factor", [float("nan"), float("inf")])
+def test_a_network_that_gives_no_numbers_is_refused_and_leaves_no_file(tmp_path, factor):
+    source = Clip(frames=2, size=(64, 48)).save(tmp_path / "in.mkv")
+    path = torchscript(Scaled(1.0, factor, 1.0), tmp_path / "net.pt")
+    with pytest.raises(FilterError, match=r"net\.pt' gives NaN or infinity.*float32"):
+        vn.run(source, Model(str(path)), tmp_path / "out.mkv")
+    assert not (tmp_path / "out.mkv").exists()
+
+
 def test_onnx_with_other_inputs_is_refused_with_what_they_are(tmp_path):
     pytest.importorskip("onnxruntime", reason="runs ONNX files")
     flat = onnx_file(tmp_path / "flat.onnx", shape=["n", 7], operator="Relu")

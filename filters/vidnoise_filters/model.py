@@ -79,12 +79,21 @@ class Model(SpatialFilter):
         return self.clean(x, self._fitted(x.device))
 
     def clean(self, x: Tensor, fitted: Fitted) -> Tensor:
-        """The same by a network that is already there."""
+        """The same by a network that is already there.
+
+        Raises:
+            FilterError: it gives NaN or infinity.
+        """
         import torch
 
         seen = (x.flip(1) if self.order == "bgr" else x) * self.white
         pictures = seen.flatten(0, 1)[:, None] if fitted.channels == 1 else seen
         done = torch.cat([fitted(picture[None]) for picture in pictures]).view_as(x) / self.white
+        if not done.isfinite().all():
+            raise FilterError(
+                f"path='{self.path}' gives NaN or infinity for a frame; give a network whose weights and arithmetic are "
+                f"float32, and say what white was in its training (white={self.white:g} now)"
+            )
         return done.flip(1) if self.order == "bgr" else done
 
     def _fitted(self, device: torch.device) -> Fitted:
