@@ -84,16 +84,32 @@ def test_a_mistake_is_answered_with_what_to_type(text, message):
         Chain.parse(text)
 
 
-def test_two_filters_of_one_name_are_an_error():
-    @dataclass(frozen=True)
+@pytest.mark.parametrize("taken", ["mean", "median"])
+def test_a_name_that_is_taken_is_refused_and_keeps_its_filter(taken):
     class Other(SpatialFilter):
-        name = "mean"
+        name = taken
 
         def apply(self, x):
             return x
 
-    with pytest.raises(UsageError, match=r"two filters are called 'mean'.*Mean and .*Other"):
+    before = find(taken)
+    with pytest.raises(UsageError, match=rf"two filters are called '{taken}'.*{taken.title()} and .*Other"):
         vn.register(Other)
+    assert find(taken) is before
+    assert Chain.parse(taken) == Chain.of(before())
+
+
+def test_a_filter_that_is_defined_again_takes_its_own_place():
+    def define():
+        @vn.register
+        class Cell(SpatialFilter):
+            def apply(self, x):
+                return x
+
+        return Cell
+
+    first, second = define(), define()
+    assert find("cell") is second is not first
 
 
 def test_every_built_in_filter_is_found_by_its_name():

@@ -7,7 +7,7 @@ name a `Filter` class itself.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
@@ -22,10 +22,16 @@ _registered: dict[str, type[Filter]] = {}
 def register(filter: type[Filter]) -> type[Filter]:
     """Make a filter known by its name in this process; works as a decorator.
 
+    A class of the same module and qualified name, such as a notebook's cell that is run again, takes the place of the
+    old one.
+
     Raises:
-        UsageError: another filter has the name.
+        UsageError: another filter has the name, which keeps it, or a plugin cannot be imported.
     """
-    _add(_registered, filter, "register()")
+    # A plugin may call this while it is imported, when its package has not got all its filters yet.
+    own = _package(filter.__module__)
+    _add(_known(point for point in _plugins() if _package(point.module) != own), filter, "register()")
+    _registered[filter.name] = filter
     filters.cache_clear()
     return filter
 
@@ -37,13 +43,7 @@ def filters() -> Mapping[str, type[Filter]]:
     Raises:
         UsageError: two filters have one name, or a plugin cannot be imported.
     """
-    found: dict[str, type[Filter]] = {}
-    for point in sorted(entry_points(group=GROUP), key=lambda point: (point.name != "builtin", point.name)):
-        for filter in _load(point):
-            _add(found, filter, f"plugin {point.name!r}")
-    for filter in _registered.values():
-        _add(found, filter, "register()")
-    return found
+    return _known(_plugins())
 
 
 def find(name: str) -> type[Filter]:
@@ -58,6 +58,26 @@ def find(name: str) -> type[Filter]:
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(sorted(known))}"
     raise UsageError(f"no filter is called {name!r}; {hint} (vidnoise filters lists them)")
+
+
+def _plugins() -> list[EntryPoint]:
+    """The built-in filters' entry point, and the others by name."""
+    return sorted(entry_points(group=GROUP), key=lambda point: (point.name != "builtin", point.name))
+
+
+def _known(points: Iterable[EntryPoint]) -> dict[str, type[Filter]]:
+    """The filters of these entry points, and the registered ones."""
+    found: dict[str, type[Filter]] = {}
+    for point in points:
+        for filter in _load(point):
+            _add(found, filter, f"plugin {point.name!r}")
+    for filter in _registered.values():
+        _add(found, filter, "register()")
+    return found
+
+
+def _package(module: str) -> str:
+    return module.partition(".")[0]
 
 
 def _load(point: EntryPoint) -> Iterator[type[Filter]]:
@@ -76,7 +96,10 @@ def _load(point: EntryPoint) -> Iterator[type[Filter]]:
 
 def _add(known: dict[str, type[Filter]], filter: type[Filter], origin: str) -> None:
     other = known.get(filter.name)
-    if other is not None and other is not filter:
+    if other is not None and (other.__module__, other.__qualname__) != (
+        filter.__module__,
+        filter.__qualname__,
+    ):
         raise UsageError(
             f"two filters are called {filter.name!r}: {other.__module__}.{other.__qualname__} and "
             f"{filter.__module__}.{filter.__qualname__} (from {origin}); uninstall or rename one"
