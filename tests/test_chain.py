@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import clips
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -116,6 +118,59 @@ def test_every_built_in_filter_is_found_by_its_name():
     for name, filter in filters().items():
         assert find(name) is filter
         assert filter.name == name
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"level": "0.8"}, r"text: level='0\.8' is of type str; it takes a number or None"),
+        ({"on": 1}, r"text: on=1 is of type int; it takes True or False"),
+        ({"graph": None}, r"text: graph=None is of type NoneType; it takes text"),
+        ({"level": True}, r"text: level=True is of type bool; it takes a number or None"),
+        ({"level": float("nan")}, r"text: level=nan is out of range; it takes 0\.\.2"),
+    ],
+)
+def test_an_option_of_another_type_is_refused(options, message):
+    with pytest.raises(UsageError, match=message):
+        Text(**{"graph": "a"} | options)
+
+
+@pytest.mark.parametrize("before", ["1", None, 1.5, True])
+def test_a_whole_number_is_asked_for_where_one_is_needed(before):
+    with pytest.raises(UsageError, match=r"mean: before=.* it takes a whole number"):
+        Mean(before=before)
+
+
+def test_numbers_of_numpy_and_paths_are_taken(tmp_path):
+    assert Mean(before=np.int64(2)) == Mean(before=2)
+    assert Text(tmp_path, level=np.float32(0.5)).level == Text(tmp_path, level=0.5).level
+    assert str(Text("a", level=1)) == "text:graph=a,level=1"
+
+
+def test_text_is_joined_to_filters_on_either_side():
+    assert Mean() | "running:look=3" == "mean" | Running(look=3) == Mean() | Running(look=3)
+    assert Mean() | "none" == Chain.of(Mean())
+
+
+def test_none_is_a_chain_without_filters(tmp_path):
+    assert Chain.parse(" none ") == Chain()
+    source = clips.Clip(frames=2).save(tmp_path / "in.mp4")
+    assert vn.run(source, "none", tmp_path / "out.mp4").filters == ""
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (Mean, r"Mean is the class; write Mean\(\)"),
+        ([Mean()], r"list is no filter; write Denoise\(\), several as Denoise\(\) \| Deblur\(\)"),
+        (3, "int is no filter"),
+    ],
+)
+def test_what_is_no_filter_is_answered_with_what_to_write(given, message):
+    with pytest.raises(UsageError, match=message), vn.open("in.mp4", given):
+        pass
+    with pytest.raises(UsageError, match=message):
+        Mean() | given
 
 
 def test_one_option_is_set_on_every_filter_that_has_it():

@@ -59,11 +59,9 @@ def as_chain(filters: Filters) -> Chain:
     """A filter, a chain, command-line text, or None for the default chain.
 
     Raises:
-        UsageError: the text names a filter or option that does not exist.
+        UsageError: it is none of these, or the text names a filter or option that does not exist.
     """
-    if filters is None:
-        return default_chain()
-    return Chain.parse(filters) if isinstance(filters, str) else Chain.of(filters)
+    return default_chain() if filters is None else Chain.of(filters)
 
 
 def run(
@@ -86,7 +84,8 @@ def run(
 
     Args:
         source: a path, URL, image sequence pattern, or `-` for standard input.
-        filters: a filter, a chain made with `|`, text such as `"denoise:strength=0.8"`, or None for the default.
+        filters: a filter, a chain made with `|`, text such as `"denoise:strength=0.8"` or `"none"`, or None for the
+            default.
         target: where to write; the file appears under this name only when it is whole.
         device: `auto`, `cpu` or `cuda`.
         precision: `auto`, `fp32`, `bf16`, `fp16` or `int8`, for the arithmetic inside networks.

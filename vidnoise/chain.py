@@ -5,16 +5,17 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import re
-import types
 import typing
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from types import NoneType
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from vidnoise.errors import FilterError, UsageError, VidnoiseError, class_and_text
 from vidnoise.filter import Filter, Stage, option
 from vidnoise.frame import Frame, StreamInfo
+from vidnoise.options import kinds
 
 if TYPE_CHECKING:
     from vidnoise.device import Device
@@ -27,11 +28,23 @@ class Chain(Filter):
     name: ClassVar[str] = "chain"
     filters: tuple[Filter, ...] = option((), help="the filters, first to last")
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.filters, tuple):
+            _refuse(self.filters)
+        for filter in self.filters:
+            if not isinstance(filter, Filter):
+                _refuse(filter)
+
     @classmethod
-    def of(cls, *filters: Filter) -> Chain:
-        """A chain of filters; chains among them are flattened."""
+    def of(cls, *filters: Filter | str) -> Chain:
+        """A chain of filters; text among them is read, and chains are flattened.
+
+        Raises:
+            UsageError: one is no filter, or the text cannot be read.
+        """
         flat: list[Filter] = []
-        for filter in filters:
+        for given in filters:
+            filter = cls.parse(given) if isinstance(given, str) else given
             flat.extend(filter.filters if isinstance(filter, Chain) else [filter])
         return cls(tuple(flat))
 
@@ -40,11 +53,14 @@ class Chain(Filter):
         """Read command-line text: filters apart by commas, options after a colon.
 
         `denoise:strength=0.8,deblur`; a comma inside a value is protected by quotes:
-        `ffmpeg:graph='bm3d=sigma=8,deband'`. A word with `=` belongs to the filter before it.
+        `ffmpeg:graph='bm3d=sigma=8,deband'`. A word with `=` belongs to the filter before it. `none` alone is an empty
+        chain.
 
         Raises:
             UsageError: a name or option that does not exist, a value of the wrong kind or out of range.
         """
+        if text.strip() == "none":
+            return cls()
         filters: list[tuple[str, dict[str, str]]] = []
         for part in _split(text, ","):
             head, colon, rest = part.partition(":")
@@ -218,10 +234,10 @@ def convert(what: str, text: str, kind: Any) -> Any:
     Raises:
         UsageError: the text is no such value.
     """
-    kinds = [k for k in typing.get_args(kind) if k is not type(None)] if _is_optional(kind) else [kind]
-    if _is_optional(kind) and text.lower() in ("none", "auto"):
+    allowed = kinds(kind)
+    if NoneType in allowed and text.lower() in ("none", "auto"):
         return None
-    kind = kinds[0]
+    kind = next(k for k in allowed if k is not NoneType)
     if kind is bool:
         words = {
             "1": True,
@@ -252,8 +268,13 @@ def quote(value: Any) -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-def _is_optional(kind: Any) -> bool:
-    return typing.get_origin(kind) in (typing.Union, types.UnionType) and type(None) in typing.get_args(kind)
+def _refuse(item: object) -> NoReturn:
+    """What is no filter, with what to write in its place."""
+    if isinstance(item, type) and issubclass(item, Filter):
+        raise UsageError(f"{item.__name__} is the class; write {item.__name__}() for the filter")
+    raise UsageError(
+        f"{type(item).__name__} is no filter; write Denoise(), several as Denoise() | Deblur(), or text: 'denoise,deblur'"
+    )
 
 
 def _unknown_option(name: str, key: str, known: list[str]) -> str:

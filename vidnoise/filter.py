@@ -8,10 +8,12 @@ maths; cuts, edges, flushing and timestamps are handled here, once.
 from __future__ import annotations
 
 import dataclasses
+import typing
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
@@ -86,8 +88,11 @@ class Filter(ABC):
             cls.name = cls.__name__.lower()
 
     def __post_init__(self) -> None:
+        hints = _hints(type(self))
         for field in dataclasses.fields(self):
-            check(self.name, field.name, getattr(self, field.name), describe(field))
+            check(
+                self.name, field.name, getattr(self, field.name), hints.get(field.name, Any), describe(field)
+            )
 
     @abstractmethod
     def open(self, info: StreamInfo, device: Device) -> Stage:
@@ -122,10 +127,15 @@ class Filter(ABC):
         """Instances for the contract tests; filters with required options must say some."""
         return [cls()]
 
-    def __or__(self, other: Filter) -> Chain:
+    def __or__(self, other: Filter | str) -> Chain:
         from vidnoise.chain import Chain
 
         return Chain.of(self, other)
+
+    def __ror__(self, other: str) -> Chain:
+        from vidnoise.chain import Chain
+
+        return Chain.of(other, self)
 
     def __str__(self) -> str:
         """The filter as command-line text, with the options that differ from their defaults."""
@@ -137,6 +147,14 @@ class Filter(ABC):
             if getattr(self, field.name) != field.default
         ]
         return f"{self.name}:{','.join(chosen)}" if chosen else self.name
+
+
+@cache
+def _hints(kind: type[Filter]) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(kind)
+    except NameError:  # a name that is imported for type checkers alone
+        return {}
 
 
 class BaseStage(ABC):

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import types
+import typing
 from dataclasses import dataclass
+from numbers import Integral, Real
+from os import PathLike
+from types import NoneType
 from typing import Any
 
 from vidnoise.errors import UsageError
 
 QUALITIES = ("fast", "balanced", "best")
 """What the built-in filters' option `quality` takes."""
+
+TYPES: dict[Any, Any] = {bool: bool, int: Integral, float: Real, str: (str, PathLike), NoneType: NoneType}
+"""What is taken for the types of options: numbers may be NumPy's, and text a path."""
+WORDS = {bool: "True or False", int: "a whole number", float: "a number", str: "text", NoneType: "None"}
+"""What the types of options are called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,23 +79,42 @@ def describe(field: dataclasses.Field[Any]) -> Option:
     return described
 
 
-def check(owner: str, name: str, value: Any, described: Option) -> None:
+def kinds(annotation: Any) -> tuple[Any, ...]:
+    """The types that an annotation allows: those of a union, or itself."""
+    union = typing.get_origin(annotation) in (typing.Union, types.UnionType)
+    return typing.get_args(annotation) if union else (annotation,)
+
+
+def check(owner: str, name: str, value: Any, annotation: Any, described: Option) -> None:
     """Hold one value against its option.
 
     Raises:
-        UsageError: out of range, not finite, or none of the choices.
+        UsageError: of another type, out of range, not finite, or none of the choices.
     """
+    allowed = kinds(annotation)
+    if not any(_is_of(value, kind) for kind in allowed):
+        words = " or ".join(WORDS.get(kind, str(kind)) for kind in allowed)
+        raise UsageError(f"{owner}: {name}={value!r} is of type {type(value).__name__}; it takes {words}")
     if value is None or isinstance(value, bool):
         return
     if described.choices and value not in described.choices:
         raise UsageError(f"{owner}: {name}={value!r} is not one of {', '.join(described.choices)}")
-    if not isinstance(value, int | float):
-        return
+    if isinstance(value, Real):
+        _check_range(f"{owner}: {name}", value, described)
+
+
+def _check_range(what: str, value: Any, described: Option) -> None:
     below = described.low is not None and value < described.low
     above = described.high is not None and value > described.high
     between = described.multiple and value % described.multiple
-    if below or above or between or not math.isfinite(value):
+    if below or above or between or value != value or abs(value) == math.inf:
         unit = f" {described.unit}" if described.unit else ""
-        raise UsageError(
-            f"{owner}: {name}={value:g} is out of range; it takes {described.range_text()}{unit}"
-        )
+        shown = value if isinstance(value, Integral) else f"{float(value):g}"
+        raise UsageError(f"{what}={shown} is out of range; it takes {described.range_text()}{unit}")
+
+
+def _is_of(value: object, kind: Any) -> bool:
+    """Whether it is of a type; of those that are not in `TYPES`, everything is."""
+    if isinstance(value, bool):  # which Python takes for a whole number
+        return kind is bool or kind not in TYPES
+    return isinstance(value, TYPES.get(kind, object))

@@ -109,8 +109,7 @@ def chosen_chain(chosen: dict[str, Any], default: Chain) -> Chain:
     from vidnoise.chain import Chain
 
     texts, quality = chosen["filters"], chosen["quality"]
-    named = [Chain.parse(text) for text in texts if text.strip() != "none"]
-    chain = Chain.of(*named) if texts else default
+    chain = Chain.of(*texts) if texts else default
     return chain.with_option("quality", quality) if quality else chain
 
 

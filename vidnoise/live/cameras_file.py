@@ -71,10 +71,6 @@ def _camera(where: str, name: str, given: dict[str, Any]) -> Settings:
         raise UsageError(f"{where}: {failure}") from failure
 
 
-def _chain(text: str) -> Chain:
-    return Chain() if text == "none" else Chain.parse(text)
-
-
 def _words(value: Any) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(value)
 
@@ -88,7 +84,7 @@ def _span(value: Any) -> float:
 
 
 _READ: dict[str, Callable[[Any], Any]] = {
-    "filters": _chain,
+    "filters": Chain.of,
     "outputs": _words,
     "roi": box,
     "ignore": _boxes,
