@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -730,3 +731,22 @@ with open_reader(sys.argv[1]) as reader:
         print(*(os.sched_getscheduler(int(task)) for task in os.listdir("/proc/self/task")))
     writer.finish()
 """
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"start": "0.1"},
+        {"start": -1},
+        {"start": float("inf")},
+        {"start": 1e30},
+        {"duration": "1"},
+        {"duration": 0},
+        {"duration": float("nan")},
+    ],
+)
+@pytest.mark.parametrize("name", ["in.mp4", "%05d.png"])
+def test_a_part_that_is_no_time_is_refused_with_what_was_given(tmp_path, name, part):
+    (given,) = part.values()
+    with pytest.raises(UsageError, match=f"--start takes 0 to .* seconds.*{re.escape(repr(given))}"):
+        open_reader(tmp_path / name, **part)

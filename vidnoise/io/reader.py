@@ -48,6 +48,9 @@ GEN_PTS = 1
 
 MICRO = Fraction(1, 1_000_000)
 
+LATEST = 10**9
+"""Seconds; FFmpeg's clocks overflow at later places."""
+
 
 class Reader:
     """One opened input: iterate it for its frames, once.
@@ -372,8 +375,6 @@ class Reader:
         return packet.pts >= 0
 
     def _select(self, start: float | None, duration: float | None, seekable: bool) -> None:
-        if (start or 0) < 0 or (duration is not None and duration <= 0):
-            raise UsageError("--start must be 0 or more seconds and --duration more than 0")
         origin = (self.container.start_time or 0) * MICRO
         begin = origin + Fraction(start or 0).limit_denominator(1_000_000)
         if duration is not None:
@@ -431,6 +432,7 @@ def open_reader(
 
     from vidnoise.io.sequence import open_sequence
 
+    _check_part(start, duration)
     source = source if isinstance(source, str) else Path(source)
     options: dict[str, Any] = {
         "start": start,
@@ -520,6 +522,16 @@ def _count(stream: Any, container: Any, shift: Fraction, end: Fraction | None) -
     length = stream.duration * stream.time_base if stream.duration else container.duration * MICRO
     begin, last = -shift or origin, origin + length
     return max(0, round(float((min(last, end or last) - begin) * rate)))
+
+
+def _check_part(start: float | None, duration: float | None) -> None:
+    given = [time for time in (start, duration) if time is not None]
+    numbers = all(isinstance(time, int | float | Fraction) and abs(time) < inf for time in given)
+    if not numbers or not 0 <= (start or 0) <= LATEST or (duration is not None and duration <= 0):
+        raise UsageError(
+            f"--start takes 0 to {LATEST} seconds and --duration more than 0, as numbers; given were {start!r} and "
+            f"{duration!r}"
+        )
 
 
 def _check(place: Location) -> None:

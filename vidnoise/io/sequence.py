@@ -149,8 +149,6 @@ class SequenceReader(Reader):
         return read_tags(self.pattern.path(self.number(frame)))
 
     def _select(self, start: float | None, duration: float | None, seekable: bool) -> None:
-        if (start or 0) < 0 or (duration is not None and duration <= 0):
-            raise UsageError("--start must be 0 or more seconds and --duration more than 0")
         if duration is not None:
             self._end = Fraction(duration).limit_denominator(1_000_000)
         if not self._chosen():
