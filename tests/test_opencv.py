@@ -197,6 +197,7 @@ def test_what_cannot_be_opened_is_reported_as_opencv_does(tmp_path):
     assert not missing.isOpened()
     assert missing.read() == (False, None)
     assert "missing.mp4" in str(missing.error)
+    assert "name of the input is empty" in str(VideoCapture("").error)
     no_camera = VideoCapture(63, Chain())
     assert not no_camera.isOpened()
     assert "/dev/video63" in str(no_camera.error)

@@ -542,6 +542,10 @@ def _check(place: Location) -> None:
 
 
 def _check_file(name: str) -> None:
+    if not name:
+        raise InputError(
+            "the name of the input is empty; give a file, a URL, or a pattern such as frames/%05d.png"
+        )
     path = Path(name)
     if path.is_dir():
         raise InputError(f"{name} is a folder; give a file, or a pattern such as {name.rstrip('/')}/%05d.png")
