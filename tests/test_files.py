@@ -237,6 +237,26 @@ def test_a_language_that_mov_has_no_number_for_is_named(tmp_path: Path) -> None:
     assert any("language" in line and "haw" in line for line in writer.warnings)
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "word"),
+    [
+        ("mp4", "mp4", "name"),
+        ("mp4", "mkv", "title"),
+        ("mkv", "mp4", "name"),
+        ("mkv", "mov", "name"),
+        ("mkv", "m4v", "handler_name"),
+    ],
+)
+def test_titles_of_streams_are_kept(tmp_path: Path, first: str, second: str, word: str) -> None:
+    still = clips.image_bytes("mpeg4", clips.picture(9), "yuv420p")
+    other = Extra("mpeg4", [(0, 0.04, still)], {"title": "Kamera 2"}, size=(96, 64))
+    clip = Clip(video_metadata={"title": "Kamera 1"}, frames=2, extras=[other])
+    through(clip.save(tmp_path / f"in.{first}"), tmp_path / f"out.{second}")
+    with av.open(str(tmp_path / f"out.{second}")) as out:
+        assert [stream.metadata[word] for stream in out.streams] == ["Kamera 1", "Kamera 2"]
+        assert "NAME" not in out.streams[0].metadata
+
+
 def test_fonts_stay_attached(tmp_path: Path) -> None:
     font = ("font.ttf", "font/ttf", b"not really a font")
     source = Clip(attachments=[font]).save(tmp_path / "in.mkv")

@@ -380,7 +380,9 @@ def _other(stream: Any) -> dict[str, Any]:
         "type": "cover" if stream.disposition & Disposition.attached_pic else stream.type,
         "codec": context.codec.canonical_name if context else None,
         "language": stream.language,
-        "title": stream.metadata.get("title") or stream.metadata.get("filename"),
+        "title": next(
+            (stream.metadata[key] for key in ("title", "name", "filename") if key in stream.metadata), None
+        ),
     }
     if stream.type == "audio" and context:
         facts |= {"rate": context.sample_rate, "channels": context.channels}

@@ -143,6 +143,9 @@ MAC_KNOWN = frozenset(
 )
 """All languages that FFmpeg's QuickTime muxer writes: those that the Macintosh had a number for."""
 
+TITLED = {"mp4", "mov"}
+"""QuickTime muxers that write the title of a stream; the others write the name of its handler, which players show too."""
+
 PRIMING = Fraction(1, 10)
 """Audio up to this many seconds before zero primes the decoder; more was cut away on purpose."""
 
@@ -221,7 +224,13 @@ def stream_metadata(stream: Stream, format: str, *, encoded: bool) -> dict[str, 
             continue
         if name == "language" and format == "mov":
             value = MAC_LANGUAGES.get(value, value)
-        kept["timecode" if name == "timecode" else key] = value
+        if name == "timecode":
+            key = name
+        elif key == "name":  # which FFmpeg's QuickTime demuxer says for the title, and no muxer knows
+            key = "title"
+        kept[key] = value
+    if format in QUICKTIME - TITLED and "title" in kept:
+        kept["handler_name"] = kept["title"]
     return kept
 
 
