@@ -281,6 +281,14 @@ def test_a_cover_stays_a_cover_across_containers(tmp_path: Path, first: str, sec
         assert [bytes(p) for p in out.demux(covers[0]) if p.size] == [picture]
 
 
+def test_a_cover_that_no_decoder_knows_is_left_out_of_mp4_and_named(tmp_path: Path) -> None:
+    broken = ("cover.jpg", "image/jpeg", b"\xff\xd8\xffnothing")
+    source = Clip(attachments=[broken], frames=2).save(tmp_path / "in.mkv")
+    _, writer = through(source, tmp_path / "out.mp4")
+    assert streams(tmp_path / "out.mp4") == [("video", "h264")]
+    assert writer.warnings == [".mp4 cannot hold cover picture 1 (mjpeg), so it is left out; .mkv can"]
+
+
 def test_a_second_video_is_copied_and_the_cover_before_the_video_is_not_taken_for_it(tmp_path: Path) -> None:
     still = clips.image_bytes("mjpeg", clips.picture(9), "yuvj420p")
     second = Extra("mjpeg", [(i * 0.04, 0.04, still) for i in range(5)], size=(96, 64))

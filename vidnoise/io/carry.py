@@ -170,8 +170,8 @@ def can_hold(format: str, stream: Stream, line: str = "") -> bool:
     """Whether a container takes a copy of a stream: found by writing a header, as muxers check best themselves."""
     import av
 
-    if is_cover(stream):
-        return format in COVERS
+    if is_cover(stream) and (format == "matroska" or format not in COVERS):
+        return format == "matroska"  # as a file, whatever is in it
     if stream.type == "attachment":
         return format == "matroska"
     if format == "mpegts" and _codec(stream) not in IN_TRANSPORT_STREAMS:
