@@ -25,6 +25,7 @@ from clips import Clip, Extra
 from vidnoise.errors import InputError, OutputError, UsageError, VidnoiseError
 from vidnoise.frame import Frame, StreamInfo
 from vidnoise.io import OutputOptions, Reader, Writer, open_reader, open_writer
+from vidnoise.io.planes import planes_of
 
 MASTERING = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)"
 HDR = {"x265-params": f"master-display={MASTERING}:max-cll=1000,400:log-level=none"}
@@ -121,6 +122,25 @@ def test_lossless_formats_come_out_with_the_same_samples(
     for before, after in zip(clips.decoded(source), clips.decoded(target), strict=True):
         same = after.reformat(format=before.format.name)
         assert [bytes(p) for p in same.planes] == [bytes(p) for p in before.planes]
+
+
+@pytest.mark.parametrize("ext", ["nut", "mov"])
+@pytest.mark.parametrize("pix_fmt", ["rgb565le", "rgb555le", "bgr565be", "rgb8"])
+def test_small_words_and_palettes_are_stored_as_the_colours_that_they_stand_for(
+    tmp_path: Path, pix_fmt: str, ext: str
+) -> None:
+    def coloured(number: int, frame: av.VideoFrame) -> av.VideoFrame:
+        generator = np.random.default_rng(number)
+        for plane in frame.planes:
+            plane.update(generator.integers(0, 256, plane.buffer_size, np.uint8))
+        return frame
+
+    clip = Clip(codec="rawvideo", pix_fmt=pix_fmt, options={}, frames=2, retouch=coloured)
+    source, target = clip.save(tmp_path / f"in.{ext}"), tmp_path / f"out.{ext}"
+    through(source, target)
+    for before, after in zip(clips.decoded(source), clips.decoded(target), strict=True):
+        colours = [planes_of(frame)[0] for frame in (before, after)]
+        assert all(torch.equal(a, b) for a, b in zip(*colours, strict=False))
 
 
 def _see_through(number: int, frame: av.VideoFrame) -> av.VideoFrame:
@@ -751,6 +771,7 @@ def test_an_encoder_does_not_put_the_process_before_all_others(tmp_path):
 
 AV1 = """
 import os, sys
+from vidnoise.io.planes import planes_of
 from vidnoise.io import OutputOptions, open_reader, open_writer
 with open_reader(sys.argv[1]) as reader:
     writer = open_writer(sys.argv[2], reader, reader.info, OutputOptions(codec="av1"))

@@ -7,6 +7,7 @@ P010 as yuv420p10le, rgb24 as gbrp), so that the rest of the project knows plana
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +62,21 @@ def pixel_format(name: str) -> PixelFormat:
             "convert the video first, as in: ffmpeg -i INPUT -pix_fmt gbrp16le -c:v ffv1 OUTPUT.mkv"
         )
     return _planar(source)
+
+
+def is_layout_of(name: str, format: PixelFormat) -> bool:
+    """Whether FFmpeg's format `name` holds whatever `format` can: palettes and words of 1 to 6 bits a channel do not.
+
+    On the way back to such words swscale dithers, and stores their colour at half the resolution.
+
+    Raises:
+        InputError: as `pixel_format`.
+    """
+    import av
+
+    source = av.VideoFormat(name, _PROBE_SIZE, _PROBE_SIZE)
+    bits = 0 if source.has_palette else min(part.bits for part in source.components)
+    return replace(pixel_format(name), name=format.name) == format and bits >= format.depth
 
 
 def planes_of(frame: VideoFrame) -> tuple[Planes, PixelFormat]:

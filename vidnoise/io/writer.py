@@ -295,14 +295,15 @@ class Writer:
 
     def _source_format(self) -> str:
         """The pixel format to keep: the decoder's own name for it where that is another layout of the same."""
-        from vidnoise.io.planes import pixel_format
+        from vidnoise.io.planes import is_layout_of
 
         wanted = self._info.format
         if wanted.depth > 16:
             return "yuv420p"
         native = self._reader.pix_fmt if self._reader else wanted.name
-        same = replace(pixel_format(native), name=wanted.name) == wanted
-        return native if same else wanted.name
+        if is_layout_of(native, wanted):
+            return native
+        return "rgb24" if wanted.name == "gbrp" else wanted.name  # which more containers hold uncompressed
 
     def _open_container(self) -> OutputContainer:
         import av
