@@ -657,6 +657,8 @@ def test_aborting_leaves_nothing_and_keeps_what_was_there(tmp_path: Path) -> Non
         ("folder", OutputError, "folder"),
         ("out.xyz", UsageError, ".mp4"),
         ("out", UsageError, ".mp4"),
+        ("out.gif", UsageError, r"256 colours.*-o .*out\.mp4, or -o - \| ffmpeg -i - .*out\.gif"),
+        ("out.wav", OutputError, r"no video.*use \.mp4"),
         ("/dev/full", OutputError, "regular"),
     ],
 )

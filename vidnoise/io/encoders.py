@@ -404,4 +404,6 @@ def _nothing_fits(own: str, asked: str | None, asked_format: str | None) -> Outp
         return UsageError(f"this container cannot hold {asked}; .mkv and .mov hold most codecs")
     if asked_format:
         return UsageError(f"no encoder for this container takes the pixel format {asked_format!r}")
-    return OutputError(f"this container can hold no video that can be encoded here (the input is {own})")
+    return OutputError(
+        f"this container can hold no video that can be encoded here (the input is {own}); use .mp4, .mkv or .mov"
+    )

@@ -321,6 +321,12 @@ class Writer:
             raise UsageError(
                 f"{self._target.path}: no container is known by {suffix}; use .mp4, .mkv, .mov, .webm or .ts"
             ) from failure
+        if container.format.name == "gif":
+            path = self._target.path
+            raise UsageError(
+                f"{path}: GIF holds 256 colours, which spoils what was cleaned, so it is not written; "
+                f"type -o {path.with_suffix('.mp4')}, or -o - | ffmpeg -i - {path}"
+            )
         if container.format.name in carry.QUICKTIME:
             # Edit lists, which carry a late start, are counted in the film's own units: milliseconds unless
             # told.
