@@ -215,6 +215,31 @@ def test_no_file_is_written_that_cannot_be_read(tmp_path: Path, codec: str, ext:
         through(source, tmp_path / f"again.{ext}", OutputOptions(codec=codec, pix_fmt=pix_fmt))
 
 
+@pytest.mark.parametrize(
+    ("codec", "pix_fmt", "ext"),
+    [("gif", "bgr8", "gif"), ("rawvideo", "bgra", "nut"), ("libvpx-vp9", "yuva420p", "webm")],
+)
+def test_video_with_alpha_becomes_an_mp4_that_players_show(
+    tmp_path: Path, codec: str, pix_fmt: str, ext: str
+) -> None:
+    source = Clip(codec=codec, pix_fmt=pix_fmt, options={}, frames=3, retouch=_see_through)
+    _, writer = through(source.save(tmp_path / f"in.{ext}"), tmp_path / "out.mp4")
+    assert streams(tmp_path / "out.mp4") == [("video", "h264")]
+    assert clips.decoded(tmp_path / "out.mp4")[0].format.name == "yuv420p"
+    assert any("alpha is lost (--codec ffv1 in .mkv keeps it)" in line for line in writer.warnings)
+
+
+@pytest.mark.parametrize(("ext", "pix_fmt"), [("mkv", "bgra"), ("mov", "bgra"), ("webm", "yuva420p")])
+def test_alpha_goes_where_the_container_holds_it(tmp_path: Path, ext: str, pix_fmt: str) -> None:
+    source = Clip(codec="rawvideo", pix_fmt="bgra", options={}, frames=3, retouch=_see_through)
+    through(source.save(tmp_path / "in.nut"), tmp_path / f"out.{ext}")
+    with open_reader(tmp_path / f"out.{ext}") as reader:
+        assert reader.pix_fmt == pix_fmt
+        alpha = next(iter(reader)).alpha
+    assert alpha is not None
+    np.testing.assert_allclose(alpha[0, 32].numpy() * 255, np.arange(96), atol=4)
+
+
 def test_a_depth_that_the_codec_cannot_keep_is_reported(tmp_path: Path) -> None:
     source = Clip(codec="libx264", pix_fmt="yuv420p10le", frames=3).save(tmp_path / "in.mkv")
     _, writer = through(source, tmp_path / "out.mkv", OutputOptions(codec="mpeg4"))

@@ -83,6 +83,9 @@ FALLBACK = (
 )
 """What is tried, in this order, where the input's own codec cannot be written."""
 
+PLAYED = {"mp4": ("libx264", "libx265", "libsvtav1")}
+"""The same for containers that are made for players: what these know."""
+
 NVENC = {"h264": "h264_nvenc", "hevc": "hevc_nvenc", "av1": "av1_nvenc"}
 
 
@@ -93,7 +96,9 @@ HDR = {
 }
 """The option of an encoder, and the names in it of mastering display and content light."""
 
-REFUSED = {("libx265", "yuva420p"), ("libx265", "yuva420p10le"), ("libvpx-vp9", "gbrap")}
+REFUSED = {("libx265", "yuva420p"), ("libx265", "yuva420p10le")} | {
+    ("libvpx-vp9", name) for name in ("gbrap", "yuva422p", "yuva444p")
+}
 """Formats that an encoder lists and does not take in the libraries that PyAV ships."""
 
 
@@ -124,6 +129,7 @@ def choose(
     *,
     asked: str | None = None,
     asked_format: str | None = None,
+    fallback: Sequence[str] = FALLBACK,
     gpu: bool = False,
 ) -> Sequence[Choice]:
     """The encoders to try, best first.
@@ -134,6 +140,7 @@ def choose(
         holds: whether the output's container can hold what an encoder makes.
         asked: a codec or an encoder by name; then there is no other codec to fall back to.
         asked_format: a pixel format by name; encoders that do not take it are left out.
+        fallback: encoders to try where the input's own codec cannot be written.
         gpu: try NVENC first.
 
     Raises:
@@ -148,7 +155,7 @@ def choose(
         # Hardware that is not there is replaced by an encoder of the same codec.
         names += [name for name in BY_CODEC.get(canonical(names[0]), ()) if name not in names]
     else:
-        names += [name for name in FALLBACK if name not in names and _exists(name)]
+        names += [name for name in fallback if name not in names and _exists(name)]
     fitting = [c for name in names if holds(name) for c in _formats(name, pix_fmt, asked_format)]
     if not fitting:
         raise _nothing_fits(own, asked, asked_format)
@@ -194,7 +201,10 @@ def readable(container: str, name: str, pix_fmt: str) -> bool:
     """
     import av
 
-    if canonical(name) in SOUND.get(container, ()):
+    traits, codec = _traits(pix_fmt), canonical(name)
+    if codec in ("vp8", "vp9") and traits is not None and traits.alpha:
+        return container in ("matroska", "webm")  # which alone keep the alpha beside the packets
+    if codec in SOUND.get(container, ()):
         return True
     file = io.BytesIO()
     try:
@@ -210,11 +220,11 @@ def readable(container: str, name: str, pix_fmt: str) -> bool:
                 out.mux(stream.encode(picture))
         file.seek(0)
         with av.open(file) as back:
-            codec = back.streams.video[0].codec_context
-            made = codec.codec.canonical_name, codec.pix_fmt
+            context = back.streams.video[0].codec_context
+            made = context.codec.canonical_name, context.pix_fmt
     except (ValueError, IndexError, OSError, av.error.FFmpegError):
         return False
-    return made == (canonical(name), pix_fmt) or (made[0] == canonical(name) != "rawvideo")
+    return made == (codec, pix_fmt) or (made[0] == codec != "rawvideo")
 
 
 def options_of(
@@ -354,7 +364,7 @@ def _losses(source: str, target: str) -> list[tuple[int, str]]:
     if b.gray and not a.gray:
         found.append((16, "colour is lost"))
     if a.alpha and not b.alpha:
-        found.append((8, "alpha is lost"))
+        found.append((8, "alpha is lost (--codec ffv1 in .mkv keeps it)"))
     if not a.gray and (b.chroma[0] > a.chroma[0] or b.chroma[1] > a.chroma[1]):
         found.append((4, "colour is stored at a lower resolution"))
     if not a.gray and a.rgb != b.rgb:

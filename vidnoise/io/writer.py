@@ -276,13 +276,16 @@ class Writer:
         asked = options.codec or self._target.codec
         if options.pix_fmt is not None:
             _check_format(options.pix_fmt)
+        plain = container in encoders.PLAYED and not encoders.accepts(container, codec)
+        common = pictures or (plain and self._info.format.family == "rgb")
         return list(
             encoders.choose(
                 codec,
                 self._source_format(),
                 lambda name: name == self._target.codec or encoders.accepts(container, name),
                 asked=asked,
-                asked_format=options.pix_fmt or (self._common_format() if pictures and not asked else None),
+                asked_format=options.pix_fmt or (self._common_format() if common and not asked else None),
+                fallback=encoders.PLAYED.get(container, encoders.FALLBACK),
                 gpu=reader is not None and reader.gpu is not None,
             )
         )
