@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from clips import Clip, decoded, number_of, picture
+from clips import Clip, decoded, image_bytes, number_of, picture
 
 from vidnoise import registry
 from vidnoise.cli import main
@@ -572,7 +572,16 @@ def test_probe_says_colour_by_name_and_that_the_rate_varies(vidnoise, tmp_path):
     assert record["range"] == "limited (tv)"
     assert record["depth"] == 10
     assert record["variable_rate"]
+    assert record["frames"] == 10  # which the rate in the header would not give
     assert "it varies" in vidnoise("probe", source).out
+
+
+def test_probe_of_numbered_pictures_counts_gaps_as_time(vidnoise, tmp_path):
+    for number in (3, 4, 5, 9):
+        (tmp_path / f"{number:03d}.png").write_bytes(image_bytes("png", picture(number), "rgb24"))
+    record = vidnoise("probe", tmp_path / "%03d.png", "--json").record
+    assert record["frames"] == 4
+    assert record["duration"] == pytest.approx(7 / 25)
 
 
 def test_probe_looks_at_a_few_places_of_a_long_video(vidnoise, tmp_path, monkeypatch):

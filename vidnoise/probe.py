@@ -79,7 +79,8 @@ class Probe:
     """All that was found. Colour tags are in words, None where the stream does not say.
 
     `rate` is the average in frames a second; `variable_rate` and `scan` come from the frames that were looked at, the
-    latter `progressive`, `top field first` or `bottom field first`. `rotation` is in degrees counter-clockwise.
+    latter `progressive`, `top field first` or `bottom field first`. `rotation` is in degrees counter-clockwise. `frames`
+    were counted where `whole` is true, and are what the header says elsewhere.
     """
 
     source: str
@@ -215,7 +216,10 @@ def probe(source: str | Path) -> Probe:
             watch.jump()
             looks += _look_at(source, place, watch, deadline)
     looks.sort(key=lambda look: look.offset)
-    return Probe(**facts, scan=watch.verdict(scan), whole=looks[0].ended and not places, **_measured(looks))
+    whole = looks[0].ended and not places
+    if whole:
+        facts["frames"] = len(looks[0].times)
+    return Probe(**facts, scan=watch.verdict(scan), whole=whole, **_measured(looks))
 
 
 def _open(source: str | Path, start: float | None = None) -> Reader:
@@ -317,7 +321,7 @@ def _facts(reader: Reader) -> dict[str, Any]:
         "source": reader.source,
         "container": container.format.long_name or container.format.name,
         "bytes": Path(reader.source).stat().st_size if _is_file(reader) else None,
-        "duration": _duration(reader),
+        "duration": reader.seconds,
         "codec": context.codec.canonical_name,
         "profile": context.profile,
         "width": info.width,
@@ -334,13 +338,6 @@ def _facts(reader: Reader) -> dict[str, Any]:
         "losses": {kind: int(count) for kind, count in asdict(reader.losses).items() if count},
         "warnings": list(reader.warnings),
     }
-
-
-def _duration(reader: Reader) -> float | None:
-    stream, container = reader.stream, reader.container
-    if stream.duration and stream.time_base:
-        return float(stream.duration * stream.time_base)
-    return container.duration / 1_000_000 if container.duration else None
 
 
 def _colour(colour: Colour) -> dict[str, str | None]:

@@ -76,7 +76,7 @@ def _facts(found: Probe) -> list[tuple[str, str]]:
         ("size", f"{found.width}x{found.height}{aspect}{rotated}"),
         ("pixels", f"{found.pixel_format}, {found.depth} bit"),
         ("rate", _rate(found)),
-        ("duration", _clock(found.duration) + (f", about {found.frames} frames" if found.frames else "")),
+        ("duration", _clock(found.duration) + _count(found)),
         ("colour", _colour(found)),
         ("scan", _scan(found.scan)),
     ]
@@ -136,6 +136,12 @@ def _places(found: Probe) -> str:
     if found.whole:
         return "which is all"
     return f"in {found.sampled_places} places" if found.sampled_places > 1 else "at its start"
+
+
+def _count(found: Probe) -> str:
+    if not found.frames:
+        return ""
+    return f", {found.frames} frames" if found.whole else f", about {found.frames} frames"
 
 
 def _rate(found: Probe) -> str:

@@ -179,6 +179,13 @@ class Reader:
         name = self.container.format.name
         return name == "image2" or name.endswith("_pipe")
 
+    @property
+    def seconds(self) -> float | None:
+        """How long the video is, as far as the header says."""
+        if self.stream.duration:
+            return float(self.stream.duration * self._time_base)
+        return self.container.duration / 1_000_000 if self.container.duration else None
+
     def close(self) -> None:
         """Release the file and end the iteration. Frames already handed out stay valid."""
         self._ended = True

@@ -140,6 +140,11 @@ class SequenceReader(Reader):
         """The file of the first picture."""
         return self.pattern.path(self._chosen()[0])
 
+    @property
+    def seconds(self) -> float:
+        """How long the pictures are shown, gaps included."""
+        return float((self._chosen()[-1] - self.origin + 1) / self._rate)
+
     def number(self, frame: Frame) -> int:
         """The number of the picture that a frame comes from."""
         return self.origin + round((frame.pts or 0) * frame.time_base * self._rate)
