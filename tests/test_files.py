@@ -662,6 +662,19 @@ def test_the_final_name_appears_only_when_the_file_is_whole(tmp_path: Path) -> N
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in.mp4", "out.mp4"]
 
 
+@pytest.mark.parametrize("name", ["12:30.mp4", "x:y.mkv", "http:a.mp4"])
+def test_a_name_with_a_colon_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    source = Path(Clip(frames=2).save(tmp_path / "in.mp4").name).rename(f"in{name}")
+    with open_reader(str(source)) as reader:
+        writer = open_writer(name, reader, reader.info)
+        for frame in reader:
+            writer.write(frame)
+        writer.finish()
+    assert len(clips.decoded(tmp_path / name)) == 2
+    assert sorted(os.listdir()) == sorted([name, f"in{name}"])
+
+
 def test_aborting_leaves_nothing_and_keeps_what_was_there(tmp_path: Path) -> None:
     source = Clip(frames=6).save(tmp_path / "in.mp4")
     target = tmp_path / "out.mp4"

@@ -137,7 +137,7 @@ class StdoutTarget:
         self._real: int | None = os.dup(1)
         sys.stdout.flush()
         os.dup2(2, 1)
-        self.temporary = f"pipe:{self._real}"
+        self.url = f"pipe:{self._real}"
 
     def commit(self) -> None:
         """All is written: give the standard output back."""

@@ -37,6 +37,7 @@ class Target:
         self._check(source)
         name = f".{self.path.stem[:100]}.{secrets.token_hex(4)}.part{self.path.suffix}"
         self.temporary = self.path.parent / name
+        self.url = f"file:{self.temporary}"  # so that FFmpeg takes no name with a colon for a protocol
         self._claim()
 
     def _check(self, source: str | None) -> None:

@@ -314,7 +314,7 @@ class Writer:
         base = self._info.time_base
         try:
             container = av.open(
-                str(self._target.temporary),
+                self._target.url,
                 "w",
                 format=self._target.format,
                 options=dict(self._target.options),
