@@ -135,3 +135,18 @@ def test_what_is_no_single_picture_is_refused(capfd, tmp_path):
         assert "Traceback" not in err
         assert "bug" not in err
         assert not (tmp_path / "out.png").exists()
+
+
+def test_what_the_picture_file_cannot_hold_is_said(capfd, tmp_path):
+    _, seen = blurred(64)
+    colours = seen.permute(1, 2, 0).mul(65535).round().clamp(0, 65535).numpy().astype(np.uint16)
+    cv2.imwrite(str(tmp_path / "in.png"), np.dstack([colours, np.full((64, 64), 40000, np.uint16)]))
+    words = tmp_path / "in.png", "--size", 9, "--device", "cpu", "-o"
+    status, _, err = run(capfd, *words, tmp_path / "out.jpg")
+    assert status == 0, err
+    assert "warning: JPEG cannot hold transparency" in err
+    assert "8 of 16 bits" in err
+    for name in ("out.xyz", "out.gif", "out.mp4", "-"):
+        status, _, err = run(capfd, *words, name)
+        assert status == 2
+        assert "give one of .png, .jpg" in err

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from vidnoise.cli.errors import Status
 from vidnoise.cli.options import SectionCommand, debug_option, option
 from vidnoise.device import DEVICES
 from vidnoise.errors import UsageError
@@ -52,17 +54,23 @@ Tell = Callable[[float, float], None]
 @debug_option
 def selfdeblur(
     source: str, target: str, overwrite: bool, size: int | None, minutes: float, seed: int, device: str
-) -> None:
+) -> int:
     """Take the blur of a motion, such as that of a shaken camera, from PICTURE, if it is the same everywhere.
 
     Kernel and sharp picture are found from the picture alone; with --minutes a small network is fitted to it as well. For
     video, and for blur that differs from place to place, see -f deblur.
     """
     from vidnoise.api import run
+    from vidnoise.cli.progress import Talk
+    from vidnoise.io.sequence import ENCODERS
 
+    if Path(target).suffix.lower() not in ENCODERS:
+        raise UsageError(f"{target} is no picture that can be written; give one of {', '.join(ENCODERS)}")
     with _progress() as tell:
         filter = _filter(size // 2 * 2 + 1 if size else 0, 60 * minutes, seed, tell)
-        run(source, filter, target, device=device, overwrite=overwrite, opened=_single)
+        summary = run(source, filter, target, device=device, overwrite=overwrite, opened=_single)
+    Talk(verbose=False, quiet=False).done(target, summary)
+    return Status.LOSSES if summary.losses else Status.WHOLE
 
 
 def _filter(side: int, seconds: float, seed: int, tell: Tell) -> SpatialFilter:
