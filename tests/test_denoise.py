@@ -229,9 +229,10 @@ def test_a_mask_says_where(tmp_path: Path) -> None:
     assert change[..., 124:].abs().mean() > 0.05
 
 
-def test_a_mask_that_is_no_picture_is_named(tmp_path: Path) -> None:
+def test_a_mask_that_is_no_picture_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(FilterError, match="nowhere"):
         process(Denoise(mask=str(tmp_path / "nowhere.png")), noisy([coffee()], 5))
+    assert "imread" not in capfd.readouterr().err
 
 
 def test_what_a_fusion_has_settled_can_be_left_alone() -> None:

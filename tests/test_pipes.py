@@ -181,7 +181,7 @@ def test_y4m_can_be_asked_for_and_says_what_it_leaves_out():
     done = copy(video("nut", "yuv420p", sound=True), format="y4m")
     assert done.out.startswith(b"YUV4MPEG2 W64 H48 F25:1")
     assert len(read(done.out)[2]) == 8
-    assert "audio" in " ".join(done.warnings)
+    assert any(line.startswith("y4m cannot hold audio stream 1 (pcm_s16le)") for line in done.warnings)
 
 
 def test_uneven_times_in_y4m_keep_every_frame_and_are_warned_of():

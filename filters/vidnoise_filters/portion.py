@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from os.path import isfile
 from typing import TYPE_CHECKING
 
 from vidnoise.errors import FilterError
@@ -72,7 +73,8 @@ def picture_mask(path: str, height: int, width: int) -> Tensor:
     import cv2
     import torch
 
-    picture = cv2.imread(path, cv2.IMREAD_GRAYSCALE)
+    # Of a file that is not there OpenCV would print a warning of its own.
+    picture = cv2.imread(path, cv2.IMREAD_GRAYSCALE) if isfile(path) else None
     if picture is None:
         raise FilterError(f"mask={path!r} is no picture that can be read; give a PNG or JPEG file")
     fitted = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from os.path import isfile
 from typing import TYPE_CHECKING, ClassVar
 
 from vidnoise.errors import FilterError
@@ -106,7 +107,8 @@ def _picture(path: str) -> Tensor:
     import torch
     import torch.nn.functional as F
 
-    picture = cv2.imread(path, cv2.IMREAD_GRAYSCALE)
+    # Of a file that is not there OpenCV would print a warning of its own.
+    picture = cv2.imread(path, cv2.IMREAD_GRAYSCALE) if isfile(path) else None
     if picture is None or not picture.any():
         raise FilterError(f"kernel={path!r} is no picture of a blur that can be read; give a PNG file")
     if max(picture.shape) > LARGEST:

@@ -103,13 +103,18 @@ def measure(plan: Plan, methods: Sequence[Method], tell: Callable[[str], None] =
 
     Raises:
         InputError: there are no clips, or one cannot be read.
-        UsageError: no clip is longer than what is skipped.
+        UsageError: no clip is longer than what is skipped, or more is skipped than used.
     """
     rows = {
         (sigma, i): _row(method, sigma) for sigma in plan.sigmas for i, method in enumerate([None, *methods])
     }
     if plan.stills:
         plan = replace(plan, skip=0)
+    elif plan.most < plan.skip + 2:
+        raise UsageError(
+            f"of the {plan.most} frames of each clip that are used (--frames) the first {plan.skip} do not count (--skip), "
+            f"and two more are needed; type --frames {plan.skip + 2} or more, or lower --skip"
+        )
     used = 0
     for number, clip in enumerate(_clips(plan)):
         if not plan.stills and len(clip.frames) <= plan.skip + 1:

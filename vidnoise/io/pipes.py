@@ -127,7 +127,7 @@ class StdoutTarget:
     codec = "rawvideo"
 
     def __init__(self, format: str) -> None:
-        self.format = FORMATS[format]
+        self.kind, self.format = format, FORMATS[format]
         self.options = {"strict": "-1"} if format == "y4m" else {}
         # A closed standard output leaves its number to the next file opened: Python has noted it at start.
         if sys.stdout is None:

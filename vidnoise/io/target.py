@@ -33,6 +33,7 @@ class Target:
         self, path: str | os.PathLike[str], source: str | None = None, *, overwrite: bool = False
     ) -> None:
         self.path = Path(path)
+        self.kind = self.path.suffix  # what messages call the container
         self._overwrite = overwrite
         self._check(source)
         name = f".{self.path.stem[:100]}.{secrets.token_hex(4)}.part{self.path.suffix}"

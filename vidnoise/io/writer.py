@@ -239,7 +239,7 @@ class Writer:
         sound = [c for c in self._choices() if self._is_readable(c)]
         if not sound:
             raise UsageError(
-                f"{self._target.path.suffix} cannot store {options.codec or 'this video'} readably; .mkv can"
+                f"{self._target.kind} cannot store {options.codec or 'this video'} readably; .mkv can"
             )
         chosen = options.crf is not None or options.preset or options.encoder_opts
         failure: OutputError | None = None
@@ -320,7 +320,7 @@ class Writer:
                 options=dict(self._target.options),
             )
         except ValueError as failure:
-            suffix = self._target.path.suffix or "no extension"
+            suffix = self._target.kind or "no extension"
             raise UsageError(
                 f"{self._target.path}: no container is known by {suffix}; use .mp4, .mkv, .mov, .webm or .ts"
             ) from failure
@@ -410,8 +410,7 @@ class Writer:
         return format, colour
 
     def _words(self, choice: Choice) -> str:
-        facts, container = self._facts, self._container.format.name
-        label = f"{container} (.{self._target.path.suffix.lstrip('.')})"
+        facts, container, label = self._facts, self._container.format.name, self._target.kind
         if choice.why:
             self.warnings.append(choice.why)
         if choice.loss:
@@ -454,7 +453,7 @@ class Writer:
             self._copies[stream.index] = carry.Copy(copy, format, reader.losses, delays, self._offset)
         for stream in lost:
             line = reader.lines.get(stream.index, "")
-            self.warnings.append(carry.warning(self._target.path.suffix, format, stream, line))
+            self.warnings.append(carry.warning(self._target.kind, format, stream, line))
         self._add_metadata(reader)
         self._add_chapters(reader)
 
@@ -478,7 +477,7 @@ class Writer:
             return
         if any(carry.is_cover(copy.stream) for copy in self._copies.values()):
             self.warnings.append(
-                f"beside a cover, {self._target.path.suffix} cannot hold the metadata {', '.join(extra)}; .mkv can"
+                f"beside a cover, {self._target.kind} cannot hold the metadata {', '.join(extra)}; .mkv can"
             )
             return
         container.container_options["movflags"] = "+use_metadata_tags"
