@@ -81,10 +81,22 @@ def test_a_fixed_rate_survives_avi(tmp_path: Path) -> None:
     source = Clip(times=FILM, rate=Fraction(24000, 1001), time_base=Fraction(1, 24000)).save(
         tmp_path / "in.mp4"
     )
-    through(source, tmp_path / "out.avi")
+    _, writer = through(source, tmp_path / "out.avi")
+    assert writer.warnings == []
     check_times(source, tmp_path / "out.avi")
     with open_reader(tmp_path / "out.avi") as out:
         assert out.info.rate == Fraction(24000, 1001)
+
+
+@pytest.mark.parametrize(("times", "said"), [(PHONE, 0), ([Fraction(i * i, 200) for i in range(20)], 1)])
+def test_a_variable_rate_that_avi_cannot_hold_is_named(
+    tmp_path: Path, times: Sequence[Fraction], said: int
+) -> None:
+    source = Clip(times=times, rate=30).save(tmp_path / "in.mkv")
+    _, writer = through(source, tmp_path / "out.avi")
+    assert len(clips.decoded(tmp_path / "out.avi")) == 20
+    assert [line for line in writer.warnings if line.startswith(".avi has one frame rate")] == writer.warnings
+    assert len(writer.warnings) == said
 
 
 def test_a_start_before_zero_loses_no_frame(tmp_path: Path) -> None:

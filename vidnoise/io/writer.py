@@ -87,6 +87,7 @@ class Writer:
         self._transplant = Transplant()
         self._rate = _rate(info)
         self._clock: pipes.SteadyClock | None = None
+        self._origin: Fraction | None = None
         if target.format == pipes.FORMATS["y4m"]:
             self._clock = pipes.SteadyClock(self._rate, self._warn_once)
             self._info = info = replace(info, time_base=1 / self._rate)
@@ -117,12 +118,25 @@ class Writer:
             )
         picture = self._picture(frame)
         base = self._info.time_base
-        ticks = None if frame.pts is None else round((frame.pts * frame.time_base + self._offset) / base)
+        time = None if frame.pts is None else frame.pts * frame.time_base + self._offset
+        ticks = None if time is None else round(time / base)
+        if time is not None and self._container.format.name == "avi":
+            self._check_grid(time)
         if self._clock is not None:
             ticks = self._clock.tick(frame)
         picture.pts = self._timeline.add(ticks, round(frame.duration * frame.time_base / base))
         picture.time_base = 1 / self._rate
         self._encode(picture)
+
+    def _check_grid(self, time: Fraction) -> None:
+        """Warn where a time lies between those of AVI, which counts frames of one rate."""
+        if self._origin is None:
+            self._origin = time
+        steps = (time - self._origin) * self._rate
+        if abs(steps - round(steps)) > Fraction(1, 4):
+            self._warn_once(
+                f"{self._target.kind} has one frame rate, to which uneven timestamps are moved; .mkv and .mp4 keep them"
+            )
 
     def finish(self) -> None:
         """Write what the encoder still holds, close the file and give it its final name.
