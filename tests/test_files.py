@@ -124,7 +124,7 @@ def test_lossless_formats_come_out_with_the_same_samples(
         assert [bytes(p) for p in same.planes] == [bytes(p) for p in before.planes]
 
 
-@pytest.mark.parametrize("ext", ["nut", "mov"])
+@pytest.mark.parametrize("ext", ["nut", "mov", "avi"])
 @pytest.mark.parametrize("pix_fmt", ["rgb565le", "rgb555le", "bgr565be", "rgb8"])
 def test_small_words_and_palettes_are_stored_as_the_colours_that_they_stand_for(
     tmp_path: Path, pix_fmt: str, ext: str

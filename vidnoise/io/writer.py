@@ -320,7 +320,7 @@ class Writer:
         native = self._reader.pix_fmt if self._reader else wanted.name
         if is_layout_of(native, wanted):
             return native
-        return "rgb24" if wanted.name == "gbrp" else wanted.name  # which more containers hold uncompressed
+        return "bgr24" if wanted.name == "gbrp" else wanted.name  # which more containers hold uncompressed
 
     def _open_container(self) -> OutputContainer:
         import av
