@@ -246,3 +246,25 @@ def frames(path: Path) -> list[float]:
     with suppress(av.error.FFmpegError, OSError, IndexError), av.open(path) as container:
         times.extend(float(frame.time) for frame in container.decode(video=0))
     return times
+
+
+@contextmanager
+def sender(fps: int = 20) -> Iterator[str]:
+    """A camera that needs no other program: sends MPEG-TS over UDP to the address that it gives."""
+    url, ended = f"udp://127.0.0.1:{free_port()}", threading.Event()
+
+    def send() -> None:
+        with av.open(f"{url}?pkt_size=1316", "w", format="mpegts") as container:
+            stream = container.add_stream("libx264", rate=fps)
+            stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p"
+            stream.options = {"preset": "ultrafast", "tune": "zerolatency", "g": "5"}
+            while not ended.wait(1 / fps):
+                container.mux(stream.encode(av.VideoFrame(160, 96, "yuv420p")))
+
+    thread = threading.Thread(target=send, daemon=True)
+    thread.start()
+    try:
+        yield url
+    finally:
+        ended.set()
+        thread.join()

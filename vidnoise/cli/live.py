@@ -155,6 +155,9 @@ def run_camera(source: str, targets: tuple[str, ...], chosen: dict[str, Any]) ->
         raise UsageError(f"--{unfit[0].replace('_', '-')} is for files, not for cameras")
     log.start(chosen["log"] or DEFAULTS["log"], verbose=chosen["verbose"], quiet=chosen["quiet"])
     camera = Camera(_settings(source, targets, chosen))
+    for place in camera.places:
+        if place.kind == "file" and not place.overwrite and os.path.exists(place.url):
+            raise UsageError(f"{place.url} exists; add --overwrite to replace it, or give another name")
     began = time.monotonic()
     with serving(chosen["metrics"], lambda: [camera.status]), stopping(camera.stop):
         camera.run()

@@ -42,6 +42,11 @@ class Camera:
         settings: what to run.
         trials: those of the cameras beside it.
 
+    Attributes:
+        settings: as given.
+        status: how it is.
+        places: its outputs.
+
     Raises:
         UsageError, OutputError: an output is not one, or cannot be.
     """
@@ -52,11 +57,11 @@ class Camera:
         self.status = Status(settings.name)
         self.log = logging.LoggerAdapter(logging.getLogger("vidnoise.live"), {"camera": settings.name})
         self._stop = threading.Event()
-        self._places = [
+        self.places = [
             resolve(text, segment=settings.segment, keep=settings.keep, overwrite=settings.overwrite)
             for text in settings.outputs
         ]
-        self.status.outputs = [OutputStatus(place.name) for place in self._places]
+        self.status.outputs = [OutputStatus(place.name) for place in self.places]
         self._inbox = Inbox(self._dropped)
         self._sound: deque[Packet] = deque(maxlen=SOUND)
         self._outputs: list[Output] = []
@@ -159,7 +164,7 @@ class Camera:
                 want_key=self._encoder.want_key,
                 log=self.log,
             )
-            for place, status in zip(self._places, self.status.outputs, strict=True)
+            for place, status in zip(self.places, self.status.outputs, strict=True)
         ]
 
     def _put_sound(self, until: Fraction) -> None:

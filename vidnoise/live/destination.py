@@ -40,7 +40,8 @@ class Destination:
     """An output, resolved: what FFmpeg has to open, and how.
 
     `url` may hold a password; `name` is for people and holds none. `segment` is the length of a piece in seconds;
-    `keep_seconds` and `keep_bytes` bound what older pieces may stay, None for all.
+    `keep_seconds` and `keep_bytes` bound what older pieces may stay, None for all. A file that exists is replaced
+    where `overwrite` says so; otherwise the recording goes on in a name with a number.
     """
 
     kind: Kind
@@ -51,6 +52,7 @@ class Destination:
     segment: float = 0.0
     keep_seconds: float | None = None
     keep_bytes: int | None = None
+    overwrite: bool = False
 
 
 def resolve(
@@ -127,12 +129,9 @@ def _hls(path: str) -> Destination:
 
 def _file(path: str, overwrite: bool) -> Destination:
     format = _format(path)
-    target = Path(path)
-    _make_folder(target.parent)
-    if target.exists() and not overwrite:
-        raise UsageError(f"{path} exists; add --overwrite to replace it, or give another name")
+    _make_folder(Path(path).parent)
     options = dict(FRAGMENTED) if format in ("mp4", "mov") else {"flush_packets": "1"}
-    return Destination("file", path, path, format, options)
+    return Destination("file", path, path, format, options, overwrite=overwrite)
 
 
 def _format(path: str) -> str:

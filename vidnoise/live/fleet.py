@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 
 from vidnoise.live.backoff import Backoff
 from vidnoise.live.camera import Camera
@@ -19,10 +20,21 @@ LOG = logging.getLogger("vidnoise.live")
 
 
 class Keeper:
-    """One camera in a thread of its own; whatever ends it, it is started again."""
+    """One camera in a thread of its own; whatever ends it, it is started again.
 
-    def __init__(self, settings: Settings, trials: Trials) -> None:
+    Args:
+        settings: of the camera.
+        trials: those of the cameras beside it.
+        recorded: whether this process has recorded it before; `overwrite` is not meant for that.
+
+    Attributes:
+        settings: as given.
+        status: how the camera is.
+    """
+
+    def __init__(self, settings: Settings, trials: Trials, recorded: bool = False) -> None:
         self.settings = settings
+        self._recorded = recorded
         self._trials = trials
         self.status = Status(settings.name)
         self._ending = threading.Event()
@@ -30,6 +42,11 @@ class Keeper:
         self._camera: Camera | None = None
         self._thread = threading.Thread(target=self._run, name=f"vidnoise-{settings.name}", daemon=True)
         self._thread.start()
+
+    @property
+    def recorded(self) -> bool:
+        """Whether it has recorded anything in this process."""
+        return self._recorded or any(output.bytes for output in self.status.outputs)
 
     def stop(self) -> None:
         """Ask it to end."""
@@ -59,7 +76,9 @@ class Keeper:
             with self._lock:
                 if self._ending.is_set():
                     return None
-                self._camera = Camera(self.settings, self._trials)
+                self._recorded = self.recorded
+                overwrite = self.settings.overwrite and not self._recorded
+                self._camera = Camera(replace(self.settings, overwrite=overwrite), self._trials)
                 self.status = self._camera.status
             self._camera.run()
         except BaseException as failure:
@@ -83,8 +102,10 @@ class Fleet:
         gone = [keeper for name, keeper in self._keepers.items() if wanted.get(name) != keeper.settings]
         _end(gone)
         kept = {name: keeper for name, keeper in self._keepers.items() if keeper not in gone}
+        recorded = {name for name, keeper in self._keepers.items() if keeper.recorded}
         self._keepers = {
-            name: kept.get(name) or Keeper(settings, self._trials) for name, settings in wanted.items()
+            name: kept.get(name) or Keeper(settings, self._trials, name in recorded)
+            for name, settings in wanted.items()
         }
 
     def close(self) -> None:

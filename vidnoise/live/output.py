@@ -12,6 +12,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import IO, Any
 
 from vidnoise.live.backoff import Backoff
@@ -183,6 +184,7 @@ class Output:
         self._log.info("output %s: open", self._place.name)
         self._backoff.reset()
         self._status.connected = True
+        self._place = replace(self._place, overwrite=False)  # what is recorded from now on stays
         with self._changed:
             self._open = True
             if self._place.kind == "network":

@@ -51,7 +51,7 @@ class Recording:
         now, length = self._now(), self._place.segment
         local = now + time.localtime(now).tm_gmtoff
         self._until = now + length - local % length
-        path = _free(Path(time.strftime(self._place.url, time.localtime(now))))
+        path = free(Path(time.strftime(self._place.url, time.localtime(now))))
         path.parent.mkdir(parents=True, exist_ok=True)
         self._piece = Muxer(
             str(path), self._place.format, self._place.options, self._head, self._warn, packet.seconds
@@ -92,9 +92,9 @@ def _made(known: re.Pattern[str], path: Path) -> bool:
     return any(known.fullmatch(str(path.with_name(stem + path.suffix))) for stem in (path.stem, plain))
 
 
-def _free(path: Path) -> Path:
-    """The path itself, or one with a number where a piece of that name exists, as after a restart."""
+def free(path: Path) -> Path:
+    """The path itself, or one with a number where there is a recording of that name, as after a restart."""
     candidate, number = path, 1
-    while candidate.exists():
+    while candidate.is_file() and candidate.stat().st_size:  # an empty one is left by a try that failed
         candidate, number = path.with_name(f"{path.stem}_{number}{path.suffix}"), number + 1
     return candidate

@@ -17,12 +17,13 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from pathlib import Path
 from typing import IO
 
 from vidnoise.io.protocols import mask
 from vidnoise.live.destination import Destination
 from vidnoise.live.mux import Muxer
-from vidnoise.live.recording import Recording
+from vidnoise.live.recording import Recording, free
 
 
 def main() -> int:
@@ -69,7 +70,12 @@ def _open(place: Destination, head: bytes, warn: Callable[[str], None]) -> Muxer
         return Recording(place, head, warn)
     # A server sees a new stream each time; who receives UDP may have seen what came before.
     zero = None if place.format in ("rtsp", "flv") else Fraction(0)
-    return Muxer(place.url, place.format, place.options, head, warn, zero)
+    url = place.url
+    if place.kind == "file" and not place.overwrite:
+        url = str(free(Path(url)))
+        if url != place.url:
+            warn(f"it exists; the recording goes on in {url}")
+    return Muxer(url, place.format, place.options, head, warn, zero)
 
 
 @contextlib.contextmanager

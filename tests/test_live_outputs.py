@@ -1,0 +1,73 @@
+"""What becomes of outputs when processes are killed, stopped, asked twice to end, or started again."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from cameras import Job, children, frames, sender, vidnoise
+
+RAW = ("-f", "none", "--wait", "--max-backoff", "0.2s")
+
+
+def recorded(job: Job, path: Path, count: int = 5) -> None:
+    """Wait until a recording has so many pictures."""
+    job.wait(lambda: len(frames(path)) >= count)
+
+
+def written(folder: Path, source: str, *lines: str) -> str:
+    """A cameras.toml with one camera that records to a.ts; its name."""
+    (folder / "cameras.toml").write_text(
+        "\n".join(
+            ["[cameras.a]", f'source = "{source}"', f'outputs = "{folder}/a.ts"', 'filters = "none"', *lines]
+        )
+    )
+    return str(folder / "cameras.toml")
+
+
+def test_an_output_whose_process_is_killed_goes_on_in_another_file(tmp_path):
+    target = tmp_path / "a.ts"
+    target.write_bytes(b"old")
+    with sender() as url, vidnoise(url, *RAW, "--overwrite", "-o", str(target)) as job:
+        recorded(job, target)
+        before = target.read_bytes()
+        os.kill(children(job.pid)[0], signal.SIGKILL)
+        recorded(job, tmp_path / "a_1.ts")
+        assert job.stop() == 0
+    assert target.read_bytes().startswith(before)
+    assert [line for line in job.said if "a_1.ts" in line] == [
+        line for line in job.said if "it exists" in line
+    ]
+
+
+def test_a_file_that_exists_is_refused_for_one_camera(tmp_path):
+    target = tmp_path / "a.ts"
+    target.write_bytes(b"old")
+    with vidnoise("udp://127.0.0.1:9", *RAW, "-o", str(target)) as job:
+        assert job.end() == 2
+    assert "add --overwrite" in job.told()
+    assert target.read_bytes() == b"old"
+
+
+def test_a_camera_of_watch_goes_on_in_another_file_when_its_settings_change(tmp_path):
+    with sender() as url:
+        file = written(tmp_path, url, "overwrite = true")
+        with vidnoise("watch", file) as job:
+            recorded(job, tmp_path / "a.ts")
+            before = (tmp_path / "a.ts").read_bytes()
+            written(tmp_path, url, "overwrite = true", "crf = 30")
+            job.signal(signal.SIGHUP)
+            recorded(job, tmp_path / "a_1.ts")
+            assert job.stop() == 0
+    assert (tmp_path / "a.ts").read_bytes().startswith(before)
+
+
+@pytest.mark.parametrize(("overwrite", "name"), [("false", "a_1.ts"), ("true", "a.ts")])
+def test_a_watch_that_starts_again_replaces_a_recording_only_where_it_is_told_to(overwrite, name, tmp_path):
+    (tmp_path / "a.ts").write_bytes(b"old")
+    with sender() as url, vidnoise("watch", written(tmp_path, url, f"overwrite = {overwrite}")) as job:
+        recorded(job, tmp_path / name)
+        assert job.stop() == 0
+    assert sorted(path.name for path in tmp_path.glob("*.ts")) == sorted({"a.ts", name})
