@@ -54,6 +54,15 @@ def test_a_mistake_is_told_with_its_place(text, words, tmp_path):
     assert "cameras.toml" in str(told.value)
 
 
+def test_two_cameras_that_would_write_to_one_file_are_refused(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    cameras = (("a", tmp_path / "real/x.ts"), ("b", tmp_path / "link/x.ts"))
+    text = "\n".join(f'[cameras.{name}]\nsource = "rtsp://a"\noutputs = "{path}"' for name, path in cameras)
+    with pytest.raises(UsageError, match=r"\[cameras.b\]: the output .*x.ts is that of \[cameras.a\] too"):
+        load(written(tmp_path, text))
+
+
 def test_live_protocols_and_devices_are_cameras_and_files_are_not(tmp_path):
     assert all(map(is_camera, ("rtsp://a/1", "rtmp://a/b", "udp://127.0.0.1:5", "/dev/video0")))
     assert not any(map(is_camera, ("a.mp4", "http://a/b.mp4", "-", str(tmp_path / "frames/%05d.png"))))
@@ -66,6 +75,9 @@ def test_live_protocols_and_devices_are_cameras_and_files_are_not(tmp_path):
         ({"keep": "7d"}, "--segment"),
         ({"transport": "smoke"}, "tcp or udp"),
         ({"outputs": ()}, "say where to write"),
+        ({"outputs": ("a.ts", "./a.ts")}, "./a.ts is given twice"),
+        ({"outputs": ("%H.ts", "b.ts", "%H.ts"), "segment": "1h"}, "%H.ts is given twice"),
+        ({"outputs": ("udp://me:x@a:1", "udp://me:x@a:1")}, r"udp://\*\*\*@a:1 is given twice"),
     ],
 )
 def test_settings_that_do_not_fit_together_are_refused(options, words):
@@ -88,6 +100,7 @@ def test_an_address_for_metrics_that_is_none_is_refused(address):
         (["rtsp://cam/1", "-o", "out.mp4", "--max-delay", "soon"], "500ms"),
         (["rtsp://cam/1", "-o", "out.mp4", "--ignore", "1,2,3"], "x,y,width,height"),
         (["rtsp://cam/1"], "say where to write"),
+        (["rtsp://cam/1", "-o", "out.ts", "-o", "out.ts"], "out.ts is given twice"),
         (["watch", "nowhere.toml"], "nowhere.toml cannot be read"),
     ],
 )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from vidnoise.api import open_chain
 from vidnoise.live.cleaner import Cleaner, Shot
-from vidnoise.live.destination import resolve
+from vidnoise.live.destination import ready
 from vidnoise.live.ladder import ladder
 from vidnoise.live.output import Output
 from vidnoise.live.pace import Pace, Trials
@@ -48,7 +48,8 @@ class Camera:
         places: its outputs.
 
     Raises:
-        UsageError, OutputError: an output is not one, or cannot be.
+        UsageError: there is no password for an output.
+        OutputError: the folder of an output cannot be made.
     """
 
     def __init__(self, settings: Settings, trials: Trials | None = None) -> None:
@@ -57,10 +58,7 @@ class Camera:
         self.status = Status(settings.name)
         self.log = logging.LoggerAdapter(logging.getLogger("vidnoise.live"), {"camera": settings.name})
         self._stop = threading.Event()
-        self.places = [
-            resolve(text, segment=settings.segment, keep=settings.keep, overwrite=settings.overwrite)
-            for text in settings.outputs
-        ]
+        self.places = [ready(place) for place in settings.places()]
         self.status.outputs = [OutputStatus(place.name) for place in self.places]
         self._inbox = Inbox(self._dropped)
         self._sound: deque[Packet] = deque(maxlen=SOUND)

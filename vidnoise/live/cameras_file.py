@@ -48,9 +48,24 @@ def load(path: Path) -> dict[str, Settings]:
         found = f", not {sorted(unknown)[0]!r}" if unknown else ""
         raise UsageError(f"{path} holds [defaults] and one [cameras.NAME] for each camera{found}")
     defaults = content.get("defaults", {})
-    return {
+    made = {
         name: _camera(f"{path}, [cameras.{name}]", name, {**defaults, **own}) for name, own in cameras.items()
     }
+    _keep_apart(path, made)
+    return made
+
+
+def _keep_apart(path: Path, cameras: dict[str, Settings]) -> None:
+    """Refuse two cameras that would write to the same place."""
+    known: dict[str, str] = {}
+    for name, settings in cameras.items():
+        for place in settings.places():
+            other = known.setdefault(place.where, name)
+            if other != name:
+                raise UsageError(
+                    f"{path}, [cameras.{name}]: the output {place.name} is that of [cameras.{other}] too; "
+                    f"each writes to a place of its own"
+                )
 
 
 def _camera(where: str, name: str, given: dict[str, Any]) -> Settings:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -39,9 +40,9 @@ FILES = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska", ".ts": "mpegts"}
 class Destination:
     """An output, resolved: what FFmpeg has to open, and how.
 
-    `url` may hold a password; `name` is for people and holds none. `segment` is the length of a piece in seconds;
-    `keep_seconds` and `keep_bytes` bound what older pieces may stay, None for all. A file that exists is replaced
-    where `overwrite` says so; otherwise the recording goes on in a name with a number.
+    `url` may hold a password, or until it is `ready` where that is; `name` is for people and holds none. `segment` is
+    the length of a piece in seconds; `keep_seconds` and `keep_bytes` bound what older pieces may stay, None for all.
+    A file that exists is replaced where `overwrite` says so; otherwise the recording goes on in a name with a number.
     """
 
     kind: Kind
@@ -54,11 +55,16 @@ class Destination:
     keep_bytes: int | None = None
     overwrite: bool = False
 
+    @property
+    def where(self) -> str:
+        """Equal for two that would write to the same place."""
+        return self.url if self.kind == "network" else os.path.realpath(self.url)
+
 
 def resolve(
     text: str, *, segment: str | None = None, keep: str | None = None, overwrite: bool = False
 ) -> Destination:
-    """What `-o TEXT` means.
+    """What `-o TEXT` means; nothing is made or looked up yet.
 
     Args:
         text: a URL, a folder or `.m3u8` file for HLS, a name with `%H` and the like for pieces, or a file.
@@ -68,7 +74,6 @@ def resolve(
 
     Raises:
         UsageError: no such output, or the options do not fit it.
-        OutputError: a folder cannot be made.
     """
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.\-]*)://", text)
     if scheme and scheme[1].lower() != "file":
@@ -83,6 +88,23 @@ def resolve(
     return _file(path, overwrite)
 
 
+def ready(place: Destination) -> Destination:
+    """The same with its password in the URL, or its folder made.
+
+    Raises:
+        UsageError: there is no such password.
+        OutputError: the folder cannot be made.
+    """
+    if place.kind == "network":
+        return replace(place, url=fill(place.url))
+    folder = Path(place.url.split("%")[0] + "x").parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as failure:
+        raise OutputError(f"the folder {folder} cannot be made: {failure.strerror}") from failure
+    return place
+
+
 def _network(text: str, scheme: str) -> Destination:
     if scheme == "srt":
         raise UsageError(
@@ -93,14 +115,13 @@ def _network(text: str, scheme: str) -> Destination:
             f"{mask(text)}: {scheme}:// cannot be written to; use {', '.join(SERVERS)}, or a file"
         )
     format, options = SERVERS[scheme]
-    return Destination("network", fill(text), mask(text), format, dict(options))
+    return Destination("network", text, mask(text), format, dict(options))
 
 
 def _segments(path: str, segment: str | None, keep: str | None) -> Destination:
     if segment is None:
         raise UsageError(f"{path} is a name for pieces; say how long each is: --segment 10m")
     format = _format(path)
-    _make_folder(Path(path.split("%")[0] + "x").parent)
     by_size = keep is not None and keep.strip()[-1:] in "bB"
     return Destination(
         "segments",
@@ -116,7 +137,6 @@ def _segments(path: str, segment: str | None, keep: str | None) -> Destination:
 
 def _hls(path: str) -> Destination:
     playlist = Path(path) if path.endswith(".m3u8") else Path(path) / "index.m3u8"
-    _make_folder(playlist.parent)
     options = {
         "hls_time": "2",
         "hls_list_size": "6",
@@ -129,7 +149,6 @@ def _hls(path: str) -> Destination:
 
 def _file(path: str, overwrite: bool) -> Destination:
     format = _format(path)
-    _make_folder(Path(path).parent)
     options = dict(FRAGMENTED) if format in ("mp4", "mov") else {"flush_packets": "1"}
     return Destination("file", path, path, format, options, overwrite=overwrite)
 
@@ -142,10 +161,3 @@ def _format(path: str) -> str:
             f"for HLS give a folder that ends in /, or a name that ends in .m3u8"
         )
     return FILES[suffix]
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as failure:
-        raise OutputError(f"the folder {folder} cannot be made: {failure.strerror}") from failure

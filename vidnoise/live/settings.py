@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from vidnoise.chain import Chain
 from vidnoise.errors import UsageError
 from vidnoise.io.protocols import locate
+from vidnoise.live.destination import Destination, resolve
 from vidnoise.live.secrets import fill
 
 LIVE = ("rtsp", "rtsps", "rtmp", "rtmps", "rtp", "udp", "tcp")
@@ -43,7 +44,7 @@ class Settings:
         ignore: rectangles that are left as they are.
 
     Raises:
-        UsageError: a value is out of range, or there is no output.
+        UsageError: a value is out of range, there is no output, or one is none or is given twice.
     """
 
     source: str
@@ -86,6 +87,18 @@ class Settings:
             )
         if self.keep and not self.segment:
             raise UsageError("--keep is for recordings in pieces; add --segment 10m")
+        known: set[str] = set()
+        for place in self.places():
+            if place.where in known:
+                raise UsageError(f"the output {place.name} is given twice; each writes to a place of its own")
+            known.add(place.where)
+
+    def places(self) -> list[Destination]:
+        """What the outputs are."""
+        return [
+            resolve(text, segment=self.segment, keep=self.keep, overwrite=self.overwrite)
+            for text in self.outputs
+        ]
 
 
 def is_camera(source: str) -> bool:
