@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
-from cameras import Job, children, frames, sender, vidnoise
+from cameras import LIMIT, Job, children, frames, sender, vidnoise
 
 RAW = ("-f", "none", "--wait", "--max-backoff", "0.2s")
 
@@ -62,6 +65,38 @@ def test_a_camera_of_watch_goes_on_in_another_file_when_its_settings_change(tmp_
             recorded(job, tmp_path / "a_1.ts")
             assert job.stop() == 0
     assert (tmp_path / "a.ts").read_bytes().startswith(before)
+
+
+@pytest.mark.parametrize("signals", [[signal.SIGHUP], [signal.SIGINT] * 2, [signal.SIGTERM, signal.SIGHUP]])
+def test_a_camera_ends_in_good_order_however_it_is_asked(signals, tmp_path):
+    with sender() as url, vidnoise(url, *RAW, "-o", f"{tmp_path}/a.mkv") as job:
+        recorded(job, tmp_path / "a.mkv")
+        for number in signals:
+            job.signal(number)
+            time.sleep(0.05)
+        assert job.end() == 0
+    assert "interrupted" not in job.told()
+
+
+ENDLESS = """
+import time
+from vidnoise.cli.live import SAME, stopping
+with stopping(lambda: None):
+    print(SAME, flush=True)
+    while True:
+        time.sleep(1)
+"""
+
+
+def test_who_asks_again_later_need_not_wait():
+    job = subprocess.Popen([sys.executable, "-c", ENDLESS], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    same = float(job.stdout.readline())
+    job.send_signal(signal.SIGTERM)
+    time.sleep(same + 0.5)
+    assert job.poll() is None
+    job.send_signal(signal.SIGINT)
+    _, told = job.communicate(timeout=LIMIT)
+    assert (job.returncode, told) == (130, b"vidnoise: ended at once; what was recorded stays\n")
 
 
 @pytest.mark.parametrize(("overwrite", "name"), [("false", "a_1.ts"), ("true", "a.ts")])

@@ -9,16 +9,20 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import click
 
+from vidnoise.cli.errors import Status
 from vidnoise.cli.options import chosen_chain, option
 from vidnoise.errors import UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 LIVE = "Cameras (rtsp://, rtmp://, udp://, /dev/video0)"
+
+SAME = 1.0
+"""Seconds in which several signals are one request: `timeout` sends two, and so does an impatient Ctrl-C."""
 
 
 class Span(click.ParamType[float]):
@@ -196,31 +200,40 @@ def serving(address: str | None, cameras: Any) -> Iterator[None]:
         server.close()
 
 
-def leave(status: int) -> None:
-    """End the process at once where a thread cannot be ended: one that waits in FFmpeg, or makes filters ready.
+def leave(status: int) -> NoReturn:
+    """End the process at once.
 
-    Python would tear such threads out of C++ code at its end, and abort.
+    Where a thread cannot be ended, as it waits in FFmpeg or makes filters ready, Python would tear it out of C++ code
+    at its end, and abort.
     """
-    if any(thread.daemon and thread.is_alive() for thread in threading.enumerate()):
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 @contextlib.contextmanager
 def stopping(stop: Callable[[], None]) -> Iterator[None]:
-    """Ctrl-C and SIGTERM end the work in good order; a second one ends it at once."""
+    """Ctrl-C, SIGTERM and a terminal that closes end the work in good order; one that comes later ends it at once."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    asked: list[float] = []
 
-    def ask(number: int, _: object) -> None:
-        signal.signal(number, signal.default_int_handler)
+    def ask(*_: object) -> None:
+        asked.append(time.monotonic())
         stop()
+        if asked[-1] - asked[0] > SAME:
+            # Outputs are processes of their own, and end their files when this one is gone.
+            os.write(2, b"vidnoise: ended at once; what was recorded stays\n")
+            os._exit(Status.INTERRUPTED)
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as under nohup
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, ask) for number in numbers}
     try:
         yield
     finally:
-        for number, handler in before.items():
+        # Once asked, the process is about to end, and a signal that comes meanwhile must not undo that.
+        for number, handler in before.items() if not asked else ():
             signal.signal(number, handler)

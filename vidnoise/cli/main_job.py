@@ -208,7 +208,6 @@ def run(source: str, targets: tuple[str, ...], as_json: bool, **chosen: Any) -> 
             if as_json:
                 _emit({"input": mask(source), "status": Status.WHOLE, **_plain(record)}, to_stderr)
             leave(Status.WHOLE)
-            return Status.WHOLE
         if chosen["print_latency"]:
             return _print_latency(source, as_json, chosen)
         assert target is not None
