@@ -46,12 +46,55 @@ def test_what_a_camera_says_itself_goes_before_the_defaults(tmp_path):
         ('[cameras.a]\nsource = "rtsp://a"\noutputs = ["a.ts"]\nfilters = "nosuch"', "nosuch"),
         ('[cameras.a]\nsource = "rtsp://a"\noutputs = ["a.ts"]\nmax_delay = "soon"', "500ms"),
         ('[cameras.a]\nsource = "rtsp://a"\noutputs = ["a.ts"]\nignore = [[1, 2]]', "cameras.a"),
+        ("[cameras]\na = 5", "one \\[cameras.NAME\\]"),
+        ('defaults = 5\n[cameras.a]\nsource = "rtsp://a"', "one \\[cameras.NAME\\]"),
     ],
 )
 def test_a_mistake_is_told_with_its_place(text, words, tmp_path):
     with pytest.raises(UsageError, match=words) as told:
         load(written(tmp_path, text))
     assert "cameras.toml" in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("source = 5", "source takes text, not 5"),
+        ('source = ""', "say which camera"),
+        ('source = "ftp://a"', "ftp:// is not an allowed protocol"),
+        ("outputs = 5", "outputs takes text, or a list of texts, not 5"),
+        ("outputs = [5]", "outputs takes text, or a list of texts, not \\[5\\]"),
+        ('outputs = ["a.gif"]', "a camera is recorded as"),
+        ("filters = 3", "filters takes filters, .* not 3"),
+        ('crf = "x"', "crf takes a number, not 'x'"),
+        ("crf = true", "crf takes a number, not True"),
+        ('retries = "x"', "retries takes a whole number, not 'x'"),
+        ("retries = -1", "retries is 0 or more, not -1"),
+        ('wait = "yes"', "wait takes true or false, not 'yes'"),
+        ("timeout = [5]", "timeout takes a span of time, .* not \\[5\\]"),
+        ('timeout = "soon"', "timeout: 'soon' is no span of time"),
+        ("segment = 600", "segment takes text, not 600"),
+        ("roi = 5", "roi takes x, y, width and height, .* not 5"),
+        ("encoder_opts = { g = [5] }", "encoder_opts takes a table of texts"),
+        ('precision = "fp99"', "precision is auto or fp32 or .* not 'fp99'"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_told_with_its_key_and_what_it_takes(line, words, tmp_path):
+    others = {"source": 'source = "rtsp://a"', "outputs": 'outputs = "a.ts"'}
+    lines = {**others, line.split(" ")[0]: line}
+    with pytest.raises(UsageError, match=rf"\[cameras.a\]: .*{words}"):
+        load(written(tmp_path, "\n".join(["[cameras.a]", *lines.values()])))
+
+
+def test_values_are_read_as_the_settings_hold_them(tmp_path):
+    text = (
+        '[cameras.a]\nsource = "rtsp://a"\noutputs = ["a.ts"]\nduration = "2m"\nmax_delay = 0.5\ncrf = 20\n'
+        'roi = "0,0,8,8"\nretries = 3\nencoder_opts = { g = 5, tune = "film" }\nignore = [[1, 2, 3, 4]]'
+    )
+    camera = load(written(tmp_path, text))["a"]
+    assert (camera.duration, camera.max_delay, camera.crf, camera.retries) == (120, 0.5, 20, 3)
+    assert (camera.roi, camera.ignore) == ((0, 0, 8, 8), ((1, 2, 3, 4),))
+    assert camera.encoder_opts == {"g": "5", "tune": "film"}
 
 
 def test_two_cameras_that_would_write_to_one_file_are_refused(tmp_path):

@@ -15,19 +15,18 @@ The keys are the fields of `vidnoise.live.settings.Settings`.
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from vidnoise.chain import Chain
 from vidnoise.errors import UsageError, VidnoiseError
-from vidnoise.live.settings import Settings
+from vidnoise.io.protocols import mask
+from vidnoise.live.settings import Box, Settings, Span
 from vidnoise.live.units import box, seconds
-
-SPANS = ("timeout", "max_backoff", "max_delay", "duration")
 
 
 def load(path: Path) -> dict[str, Settings]:
@@ -43,16 +42,19 @@ def load(path: Path) -> dict[str, Settings]:
     except tomllib.TOMLDecodeError as failure:
         raise UsageError(f"{path} is no TOML: {failure}") from failure
     unknown = set(content) - {"defaults", "cameras"}
-    cameras = content.get("cameras", {})
-    if unknown or not cameras or not isinstance(cameras, dict):
+    cameras, defaults = content.get("cameras", {}), content.get("defaults", {})
+    if unknown or not cameras or not _are_tables(cameras, defaults):
         found = f", not {sorted(unknown)[0]!r}" if unknown else ""
         raise UsageError(f"{path} holds [defaults] and one [cameras.NAME] for each camera{found}")
-    defaults = content.get("defaults", {})
     made = {
         name: _camera(f"{path}, [cameras.{name}]", name, {**defaults, **own}) for name, own in cameras.items()
     }
     _keep_apart(path, made)
     return made
+
+
+def _are_tables(cameras: Any, defaults: Any) -> bool:
+    return isinstance(cameras, dict) and all(isinstance(part, dict) for part in (defaults, *cameras.values()))
 
 
 def _keep_apart(path: Path, cameras: dict[str, Settings]) -> None:
@@ -69,7 +71,7 @@ def _keep_apart(path: Path, cameras: dict[str, Settings]) -> None:
 
 
 def _camera(where: str, name: str, given: dict[str, Any]) -> Settings:
-    fields = {field.name for field in dataclasses.fields(Settings)} - {"name"}
+    fields = set(_HINTS) - {"name"}
     for key in given:
         if key not in fields:
             near = difflib.get_close_matches(key, fields, 1)
@@ -78,30 +80,80 @@ def _camera(where: str, name: str, given: dict[str, Any]) -> Settings:
     for key in ("source", "outputs"):
         if key not in given:
             raise UsageError(f"{where}: {key} is missing")
-    values: dict[str, Any] = {"wait": True, "filters": "denoise:ahead=0"} | given
+    values = {"wait": True, "filters": "denoise:ahead=0"} | given
+    made = {key: _read(f"{where}: {key}", value, _HINTS[key]) for key, value in values.items()}
     try:
-        made = {key: _READ.get(key, lambda value: value)(value) for key, value in values.items()}
         return Settings(**made, name=name)
-    except (VidnoiseError, TypeError, ValueError) as failure:
+    except UsageError as failure:
         raise UsageError(f"{where}: {failure}") from failure
 
 
-def _words(value: Any) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else tuple(value)
+def _read(where: str, value: Any, hint: Any) -> Any:
+    """A value of the file as the field that has this annotation holds it."""
+    kinds = [kind for kind in get_args(hint) if kind is not NoneType] if _is_optional(hint) else [hint]
+    words, read = _KINDS[kinds[0]]
+    try:
+        return read(value)
+    except TypeError:
+        raise UsageError(f"{where} takes {words}, not {mask(repr(value))}") from None
+    except VidnoiseError as failure:
+        raise UsageError(f"{where}: {failure}") from failure
 
 
-def _boxes(value: Any) -> tuple[tuple[int, ...], ...]:
-    return tuple(map(box, value))
+def _is_optional(hint: Any) -> bool:
+    return get_origin(hint) in (Union, UnionType)
+
+
+def _exactly(*types: type) -> Callable[[Any], Any]:
+    """Gives back what is of these types; true and false are no numbers."""
+
+    def check(value: Any) -> Any:
+        if type(value) not in types:
+            raise TypeError
+        return value
+
+    return check
+
+
+_number, _text = _exactly(int, float), _exactly(str)
 
 
 def _span(value: Any) -> float:
-    return seconds(str(value))
+    return seconds(value if isinstance(value, str) else str(_number(value)))
 
 
-_READ: dict[str, Callable[[Any], Any]] = {
-    "filters": Chain.of,
-    "outputs": _words,
-    "roi": box,
-    "ignore": _boxes,
-    **dict.fromkeys(SPANS, _span),
+def _chain(value: Any) -> Chain:
+    return Chain.parse(_text(value))
+
+
+def _words(value: Any) -> tuple[str, ...]:
+    return tuple(map(_text, [value] if isinstance(value, str) else _exactly(list)(value)))
+
+
+def _table(value: Any) -> dict[str, str]:
+    return {key: str(_exactly(str, int, float)(word)) for key, word in _exactly(dict)(value).items()}
+
+
+def _box(value: Any) -> Box:
+    return box(value if isinstance(value, str) else map(_exactly(int), _exactly(list)(value)))
+
+
+def _boxes(value: Any) -> tuple[Box, ...]:
+    return tuple(map(_box, _exactly(list)(value)))
+
+
+_KINDS: dict[Any, tuple[str, Callable[[Any], Any]]] = {
+    str: ("text", _text),
+    bool: ("true or false", _exactly(bool)),
+    int: ("a whole number", _exactly(int)),
+    float: ("a number", _number),
+    Span: ('a span of time, such as "500ms"', _span),
+    Chain: ('filters, such as "denoise,deblur"', _chain),
+    tuple[str, ...]: ("text, or a list of texts", _words),
+    Mapping[str, str]: ("a table of texts", _table),
+    Box: ("x, y, width and height, such as [0, 0, 320, 24]", _box),
+    tuple[Box, ...]: ("a list of x, y, width and height, such as [[0, 0, 320, 24]]", _boxes),
 }
+"""What fields of each annotation take, in words, and how it is read; a TypeError is something else."""
+
+_HINTS = get_type_hints(Settings, include_extras=True)

@@ -9,9 +9,7 @@ from dataclasses import replace
 from vidnoise.errors import UsageError
 from vidnoise.filter import Stage
 from vidnoise.frame import Frame, StreamInfo
-
-Box = tuple[int, int, int, int]
-"""x, y, width, height in pixels."""
+from vidnoise.live.settings import Box
 
 
 class Region:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Annotated
 
 from vidnoise.chain import Chain
+from vidnoise.device import DEVICES, PRECISIONS
 from vidnoise.errors import UsageError
 from vidnoise.io.protocols import locate
 from vidnoise.live.destination import Destination, resolve
@@ -14,7 +16,13 @@ from vidnoise.live.secrets import fill
 LIVE = ("rtsp", "rtsps", "rtmp", "rtmps", "rtp", "udp", "tcp")
 """Schemes that are cameras; http and https are files unless told otherwise."""
 
-TRANSPORTS = ("tcp", "udp")
+CHOICES = {"transport": ("tcp", "udp"), "audio": ("copy", "none"), "device": DEVICES, "precision": PRECISIONS}
+"""What fields of words may be."""
+
+Span = Annotated[float, "seconds"]
+"""A span of time; in files it may be text, such as `500ms`."""
+Box = tuple[int, int, int, int]
+"""x, y, width and height in pixels."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +52,8 @@ class Settings:
         ignore: rectangles that are left as they are.
 
     Raises:
-        UsageError: a value is out of range, there is no output, or one is none or is given twice.
+        UsageError: a value is out of range, the source cannot be one, or an output is missing, cannot be one or is
+            given twice.
     """
 
     source: str
@@ -52,13 +61,13 @@ class Settings:
     name: str = "camera"
     filters: Chain = field(default_factory=Chain)
     transport: str = "tcp"
-    timeout: float = 5.0
-    max_backoff: float = 5.0
+    timeout: Span = 5.0
+    max_backoff: Span = 5.0
     retries: int | None = None
     wait: bool = False
-    max_delay: float = 1.0
+    max_delay: Span = 1.0
     max_latency: int | None = None
-    duration: float | None = None
+    duration: Span | None = None
     segment: str | None = None
     keep: str | None = None
     codec: str | None = None
@@ -71,16 +80,21 @@ class Settings:
     device: str = "auto"
     precision: str = "auto"
     threads: int = 0
-    roi: tuple[int, int, int, int] | None = None
-    ignore: tuple[tuple[int, int, int, int], ...] = ()
+    roi: Box | None = None
+    ignore: tuple[Box, ...] = ()
 
     def __post_init__(self) -> None:
+        if not self.source:
+            raise UsageError("say which camera: rtsp://HOST/PATH, or /dev/video0")
         if not self.outputs:
-            raise UsageError(f"{self.name}: say where to write: -o rtsp://HOST/PATH, or a file")
-        if self.transport not in TRANSPORTS:
-            raise UsageError(f"{self.name}: the transport is tcp or udp, not {self.transport!r}")
-        if self.audio not in ("copy", "none"):
-            raise UsageError(f"{self.name}: audio is copy or none, not {self.audio!r}")
+            raise UsageError("say where to write: -o rtsp://HOST/PATH, or a file")
+        locate(self.source)
+        for name, words in CHOICES.items():
+            if getattr(self, name) not in words:
+                raise UsageError(f"{name} is {' or '.join(words)}, not {getattr(self, name)!r}")
+        for name in ("retries", "max_latency", "threads"):
+            if (getattr(self, name) or 0) < 0:
+                raise UsageError(f"{name} is 0 or more, not {getattr(self, name)}")
         if self.segment and not any("%" in output for output in self.outputs):
             raise UsageError(
                 'a recording in pieces needs a name for each: --segment 10m -o "cam/%Y-%m-%d_%H-%M-%S.mp4"'
