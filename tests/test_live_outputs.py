@@ -67,6 +67,15 @@ def test_a_camera_of_watch_goes_on_in_another_file_when_its_settings_change(tmp_
     assert (tmp_path / "a.ts").read_bytes().startswith(before)
 
 
+def test_pieces_begin_with_the_first_picture_after_a_round_time(tmp_path):
+    pattern = f"{tmp_path}/%H-%M-%S.ts"
+    with sender(fps=20) as url, vidnoise(url, *RAW, "--segment", "1s", "-o", pattern) as job:
+        job.wait(lambda: len(list(tmp_path.glob("*.ts"))) >= 4)
+        assert job.stop() == 0
+    whole = sorted(tmp_path.glob("*.ts"))[1:-1]
+    assert all(10 <= len(frames(path)) <= 30 for path in whole)  # keyframes come every two seconds otherwise
+
+
 @pytest.mark.parametrize("signals", [[signal.SIGHUP], [signal.SIGINT] * 2, [signal.SIGTERM, signal.SIGHUP]])
 def test_a_camera_ends_in_good_order_however_it_is_asked(signals, tmp_path):
     with sender() as url, vidnoise(url, *RAW, "-o", f"{tmp_path}/a.mkv") as job:

@@ -16,6 +16,7 @@ from vidnoise.live.ladder import ladder
 from vidnoise.live.output import Output
 from vidnoise.live.pace import Pace, Trials
 from vidnoise.live.packets import Packet
+from vidnoise.live.recording import round_after
 from vidnoise.live.region import Region
 from vidnoise.live.settings import Settings
 from vidnoise.live.source import Inbox, Opened, Source, Torn
@@ -66,6 +67,8 @@ class Camera:
         self._encoder: LiveEncoder | None = None
         self._cleaner: Cleaner | None = None
         self._pace: Pace | None = None
+        self._segment = next((place.segment for place in self.places if place.segment), None)
+        self._piece_ends = 0.0
 
     def stop(self) -> None:
         """Ask it to end; from any thread, or a signal handler."""
@@ -140,6 +143,7 @@ class Camera:
             assert self._encoder is not None
             frame = shot.frame
             at = Fraction(frame.pts or 0) * frame.time_base
+            self._begin_piece()
             packets = self._encoder.encode(frame, at)
             if not self._outputs:
                 self._start_outputs()
@@ -149,6 +153,13 @@ class Camera:
             if frame.sigma is not None:
                 self.status.sigma = 255 * float(frame.sigma.sigma.mean())
             self.status.gave(time.monotonic() - shot.arrival, cleaned=shot.cleaned)
+
+    def _begin_piece(self) -> None:
+        """Make a keyframe of the first picture after a round time: recordings begin their pieces there."""
+        if self._segment is not None and time.time() >= self._piece_ends:
+            assert self._encoder is not None
+            self._encoder.want_key()
+            self._piece_ends = round_after(time.time(), self._segment)
 
     def _start_outputs(self) -> None:
         assert self._encoder is not None

@@ -13,9 +13,10 @@ from vidnoise.live.packets import VIDEO, Packet
 
 
 class Recording:
-    """Pieces of a recording, in the manner of `vidnoise.live.mux.Muxer`; a new one begins at a keyframe.
+    """Pieces of a recording, in the manner of `vidnoise.live.mux.Muxer`.
 
-    Pieces of ten minutes begin at :00, :10 and so on, by the local clock; the first may be shorter.
+    Pieces of ten minutes begin at :00, :10 and so on, by the local clock; the first may be shorter. They begin at the
+    next keyframe, which whoever encodes makes of the first picture after `round_after`.
     """
 
     def __init__(
@@ -48,15 +49,20 @@ class Recording:
 
     def _begin(self, packet: Packet) -> None:
         self.close()
-        now, length = self._now(), self._place.segment
-        local = now + time.localtime(now).tm_gmtoff
-        self._until = now + length - local % length
+        now = self._now()
+        self._until = round_after(now, self._place.segment)
         path = free(Path(time.strftime(self._place.url, time.localtime(now))))
         path.parent.mkdir(parents=True, exist_ok=True)
         self._piece = Muxer(
             str(path), self._place.format, self._place.options, self._head, self._warn, packet.seconds
         )
         prune(self._place, now, path)
+
+
+def round_after(now: float, length: float) -> float:
+    """When the next piece begins, of pieces that last `length` seconds; times are seconds of the clock."""
+    local = now + time.localtime(now).tm_gmtoff
+    return now + length - local % length
 
 
 def prune(place: Destination, now: float, current: Path) -> None:
