@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -45,6 +46,19 @@ def test_an_output_whose_process_is_killed_goes_on_in_another_file(tmp_path):
     ]
 
 
+def test_an_output_whose_process_stands_still_is_ended_and_started_again(tmp_path):
+    words = (*RAW, "--timeout", "1s", "--json", "-o", f"{tmp_path}/a.ts")
+    with sender() as url, vidnoise(url, *words) as job:
+        recorded(job, tmp_path / "a.ts")
+        os.kill(children(job.pid)[0], signal.SIGSTOP)
+        job.hears("no progress for 1 s")
+        recorded(job, tmp_path / "a_1.ts")
+        assert job.stop() == 0
+        told = json.loads(job.out)["outputs"][0]
+    assert told["reconnects"] == 1
+    assert told["dropped"] > 0
+
+
 def test_a_file_that_exists_is_refused_for_one_camera(tmp_path):
     target = tmp_path / "a.ts"
     target.write_bytes(b"old")
@@ -78,8 +92,8 @@ def test_pieces_begin_with_the_first_picture_after_a_round_time(tmp_path):
 
 @pytest.mark.parametrize("signals", [[signal.SIGHUP], [signal.SIGINT] * 2, [signal.SIGTERM, signal.SIGHUP]])
 def test_a_camera_ends_in_good_order_however_it_is_asked(signals, tmp_path):
-    with sender() as url, vidnoise(url, *RAW, "-o", f"{tmp_path}/a.mkv") as job:
-        recorded(job, tmp_path / "a.mkv")
+    with sender() as url, vidnoise(url, *RAW, "-o", f"{tmp_path}/a.ts") as job:
+        recorded(job, tmp_path / "a.ts")
         for number in signals:
             job.signal(number)
             time.sleep(0.05)

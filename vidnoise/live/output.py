@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import math
 import pickle
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
@@ -25,6 +27,9 @@ LONGEST_QUEUE = 1000
 
 CLOSING = 1.0
 """Seconds that an output may take to close."""
+
+PIPE = 4096
+"""Bytes between the engine and the process: few, so that a process that reads no more is soon noticed."""
 
 
 class Output:
@@ -64,24 +69,36 @@ class Output:
         self._open = False
         self._ending = threading.Event()
         self._child: subprocess.Popen[bytes] | None = None
+        self._writing = math.inf  # since when the process is being written to
         self._said = ""
         self._thread = threading.Thread(target=self._run, name="vidnoise-output", daemon=True)
         self._thread.start()
 
     def put(self, packet: Packet) -> None:
         """Hand over a packet."""
+        self._watch()
         with self._changed:
             if self._broken and (packet.stream != VIDEO or not packet.key):
                 self._status.dropped += packet.stream == VIDEO
                 return
             self._broken = False
             if len(self._waiting) >= LONGEST_QUEUE:
-                self._status.dropped += sum(waiting.stream == VIDEO for waiting in self._waiting)
-                self._waiting.clear()
-                self._broken = True
+                self._drop_waiting()
                 return
             self._waiting.append(packet)
             self._changed.notify_all()
+
+    def _watch(self) -> None:
+        """End a process that has read nothing for as long as its patience, as its own alarm clock does if it runs."""
+        if self._child is not None and time.monotonic() - self._writing > self._patience:
+            self._child.send_signal(signal.SIGALRM)
+            self._child.send_signal(signal.SIGCONT)  # one that is stopped dies only when it goes on
+
+    def _drop_waiting(self) -> None:
+        """Leave out what waits, and what comes up to the next keyframe."""
+        self._status.dropped += sum(packet.stream == VIDEO for packet in self._waiting)
+        self._waiting.clear()
+        self._broken = True
 
     def close(self) -> None:
         """Send what waits, end the process and wait for it, at most `CLOSING` seconds."""
@@ -117,6 +134,7 @@ class Output:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            pipesize=PIPE,
             # Signals of the terminal are for the engine; it ends the output when the last picture is through.
             start_new_session=True,
         )
@@ -143,8 +161,10 @@ class Output:
                 if packet is None and (child.poll() is not None or self._is_done()):
                     return
             if packet is not None:
+                self._writing = time.monotonic()
                 pickle.dump(packet, pipe)
                 pipe.flush()
+                self._writing = math.inf
                 self._status.bytes += len(packet.data)
 
     def _is_ready(self) -> bool:
@@ -155,6 +175,10 @@ class Output:
         return self._ending.is_set() and not (self._waiting and self._place.kind != "network")
 
     def _end(self, child: subprocess.Popen[bytes], pipe: IO[bytes]) -> None:
+        self._writing = math.inf
+        self._status.connected = self._open = False
+        with self._changed:
+            self._drop_waiting()
         with contextlib.suppress(OSError):
             pipe.close()
         try:
@@ -166,9 +190,6 @@ class Output:
             self._said = f"no progress for {self._patience:g} s"
         elif status < 0:
             self._said = f"its process was ended by {signal.Signals(-status).name}"
-        with self._changed:
-            self._broken = True
-            self._waiting.clear()
 
     def _listen(self, answers: IO[bytes]) -> None:
         for line in answers:

@@ -2,9 +2,10 @@
 
 FFmpeg may wait without end for a receiver that does not answer, and PyAV holds the interpreter's lock meanwhile. So
 each output has a process of its own, and an alarm clock that ends it when it makes no progress; whoever started it
-starts another. Pickled objects come in on the standard input: the destination, the head, the seconds of patience,
-then packets. Lines of JSON go out: `{"open": true}`, `{"warning": ...}` and `{"failed": ...}`. It ends with its
-standard input, and closes its files whichever way the process that started it has ended.
+ends it where that clock stands still as well, and starts another. Pickled objects come in on the standard input: the
+destination, the head, the seconds of patience, then packets. Lines of JSON go out: `{"open": true}`,
+`{"warning": ...}` and `{"failed": ...}`. It ends with its standard input, and closes its files whichever way the
+process that started it has ended.
 """
 
 from __future__ import annotations
