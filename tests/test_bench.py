@@ -371,12 +371,17 @@ def test_bench_quality_measures_deblurring_on_pairs_among_neighbours_and_on_clip
     assert (status, "deblur" in err) == (1, True)
 
 
-def test_bench_explains_what_it_does_not_understand(bench, data_folder):
+RATES = ("--size", "480p", "-f", "median", "-p", "none", "--no-engine")
+
+
+def test_bench_explains_what_it_does_not_understand(bench, data_folder, tmp_path):
     for words, said in [
         (("quality", data_folder, "--sigma", "ten"), "10,30,50"),
         (("quality", data_folder, "-f", "medain"), "median"),
         (("quality", data_folder / "missing"), "does not exist"),
         (("speed", "--size", "4k"), "1080p"),
+        (("speed", "--clip", data_folder / "missing.mp4", *RATES), "missing.mp4"),
+        (("speed", "--clip", tmp_path, *RATES), "holds no frames"),
     ]:
         status, _, err = bench(*words)
         assert status in (1, 2), words

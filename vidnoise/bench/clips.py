@@ -66,9 +66,11 @@ def load(path: Path, most: int) -> Clip:
     """The first `most` frames of a clip.
 
     Raises:
-        InputError: a frame cannot be read, or the pictures of a folder differ in size.
+        InputError: a frame cannot be read, there is none, or the pictures of a folder differ in size.
     """
     frames = list(islice(_pictures(path) if path.is_dir() else _decoded(path), most))
+    if not frames:
+        raise InputError(f"{path} holds no frames; give a video file or a folder of pictures")
     sizes = {frame.shape[:2] for frame in frames}
     if len(sizes) > 1:
         raise InputError(f"the pictures in {path} are no clip: they differ in size")

@@ -388,9 +388,11 @@ def speed(
 
     Frames go in and come out as yuv420p, so the conversions that a method needs are part of its time.
     """
-    from vidnoise.bench import ours, peers, report
+    from vidnoise.bench import clips, ours, peers, report
     from vidnoise.bench import speed as bench
 
+    if clip is not None:
+        clips.load(clip, 1)  # one that cannot be read would fail in every row
     noise, pace = bench.Noise(clip, sigma, chosen["seed"]), bench.Pace(seconds)
     chains, others = ours.chains(chosen["names"]), peers.choose(chosen["peer_names"])
     jobs = []
