@@ -75,6 +75,7 @@ def test_a_mistake_is_told_with_its_place(text, words, tmp_path):
         ('timeout = "soon"', "timeout: 'soon' is no span of time"),
         ("segment = 600", "segment takes text, not 600"),
         ("roi = 5", "roi takes x, y, width and height, .* not 5"),
+        ("roi = [1, 2]", "roi: \\[1, 2\\] is no rectangle"),
         ("encoder_opts = { g = [5] }", "encoder_opts takes a table of texts"),
         ('precision = "fp99"', "precision is auto or fp32 or .* not 'fp99'"),
     ],

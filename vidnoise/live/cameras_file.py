@@ -135,7 +135,7 @@ def _table(value: Any) -> dict[str, str]:
 
 
 def _box(value: Any) -> Box:
-    return box(value if isinstance(value, str) else map(_exactly(int), _exactly(list)(value)))
+    return box(value if isinstance(value, str) else [*map(_exactly(int), _exactly(list)(value))])
 
 
 def _boxes(value: Any) -> tuple[Box, ...]:
