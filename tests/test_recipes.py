@@ -60,7 +60,7 @@ def test_a_number_out_of_range_is_told_with_its_range(line: str, takes: str) -> 
     ],
 )
 def test_a_value_of_the_wrong_type_is_told_with_the_right_one(line: str, kind: str) -> None:
-    with pytest.raises(UsageError, match=rf"the recipe mine: {line.split()[0]}=.* is not {kind}"):
+    with pytest.raises(UsageError, match=rf"the recipe mine: {line.split()[0]}=.*; it takes {kind}"):
         read(line)
 
 
@@ -74,13 +74,13 @@ def test_a_word_that_is_no_choice_is_told_with_the_choices(line: str) -> None:
     ("table", "line", "said"),
     [
         ("noise", "sensor = 2", r"sensor=2 is out of range; it takes 0\.\.1"),
-        ("noise", 'sigma = "x"', "sigma='x' is not a number"),
+        ("noise", 'sigma = "x"', "sigma='x' is of type str; it takes a number"),
         ("moves", "shrink = 0.5", r"shrink=0.5 is out of range; it takes 1\.\.2"),
         ("moves", "sped = 3", "no setting 'sped'; it has elastic"),
         ("blur", "open = 0.5", r"open=0.5 is not a pair of numbers; write open = \[LOW, HIGH\]"),
         ("blur", "open = [1, 0.5]", r"write open = \[0.5, 1\]"),
         ("blur", "gamma = [0, 2]", r"gamma=0 is out of range; it takes 1\.\.5"),
-        ("blur", "gamma = [1, 'a']", "gamma='a' is not a number"),
+        ("blur", "gamma = [1, 'a']", "gamma='a' is of type str; it takes a number"),
         ("blur", "shortest = 40", "shortest=40 above longest=36"),
     ],
 )

@@ -19,7 +19,7 @@ QUALITIES = ("fast", "balanced", "best")
 
 TYPES: dict[Any, Any] = {bool: bool, int: Integral, float: Real, str: (str, PathLike), NoneType: NoneType}
 """What is taken for the types of options: numbers may be NumPy's, and text a path."""
-WORDS = {bool: "True or False", int: "a whole number", float: "a number", str: "text", NoneType: "None"}
+WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", NoneType: "None"}
 """What the types of options are called."""
 
 

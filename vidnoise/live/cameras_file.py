@@ -19,14 +19,15 @@ import difflib
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from types import NoneType
+from typing import Any, get_type_hints
 
 from vidnoise.chain import Chain
 from vidnoise.errors import UsageError, VidnoiseError
 from vidnoise.io.protocols import mask
 from vidnoise.live.settings import Box, Settings, Span
 from vidnoise.live.units import box, seconds
+from vidnoise.options import kinds
 
 
 def load(path: Path) -> dict[str, Settings]:
@@ -90,18 +91,13 @@ def _camera(where: str, name: str, given: dict[str, Any]) -> Settings:
 
 def _read(where: str, value: Any, hint: Any) -> Any:
     """A value of the file as the field that has this annotation holds it."""
-    kinds = [kind for kind in get_args(hint) if kind is not NoneType] if _is_optional(hint) else [hint]
-    words, read = _KINDS[kinds[0]]
+    words, read = _KINDS[next(kind for kind in kinds(hint) if kind is not NoneType)]
     try:
         return read(value)
     except TypeError:
         raise UsageError(f"{where} takes {words}, not {mask(repr(value))}") from None
     except VidnoiseError as failure:
         raise UsageError(f"{where}: {failure}") from failure
-
-
-def _is_optional(hint: Any) -> bool:
-    return get_origin(hint) in (Union, UnionType)
 
 
 def _exactly(*types: type) -> Callable[[Any], Any]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..kernels import kernel as kernel
 from ..kernels import linear_kernel as linear_kernel
-from ..option import option
+from ..options import option
 from .settings import share
 
 Picture = NDArray[np.float32]

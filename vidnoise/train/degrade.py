@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from ..option import option
+from ..options import option
 from .coded import code
 from .settings import share
 

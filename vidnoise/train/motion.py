@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from ..option import option
+from ..options import option
 from .settings import share
 
 

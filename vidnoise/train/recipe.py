@@ -7,7 +7,7 @@ from pathlib import Path
 from ..errors import UsageError
 from ..nets.tiers import TIERS
 from ..nets.weights import ALONE, TIERED
-from ..option import option
+from ..options import option
 from .blur import Exposures
 from .degrade import Mixture
 from .losses import LOSSES

@@ -4,17 +4,10 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from typing import Any, TypeVar, get_type_hints
 
 from ..errors import UsageError
-from ..option import Option, check, describe, option
+from ..options import Option, check, describe, option
 
 T = TypeVar("T")
 
-KINDS: dict[Any, tuple[str, tuple[type, ...]]] = {
-    bool: ("true or false", (bool,)),
-    int: ("a whole number", (int,)),
-    float: ("a number", (int, float)),
-    str: ("text", (str,)),
-}
-"""How the types of fields are called, and what they may be in TOML."""
 Pair = tuple[float, float]
 """The lowest and the highest of what is drawn; in TOML a list of two numbers."""
 
@@ -51,7 +44,7 @@ def _value(field: Field[Any], kind: Any, value: Any, where: str) -> Any:
     described = describe(field)
     if kind == Pair:
         return _pair(field.name, value, described, where)
-    _checked(field.name, kind, value, described, where)
+    check(where, field.name, value, kind, described)
     return value
 
 
@@ -59,18 +52,10 @@ def _pair(name: str, value: Any, described: Option, where: str) -> Pair:
     if not isinstance(value, list) or len(value) != 2:
         raise UsageError(f"{where}: {name}={value!r} is not a pair of numbers; write {name} = [LOW, HIGH]")
     for end in value:
-        _checked(name, float, end, described, where)
+        check(where, name, end, float, described)
     low, high = value
     if low > high:
         raise UsageError(
             f"{where}: {name}={value!r} begins with the higher number; write {name} = [{high}, {low}]"
         )
     return low, high
-
-
-def _checked(name: str, kind: Any, value: Any, described: Option, where: str) -> None:
-    called, types = KINDS[kind]
-    if not isinstance(value, types) or (isinstance(value, bool) and kind is not bool):
-        takes = described.range_text() and f"; it takes {described.range_text()}"
-        raise UsageError(f"{where}: {name}={value!r} is not {called}{takes}")
-    check(where, name, value, described)
