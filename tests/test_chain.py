@@ -124,7 +124,7 @@ def test_every_built_in_filter_is_found_by_its_name():
     ("options", "message"),
     [
         ({"level": "0.8"}, r"text: level='0\.8' is of type str; it takes a number or None"),
-        ({"on": 1}, r"text: on=1 is of type int; it takes True or False"),
+        ({"on": 1}, r"text: on=1 is of type int; it takes true or false"),
         ({"graph": None}, r"text: graph=None is of type NoneType; it takes text"),
         ({"level": True}, r"text: level=True is of type bool; it takes a number or None"),
         ({"level": float("nan")}, r"text: level=nan is out of range; it takes 0\.\.2"),
