@@ -124,7 +124,7 @@ def test_where_values_exceed_what_bytes_hold_nothing_is_rounded() -> None:
     network, x = nn.Sequential(Group(16, Block(16), Block(16))), features(2, 16, 150, 100)
     with observed(network) as reach:
         network(x)
-    x[0, :, 76:80, 84:88] *= 20  # in a square of the first picture
+    x[0, :, 72:80, 80:88] *= 20  # in a square of the first picture
     x[1] *= 20  # the whole of the second
     exact = network(x)
     round_groups(network, reach)

@@ -35,11 +35,11 @@ def believable(output: Tensor, noisy: Tensor, variance: Tensor) -> Tensor:
     """
     matrix = opponent(noisy.device)
     taken = dct.forward(mix(in_blocks(noisy - output), matrix))
-    far = taken.square().div_(variance.clamp(min=1e-12)).sqrt_()
-    rows, columns = (far.amax((0, 1)) > NOISE[0]).nonzero(as_tuple=True)
+    power = taken.square().div_(variance.clamp(min=1e-12))
+    rows, columns = (power.amax((0, 1)) > NOISE[0] ** 2).nonzero(as_tuple=True)
     if not len(rows):
         return output
-    taken, far = (part[:, :, rows, columns] for part in (taken, far))
+    taken, far = taken[:, :, rows, columns], power[:, :, rows, columns].sqrt()
     basis, whole = dct.basis(noisy.device), in_blocks(output).contiguous()
     blocks = _blocks(whole)
     left = mix(basis @ blocks[:, rows, columns].flatten(2).mT, matrix)
