@@ -21,6 +21,8 @@ NOISE, PICTURE = (5.0, 10.0), (8.0, 16.0)
 each are for changes that leave nothing: cameras have noise that is further out than chance has it."""
 NOTHING, MUCH = 0.3, 0.6
 """Up to the first share of the change nothing is left."""
+HARM = 1.0, 2.0
+"""Power of what is the picture's in a block's change, against the noise's: above the first the noise does less harm."""
 
 
 def believable(output: Tensor, noisy: Tensor, variance: Tensor) -> Tensor:
@@ -39,13 +41,15 @@ def believable(output: Tensor, noisy: Tensor, variance: Tensor) -> Tensor:
     rows, columns = (power.amax((0, 1)) > NOISE[0] ** 2).nonzero(as_tuple=True)
     if not len(rows):
         return output
-    taken, far = taken[:, :, rows, columns], power[:, :, rows, columns].sqrt()
+    taken, power = (part[:, :, rows, columns] for part in (taken, power))
+    far = power.sqrt()
     basis, whole = dct.basis(noisy.device), in_blocks(output).contiguous()
     blocks = _blocks(whole)
     left = mix(basis @ blocks[:, rows, columns].flatten(2).mT, matrix)
     some, far_out = (ramp(far, *ends) for ends in zip(NOISE, PICTURE, strict=True))
     still = ramp(left.abs() / taken.abs().clamp(min=1e-12), NOTHING, MUCH)
-    kept = taken * far_out.maximum(some * still)
+    wrong = far_out.maximum(some * still)
+    kept = taken * wrong.maximum(ramp((power * wrong).mean((0, 1)), *HARM))
     blocks[:, rows, columns] += mix(basis.T @ kept, matrix.T).mT.view(3, -1, dct.BLOCK, dct.BLOCK)
     return whole[:, : output.shape[1], : output.shape[2]]
 
