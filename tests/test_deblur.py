@@ -107,6 +107,31 @@ def test_edges_out_of_focus_are_no_motion_along_them(filter, slope, across):
     assert psnr(done, seen) > 55
 
 
+@pytest.mark.parametrize("filter", [Deblur(), Deblur(quality="fast"), MPRNet(task="deblur")])
+@pytest.mark.parametrize("pattern", ["blinds", "slanted", "checks"])
+def test_stripes_are_no_motion_across_them(filter, pattern):
+    down, right = np.mgrid[:270, :480]
+    light = {
+        "blinds": np.where(down // 4 % 2, 210, 90) + right // 10,
+        "slanted": np.where((right + down // 3) % 7 < 3, 200, 60),
+        "checks": np.where((down // 2 + right // 2) % 2, 228, 28),
+    }[pattern]
+    seen = tensor(np.repeat(light[..., None], 3, 2))
+    (done,) = deblurred(seen, filter=filter)
+    assert psnr(done, seen) > 55
+
+
+@BOTH
+def test_even_areas_beside_a_blurred_picture_stay_even(filter):
+    """Of bars or a blown-out sky nothing can be told; it made numbers that are none of the whole picture."""
+    seen = torch.zeros(3, 384, 960)
+    seen[:, :, 300:780] = blurred(photographs()[0], 20)
+    (done,) = deblurred(seen, filter=filter)
+    assert done.isfinite().all()
+    assert psnr(done, seen) < 60
+    assert not done[:, :, 830:].any()
+
+
 def test_a_neighbour_that_is_less_blurred_helps():
     picture = photographs()[0]
     seen, sharp = blurred(picture, 14, 1), tensor(picture)

@@ -8,6 +8,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import cv2
+import numpy as np
 import pytest
 import skimage.data
 import torch
@@ -299,3 +301,24 @@ def test_cuda_agrees_with_the_cpu() -> None:
     assert found.map(frames[0].cuda()).is_cuda
     assert codes(found) == pytest.approx(codes(expected), rel=0.02)
     torch.testing.assert_close(found.curve.cpu(), expected.curve, rtol=0.05, atol=0.2 / 255)
+
+
+def test_a_page_of_text_has_no_noise_until_it_has() -> None:
+    """In its letters blocks differ as they do where there is noise; but what is drawn repeats itself exactly."""
+    page = np.full((360, 480, 3), 255, np.uint8)
+    for line in range(24):
+        cv2.putText(
+            page,
+            "The quick brown fox jumps over the lazy dog " * 2,
+            (4, 12 + 15 * line),
+            0,
+            0.4,
+            (20,) * 3,
+            1,
+            cv2.LINE_AA,
+        )
+    clean = torch.from_numpy(page).permute(2, 0, 1).float() / 255
+    assert estimate(clean).sigma.max() == 0
+    noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0)) * 5 / 255
+    noisy = ((clean * 0.8 + 0.1 + noise) * 255).round() / 255
+    assert (255 * estimate(noisy).sigma - 5).abs().max() < 0.7

@@ -54,6 +54,10 @@ MOVED = -0.15, 0.0
 """How much likelier a path is than any disc: below the first it is the focus, above the second motion, ..."""
 CRISP = -1.3, -1.1
 """... if there is as much detail across the path: below the first it is the focus all the same."""
+STRONGEST = 0.01
+"""Share of the frequencies that hold nearly all of the power of stripes and grids, without the natural fall."""
+REGULAR = 0.85, 0.95
+"""Share of that power: of natural pictures, blurred or not, up to the first; above the second it is a pattern."""
 ACROSS = 0.35
 """Cosine of the angle to the path, up to which a frequency is across it."""
 FINE, PLAIN = (0.13, 0.24), (0.03, 0.08)
@@ -75,17 +79,24 @@ class Paths(NamedTuple):
             the focus.
         crisp: (B,rows,columns), how much fine detail there is across the path, where motion leaves it: a logarithm, about 0
             for what is sharp and below -1.3 for what is far out of focus.
+        regular: (B,rows,columns), the share of the power in few frequencies: stripes look like motion across them.
     """
 
     paths: Tensor
     better: Tensor
     moved: Tensor
     crisp: Tensor
+    regular: Tensor
 
     @property
     def focused(self) -> Tensor:
         """Whether it was no lack of focus that blurred (B,rows,columns), 0 to 1."""
         return ramp(self.moved, *MOVED).minimum(ramp(self.crisp, *CRISP))
+
+    @property
+    def natural(self) -> Tensor:
+        """Whether it is no pattern that looks like blur (B,rows,columns), 0 to 1."""
+        return 1 - ramp(self.regular, *REGULAR)
 
 
 def find_paths(gray: Tensor, chances: Tensor) -> Paths:
@@ -98,17 +109,17 @@ def find_paths(gray: Tensor, chances: Tensor) -> Paths:
     import torch
 
     if min(gray.shape[1:]) < SMALL:
-        return Paths(*(gray.new_zeros(*chances.shape[:3], *last) for last in ((4,), (), (), ())))
+        return Paths(*(gray.new_zeros(*chances.shape[:3], *last) for last in ((4,), (), (), (), ())))
     with torch.inference_mode(False), torch.enable_grad():
         tiles, middles = _tiles(gray.clone())
         look, rough = (_Look(tiles.flatten(0, 2), coarser) for coarser in (1, 2))
         moving, likely = _moving(chances.clone(), tiles).flatten(1), likeliest(chances.mean((1, 2))).clone()
         paths = _fitted(rough, look, likely, moving)
     better = (look(torch.zeros_like(paths[None])) - look(paths[None]))[0]
-    measures = torch.stack([better, look.moved(paths), look.crisp(paths)], 1)
+    measures = torch.stack([better, look.moved(paths), look.crisp(paths), _regular(tiles.flatten(0, 2))], 1)
     found = torch.cat([paths, measures], 1).view(*tiles.shape[:3], -1)
     all_over = _between(found, middles, chances.shape[1:3])
-    return Paths(all_over[..., :-3], *all_over[..., -3:].unbind(-1))
+    return Paths(all_over[..., :4], *all_over[..., 4:].unbind(-1))
 
 
 def transfer(paths: Tensor, side: int, scale: float = 1) -> Tensor:
@@ -199,10 +210,23 @@ class _Look:
                 expected = level * shape + noise
                 share = level * shape / expected * self.inside
                 level = (self.power / expected * level * share).sum((-2, -1), keepdim=True)
-                level = level / share.sum((-2, -1), keepdim=True)
+                level = level / share.sum((-2, -1), keepdim=True).clamp(min=1e-12)  # 0 in a tile that is even
         expected = level * shape + noise
         surprise: Tensor = ((self.power / expected + expected.log()) * self.inside).sum((-2, -1))
         return surprise / count
+
+
+def _regular(tiles: Tensor) -> Tensor:
+    """The share of the power of tiles (N,S,S) in the strongest frequencies, (N,); 0 of even ones."""
+    import torch
+
+    side = tiles.shape[-1]
+    flat = tiles - tiles.mean((1, 2), keepdim=True)
+    squares, _ = _frequencies(side, 2, tiles.device)
+    seen = power_of(torch.fft.rfft2(flat * _windows(side, tiles.device)[0])) / side**2
+    rough = (seen * squares * (squares > (2 / side) ** 2)).flatten(1)
+    strongest = rough.topk(round(STRONGEST * rough.shape[1]), 1).values.sum(1)
+    return strongest / rough.sum(1).clamp(min=1e-9)
 
 
 def _fitted(rough: _Look, look: _Look, start: Tensor, weights: Tensor) -> Tensor:

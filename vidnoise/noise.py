@@ -27,6 +27,7 @@ from torch import Tensor
 
 from vidnoise import dct, noise_spectrum
 from vidnoise.errors import InputError, UsageError
+from vidnoise.ramps import ramp
 from vidnoise.strips import at_once
 
 _BLOCK = 8
@@ -38,6 +39,10 @@ _LOW, _HIGH = slice(1, 28), slice(43, 64)
 _QUIET = 0.3 / 255  # rounding to 8 bits alone makes this deviation: less is not told apart
 _CONSTANT = 0.02 / 255  # a block that deviates less was drawn or skipped by the codec, not filmed
 _BAR = 0.7 / 255  # a letterbox bar deviates less
+_ASIDE = 3  # pixels: what was enlarged repeats its neighbours
+_DRAWN = 0.3, 0.45
+"""Share of pixels that are exactly as those so far aside, or below: up to the first a picture may be filmed, above the
+second it is drawn, and shows no noise. With noise of 2 and more, coded too, it is up to 0.1; a page of text has 0.5."""
 _SATURATED = 0.75  # a block with more saturated pixels than this says nothing
 _GROWTH = 9.0  # most of the variance, of white noise to noise of all frequencies, with the same curve
 _NEAR, _FAR, _FAR_WEIGHT = 0.08, 0.3, 0.02  # reach of a group over brightness, and of all groups together
@@ -196,6 +201,7 @@ class _Sample(NamedTuple):
     brightness: Tensor  # (3,N) mean
     usable: Tensor  # (3,N) whether to measure there
     clipped: Tensor  # () whether values were clipped to [0,1]
+    filmed: Tensor  # () 0 to 1, whether it can have noise at all
     moving: bool  # whether it is a difference
 
 
@@ -238,8 +244,17 @@ def _sample(image: Tensor) -> _Sample:
         coefficients[..., 0] / _BLOCK,
         usable,
         clipped,
+        _filmed(pixels[:, ~(spread < _CONSTANT**2).all(0)]),
         moving=False,
     )
+
+
+def _filmed(pixels: Tensor) -> Tensor:
+    """Whether blocks (3,N,64), of which none is constant, can have noise: not if many pixels are exactly as others near."""
+    blocks = pixels.view(3, -1, _BLOCK, _BLOCK)
+    pairs = [(blocks[..., _ASIDE:], blocks[..., :-_ASIDE]), (blocks[:, :, _ASIDE:], blocks[:, :, :-_ASIDE])]
+    equal = torch.stack([(a - b).abs_().lt(_CONSTANT).all(0).float().mean() for a, b in pairs])
+    return 1 - ramp(equal.amin().nan_to_num(0), *_DRAWN)
 
 
 def _band_mean(power: Tensor, band: slice) -> Tensor:
@@ -276,6 +291,7 @@ def _difference(new: _Sample, old: _Sample) -> _Sample:
         (new.brightness + old.brightness) / 2,
         new.usable & old.usable & ~still,
         new.clipped & old.clipped,
+        new.filmed.minimum(old.filmed),
         moving=True,
     )
 
@@ -285,7 +301,7 @@ def _measure(sample: _Sample) -> _Measure:
 
     Which blocks are flat depends on the noise, so both are found in turns.
     """
-    coefficients, brightness, usable, clipped, moving = sample
+    coefficients, brightness, usable, clipped, filmed, moving = sample
     power = coefficients.square()
     low = _band_mean(power, _LOW)
     groups = _group(brightness, usable)
@@ -315,7 +331,8 @@ def _measure(sample: _Sample) -> _Measure:
         total, spectrum = noise_spectrum.of_picture(coefficients, shown, order, mean)
     # Where there is hardly any white noise its curve says nothing of the other's.
     growth = (total / mean.clamp_min(1e-12)).clamp_max(_GROWTH)
-    return _Measure(total, curve * growth[:, None] + (total - mean * growth).clamp_min(0)[:, None], spectrum)
+    whole = curve * growth[:, None] + (total - mean * growth).clamp_min(0)[:, None]
+    return _Measure(total * filmed, whole * filmed, spectrum)
 
 
 def _group(brightness: Tensor, usable: Tensor) -> Tensor:

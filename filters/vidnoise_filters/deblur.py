@@ -203,7 +203,7 @@ def explained(frame: Frame, chances: Tensor, paths: Paths) -> Tensor:
     """
     known = ramp(paths.better, UNEXPLAINED, EXPLAINED).maximum(ramp(1 - chances[..., 0], DARED, SURE))
     focused = paths.focused.maximum(1 - ramp(expected_length(chances), SHORT, LONG))
-    return _in_pixels(known * focused, frame.height, frame.width)
+    return _in_pixels(known * focused * paths.natural, frame.height, frame.width)
 
 
 def sharpened(frame: Frame, sharp: Tensor, share: Tensor) -> Frame:
