@@ -68,13 +68,17 @@ def test_a_file_that_exists_is_refused_for_one_camera(tmp_path):
     assert target.read_bytes() == b"old"
 
 
-def test_a_camera_of_watch_goes_on_in_another_file_when_its_settings_change(tmp_path):
+@pytest.mark.parametrize("change", ["its settings", "its name"])
+def test_a_camera_of_watch_goes_on_in_another_file_when_it_changes(change, tmp_path):
     with sender() as url:
         file = written(tmp_path, url, "overwrite = true")
         with vidnoise("watch", file) as job:
             recorded(job, tmp_path / "a.ts")
             before = (tmp_path / "a.ts").read_bytes()
-            written(tmp_path, url, "overwrite = true", "crf = 30")
+            if change == "its name":
+                Path(file).write_text(Path(file).read_text().replace("[cameras.", "[cameras.new_"))
+            else:
+                written(tmp_path, url, "overwrite = true", "crf = 30")
             job.signal(signal.SIGHUP)
             recorded(job, tmp_path / "a_1.ts")
             assert job.stop() == 0

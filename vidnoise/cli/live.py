@@ -206,8 +206,9 @@ def leave(status: int) -> NoReturn:
     Where a thread cannot be ended, as it waits in FFmpeg or makes filters ready, Python would tear it out of C++ code
     at its end, and abort.
     """
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with contextlib.suppress(OSError):  # of a terminal that is gone
+        sys.stdout.flush()
+        sys.stderr.flush()
     os._exit(status)
 
 
@@ -220,9 +221,10 @@ def stopping(stop: Callable[[], None]) -> Iterator[None]:
     asked: list[float] = []
 
     def ask(*_: object) -> None:
-        asked.append(time.monotonic())
-        stop()
-        if asked[-1] - asked[0] > SAME:
+        if not asked:  # one that comes while this one is at work must not wait for its locks
+            asked.append(time.monotonic())
+            stop()
+        elif time.monotonic() - asked[0] > SAME:
             # Outputs are processes of their own, and end their files when this one is gone.
             os.write(2, b"vidnoise: ended at once; what was recorded stays\n")
             os._exit(Status.INTERRUPTED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 from fractions import Fraction
@@ -206,7 +207,8 @@ def run(source: str, targets: tuple[str, ...], as_json: bool, **chosen: Any) -> 
         if is_live(source, targets, chosen):
             record = run_camera(source, targets, chosen)
             if as_json:
-                _emit({"input": mask(source), "status": Status.WHOLE, **_plain(record)}, to_stderr)
+                with contextlib.suppress(OSError):  # the terminal whose end has ended it is gone
+                    _emit({"input": mask(source), "status": Status.WHOLE, **_plain(record)}, to_stderr)
             leave(Status.WHOLE)
         if chosen["print_latency"]:
             return _print_latency(source, as_json, chosen)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,13 +46,15 @@ def watch(cameras: Path, metrics: str | None, log: str) -> None:
     wanted = load(cameras)
     logs.start(log)
     fleet = Fleet()
-    ending, asked = threading.Event(), threading.Event()
+    ending = threading.Event()
+    asked: list[int] = []
     with serving(metrics, fleet.statuses), stopping(ending.set), _reloading(asked):
         fleet.become(wanted)
         try:
-            # A signal may reach another thread, and this one learns of it only when it wakes by itself.
-            while not ending.wait(WAKE):
-                if asked.is_set():
+            # No lock is held here that a signal's handler, which runs in this thread, would have to wait for.
+            while not ending.is_set():
+                time.sleep(WAKE)
+                if asked:
                     asked.clear()
                     _reload(fleet, cameras)
         finally:
@@ -77,9 +80,9 @@ def _reload(fleet: Fleet, cameras: Path) -> None:
 
 
 @contextlib.contextmanager
-def _reloading(asked: threading.Event) -> Iterator[None]:
+def _reloading(asked: list[int]) -> Iterator[None]:
     """SIGHUP asks for it."""
-    before = signal.signal(signal.SIGHUP, lambda *_: asked.set())
+    before = signal.signal(signal.SIGHUP, lambda number, _: asked.append(number))
     try:
         yield
     finally:

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections import deque
+from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,7 @@ class Camera:
     Args:
         settings: what to run.
         trials: those of the cameras beside it.
+        written: where this process has recorded; what is there is not replaced. Grows.
 
     Attributes:
         settings: as given.
@@ -53,13 +55,19 @@ class Camera:
         OutputError: the folder of an output cannot be made.
     """
 
-    def __init__(self, settings: Settings, trials: Trials | None = None) -> None:
+    def __init__(
+        self, settings: Settings, trials: Trials | None = None, written: set[str] | None = None
+    ) -> None:
         self.settings = settings
         self._trials = trials
         self.status = Status(settings.name)
         self.log = logging.LoggerAdapter(logging.getLogger("vidnoise.live"), {"camera": settings.name})
         self._stop = threading.Event()
-        self.places = [ready(place) for place in settings.places()]
+        self._written = set() if written is None else written
+        self.places = [
+            replace(place, overwrite=place.overwrite and place.where not in self._written)
+            for place in map(ready, settings.places())
+        ]
         self.status.outputs = [OutputStatus(place.name) for place in self.places]
         self._inbox = Inbox(self._dropped)
         self._sound: deque[Packet] = deque(maxlen=SOUND)
@@ -163,6 +171,7 @@ class Camera:
 
     def _start_outputs(self) -> None:
         assert self._encoder is not None
+        self._written.update(place.where for place in self.places)
         self._outputs = [
             Output(
                 place,

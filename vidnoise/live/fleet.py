@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Mapping
-from dataclasses import replace
 
 from vidnoise.live.backoff import Backoff
 from vidnoise.live.camera import Camera
@@ -25,16 +24,16 @@ class Keeper:
     Args:
         settings: of the camera.
         trials: those of the cameras beside it.
-        recorded: whether this process has recorded it before; `overwrite` is not meant for that.
+        written: where this process has recorded, by any camera; `overwrite` is not meant for that.
 
     Attributes:
         settings: as given.
         status: how the camera is.
     """
 
-    def __init__(self, settings: Settings, trials: Trials, recorded: bool = False) -> None:
+    def __init__(self, settings: Settings, trials: Trials, written: set[str]) -> None:
         self.settings = settings
-        self._recorded = recorded
+        self._written = written
         self._trials = trials
         self.status = Status(settings.name)
         self._ending = threading.Event()
@@ -42,11 +41,6 @@ class Keeper:
         self._camera: Camera | None = None
         self._thread = threading.Thread(target=self._run, name=f"vidnoise-{settings.name}", daemon=True)
         self._thread.start()
-
-    @property
-    def recorded(self) -> bool:
-        """Whether it has recorded anything in this process."""
-        return self._recorded or any(output.bytes for output in self.status.outputs)
 
     def stop(self) -> None:
         """Ask it to end."""
@@ -76,9 +70,7 @@ class Keeper:
             with self._lock:
                 if self._ending.is_set():
                     return None
-                self._recorded = self.recorded
-                overwrite = self.settings.overwrite and not self._recorded
-                self._camera = Camera(replace(self.settings, overwrite=overwrite), self._trials)
+                self._camera = Camera(self.settings, self._trials, self._written)
                 self.status = self._camera.status
             self._camera.run()
         except BaseException as failure:
@@ -92,6 +84,7 @@ class Fleet:
     def __init__(self) -> None:
         self._keepers: dict[str, Keeper] = {}
         self._trials = Trials()
+        self._written: set[str] = set()
 
     def statuses(self) -> list[Status]:
         """How each camera is."""
@@ -102,9 +95,8 @@ class Fleet:
         gone = [keeper for name, keeper in self._keepers.items() if wanted.get(name) != keeper.settings]
         _end(gone)
         kept = {name: keeper for name, keeper in self._keepers.items() if keeper not in gone}
-        recorded = {name for name, keeper in self._keepers.items() if keeper.recorded}
         self._keepers = {
-            name: kept.get(name) or Keeper(settings, self._trials, name in recorded)
+            name: kept.get(name) or Keeper(settings, self._trials, self._written)
             for name, settings in wanted.items()
         }
 

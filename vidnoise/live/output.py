@@ -28,6 +28,9 @@ LONGEST_QUEUE = 1000
 CLOSING = 1.0
 """Seconds that an output may take to close."""
 
+STARTING = 15.0
+"""Seconds that its process may take before its own alarm clock runs; imports take long on a busy machine."""
+
 PIPE = 4096
 """Bytes between the engine and the process: few, so that a process that reads no more is soon noticed."""
 
@@ -89,8 +92,8 @@ class Output:
             self._changed.notify_all()
 
     def _watch(self) -> None:
-        """End a process that has read nothing for as long as its patience, as its own alarm clock does if it runs."""
-        if self._child is not None and time.monotonic() - self._writing > self._patience:
+        """End a process that has read nothing for twice its patience; its own alarm clock does before, if it runs."""
+        if self._child is not None and time.monotonic() - self._writing > 2 * self._patience:
             self._child.send_signal(signal.SIGALRM)
             self._child.send_signal(signal.SIGCONT)  # one that is stopped dies only when it goes on
 
@@ -142,6 +145,7 @@ class Output:
         assert child.stdout is not None
         listener = threading.Thread(target=self._listen, args=(child.stdout,), daemon=True)
         listener.start()
+        self._writing = time.monotonic() + STARTING
         try:
             for setting in (self._place, self._head, self._patience):
                 pickle.dump(setting, child.stdin)
@@ -206,6 +210,7 @@ class Output:
         self._backoff.reset()
         self._status.connected = True
         self._place = replace(self._place, overwrite=False)  # what is recorded from now on stays
+        self._writing = math.inf
         with self._changed:
             self._open = True
             if self._place.kind == "network":
