@@ -64,8 +64,8 @@ def selfdeblur(
     from vidnoise.cli.progress import Talk
     from vidnoise.io.sequence import ENCODERS
 
-    if Path(target).suffix.lower() not in ENCODERS:
-        raise UsageError(f"{target} is no picture that can be written; give one of {', '.join(ENCODERS)}")
+    if target != "-" and Path(target).suffix.lower() not in (*ENCODERS, ".avif"):
+        raise UsageError(f"{target} is no picture that can be written; give one of {', '.join(ENCODERS)}, .avif")
     with _progress() as tell:
         filter = _filter(size // 2 * 2 + 1 if size else 0, 60 * minutes, seed, tell)
         summary = run(source, filter, target, device=device, overwrite=overwrite, opened=_single)

@@ -334,7 +334,7 @@ class Run:
 
     def _resume(self) -> None:
         path = self.out / CHECKPOINT
-        if not path.is_file():
+        if not path.exists():
             self.report(f"{self.out} holds no checkpoint: {self.name} begins at step 0")
             return
         content = path.read_bytes()
