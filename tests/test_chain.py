@@ -1,5 +1,6 @@
 """Filters as text: parsing, printing, and messages for what cannot be parsed."""
 
+import sys
 from dataclasses import dataclass
 
 import clips
@@ -112,6 +113,28 @@ def test_a_filter_that_is_defined_again_takes_its_own_place():
 
     first, second = define(), define()
     assert find("cell") is second is not first
+
+
+def plugin(folder, name):
+    """An installed package whose filter makes itself known while it is imported."""
+    (folder / f"{name}.py").write_text(
+        "import vidnoise as vn\nfrom vidnoise.filter import SpatialFilter\n\n@vn.register\n"
+        f"class {name.title()}(SpatialFilter):\n    def apply(self, x):\n        return x\n"
+    )
+    about = folder / f"{name}-1.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
+    (about / "entry_points.txt").write_text(f"[vidnoise.filters]\n{name} = {name}:{name.title()}\n")
+
+
+def test_two_plugins_may_both_register_while_they_are_imported(tmp_path, monkeypatch):
+    for name in ("plugin_one", "plugin_two"):
+        plugin(tmp_path, name)
+        monkeypatch.setitem(sys.modules, name, None)
+        del sys.modules[name]  # and again after the test
+    monkeypatch.syspath_prepend(tmp_path)
+    filters.cache_clear()
+    assert {"plugin_one", "plugin_two", "median"} <= set(filters())
 
 
 def test_every_built_in_filter_is_found_by_its_name():

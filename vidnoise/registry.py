@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
@@ -17,6 +18,7 @@ from vidnoise.filter import Filter
 GROUP = "vidnoise.filters"
 
 _registered: dict[str, type[Filter]] = {}
+_loading = False
 
 
 def register(filter: type[Filter]) -> type[Filter]:
@@ -30,7 +32,8 @@ def register(filter: type[Filter]) -> type[Filter]:
     """
     # A plugin may call this while it is imported, when its package has not got all its filters yet.
     own = _package(filter.__module__)
-    _add(_known(point for point in _plugins() if _package(point.module) != own), filter, "register()")
+    others = () if _loading else (point for point in _plugins() if _package(point.module) != own)
+    _add(_known(others), filter, "register()")
     _registered[filter.name] = filter
     filters.cache_clear()
     return filter
@@ -68,12 +71,24 @@ def _plugins() -> list[EntryPoint]:
 def _known(points: Iterable[EntryPoint]) -> dict[str, type[Filter]]:
     """The filters of these entry points, and the registered ones."""
     found: dict[str, type[Filter]] = {}
-    for point in points:
-        for filter in _load(point):
-            _add(found, filter, f"plugin {point.name!r}")
+    with _marked_as_loading():
+        for point in points:
+            for filter in _load(point):
+                _add(found, filter, f"plugin {point.name!r}")
     for filter in _registered.values():
         _add(found, filter, "register()")
     return found
+
+
+@contextmanager
+def _marked_as_loading() -> Iterator[None]:
+    """Meanwhile `register` loads no plugins: one may be half imported. Whoever loads them checks the whole afterwards."""
+    global _loading
+    before, _loading = _loading, True
+    try:
+        yield
+    finally:
+        _loading = before
 
 
 def _package(module: str) -> str:
