@@ -1,7 +1,7 @@
 """Filters as text: parsing, printing, and messages for what cannot be parsed."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, make_dataclass
 
 import clips
 import numpy as np
@@ -156,6 +156,24 @@ def test_every_built_in_filter_is_found_by_its_name():
 def test_an_option_of_another_type_is_refused(options, message):
     with pytest.raises(UsageError, match=message):
         Text(**{"graph": "a"} | options)
+
+
+def test_an_annotation_that_means_nothing_checks_nothing_and_the_others_still_do():
+    kinds = {
+        "missing": "np.nothere",
+        "words": "a number 0..1",
+        "mixed": "list[int] | 'Foo'",
+        "level": "float | None",
+    }
+    fields = [(name, kind, option(None, help="more of it")) for name, kind in kinds.items()]
+    methods = {"apply": lambda self, x: x}
+    Annotated = vn.register(  # noqa: N806
+        make_dataclass("Annotated", fields, bases=(SpatialFilter,), frozen=True, namespace=methods)
+    )
+    assert Annotated(missing=3, words=[4]).words == [4]
+    assert Chain.parse("annotated:missing=3:level=2") == Chain.of(Annotated(missing="3", level=2.0))
+    with pytest.raises(UsageError, match=r"level='2' is of type str; it takes a number or None"):
+        Annotated(level="2")
 
 
 @pytest.mark.parametrize("before", ["1", None, 1.5, True])

@@ -73,6 +73,8 @@ class Broken(SpatialFilter):
 
     how: str = option("bug", choices=("bug", "memory", "opencv"), help="what goes wrong")
     after: int = option(0, low=0, high=9, unit="frames", help="later")
+    count: int | None = option(None, help="how often")
+    place: "Nowhere" = option("here", help="where")  # noqa: F821, RUF009
 
     def apply(self, x):
         failures = {
@@ -477,7 +479,7 @@ def test_every_filter_is_listed_with_its_options_and_defaults(vidnoise, own_filt
     for name in registry.filters():
         assert f" {name} " in text
     assert "Fails in a way of your choice." in text
-    assert "how=bug, after=0" in text
+    assert "how=bug, after=0, count=auto, place=here" in text
 
 
 def test_one_filter_is_shown_whole(vidnoise, own_filters):
@@ -485,6 +487,8 @@ def test_one_filter_is_shown_whole(vidnoise, own_filters):
     assert "The second paragraph is only in the long text." in text
     assert "bug|memory|opencv" in text
     assert "0..9 frames later" in text
+    assert "auto whole number or auto - how often" in text
+    assert "here text - where" in text
     assert "-f broken:how=bug,after=0" in text
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import re
-import typing
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,9 +12,9 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from vidnoise.errors import FilterError, UsageError, VidnoiseError, class_and_text
-from vidnoise.filter import Filter, Stage, option
+from vidnoise.filter import Filter, Stage, hints, option
 from vidnoise.frame import Frame, StreamInfo
-from vidnoise.options import kinds
+from vidnoise.options import WORDS, kinds
 
 if TYPE_CHECKING:
     from vidnoise.device import Device
@@ -216,12 +215,12 @@ def make(name: str, options: dict[str, str]) -> Filter:
 
     filter = find(name)
     fields = {field.name: field for field in dataclasses.fields(filter)}
-    hints = typing.get_type_hints(filter)
+    types = hints(filter)
     values: dict[str, Any] = {}
     for key, text in options.items():
         if key not in fields:
             raise UsageError(_unknown_option(name, key, list(fields)))
-        values[key] = convert(f"{name}: {key}", text, hints[key])
+        values[key] = convert(f"{name}: {key}", text, types[key])
     missing = [f.name for f in fields.values() if f.default is dataclasses.MISSING and f.name not in values]
     if missing:
         raise UsageError(f"{name} needs {missing[0]}=...; vidnoise filters {name} shows its options")
@@ -229,7 +228,7 @@ def make(name: str, options: dict[str, str]) -> Filter:
 
 
 def convert(what: str, text: str, kind: Any) -> Any:
-    """One option's text as the type of its field: bool, int, float, str, or one of them or None.
+    """One option's text as the type of its field: bool, int, float, str, or one of them or None; text for `Any`.
 
     Raises:
         UsageError: the text is no such value.
@@ -238,6 +237,8 @@ def convert(what: str, text: str, kind: Any) -> Any:
     if NoneType in allowed and text.lower() in ("none", "auto"):
         return None
     kind = next(k for k in allowed if k is not NoneType)
+    if kind is Any:
+        return text
     if kind is bool:
         words = {
             "1": True,
@@ -255,9 +256,7 @@ def convert(what: str, text: str, kind: Any) -> Any:
     try:
         return kind(text)
     except ValueError:
-        raise UsageError(
-            f"{what}={text!r} is not {'a whole number' if kind is int else 'a number'}"
-        ) from None
+        raise UsageError(f"{what}={text!r} is not {WORDS.get(kind, kind)}") from None
 
 
 def quote(value: Any) -> str:

@@ -8,13 +8,15 @@ maths; cuts, edges, flushing and timestamps are handled here, once.
 from __future__ import annotations
 
 import dataclasses
+import sys
 import typing
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from types import MappingProxyType
+from inspect import get_annotations
+from types import MappingProxyType, SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 from vidnoise.errors import FilterError
@@ -88,11 +90,9 @@ class Filter(ABC):
             cls.name = cls.__name__.lower()
 
     def __post_init__(self) -> None:
-        hints = _hints(type(self))
+        kinds = hints(type(self))
         for field in dataclasses.fields(self):
-            check(
-                self.name, field.name, getattr(self, field.name), hints.get(field.name, Any), describe(field)
-            )
+            check(self.name, field.name, getattr(self, field.name), kinds[field.name], describe(field))
 
     @abstractmethod
     def open(self, info: StreamInfo, device: Device) -> Stage:
@@ -150,11 +150,20 @@ class Filter(ABC):
 
 
 @cache
-def _hints(kind: type[Filter]) -> dict[str, Any]:
+def hints(kind: type[Filter]) -> Mapping[str, Any]:
+    """The types of a filter's options, by name; `Any` where an annotation means nothing while the program runs."""
+    return {field.name: _hint(kind, field) for field in dataclasses.fields(kind)}
+
+
+def _hint(kind: type[Filter], field: dataclasses.Field[Any]) -> Any:
     try:
-        return typing.get_type_hints(kind)
-    except NameError:  # a name that is imported for type checkers alone
-        return {}
+        owner = next(base for base in kind.__mro__ if field.name in get_annotations(base))
+        alone = SimpleNamespace(__annotations__={field.name: field.type})
+        # As for a whole class: the module's names, then those of the class.
+        module = getattr(sys.modules.get(owner.__module__), "__dict__", {})
+        return typing.get_type_hints(alone, dict(vars(owner)), module)[field.name]
+    except Exception:  # it is anyone's text, and may be a name that is imported for type checkers alone
+        return Any
 
 
 class BaseStage(ABC):

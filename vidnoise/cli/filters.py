@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import typing
 from collections.abc import Mapping
+from types import NoneType
+from typing import Any
 
 import click
 
 from vidnoise.cli.options import SectionCommand, debug_option
-from vidnoise.filter import Filter, describe
-
-KINDS = {bool: "yes|no", int: "whole number", float: "number", str: "text"}
+from vidnoise.filter import Filter, describe, hints
+from vidnoise.options import WORDS, kinds
 
 
 @click.command(
@@ -56,11 +56,11 @@ def _show(filter: type[Filter]) -> None:
     if not fields:
         console.print("It has no options.")
         return
-    kinds = typing.get_type_hints(filter)
+    types = hints(filter)
     rows = table("option", "default", "takes", "unit", "effect")
     for field in fields:
         known = describe(field)
-        takes = known.range_text() or _kind(kinds[field.name])
+        takes = known.range_text() or _kind(types[field.name])
         rows.add_row(field.name, _default(field), takes, known.unit or "-", known.help)
     console.print(rows)
     console.print(f"On the command line: -f {_usage(filter)}")
@@ -78,11 +78,15 @@ def _default(field: dataclasses.Field[object]) -> str:
     return "auto" if field.default is None else quote(field.default)
 
 
-def _kind(kind: object) -> str:
+def _kind(kind: Any) -> str:
     """The type of an option in words; None among the types is written `auto`."""
-    kinds = typing.get_args(kind) or (kind,)
-    words = [KINDS.get(k, str(k)) for k in kinds if isinstance(k, type) and k is not type(None)]
-    return " or ".join([*words, "auto"] if type(None) in kinds else words)
+    allowed = kinds(kind)
+    words = [
+        "yes|no" if k is bool else WORDS.get(k, "text").removeprefix("a ")
+        for k in allowed
+        if k is not NoneType
+    ]
+    return " or ".join([*words, "auto"] if NoneType in allowed else words)
 
 
 def _text(filter: type[Filter]) -> str:
