@@ -152,8 +152,9 @@ class VideoCapture:
     def set(self, prop: int, value: float) -> bool:
         """Go to a frame or a time (`CAP_PROP_POS_FRAMES`, `CAP_PROP_POS_MSEC`), or switch the turning of frames on or off.
 
-        Past the last frame there is nothing to read, and one can go back from there. False for what cannot be set; the
-        size and rate of a source cannot.
+        Past the last frame there is nothing to read, and one can go back from there; so too where going to a frame
+        fails, which gives False with the reason in `error`. False for what cannot be set; the size and rate of a source
+        cannot.
         """
         import cv2
 
@@ -231,11 +232,15 @@ class VideoCapture:
         skipped = self._lead + (frame - Fraction(1, 2)) / rate if frame else Fraction(0)
         if self._start(skipped, frame):
             return True
+        failure = self.error
         # A source that opens from its beginning has nothing there: like OpenCV's it stays open, at its end.
         if not skipped or not self._start(Fraction(0), frame):
             return False
         self._end()
-        return True
+        if frame == self._total:
+            return True
+        self.error = failure
+        return False
 
     def _end(self) -> None:
         """There is no frame, and none follows."""
