@@ -11,6 +11,7 @@ import textwrap
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -839,3 +840,11 @@ def test_a_part_that_is_no_time_is_refused_with_what_was_given(tmp_path, name, p
     (given,) = part.values()
     with pytest.raises(UsageError, match=f"--start takes 0 to .* seconds.*{re.escape(repr(given))}"):
         open_reader(tmp_path / name, **part)
+
+
+@pytest.mark.parametrize("start", [np.float32(0.125), Fraction(1, 8), Decimal("0.125")])
+def test_a_part_may_be_given_in_numbers_of_any_kind(tmp_path, start):
+    source = Clip(frames=50).save(tmp_path / "in.mp4")
+    with open_reader(source, start=start, duration=np.int64(1)) as reader:
+        assert reader.length == 1
+        assert len(list(reader)) == 25

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from decimal import Decimal
 from fractions import Fraction
 from itertools import chain
 from math import inf
+from numbers import Rational, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -439,11 +442,11 @@ def open_reader(
 
     from vidnoise.io.sequence import open_sequence
 
-    _check_part(start, duration)
+    begin, length = _part(start, duration)
     source = source if isinstance(source, str) else Path(source)
     options: dict[str, Any] = {
-        "start": start,
-        "duration": duration,
+        "start": begin,
+        "duration": length,
         "threads": threads,
         "deinterlace": deinterlace,
         "assume_progressive": assume_progressive,
@@ -531,14 +534,28 @@ def _count(stream: Any, container: Any, shift: Fraction, end: Fraction | None) -
     return max(0, round(float((min(last, end or last) - begin) * rate)))
 
 
-def _check_part(start: float | None, duration: float | None) -> None:
-    given = [time for time in (start, duration) if time is not None]
-    numbers = all(isinstance(time, int | float | Fraction) and abs(time) < inf for time in given)
-    if not numbers or not 0 <= (start or 0) <= LATEST or (duration is not None and duration <= 0):
-        raise UsageError(
-            f"--start takes 0 to {LATEST} seconds and --duration more than 0, as numbers; given were {start!r} and "
-            f"{duration!r}"
-        )
+def _part(start: Any, duration: Any) -> tuple[Fraction | None, Fraction | None]:
+    """The two of them exactly, from numbers of any kind; refused where they are no times."""
+    with contextlib.suppress(TypeError, ValueError, OverflowError):
+        begin, length = _seconds(start), _seconds(duration)
+        if 0 <= (begin or 0) <= LATEST and (length is None or length > 0):
+            return begin, length
+    raise UsageError(
+        f"--start takes 0 to {LATEST} seconds and --duration more than 0, as numbers; given were {start!r} and "
+        f"{duration!r}"
+    )
+
+
+def _seconds(time: Any) -> Fraction | None:
+    if time is None:
+        return None
+    if isinstance(time, Rational):  # NumPy's whole numbers too, whose own arithmetic overflows
+        return Fraction(int(time.numerator), int(time.denominator))
+    if isinstance(time, Real):
+        return Fraction(float(time))
+    if isinstance(time, Decimal):
+        return Fraction(time)
+    raise TypeError
 
 
 def _check(place: Location) -> None:
