@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import dataclass, make_dataclass
+from fractions import Fraction
 
 import clips
 import numpy as np
@@ -13,7 +14,7 @@ from streams import Mean, Running
 import vidnoise as vn
 from vidnoise.chain import Chain
 from vidnoise.errors import UsageError
-from vidnoise.filter import SpatialFilter, option
+from vidnoise.filter import Option, SpatialFilter, option
 from vidnoise.registry import filters, find
 
 
@@ -186,6 +187,20 @@ def test_numbers_of_numpy_and_paths_are_taken(tmp_path):
     assert Mean(before=np.int64(2)) == Mean(before=2)
     assert Text(tmp_path, level=np.float32(0.5)).level == Text(tmp_path, level=0.5).level
     assert str(Text("a", level=1)) == "text:graph=a,level=1"
+    assert str(Text("a", on=np.True_)) == "text:graph=a,on=yes"
+    with pytest.raises(UsageError, match="it takes a whole number"):
+        Mean(before=np.True_)
+
+
+def test_a_fraction_is_written_as_a_number_that_is_read_again():
+    chain = Chain.of(Text("a", level=Fraction(4, 5)))
+    assert str(chain) == "text:graph=a,level=0.8"
+    assert Chain.parse(str(chain)) == Chain.of(Text("a", level=0.8))
+
+
+def test_multiples_without_bounds_are_said_as_such():
+    assert Option(help="a side", multiple=8).range_text() == "multiples of 8"
+    assert Option(help="a side", multiple=8, low=8).range_text() == "multiples of 8, at least 8"
 
 
 def test_text_is_joined_to_filters_on_either_side():

@@ -8,13 +8,14 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from numbers import Integral, Real
 from types import NoneType
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from vidnoise.errors import FilterError, UsageError, VidnoiseError, class_and_text
 from vidnoise.filter import Filter, Stage, hints, option
 from vidnoise.frame import Frame, StreamInfo
-from vidnoise.options import WORDS, kinds
+from vidnoise.options import WORDS, is_switch, kinds
 
 if TYPE_CHECKING:
     from vidnoise.device import Device
@@ -261,10 +262,19 @@ def convert(what: str, text: str, kind: Any) -> Any:
 
 def quote(value: Any) -> str:
     """A value as command-line text, in quotes where it holds a separator."""
-    text = ("yes" if value else "no") if isinstance(value, bool) else "none" if value is None else str(value)
+    text = _text(value)
     if not re.search(r"[,:'\"\\\s]", text):
         return text
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "none"
+    if is_switch(value):
+        return "yes" if value else "no"
+    # Fractions too are written as `make` reads them.
+    return str(float(value) if isinstance(value, Real) and not isinstance(value, Integral) else value)
 
 
 def _refuse(item: object) -> NoReturn:

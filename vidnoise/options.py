@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
 import types
 import typing
 from dataclasses import dataclass
@@ -42,7 +43,8 @@ class Option:
         """The allowed values in words: `0..2`, `at least 1`, `multiples of 8, at least 8`, `a|b`, or nothing."""
         if self.choices:
             return "|".join(self.choices)
-        return f"multiples of {self.multiple}, {self._bounds()}" if self.multiple else self._bounds()
+        multiples = f"multiples of {self.multiple}" if self.multiple else ""
+        return ", ".join(text for text in (multiples, self._bounds()) if text)
 
     def _bounds(self) -> str:
         if self.low is not None and self.high is not None:
@@ -95,7 +97,7 @@ def check(owner: str, name: str, value: Any, annotation: Any, described: Option)
     if not any(_is_of(value, kind) for kind in allowed):
         words = " or ".join(WORDS.get(kind, str(kind)) for kind in allowed)
         raise UsageError(f"{owner}: {name}={value!r} is of type {type(value).__name__}; it takes {words}")
-    if value is None or isinstance(value, bool):
+    if value is None or is_switch(value):
         return
     if described.choices and value not in described.choices:
         raise UsageError(f"{owner}: {name}={value!r} is not one of {', '.join(described.choices)}")
@@ -113,8 +115,13 @@ def _check_range(what: str, value: Any, described: Option) -> None:
         raise UsageError(f"{what}={shown} is out of range; it takes {described.range_text()}{unit}")
 
 
+def is_switch(value: object) -> bool:
+    """Whether it is true or false, NumPy's too; while NumPy is not loaded there are none of these."""
+    return isinstance(value, (bool, getattr(sys.modules.get("numpy"), "bool_", bool)))
+
+
 def _is_of(value: object, kind: Any) -> bool:
     """Whether it is of a type; of those that are not in `TYPES`, everything is."""
-    if isinstance(value, bool):  # which Python takes for a whole number
+    if is_switch(value):  # which Python takes for a whole number
         return kind is bool or kind not in TYPES
     return isinstance(value, TYPES.get(kind, object))
