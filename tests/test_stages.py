@@ -180,6 +180,31 @@ def test_a_filter_that_fails_to_open_is_named():
         Chain.of(Closed()).open(info(), CPU)
 
 
+def test_a_filter_that_fails_to_forget_is_named():
+    @dataclass(frozen=True)
+    class Stubborn(Running):
+        def open(self, info, device):
+            stage = super().open(info, device)
+            stage.restart = lambda: {}["nothing here"]
+            return stage
+
+    stage = Chain.of(Stubborn()).open(info(), CPU)
+    with pytest.raises(FilterError, match=r"filter 'stubborn' .* failed: KeyError: 'nothing here'"):
+        stage.reset()
+
+
+@pytest.mark.parametrize("failure", [MemoryError(), torch.OutOfMemoryError("CUDA out of memory")])
+def test_where_the_memory_does_not_suffice_tiles_are_named(failure):
+    @dataclass(frozen=True)
+    class Large(SpatialFilter):
+        def apply(self, x):
+            raise failure
+
+    with pytest.raises(FilterError, match=r"'large' .* tile=512") as raised:
+        process(Chain.of(Large()), numbered(1))
+    assert "author" not in str(raised.value)
+
+
 def test_two_streams_of_one_filter_never_see_each_other():
     one, two = (Running().open(info(), CPU) for _ in range(2))
     one.push(*numbered(5))

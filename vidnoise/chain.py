@@ -12,7 +12,14 @@ from numbers import Integral, Real
 from types import NoneType
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
-from vidnoise.errors import FilterError, UsageError, VidnoiseError, class_and_text
+from vidnoise.errors import (
+    TOO_LITTLE_MEMORY,
+    FilterError,
+    UsageError,
+    VidnoiseError,
+    class_and_text,
+    is_out_of_memory,
+)
 from vidnoise.filter import Filter, Stage, hints, option
 from vidnoise.frame import Frame, StreamInfo
 from vidnoise.options import WORDS, is_switch, kinds
@@ -139,7 +146,8 @@ class FilterStage:
 
     def reset(self) -> None:
         """See `Stage.reset`."""
-        self._stage.reset()
+        with self._named():
+            self._stage.reset()
 
     @contextmanager
     def _named(self) -> Iterator[None]:
@@ -148,9 +156,11 @@ class FilterStage:
         except VidnoiseError:
             raise
         except Exception as failure:  # it may be anyone's program
+            report = "report it to its author, with what --debug prints"
+            remedy = TOO_LITTLE_MEMORY if is_out_of_memory(failure) else report
             raise FilterError(
                 f"the filter {self._filter.name!r} (of {type(self._filter).__module__}) failed: {class_and_text(failure)}; "
-                f"report it to its author, with what --debug prints"
+                f"{remedy}"
             ) from failure
 
 

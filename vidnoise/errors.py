@@ -30,3 +30,17 @@ class FilterError(VidnoiseError):
 def class_and_text(failure: BaseException) -> str:
     """A failure that was not raised on purpose, as `KeyError: 'size'`; its class alone where it has no text."""
     return f"{type(failure).__name__}: {failure}" if str(failure) else type(failure).__name__
+
+
+TOO_LITTLE_MEMORY = (
+    "the memory does not suffice for frames of this size; process them in tiles: add --tile 512 (in Python tile=512), "
+    "or a smaller number"
+)
+
+
+def is_out_of_memory(failure: BaseException) -> bool:
+    """Whether memory did not suffice; torch has a class for the GPU's but raises a plain RuntimeError for the system's."""
+    words = ("can't allocate memory", "out of memory", "not enough memory")
+    return isinstance(failure, MemoryError) or (
+        isinstance(failure, RuntimeError) and any(word in str(failure) for word in words)
+    )

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import click
 
-from vidnoise.errors import UsageError, VidnoiseError, class_and_text
+from vidnoise.errors import TOO_LITTLE_MEMORY, UsageError, VidnoiseError, class_and_text, is_out_of_memory
 
 
 class Status(IntEnum):
@@ -71,11 +71,8 @@ def _words(failure: BaseException) -> str:
         return failure.format_message()
     if hint := _library_hint(failure):
         return hint
-    if _is_out_of_memory(failure):
-        return (
-            "the memory does not suffice for frames of this size; process them in tiles: add --tile 512, or a "
-            "smaller number"
-        )
+    if any(is_out_of_memory(cause) for cause in _causes(failure)):
+        return TOO_LITTLE_MEMORY
     if isinstance(failure, VidnoiseError):
         return str(failure)
     if isinstance(failure, OSError):
@@ -138,16 +135,6 @@ def _causes(failure: BaseException) -> Iterator[BaseException]:
 
 def _is_broken_pipe(failure: BaseException) -> bool:
     return any(isinstance(cause, BrokenPipeError) for cause in _causes(failure))
-
-
-def _is_out_of_memory(failure: BaseException) -> bool:
-    # torch has a class for the GPU's memory but raises a plain RuntimeError for the system's.
-    words = ("can't allocate memory", "out of memory", "not enough memory")
-    return any(
-        isinstance(cause, MemoryError)
-        or (isinstance(cause, RuntimeError) and any(word in str(cause) for word in words))
-        for cause in _causes(failure)
-    )
 
 
 def _library_hint(failure: BaseException) -> str:
