@@ -203,6 +203,24 @@ def test_multiples_without_bounds_are_said_as_such():
     assert Option(help="a side", multiple=8, low=8).range_text() == "multiples of 8, at least 8"
 
 
+def test_a_default_is_taken_whatever_its_type():
+    @dataclass(frozen=True)
+    class Open(SpatialFilter):
+        level: float = option(None, low=0, high=2, help="more of it")
+
+        def apply(self, x):
+            return x
+
+    assert Open() == Open(level=None)
+    with pytest.raises(UsageError, match="it takes a number"):
+        Open(level="1")
+
+
+def test_a_chain_is_made_of_a_list_too():
+    assert Chain([Mean(), Running()]) == Chain(filters=[Mean(), Running()]) == Mean() | Running()
+    assert hash(Chain([Mean()])) == hash(Chain.of(Mean()))
+
+
 def test_text_is_joined_to_filters_on_either_side():
     assert Mean() | "running:look=3" == "mean" | Running(look=3) == Mean() | Running(look=3)
     assert Mean() | "none" == Chain.of(Mean())

@@ -36,6 +36,8 @@ class Chain(Filter):
     filters: tuple[Filter, ...] = option((), help="the filters, first to last")
 
     def __post_init__(self) -> None:
+        if isinstance(self.filters, list):
+            object.__setattr__(self, "filters", tuple(self.filters))
         if not isinstance(self.filters, tuple):
             _refuse(self.filters)
         for filter in self.filters:

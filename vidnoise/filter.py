@@ -92,7 +92,9 @@ class Filter(ABC):
     def __post_init__(self) -> None:
         kinds = hints(type(self))
         for field in dataclasses.fields(self):
-            check(self.name, field.name, getattr(self, field.name), kinds[field.name], describe(field))
+            value = getattr(self, field.name)
+            kind = Any if value is field.default else kinds[field.name]  # an author's None needs no `| None`
+            check(self.name, field.name, value, kind, describe(field))
 
     @abstractmethod
     def open(self, info: StreamInfo, device: Device) -> Stage:
