@@ -23,6 +23,7 @@ import pytest
 import torch
 from clips import Clip, Extra
 
+import vidnoise
 from vidnoise.errors import InputError, OutputError, UsageError, VidnoiseError
 from vidnoise.frame import Frame, StreamInfo
 from vidnoise.io import OutputOptions, Reader, Writer, open_reader, open_writer
@@ -848,3 +849,18 @@ def test_a_part_may_be_given_in_numbers_of_any_kind(tmp_path, start):
     with open_reader(source, start=start, duration=np.int64(1)) as reader:
         assert reader.length == 1
         assert len(list(reader)) == 25
+
+
+def test_a_stream_without_times_cannot_be_entered_in_the_middle_and_says_so(tmp_path):
+    source = Clip(frames=10).save(tmp_path / "in.h264")
+    with pytest.raises(InputError, match=r"in\.h264 cannot be sought \(h264: .*leave --start out"):
+        open_reader(source, start=0.1)
+
+
+def test_a_program_stream_takes_what_can_be_read_back_and_refuses_the_rest_by_name(tmp_path):
+    source, target = Clip(frames=10).save(tmp_path / "in.mp4"), tmp_path / "out.mpg"
+    vidnoise.run(source, "none", target)
+    with av.open(target) as written:
+        assert [clips.number_of(frame) for frame in written.decode(video=0)] == list(range(10))
+    with pytest.raises(UsageError, match=r"\.mpg cannot store ffv1 readably; \.mkv can"):
+        vidnoise.run(source, "none", tmp_path / "other.mpg", output=OutputOptions(codec="ffv1"))

@@ -178,6 +178,14 @@ def test_going_to_a_frame_that_cannot_be_reached_fails_with_the_reason_and_one_c
     assert len(all_frames(capture)) == 30
 
 
+def test_going_to_a_frame_of_a_stream_without_times_fails_with_the_reason(tmp_path):
+    capture = VideoCapture(clips.Clip(frames=10).save(tmp_path / "clip.h264"), Chain())
+    assert not capture.set(cv2.CAP_PROP_POS_FRAMES, 5)
+    assert "cannot be sought" in str(capture.error)
+    assert capture.set(cv2.CAP_PROP_POS_FRAMES, 0)
+    assert len(all_frames(capture)) == 10
+
+
 def test_at_the_end_and_after_release_there_is_nothing(tmp_path):
     path = clips.Clip(frames=2).save(tmp_path / "clip.mp4")
     capture = VideoCapture(str(path), Chain())

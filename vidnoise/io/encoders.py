@@ -221,6 +221,8 @@ def readable(container: str, name: str, pix_fmt: str) -> bool:
         file.seek(0)
         with av.open(file) as back:
             context = back.streams.video[0].codec_context
+            if context is None:  # the codec is lost
+                return False
             made = context.codec.canonical_name, context.pix_fmt
     except (ValueError, IndexError, OSError, av.error.FFmpegError):
         return False

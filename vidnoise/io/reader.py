@@ -393,7 +393,18 @@ class Reader:
         if start:
             self.shift = -begin
             if seekable:
-                self.container.seek(int(begin * 1_000_000), backward=True)
+                self._seek(begin)
+
+    def _seek(self, begin: Fraction) -> None:
+        import av
+
+        try:
+            self.container.seek(int(begin * 1_000_000), backward=True)
+        except av.error.FFmpegError as failure:
+            raise InputError(
+                f"{self.source} cannot be sought ({self.container.format.name}: {_reason(failure)}); leave --start out, or "
+                f"give a file with times in it, such as .mp4"
+            ) from failure
 
     def _describe(self, picture: av.VideoFrame) -> StreamInfo:
         from vidnoise.io.planes import pixel_format
@@ -435,7 +446,8 @@ def open_reader(
         rate: numbered pictures a second; 25 if not given.
 
     Raises:
-        InputError: the input cannot be opened, or holds no video that can be decoded, or is interlaced.
+        InputError: the input cannot be opened, or holds no video that can be decoded, or is interlaced, or has no times
+            by which `start` could be found.
         UsageError: `start` or `duration` is out of range, or the protocol is not allowed.
     """
     import av
