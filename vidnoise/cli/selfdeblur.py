@@ -65,7 +65,9 @@ def selfdeblur(
     from vidnoise.io.sequence import ENCODERS
 
     if target != "-" and Path(target).suffix.lower() not in (*ENCODERS, ".avif"):
-        raise UsageError(f"{target} is no picture that can be written; give one of {', '.join(ENCODERS)}, .avif")
+        raise UsageError(
+            f"{target} is no picture that can be written; give one of {', '.join(ENCODERS)}, .avif"
+        )
     with _progress() as tell:
         filter = _filter(size // 2 * 2 + 1 if size else 0, 60 * minutes, seed, tell)
         summary = run(source, filter, target, device=device, overwrite=overwrite, opened=_single)
