@@ -200,7 +200,7 @@ class VideoCapture:
             reading = {**self._reading, "start": float(skipped)} if skipped else self._reading
             reader = open_reader(self._source, device=self._device, **reading)
         except VidnoiseError as failure:
-            self.error = failure
+            self.error = failure.with_traceback(None)  # which would hold this object
             return False
         try:
             stage = self._chain.open(reader.info, self._device)
@@ -222,7 +222,7 @@ class VideoCapture:
             try:
                 return next(self._frames, None)
             except VidnoiseError as failure:
-                self.error = failure
+                self.error = failure.with_traceback(None)  # which would hold this object
         self._frame = None
         raise self.error
 
