@@ -116,7 +116,7 @@ def find_paths(gray: Tensor, chances: Tensor) -> Paths:
         moving, likely = _moving(chances.clone(), tiles).flatten(1), likeliest(chances.mean((1, 2))).clone()
         paths = _fitted(rough, look, likely, moving)
     better = (look(torch.zeros_like(paths[None])) - look(paths[None]))[0]
-    measures = torch.stack([better, look.moved(paths), look.crisp(paths), _regular(tiles.flatten(0, 2))], 1)
+    measures = torch.stack([better, look.moved(paths), look.crisp(paths), look.regular()], 1)
     found = torch.cat([paths, measures], 1).view(*tiles.shape[:3], -1)
     all_over = _between(found, middles, chances.shape[1:3])
     return Paths(all_over[..., :4], *all_over[..., 4:].unbind(-1))
@@ -159,8 +159,8 @@ class _Look:
         flat = tiles - tiles.mean((1, 2), keepdim=True)
         self.spectrum = _low(torch.fft.rfft2(flat * edge), self.side) / coarser**2
         self.squares, self.low = _frequencies(self.side, self.scale, tiles.device)
-        seen = _corner(torch.fft.rfft2(flat * window), self.low)
-        self.power = power_of(seen) / window.square().sum()
+        self.seen = power_of(torch.fft.rfft2(flat * window)) / window.square().sum()
+        self.power = _corner(self.seen, self.low)
         self.natural = _corner(self.squares, self.low)
         self.inside = ((self.natural < COARSE**2) & (self.natural > (2 / whole) ** 2)).float()
 
@@ -198,6 +198,14 @@ class _Look:
         left: Tensor = (fine / plain).log10()
         return left
 
+    def regular(self) -> Tensor:
+        """The share of the tiles' power in the strongest frequencies, without the natural fall, (N,); 0 of even ones."""
+        side = self.seen.shape[-2]
+        squares, _ = _frequencies(side, 2, self.seen.device)
+        rough = (self.seen * squares * (squares > (2 / side) ** 2)).flatten(1)
+        strongest = rough.topk(round(STRONGEST * rough.shape[1]), 1).values.sum(1)
+        return strongest / rough.sum(1).clamp(min=1e-9)
+
     def _unlikely(self, kept: Tensor) -> Tensor:
         """Minus the likelihood's logarithm of the spectra, a frequency, if blur has kept so much of their power."""
         import torch
@@ -214,19 +222,6 @@ class _Look:
         expected = level * shape + noise
         surprise: Tensor = ((self.power / expected + expected.log()) * self.inside).sum((-2, -1))
         return surprise / count
-
-
-def _regular(tiles: Tensor) -> Tensor:
-    """The share of the power of tiles (N,S,S) in the strongest frequencies, (N,); 0 of even ones."""
-    import torch
-
-    side = tiles.shape[-1]
-    flat = tiles - tiles.mean((1, 2), keepdim=True)
-    squares, _ = _frequencies(side, 2, tiles.device)
-    seen = power_of(torch.fft.rfft2(flat * _windows(side, tiles.device)[0])) / side**2
-    rough = (seen * squares * (squares > (2 / side) ** 2)).flatten(1)
-    strongest = rough.topk(round(STRONGEST * rough.shape[1]), 1).values.sum(1)
-    return strongest / rough.sum(1).clamp(min=1e-9)
 
 
 def _fitted(rough: _Look, look: _Look, start: Tensor, weights: Tensor) -> Tensor:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from os.path import isfile
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
 SAMPLED = 8
@@ -20,3 +23,12 @@ def is_gray(image: Tensor) -> bool:
 def as_gray_as(image: Tensor, given: Tensor) -> Tensor:
     """A picture (3,H,W) without colours if what it was made of (3,H,W) has none: the mean of R, G and B."""
     return image.mean(0, keepdim=True).expand_as(image) if is_gray(given) else image
+
+
+def read_gray(path: str) -> NDArray[np.uint8] | None:
+    """The brightness (H,W) of a picture file; None where it is none."""
+    import cv2
+
+    # Of a file that is not there OpenCV would print a warning of its own.
+    picture: NDArray[np.uint8] | None = cv2.imread(path, cv2.IMREAD_GRAYSCALE) if isfile(path) else None  # type: ignore[assignment]
+    return picture

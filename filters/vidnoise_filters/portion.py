@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from os.path import isfile
 from typing import TYPE_CHECKING
 
 from vidnoise.errors import FilterError
-from vidnoise_filters.gray import as_gray_as
+from vidnoise_filters.gray import as_gray_as, read_gray
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -73,8 +72,7 @@ def picture_mask(path: str, height: int, width: int) -> Tensor:
     import cv2
     import torch
 
-    # Of a file that is not there OpenCV would print a warning of its own.
-    picture = cv2.imread(path, cv2.IMREAD_GRAYSCALE) if isfile(path) else None
+    picture = read_gray(path)
     if picture is None:
         raise FilterError(f"mask={path!r} is no picture that can be read; give a PNG or JPEG file")
     fitted = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from os.path import isfile
 from typing import TYPE_CHECKING, ClassVar
 
 from vidnoise.errors import FilterError
 from vidnoise.filter import SpatialFilter, option
 from vidnoise.ramps import rise
 from vidnoise.spectra import power_of, transfer_of
+from vidnoise_filters.gray import read_gray
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -103,12 +103,10 @@ def _steady(length: float, angle: float) -> Tensor:
 
 @lru_cache(maxsize=8)
 def _picture(path: str) -> Tensor:
-    import cv2
     import torch
     import torch.nn.functional as F
 
-    # Of a file that is not there OpenCV would print a warning of its own.
-    picture = cv2.imread(path, cv2.IMREAD_GRAYSCALE) if isfile(path) else None
+    picture = read_gray(path)
     if picture is None or not picture.any():
         raise FilterError(f"kernel={path!r} is no picture of a blur that can be read; give a PNG file")
     if max(picture.shape) > LARGEST:

@@ -337,9 +337,8 @@ class Run:
         if not path.exists():
             self.report(f"{self.out} holds no checkpoint: {self.name} begins at step 0")
             return
-        content = path.read_bytes()
         try:
-            state = torch.load(io.BytesIO(content), map_location=self.device, weights_only=True)
+            state = torch.load(io.BytesIO(path.read_bytes()), map_location=self.device, weights_only=True)
             same = Recipe(**_flat(state["recipe"])) == Recipe(**_flat(json.dumps(asdict(self.recipe))))
             if same:
                 self._restore(state)
