@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -12,6 +13,7 @@ from vidnoise.chain import Chain
 from vidnoise.filter import Filter
 from vidnoise.filters import Deblur, Denoise, MPRNet
 from vidnoise.frame import Frame
+from vidnoise.motion_blur import blur_length
 
 
 def photographs() -> list[np.ndarray]:
@@ -107,18 +109,38 @@ def test_edges_out_of_focus_are_no_motion_along_them(filter, slope, across):
     assert psnr(done, seen) > 55
 
 
-@pytest.mark.parametrize("filter", [Deblur(), Deblur(quality="fast"), MPRNet(task="deblur")])
-@pytest.mark.parametrize("pattern", ["blinds", "slanted", "checks"])
-def test_stripes_are_no_motion_across_them(filter, pattern):
+def patterns() -> dict[str, torch.Tensor]:
     down, right = np.mgrid[:270, :480]
-    light = {
+    slanted, aside = right * 0.866 + down * 0.5, down * 0.866 - right * 0.5
+    screen = 0.5 + 0.25 * (np.cos(2 * np.pi * slanted / 5.3) + np.cos(2 * np.pi * aside / 5.3))
+    photograph = cv2.GaussianBlur(photographs()[1][:270, :480].mean(2) / 255, (0, 0), 3)
+    shades = 12 * np.random.default_rng(0).normal(size=(2, 480 // 4))[:, np.arange(480) // 4]
+    across, along = (100 * np.abs(np.sin(np.pi * way / 2)) for way in (right, down))
+    lights = {
         "blinds": np.where(down // 4 % 2, 210, 90) + right // 10,
         "slanted": np.where((right + down // 3) % 7 < 3, 200, 60),
         "checks": np.where((down // 2 + right // 2) % 2, 228, 28),
-    }[pattern]
-    seen = tensor(np.repeat(light[..., None], 3, 2))
+        "chess": np.where((down // 20 + right // 20) % 2, 204, 77),
+        "halftone": 255 / (1 + np.exp(20 * (1 - photograph - screen))),
+        "cloth": 120
+        + np.where((right // 4 + down // 4) % 2, across + shades[0], along - 15 + shades[1, :270, None]),
+    }
+    return {
+        name: tensor(np.repeat(light.astype(np.uint8)[..., None], 3, 2)) for name, light in lights.items()
+    }
+
+
+@pytest.mark.parametrize("filter", [Deblur(), Deblur(quality="fast"), MPRNet(task="deblur")])
+@pytest.mark.parametrize("pattern", ["blinds", "slanted", "checks", "chess", "halftone", "cloth"])
+def test_patterns_are_no_motion_across_them(filter, pattern):
+    seen = patterns()[pattern]
     (done,) = deblurred(seen, filter=filter)
     assert psnr(done, seen) > 55
+
+
+def test_of_a_pattern_no_blur_is_told():
+    for name, light in patterns().items():
+        assert not blur_length(light), name
 
 
 @BOTH

@@ -22,7 +22,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from vidnoise.areas import HOP
-from vidnoise.motion_blur import likeliest
+from vidnoise.motion_blur import expected_length, likeliest
 from vidnoise.ramps import fade, ramp
 from vidnoise.spectra import power_of
 
@@ -58,8 +58,24 @@ STRONGEST = 0.01
 """Share of the frequencies that hold nearly all of the power of stripes and grids, without the natural fall."""
 REGULAR = 0.85, 0.95
 """Share of that power: of natural pictures, blurred or not, up to the first; above the second it is a pattern."""
+LOW, HIGH = 0.015, 0.1
+"""Cycles a pixel, from which on frequencies are low, and high."""
+WOVEN = 0.5, 0.7
+"""Power of the strongest of the high frequencies against that of the low ones: of natural pictures, sharp ones too, up to
+the first; above the second it is a pattern."""
 ACROSS = 0.35
 """Cosine of the angle to the path, up to which a frequency is across it."""
+UNEXPLAINED, EXPLAINED = 0.05, 0.18
+"""How much better a path has to explain an area than no motion does: below the first it stays as it was, too, ..."""
+DARED, SURE = 0.9, 0.95
+"""... unless the chance of any motion is above these, the motion shorter than those, and the path no worse than none: short
+blur shows too little of its path."""
+TOLD = 9, 12
+"""Pixels of motion, from which on the path has to explain what is seen."""
+WORSE = -0.1, 0.0
+"""How much worse than no motion a path may be where it is dared all the same: up to the second."""
+SHORT, LONG = 6, 9
+"""What is out of focus stays as it was unless the motion is shorter, pixels: that looks alike, and harms as little."""
 FINE, PLAIN = (0.13, 0.24), (0.03, 0.08)
 """Cycles a pixel of half the size, of fine detail and of what it is measured by."""
 GRAIN = 1.2 / 255
@@ -80,6 +96,8 @@ class Paths(NamedTuple):
         crisp: (B,rows,columns), how much fine detail there is across the path, where motion leaves it: a logarithm, about 0
             for what is sharp and below -1.3 for what is far out of focus.
         regular: (B,rows,columns), the share of the power in few frequencies: stripes look like motion across them.
+        fine: (B,rows,columns), the power of few of the high frequencies against that of the low ones: blur leaves less
+            than a fifth, halftones and cloth have more than themselves.
     """
 
     paths: Tensor
@@ -87,6 +105,18 @@ class Paths(NamedTuple):
     moved: Tensor
     crisp: Tensor
     regular: Tensor
+    fine: Tensor
+
+    def explain(self, chances: Tensor) -> Tensor:
+        """How far motion explains the blur of areas (B,rows,columns), 0 to 1: better than none does, and than the focus.
+
+        Args:
+            chances: see `motion_blur.blur_chances`.
+        """
+        length = expected_length(chances)
+        dared = ramp(1 - chances[..., 0], DARED, SURE) * (1 - ramp(length, *TOLD)) * ramp(self.better, *WORSE)
+        known = ramp(self.better, UNEXPLAINED, EXPLAINED).maximum(dared)
+        return known * self.focused.maximum(1 - ramp(length, SHORT, LONG)) * self.natural
 
     @property
     def focused(self) -> Tensor:
@@ -96,7 +126,7 @@ class Paths(NamedTuple):
     @property
     def natural(self) -> Tensor:
         """Whether it is no pattern that looks like blur (B,rows,columns), 0 to 1."""
-        return 1 - ramp(self.regular, *REGULAR)
+        return 1 - ramp(self.regular, *REGULAR).maximum(ramp(self.fine, *WOVEN))
 
 
 def find_paths(gray: Tensor, chances: Tensor) -> Paths:
@@ -109,14 +139,16 @@ def find_paths(gray: Tensor, chances: Tensor) -> Paths:
     import torch
 
     if min(gray.shape[1:]) < SMALL:
-        return Paths(*(gray.new_zeros(*chances.shape[:3], *last) for last in ((4,), (), (), (), ())))
+        return Paths(*(gray.new_zeros(*chances.shape[:3], *last) for last in ((4,), (), (), (), (), ())))
     with torch.inference_mode(False), torch.enable_grad():
-        tiles, middles = _tiles(gray.clone())
+        gray = gray.clone()
+        tiles, middles = _tiles(gray)
         look, rough = (_Look(tiles.flatten(0, 2), coarser) for coarser in (1, 2))
         moving, likely = _moving(chances.clone(), tiles).flatten(1), likeliest(chances.mean((1, 2))).clone()
         paths = _fitted(rough, look, likely, moving)
     better = (look(torch.zeros_like(paths[None])) - look(paths[None]))[0]
-    measures = torch.stack([better, look.moved(paths), look.crisp(paths), look.regular()], 1)
+    fine = _fine(gray, middles, 2 * tiles.shape[-1])
+    measures = torch.stack([better, look.moved(paths), look.crisp(paths), look.regular(), fine], 1)
     found = torch.cat([paths, measures], 1).view(*tiles.shape[:3], -1)
     all_over = _between(found, middles, chances.shape[1:3])
     return Paths(all_over[..., :4], *all_over[..., 4:].unbind(-1))
@@ -280,6 +312,24 @@ def _tiles(gray: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
     rows = [torch.stack([half[:, y : y + side, x : x + side] for x in corners[1]], 1) for y in corners[0]]
     down, right = (torch.tensor(c, device=gray.device) * 2.0 + side for c in corners)
     return torch.stack(rows, 1), (down, right)
+
+
+def _fine(gray: Tensor, middles: tuple[Tensor, Tensor], side: int) -> Tensor:
+    """The power of few of the high frequencies of whole tiles, of `side` pixels, against that of the low ones (B T,)."""
+    import torch
+    import torch.nn.functional as F
+
+    window, _ = _windows(side, gray.device)
+    whole = F.pad(gray[:, None], (0, 1, 0, 1), mode="replicate")[:, 0]
+    rows, columns = ((middle.long() - side // 2).tolist() for middle in middles)
+    tiles = torch.stack([whole[:, y : y + side, x : x + side] for y in rows for x in columns], 1).flatten(
+        0, 1
+    )
+    power = power_of(torch.fft.rfft2((tiles - tiles.mean((1, 2), keepdim=True)) * window))
+    squares, _ = _frequencies(side, 1, gray.device)
+    high = (power * (squares > (2 * HIGH) ** 2)).flatten(1)
+    low = (power * ((squares > (2 * LOW) ** 2) & (squares < (2 * HIGH) ** 2))).sum((1, 2))
+    return high.topk(round(STRONGEST * high.shape[1]), 1).values.sum(1) / low.clamp(min=1e-9)
 
 
 def _moving(chances: Tensor, tiles: Tensor) -> Tensor:

@@ -138,5 +138,5 @@ def blur_length(image: Tensor) -> float:
         shown = chances[..., 0] < 1
         if not bool(length.any()) or not float(length[shown].quantile(_SHARE)):
             return 0.0
-        focused = find_paths(gray, chances).focused > 0
-        return float((length * focused)[shown].quantile(_SHARE))
+        moved = find_paths(gray, chances).explain(chances) > 0
+        return float((length * moved)[shown].quantile(_SHARE))

@@ -11,7 +11,7 @@ from vidnoise.bent_motion import find_paths
 from vidnoise.deconvolution import NOISES, deconvolve, undo
 from vidnoise.filter import RecurrentFilter, RecurrentStage, option
 from vidnoise.flow import SharedFlow, search, visible, warp
-from vidnoise.motion_blur import chances_if_blurred, directed, expected_length
+from vidnoise.motion_blur import chances_if_blurred, directed
 from vidnoise.options import QUALITIES
 from vidnoise.ramps import ramp
 from vidnoise.scaling import means_around
@@ -30,12 +30,6 @@ if TYPE_CHECKING:
 
 UNLIKELY, LIKELY = 0.5, 0.75
 """Chance of any motion: below the first an area stays as it is, above the second it is sharpened whole."""
-UNEXPLAINED, EXPLAINED = 0.05, 0.18
-"""How much better a path has to explain an area than no motion does: below the first it stays as it was, too, ..."""
-DARED, SURE = 0.9, 0.95
-"""... unless the chance of any motion is above these: short blur shows too little of its path."""
-SHORT, LONG = 6, 9
-"""What is out of focus stays as it was unless the motion is shorter, pixels: that looks alike, and harms as little."""
 DOUBTED, TRUSTED = 0.3, 0.4
 """Confidence: below the first the frame stays as it was, above the second it is sharpened whole."""
 LEARNED = 2 / 3
@@ -194,16 +188,8 @@ def blur_of(
 
 
 def explained(frame: Frame, chances: Tensor, paths: Paths) -> Tensor:
-    """How far motion explains the blur of a frame at each pixel (1,H,W), 0 to 1: better than none does, and than the focus.
-
-    Args:
-        frame: the blurred frame.
-        chances: see `blur_of`.
-        paths: what `bent_motion.find_paths` gives.
-    """
-    known = ramp(paths.better, UNEXPLAINED, EXPLAINED).maximum(ramp(1 - chances[..., 0], DARED, SURE))
-    focused = paths.focused.maximum(1 - ramp(expected_length(chances), SHORT, LONG))
-    return _in_pixels(known * focused * paths.natural, frame.height, frame.width)
+    """`Paths.explain` at each pixel of a frame (1,H,W)."""
+    return _in_pixels(paths.explain(chances), frame.height, frame.width)
 
 
 def sharpened(frame: Frame, sharp: Tensor, share: Tensor) -> Frame:
