@@ -39,6 +39,31 @@ def unfocused(picture: NDArray[np.uint8], across: int) -> NDArray[np.uint8]:
     return seen
 
 
+def patterns() -> dict[str, torch.Tensor]:
+    """What repeats itself, without noise: (3,270,480) each, by name."""
+    import cv2
+    from skimage import data
+
+    down, right = np.mgrid[:270, :480]
+    slanted, aside = right * 0.866 + down * 0.5, down * 0.866 - right * 0.5
+    screen = 0.5 + 0.25 * (np.cos(2 * np.pi * slanted / 5.3) + np.cos(2 * np.pi * aside / 5.3))
+    photograph = cv2.GaussianBlur(data.coffee()[:270, :480].mean(2) / 255, (0, 0), 3)
+    shades = 12 * np.random.default_rng(0).normal(size=(2, 480 // 4))[:, np.arange(480) // 4]
+    across, along = (100 * np.abs(np.sin(np.pi * way / 2)) for way in (right, down))
+    lights = {
+        "blinds": np.where(down // 4 % 2, 210, 90) + right // 10,
+        "slanted": np.where((right + down // 3) % 7 < 3, 200, 60),
+        "checks": np.where((down // 2 + right // 2) % 2, 228, 28),
+        "chess": np.where((down // 20 + right // 20) % 2, 204, 77),
+        "halftone": 255 / (1 + np.exp(20 * (1 - photograph - screen))),
+        "cloth": 120
+        + np.where((right // 4 + down // 4) % 2, across + shades[0], along - 15 + shades[1, :270, None]),
+    }
+    return {
+        name: torch.from_numpy(light.astype(np.uint8)).repeat(3, 1, 1) / 255 for name, light in lights.items()
+    }
+
+
 def clip(
     count: int,
     height: int = 48,

@@ -2,11 +2,10 @@
 
 from dataclasses import replace
 
-import cv2
 import numpy as np
 import pytest
 import torch
-from streams import process, unfocused
+from streams import patterns, process, unfocused
 
 from vidnoise.bench.clips import add_blur
 from vidnoise.chain import Chain
@@ -107,27 +106,6 @@ def test_edges_out_of_focus_are_no_motion_along_them(filter, slope, across):
     seen = tensor(unfocused(np.repeat(light[..., None], 3, 2).astype(np.uint8), across))
     (done,) = deblurred(seen, filter=filter)
     assert psnr(done, seen) > 55
-
-
-def patterns() -> dict[str, torch.Tensor]:
-    down, right = np.mgrid[:270, :480]
-    slanted, aside = right * 0.866 + down * 0.5, down * 0.866 - right * 0.5
-    screen = 0.5 + 0.25 * (np.cos(2 * np.pi * slanted / 5.3) + np.cos(2 * np.pi * aside / 5.3))
-    photograph = cv2.GaussianBlur(photographs()[1][:270, :480].mean(2) / 255, (0, 0), 3)
-    shades = 12 * np.random.default_rng(0).normal(size=(2, 480 // 4))[:, np.arange(480) // 4]
-    across, along = (100 * np.abs(np.sin(np.pi * way / 2)) for way in (right, down))
-    lights = {
-        "blinds": np.where(down // 4 % 2, 210, 90) + right // 10,
-        "slanted": np.where((right + down // 3) % 7 < 3, 200, 60),
-        "checks": np.where((down // 2 + right // 2) % 2, 228, 28),
-        "chess": np.where((down // 20 + right // 20) % 2, 204, 77),
-        "halftone": 255 / (1 + np.exp(20 * (1 - photograph - screen))),
-        "cloth": 120
-        + np.where((right // 4 + down // 4) % 2, across + shades[0], along - 15 + shades[1, :270, None]),
-    }
-    return {
-        name: tensor(np.repeat(light.astype(np.uint8)[..., None], 3, 2)) for name, light in lights.items()
-    }
 
 
 @pytest.mark.parametrize("filter", [Deblur(), Deblur(quality="fast"), MPRNet(task="deblur")])

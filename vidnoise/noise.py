@@ -27,7 +27,7 @@ from torch import Tensor
 
 from vidnoise import dct, noise_spectrum
 from vidnoise.errors import InputError, UsageError
-from vidnoise.ramps import ramp
+from vidnoise.patterns import EQUAL, filmed, irregular
 from vidnoise.strips import at_once
 
 _BLOCK = 8
@@ -37,12 +37,8 @@ _KNOTS = 33
 # Coefficients are kept in order of the sum of their two frequency indexes. Bands of it:
 _LOW, _HIGH = slice(1, 28), slice(43, 64)
 _QUIET = 0.3 / 255  # rounding to 8 bits alone makes this deviation: less is not told apart
-_CONSTANT = 0.02 / 255  # a block that deviates less was drawn or skipped by the codec, not filmed
+_CONSTANT = EQUAL  # a block that deviates less was drawn or skipped by the codec, not filmed
 _BAR = 0.7 / 255  # a letterbox bar deviates less
-_ASIDE = 3  # pixels: what was enlarged repeats its neighbours
-_DRAWN = 0.3, 0.45
-"""Share of pixels that are exactly as those so far aside, or below: up to the first a picture may be filmed, above the
-second it is drawn, and shows no noise. With noise of 2 and more, coded too, it is up to 0.1; a page of text has 0.5."""
 _SATURATED = 0.75  # a block with more saturated pixels than this says nothing
 _GROWTH = 9.0  # most of the variance, of white noise to noise of all frequencies, with the same curve
 _NEAR, _FAR, _FAR_WEIGHT = 0.08, 0.3, 0.02  # reach of a group over brightness, and of all groups together
@@ -125,7 +121,8 @@ def estimate(frames: Tensor | Sequence[Tensor]) -> NoiseEstimate:
         UsageError: a frame is not of shape (3,H,W) and of a floating type.
     """
     if isinstance(frames, Tensor):
-        return _assemble(_measure(_sample(frames)))
+        sample = _sample(frames)
+        return _assemble(_times(sample.irregular, _measure(sample)))
     if not frames:
         raise InputError("noise cannot be estimated from no frames: give at least one")
     tracker = NoiseTracker(period=1)
@@ -181,7 +178,7 @@ class NoiseTracker:
 
     def _add(self, sample: _Sample, previous: _Sample | None) -> NoiseEstimate:
         if previous is None or previous.coefficients.shape != sample.coefficients.shape:
-            (still,) = at_once(sample.coefficients, lambda: _measure(sample))
+            (still,) = at_once(sample.coefficients, lambda: _times(sample.irregular, _measure(sample)))
             self._history.append(still)
             return _assemble(still)
         if self._count == 2:
@@ -189,7 +186,7 @@ class NoiseTracker:
         still, (moving, informed, copied) = at_once(
             sample.coefficients, lambda: _measure(sample), lambda: _compare(sample, previous)
         )
-        self._history.append(_lesser(still, moving, informed, copied))
+        self._history.append(_lesser(still, sample.irregular, moving, informed, copied))
         stacked = (torch.stack(values) for values in zip(*self._history, strict=True))
         return _assemble(_Measure(*(values.quantile(_RANK, dim=0) for values in stacked)))
 
@@ -202,6 +199,7 @@ class _Sample(NamedTuple):
     usable: Tensor  # (3,N) whether to measure there
     clipped: Tensor  # () whether values were clipped to [0,1]
     filmed: Tensor  # () 0 to 1, whether it can have noise at all
+    irregular: Tensor  # () 0 to 1, whether what looks like noise can be some
     moving: bool  # whether it is a difference
 
 
@@ -244,17 +242,10 @@ def _sample(image: Tensor) -> _Sample:
         coefficients[..., 0] / _BLOCK,
         usable,
         clipped,
-        _filmed(pixels[:, ~(spread < _CONSTANT**2).all(0)]),
+        filmed(pixels[:, ~(spread < _CONSTANT**2).all(0)].reshape(3, -1, _BLOCK, _BLOCK)),
+        irregular(image),
         moving=False,
     )
-
-
-def _filmed(pixels: Tensor) -> Tensor:
-    """Whether blocks (3,N,64), of which none is constant, can have noise: not if many pixels are exactly as others near."""
-    blocks = pixels.view(3, -1, _BLOCK, _BLOCK)
-    pairs = [(blocks[..., _ASIDE:], blocks[..., :-_ASIDE]), (blocks[:, :, _ASIDE:], blocks[:, :, :-_ASIDE])]
-    equal = torch.stack([(a - b).abs_().lt(_CONSTANT).all(0).float().mean() for a, b in pairs])
-    return 1 - ramp(equal.amin().nan_to_num(0), *_DRAWN)
 
 
 def _band_mean(power: Tensor, band: slice) -> Tensor:
@@ -292,6 +283,7 @@ def _difference(new: _Sample, old: _Sample) -> _Sample:
         new.usable & old.usable & ~still,
         new.clipped & old.clipped,
         new.filmed.minimum(old.filmed),
+        new.irregular,
         moving=True,
     )
 
@@ -301,7 +293,7 @@ def _measure(sample: _Sample) -> _Measure:
 
     Which blocks are flat depends on the noise, so both are found in turns.
     """
-    coefficients, brightness, usable, clipped, filmed, moving = sample
+    coefficients, brightness, usable, clipped, *_ = sample
     power = coefficients.square()
     low = _band_mean(power, _LOW)
     groups = _group(brightness, usable)
@@ -323,7 +315,7 @@ def _measure(sample: _Sample) -> _Measure:
     mean = (variance * weight).sum(1) / weight.sum(1).clamp_min(1)
     rows, columns = _frequencies(coefficients.device)
     order = rows + columns
-    if moving:
+    if sample.moving:
         total, spectrum = noise_spectrum.of_difference(coefficients, variance, order, mean)
     else:
         shown = usable.all(0)
@@ -332,7 +324,7 @@ def _measure(sample: _Sample) -> _Measure:
     # Where there is hardly any white noise its curve says nothing of the other's.
     growth = (total / mean.clamp_min(1e-12)).clamp_max(_GROWTH)
     whole = curve * growth[:, None] + (total - mean * growth).clamp_min(0)[:, None]
-    return _Measure(total * filmed, whole * filmed, spectrum)
+    return _times(sample.filmed, _Measure(total, whole, spectrum))
 
 
 def _group(brightness: Tensor, usable: Tensor) -> Tensor:
@@ -399,16 +391,23 @@ def _compare(new: _Sample, old: _Sample) -> tuple[_Measure, Tensor, Tensor]:
     return _measure(difference), changed > known / 2, (same / _COPIED).clamp_max(1)
 
 
-def _lesser(still: _Measure, moving: _Measure, informed: Tensor, copied: Tensor) -> _Measure:
+def _times(share: Tensor, measure: _Measure) -> _Measure:
+    return measure._replace(variance=measure.variance * share, curve=measure.curve * share)
+
+
+def _lesser(
+    still: _Measure, irregular: Tensor, moving: _Measure, informed: Tensor, copied: Tensor
+) -> _Measure:
     """Take the measure over time where it is clearly less: what one frame took for noise is texture.
 
     Unless a codec may have copied the noise from frame to frame, and one frame has much of it. `informed` (3,) says in
     which channels enough of the picture changed from frame to frame.
     """
+    less = informed & (moving.variance < 0.7 * still.variance)
+    still = _times(irregular, still)
     quiet, loud = _HEARD
     heard = ((still.variance.mean().sqrt() - quiet) / (loud - quiet)).clamp(0, 1)
     least = _Measure(*(torch.lerp(m, s, heard * copied) for m, s in zip(moving, still, strict=True)))
-    less = informed & (moving.variance < 0.7 * still.variance)
     return _Measure(
         torch.where(less, least.variance, still.variance),
         torch.where(less[:, None], least.curve, still.curve),
