@@ -238,6 +238,16 @@ def test_the_tracker_is_steady_and_follows_a_change() -> None:
     assert codes(found) == pytest.approx([20, 20, 20], rel=0.06)
 
 
+@pytest.mark.parametrize(("before", "after", "frames"), [(20, 0, 20), (20, 8, 20), (8, 20, 40)])
+def test_noise_that_changes_within_a_shot_is_soon_known(before: int, after: int, frames: int) -> None:
+    clean = picture("chelsea")
+    tracker = NoiseTracker()
+    levels = [before] * 62 + [after] * frames
+    for seed, sigma in enumerate(levels):
+        found = tracker.update(to_8_bit(clean + noise(clean, sigma, seed)), cut=False)
+    assert 255 * found.sigma.mean() == pytest.approx(after, rel=0.2, abs=1.5)
+
+
 def test_the_tracker_takes_a_change_of_size() -> None:
     tracker = NoiseTracker()
     for clean in (picture("chelsea"), picture("coffee")):

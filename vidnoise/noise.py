@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from statistics import median
 from typing import NamedTuple
 
 import torch
@@ -53,6 +54,8 @@ _APART = 2  # measured frames, from one to that which it is compared with
 _MEMORY = 9  # measurements, so that an estimate rests on 45 frames, and later on 135
 _SETTLED = 3  # with the memory full, measurements are this many times as far apart
 _RANK = 0.6  # of those; above one half, so that doubled frames, where the noise stands still, do not decide
+_OTHER = 2.0  # times the variance, or a half of it: the noise may have changed
+_SLIGHT = (1.5 / 255) ** 2  # variance, beside which differences do not count
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +138,8 @@ class NoiseTracker:
     """Estimates the noise of a stream while it runs, afresh for each scene.
 
     The first frames of a scene are all measured, then one in five, later one in fifteen; the result is a high median
-    (quantile 0.6) over the latest 9 measurements, so that one odd frame does not change it.
+    (quantile 0.6) over the latest 9 measurements, so that one odd frame does not change it. Where one is far from those
+    before, the next comes sooner, and two in a row that are far less are believed at once.
 
     Args:
         period: frames from one measurement to the next until there are 9, from then on three times as many.
@@ -154,6 +158,7 @@ class NoiseTracker:
         self._samples: deque[_Sample] = deque(maxlen=_APART)
         self._estimate: NoiseEstimate | None = None
         self._history.clear()
+        self._surprised = False
 
     def update(self, image: Tensor, cut: bool) -> NoiseEstimate:
         """Take the next frame (3,H,W), RGB in [0,1], and return the scene's estimate so far.
@@ -169,7 +174,8 @@ class NoiseTracker:
         if cut:
             self.reset()
         number, self._count = self._count, self._count + 1
-        period = self._period * (_SETTLED if len(self._history) == _MEMORY else 1)
+        settled = len(self._history) == _MEMORY and not self._surprised
+        period = self._period * (_SETTLED if settled else 1)
         if self._estimate is None or number < _FIRST or number % period == 0:
             sample = at_once(image, lambda: _sample(image))[0]
             self._estimate = self._add(sample, self._samples[0] if self._samples else None)
@@ -187,8 +193,22 @@ class NoiseTracker:
             sample.coefficients, lambda: _measure(sample), lambda: _compare(sample, previous)
         )
         self._history.append(_lesser(still, sample.irregular, moving, informed, copied))
+        self._follow()
         stacked = (torch.stack(values) for values in zip(*self._history, strict=True))
         return _assemble(_Measure(*(values.quantile(_RANK, dim=0) for values in stacked)))
+
+    def _follow(self) -> None:
+        """Look again soon where the noise seems to have changed; believe two measurements in a row that have far less.
+
+        Texture that comes into view adds to a measurement, nothing takes away from it.
+        """
+        if len(self._history) < _FIRST:
+            return
+        *before, last, latest = (float(measure.variance.mean()) + _SLIGHT for measure in self._history)
+        usual = median(before)
+        self._surprised = not 1 / _OTHER < latest / usual < _OTHER
+        if max(last, latest) < usual / _OTHER:
+            self._history.extend(list(self._history)[-2:] * (len(before) // 2))
 
 
 class _Sample(NamedTuple):
