@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
-from streams import process
+from streams import drawing, process
 from test_fuse import noisy, panned, psnr
 from test_stillness import room
 
 from vidnoise.filters import Fuse, Steady
+from vidnoise.frame import Frame
 
 
 def gain(frames, pictures) -> float:
@@ -51,3 +53,10 @@ def test_no_noise_is_left_alone():
     frames = noisy([room()] * 3, 0)
     done = process(Steady(sigma=0.05), frames)
     assert torch.allclose(done[-1].image, frames[-1].image, atol=2e-3)
+
+
+@pytest.mark.parametrize("filter", [Fuse(), Steady()], ids=str)
+def test_edges_of_saturated_colours_without_noise_stay_as_they_are(filter):
+    drawn = drawing(20)
+    (done,) = process(filter, [Frame(image=drawn)])
+    assert (done.image - drawn).abs().max() < 1e-3

@@ -29,7 +29,7 @@ SIDE = 2 * dct.BLOCK
 HALF = dct.BLOCK // 2
 SURE = 2.7
 """A coefficient this many deviations from zero is no noise."""
-RESIDUE = 1.5
+RESIDUE = 1.2
 """How much more than the noise the finest chroma must hold to be kept; as a ratio of powers."""
 
 
@@ -292,11 +292,12 @@ def _colours(
 
 def _restored(colours: Tensor, chroma: Tensor, clean: Tensor, noise: Tensor) -> Tensor:
     """Chroma at full size (2,H,W) from its clean half (2,H/2,W/2), and what halving took where that is no noise."""
-    lost = means_around(area_means(colours.square(), HALF) - area_means(chroma.square(), HALF // 2))
+    lost = colours - enlarged(chroma, 2)
+    power = means_around(area_means(lost.square(), HALF))
     floor = RESIDUE * noise.repeat_interleave(2, 1).repeat_interleave(2, 2)
-    kept = (1 - floor / lost.clamp(min=1e-12)).clamp(min=0)
-    base = enlarged(clean - enlarged(kept, 2) * chroma, 2)
-    return base if not bool(kept.any()) else base.addcmul_(enlarged(kept, HALF), colours)
+    kept = (1 - floor / power.clamp(min=1e-12)).clamp(min=0)
+    base = enlarged(clean, 2)
+    return base if not bool(kept.any()) else base.addcmul_(enlarged(kept, HALF), lost)
 
 
 def _picture(

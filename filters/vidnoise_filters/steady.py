@@ -29,6 +29,8 @@ CELL = 2
 """Pixels a side over which areas are measured."""
 DOUBT = 1.2
 """How much more than its noise an area must vary to be more than noise; as a ratio of powers."""
+EVEN = (0.03 / 255) ** 2
+"""What varies less is even, whatever the noise: where there is none, nothing is smoothed beside it."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,6 @@ def _smoothed(picture: Tensor, variance: Tensor) -> Tensor:
     means = means_around(area_means(picture, CELL))
     spread = means_around(area_means(picture.square(), CELL)) - means.square()
     noise = DOUBT * enlarged(variance, dct.BLOCK // CELL)
-    slope = (1 - noise / spread.clamp(min=1e-12)).clamp_(min=0)
+    slope = (1 - noise / spread.clamp(min=EVEN)).clamp_(min=0)
     offset = means_around(means - slope * means)
     return enlarged(offset, CELL).addcmul_(enlarged(means_around(slope), CELL), picture)
