@@ -13,6 +13,7 @@ import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from vidnoise.light import brightening
 from vidnoise.scaling import area_means, enlarged, means_around
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ SMALLEST_SIDE = 32
 """Thumbnails are padded to this side, since the search needs a few patches in each direction."""
 KEPT = 16
 """Thumbnails and flow fields that are remembered: more than any look-ahead uses at once."""
+
+CELL = 4
+"""Pixels a side of a thumbnail, over which light is averaged."""
 
 V = TypeVar("V")
 
@@ -113,15 +117,25 @@ class SharedFlow:
         found less well.
         """
         with self._lock:
-            pair = _key(a), _key(b), quick
-            if pair not in self._fields:
-                self._keep(self._fields, pair, (self._compute(a, b, quick), _held(a, b)))
-            small = self._fields[pair][0]
+            small = self._field(a, b, quick)
         return _enlarged(small, a.image)
+
+    def brightening(self, a: Frame, b: Frame, noise: float, *, quick: bool = False) -> float:
+        """How many times as bright as in b is what a shows, along the flow of `between`; see `light.brightening`."""
+        with self._lock:
+            small = self._field(a, b, quick)
+            here, there = self._thumbnail(a), self._thumbnail(b)
+        return _brightening(here, there, small, noise)
 
     def occluded(self, a: Frame, b: Frame) -> Tensor:
         """(1,H,W) bool: the points of a that are not seen in b; see `occlusion`."""
         return occlusion(self.between(a, b), self.between(b, a))
+
+    def _field(self, a: Frame, b: Frame, quick: bool) -> NDArray[np.float32]:
+        pair = _key(a), _key(b), quick
+        if pair not in self._fields:
+            self._keep(self._fields, pair, (self._compute(a, b, quick), _held(a, b)))
+        return self._fields[pair][0]
 
     def _compute(self, a: Frame, b: Frame, quick: bool) -> NDArray[np.float32]:
         if quick not in self._searchers:
@@ -179,6 +193,14 @@ def _searcher(stride: int = 5, steps: int = 8) -> Any:
     search.setPatchStride(stride)
     search.setGradientDescentIterations(steps)
     return search
+
+
+def _brightening(here: Thumbnail, there: Thumbnail, flow: NDArray[np.float32], noise: float) -> float:
+    import torch
+
+    one, other = (torch.from_numpy(t)[None].float().div_(255) for t in (here, there))
+    brought = warp(other, torch.from_numpy(flow).permute(2, 0, 1))
+    return brightening(area_means(one, CELL)[0], area_means(brought, CELL)[0], noise)
 
 
 def _enlarged(found: NDArray[np.float32], image: Tensor) -> Tensor:

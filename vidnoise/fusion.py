@@ -7,7 +7,7 @@ they differ by more: at errors of the flow and at uncovered areas. What noise is
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -106,14 +106,29 @@ def band_of(device: torch.device) -> Tensor:
     return torch.stack([((order >= low) & (order <= high)).float() for low, high in BANDS])
 
 
-def recall(new: Look, past: Look, flow: Tensor, seen: Watch | None) -> tuple[Look, Tensor, Watch]:
+def brightened(sight: Look, gain: float) -> Look:
+    """A sight in another light, so many times as bright."""
+    return sight if gain == 1 else Look(sight.picture * gain, sight.variance * gain**2)
+
+
+def recall(
+    new: Look, past: Look, flow: Tensor, seen: Watch | None, gain: float = 1
+) -> tuple[Look, Tensor, Watch]:
     """Average a frame with the past, which lies along a flow (2,H,W), or where it was if that is seen to stand still.
+
+    Args:
+        new: the frame.
+        past: what is known of those before.
+        flow: from the frame to the one before.
+        seen: what the last call returned.
+        gain: how many times as bright the frame is as the one before, see `light.brightening`.
 
     Returns:
         What is now known, the past's share in it (C,64,h,w), and what to give as `seen` with the next frame.
     """
+    past = brightened(past, gain)
     moved = Look(warp(past.picture, flow, cubic=True), _moved_blocks(past.variance, flow))
-    seen = watch(past, seen)
+    seen = watch(past, seen if seen is None else replace(seen, before=brightened(seen.before, gain)))
     still = standing(new, past, seen)
     if still is None:
         return *join(new, moved), seen

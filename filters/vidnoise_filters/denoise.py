@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias
 from vidnoise import dct
 from vidnoise.filter import RecurrentFilter, RecurrentStage, option
 from vidnoise.flow import SharedFlow, warp
-from vidnoise.fusion import Look, coloured, join, look, mix, opponent, recall
+from vidnoise.fusion import Look, brightened, coloured, join, look, mix, opponent, recall
 from vidnoise.options import QUALITIES
 from vidnoise.stillness import Watch
 from vidnoise_filters import fuse, steady
 from vidnoise_filters.believable import believable
 from vidnoise_filters.clipping import unclip
-from vidnoise_filters.level import audible, in_blocks, in_pixels, noise_blocks, noise_spectrum
+from vidnoise_filters.level import audible, in_blocks, in_pixels, noise_blocks, noise_level, noise_spectrum
 from vidnoise_filters.portion import Portion, bounded, picture_mask
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ class Denoise(RecurrentFilter[Known]):
         """The frame averaged along the motion, and the average cleaned."""
         level = self._level(frame)
         variance = self._variance(frame, level)
-        known, trust, seen = _known(frame, variance, state)
+        known, trust, seen = _known(frame, variance, state, self._noise(frame))
         best = known
         for later in ahead:
             best, _ = join(best, self._coming(frame, later))
@@ -189,8 +189,14 @@ class Denoise(RecurrentFilter[Known]):
         """A later frame, brought to where this one's things are."""
         matrix = opponent(frame.device)
         # What comes is averaged once, what was is carried on: its flow has to be better.
-        picture = warp(in_blocks(later.image), in_blocks(_flow(frame, later, quick=True)))
-        return Look(mix(picture, matrix), self._variance(later, self._level(later)))
+        shared = frame.flow or SharedFlow()
+        picture = warp(in_blocks(later.image), in_blocks(shared.between(frame, later, quick=True)))
+        sight = Look(mix(picture, matrix), self._variance(later, self._level(later)))
+        return brightened(sight, shared.brightening(frame, later, self._noise(frame), quick=True))
+
+    def _noise(self, frame: Frame) -> float:
+        """The deviation of the noise of the whole frame, on the scale of the picture."""
+        return noise_level(frame, self.sigma) / 255
 
     def _level(self, frame: Frame) -> Tensor:
         """The deviation of the noise in 8x8 blocks (3,h,w), on the scale of the picture."""
@@ -211,7 +217,9 @@ class Denoise(RecurrentFilter[Known]):
         return where
 
 
-def _known(frame: Frame, variance: Tensor, state: State | None) -> tuple[Look, Tensor, Watch | None]:
+def _known(
+    frame: Frame, variance: Tensor, state: State | None, noise: float
+) -> tuple[Look, Tensor, Watch | None]:
     """The frame averaged with its past, how far that was trusted (1,H,W), and what stands still."""
     import torch.nn.functional as F
 
@@ -222,7 +230,9 @@ def _known(frame: Frame, variance: Tensor, state: State | None) -> tuple[Look, T
         if frame.flow is not None:
             frame.flow.clear()
         return new, image.new_zeros(1, *image.shape[1:]), None
-    known, share, seen = recall(new, state.known, in_blocks(_flow(frame, state.frame)), state.seen)
+    shared = frame.flow or SharedFlow()
+    flow, gain = shared.between(frame, state.frame), shared.brightening(frame, state.frame, noise)
+    known, share, seen = recall(new, state.known, in_blocks(flow), state.seen, gain)
     trust = share[:1].mean(1, keepdim=True)
     return known, F.interpolate(trust, scale_factor=float(dct.BLOCK), mode="bilinear")[0], seen
 
@@ -235,7 +245,3 @@ def _clean(network: Module, frame: Frame, level: Tensor, best: Look) -> Tensor:
     fused = mix(best.picture, matrix.T)[:, : frame.height, : frame.width]
     output: Tensor = network(*(part[None] for part in (fused, left, frame.image, level, bands)))[0]
     return output
-
-
-def _flow(frame: Frame, other: Frame, *, quick: bool = False) -> Tensor:
-    return (frame.flow or SharedFlow()).between(frame, other, quick=quick)

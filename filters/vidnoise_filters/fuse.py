@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from vidnoise import dct
 from vidnoise.filter import RecurrentFilter, option
@@ -16,7 +16,7 @@ from vidnoise.scaling import area_means, enlarged, means_around
 from vidnoise.stillness import Watch
 from vidnoise.strips import at_once, in_strips
 from vidnoise_filters.clipping import unclipping
-from vidnoise_filters.level import noise_spectrum, noise_variance
+from vidnoise_filters.level import noise_level, noise_spectrum, noise_variance
 
 if TYPE_CHECKING:
     import torch
@@ -31,6 +31,23 @@ SURE = 2.7
 """A coefficient this many deviations from zero is no noise."""
 RESIDUE = 1.2
 """How much more than the noise the finest chroma must hold to be kept; as a ratio of powers."""
+
+
+class Way(NamedTuple):
+    """How what another frame shows comes here.
+
+    Attributes:
+        flow: (2,H,W), from here to there.
+        gain: how many times as bright it is here.
+    """
+
+    flow: Tensor
+    gain: float
+
+    def bring(self, picture: Tensor) -> Tensor:
+        """A picture (C,H,W) of there as it is here."""
+        brought = warp(picture, self.flow)
+        return brought if self.gain == 1 else brought.mul_(self.gain)
 
 
 @dataclass(frozen=True)
@@ -139,21 +156,28 @@ class Fuse(RecurrentFilter[State]):
         if state is None:
             shared.clear()
         others = ([state.frame] if state else []) + list(ahead)
-        ((parts, *later), correct), flows = at_once(
+        noise = noise_level(frame, self.sigma) / 255
+        ((parts, *later), correct), ways = at_once(
             frame.image,
             lambda: (
                 [self._parts(f, seen) for f in (frame, *ahead)],
                 unclipping(frame, self.sigma, min(self.strength, 1) * min(self.chroma, 1)),
             ),
-            lambda: [_padded(shared.between(frame, other, quick=True)) for other in others],
+            lambda: [
+                Way(
+                    _padded(shared.between(frame, other, quick=True)),
+                    shared.brightening(frame, other, noise, quick=True),
+                )
+                for other in others
+            ],
         )
         ((luma, best, trust), model), (chroma, colours) = at_once(
             frame.image,
             lambda: (
-                remember(parts.luma, state.luma if state else None, [p.luma for p in later], flows),
-                warp(state.clean, flows[0]) if state else None,
+                remember(parts.luma, state.luma if state else None, [p.luma for p in later], ways),
+                ways[0].bring(state.clean) if state else None,
             ),
-            lambda: _colours(parts, state.chroma if state else None, [p.chroma for p in later], flows),
+            lambda: _colours(parts, state.chroma if state else None, [p.chroma for p in later], ways),
         )
         clean = shrink(best, shrink(best, None) if model is None else model)
         _, confidence = at_once(
@@ -191,9 +215,9 @@ class Fuse(RecurrentFilter[State]):
 
 
 def remember(
-    new: Look, past: Memory | None, later: Sequence[Look], flows: Sequence[Tensor]
+    new: Look, past: Memory | None, later: Sequence[Look], ways: Sequence[Way]
 ) -> tuple[Memory, Look, Tensor]:
-    """Fuse C channels with the past, if there is one, and with looks ahead; each lies along a flow, the past the first.
+    """Fuse C channels with the past, if there is one, and with looks ahead; each has a way here, the past the first.
 
     Returns:
         What is to be remembered, the best that is known of the frame, and how far the past was trusted (C,h,w), 0..1.
@@ -202,10 +226,10 @@ def remember(
 
     known, memory, trust = new, Memory(new), torch.zeros_like(new.variance[:, 0])
     if past is not None:
-        known, share, seen = recall(new, past.known, flows[0], past.seen)
+        known, share, seen = recall(new, past.known, ways[0].flow, past.seen, ways[0].gain)
         memory, trust = Memory(known, seen), share.mean(1)
-    for other, flow in zip(later, flows[past is not None :], strict=True):
-        known, _ = join(known, Look(warp(other.picture, flow), other.variance))
+    for other, way in zip(later, ways[past is not None :], strict=True):
+        known, _ = join(known, Look(way.bring(other.picture), other.variance * way.gain**2))
     return memory, known, trust
 
 
@@ -282,10 +306,11 @@ def _shrunk(pictures: list[Tensor], variance: Tensor) -> Tensor:
 
 
 def _colours(
-    parts: Parts, past: Memory | None, later: Sequence[Look], flows: Sequence[Tensor]
+    parts: Parts, past: Memory | None, later: Sequence[Look], ways: Sequence[Way]
 ) -> tuple[Memory, Tensor]:
     """What is to be remembered of chroma, and its clean picture (2,H,W)."""
-    memory, best, _ = remember(parts.chroma, past, later, [flow[:, ::2, ::2] / 2 for flow in flows])
+    halved = [Way(way.flow[:, ::2, ::2] / 2, way.gain) for way in ways]
+    memory, best, _ = remember(parts.chroma, past, later, halved)
     clean = shrink(best, None)  # a model gains nothing here
     return memory, _restored(parts.colours, parts.chroma.picture, clean, parts.finest)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -9,9 +10,10 @@ from typing import TYPE_CHECKING, ClassVar
 from vidnoise import dct
 from vidnoise.filter import RecurrentFilter, option
 from vidnoise.fusion import mix, opponent
+from vidnoise.light import brightening
 from vidnoise.scaling import area_means, enlarged, means_around
 from vidnoise_filters.clipping import unclip
-from vidnoise_filters.level import in_blocks, noise_variance
+from vidnoise_filters.level import in_blocks, noise_level, noise_variance
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -84,22 +86,29 @@ class Steady(RecurrentFilter[State]):
         variance = noise_variance(frame, picture, self.sigma) * max(self.strength, 1e-3) ** 2
         mean, left, trust = picture, variance, variance.new_zeros(1, *variance.shape[1:])
         if state is not None:
-            mean, left, trust = _averaged(picture, variance, state)
+            mean, left, trust = _averaged(picture, variance, state, noise_level(frame, self.sigma) / 255)
         clean = mix(_smoothed(mean, left)[:, : frame.height, : frame.width].contiguous(), colours.T)
         confidence = enlarged(trust, dct.BLOCK)[:, : frame.height, : frame.width]
         image = unclip(clean, frame, self.sigma, min(self.strength, 1))
         return frame.with_image(image, confidence), State(mean, left)
 
 
-def _averaged(picture: Tensor, variance: Tensor, past: State) -> tuple[Tensor, Tensor, Tensor]:
+def _averaged(picture: Tensor, variance: Tensor, past: State, noise: float) -> tuple[Tensor, Tensor, Tensor]:
     """The picture averaged with the past, the variance left, and how far the past was trusted (1,h,w)."""
-    change = past.mean - picture
-    expected = variance + past.left
+    gain = brightening(_cells(picture), _cells(past.mean), noise)
+    before = past if gain == 1 else State(past.mean * gain, past.left * gain**2)
+    change = before.mean - picture
+    expected = variance + before.left
     trust = _likeness(area_means(change.square(), dct.BLOCK), expected)
     share = trust * variance / expected
-    left = share.square() * past.left + (1 - share).square() * variance
+    left = share.square() * before.left + (1 - share).square() * variance
     mean = change.mul_(enlarged(share, dct.BLOCK)).add_(picture)
     return mean, left.maximum(variance / LONGEST), trust
+
+
+def _cells(picture: Tensor) -> Tensor:
+    """The mean brightness (h,w) of 8x8 blocks of a picture (3,H,W) in opponent colours."""
+    return area_means(picture[:1], dct.BLOCK)[0] / math.sqrt(3)
 
 
 def _likeness(power: Tensor, expected: Tensor) -> Tensor:
