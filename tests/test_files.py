@@ -395,6 +395,19 @@ def test_a_timecode_track_becomes_one_that_can_be_read(tmp_path: Path, ext: str)
         assert len(list(out.decode(video=0))) == 12
 
 
+def test_sound_and_timecode_of_mxf_are_kept(tmp_path: Path) -> None:
+    clip = Clip(codec="mpeg2video", time_base=Fraction(1, 25), audio="pcm_s16le", options={"qmax": "2"})
+    source = replace(clip, metadata={"timecode": "10:00:00:05"}).save(tmp_path / "in.mxf")
+    _, writer = through(source, tmp_path / "out.mxf")
+    assert writer.warnings == []
+    assert streams(tmp_path / "out.mxf") == [("video", "mpeg2video"), ("audio", "pcm_s16le")]
+    assert clips.packets(tmp_path / "out.mxf", 1) == clips.packets(source, 1)
+    through(source, tmp_path / "out.mov")
+    for ext in ("mxf", "mov"):
+        with av.open(str(tmp_path / f"out.{ext}")) as out:
+            assert out.metadata["timecode"] == "10:00:00:05"
+
+
 @pytest.mark.parametrize(("codec", "name"), [("libx264", "h264"), ("libx265", "hevc")])
 def test_closed_captions_in_frames_survive(tmp_path: Path, codec: str, name: str) -> None:
     source = _captioned(tmp_path)

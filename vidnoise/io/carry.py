@@ -180,9 +180,10 @@ def can_hold(format: str, stream: Stream, line: str = "") -> bool:
         return False
     try:
         scratch = av.open(io.BytesIO(), "w", format=format)
+        if format == "mxf":  # which has its video first, and no header without one
+            scratch.add_stream("mpeg2video", rate=25, width=64, height=64)
         add_copy(scratch, stream)
         scratch.start_encoding()
-        scratch.close()
     except (ValueError, OSError, EOFError, av.error.FFmpegError):
         return False
     return True
@@ -385,7 +386,7 @@ ITUNES = frozenset(
 
 def container_metadata(container: Container) -> dict[str, str]:
     """A container's metadata without what the muxer makes anew."""
-    stale = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration", "timecode"}
+    stale = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration"}
     return {key: value for key, value in container.metadata.items() if key.lower() not in stale}
 
 
