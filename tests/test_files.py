@@ -171,13 +171,16 @@ def _see_through(number: int, frame: av.VideoFrame) -> av.VideoFrame:
         ("mpeg2video", "yuv422p", "ts", ("mpeg2video", "yuv422p")),
         ("mjpeg", "yuvj420p", "avi", ("mjpeg", "yuvj420p")),
         ("prores_ks", "yuva444p10le", "mov", ("prores", "yuva444p12le")),
+        ("dnxhd", "yuv422p", "mov", ("dnxhd", "yuv422p")),
         ("dnxhd", "yuv422p10le", "mov", ("dnxhd", "yuv422p10le")),
+        ("dnxhd", "yuv444p10le", "mov", ("dnxhd", "yuv444p10le")),
     ],
 )
 def test_codec_and_depth_of_the_input_are_kept_at_high_quality(
     tmp_path: Path, codec: str, pix_fmt: str, ext: str, made: tuple[str, str]
 ) -> None:
-    options = {"profile": "dnxhr_hqx"} if codec == "dnxhd" else {"b": "9M"}
+    dnxhr = {"yuv422p": "hq", "yuv422p10le": "hqx", "yuv444p10le": "444"}
+    options = {"profile": f"dnxhr_{dnxhr[pix_fmt]}"} if codec == "dnxhd" else {"b": "9M"}
     size = (256, 128) if codec == "dnxhd" else (96, 64)
     clip = Clip(codec=codec, pix_fmt=pix_fmt, options=options, frames=4, size=size, retouch=_see_through)
     source, target = clip.save(tmp_path / f"in.{ext}"), tmp_path / f"out.{ext}"

@@ -50,11 +50,18 @@ def _known() -> Iterable[Encoder]:
         yield Encoder(name, QSCALE, 2, fixed={"b": "200M"})
     yield Encoder("h263p", QSCALE, 2, fixed={"b": "200M"})
     yield Encoder("mjpeg", QSCALE, 2)
-    yield Encoder("dnxhd", fixed={"profile": "dnxhr_hqx"})
     yield Encoder("ffv1", fixed={"level": "3", "slicecrc": "1"})
 
 
 KNOWN = {encoder.name: encoder for encoder in _known()}
+
+DNXHR = {
+    "yuv422p": "dnxhr_hq",
+    "yuv422p10le": "dnxhr_hqx",
+    "yuv444p10le": "dnxhr_444",
+    "gbrp10le": "dnxhr_444",
+}
+"""The profile of DNxHR for each of its formats: the best, for any size and rate."""
 
 BY_CODEC = {
     "h264": ("libx264", "libx264rgb"),
@@ -181,6 +188,13 @@ SOUND = {
 """Codecs by container that need no trial."""
 
 
+def driven(name: str, pix_fmt: str) -> Encoder:
+    """How the encoder of a name is driven in a pixel format."""
+    if name == "dnxhd":
+        return Encoder(name, fixed={"profile": DNXHR[pix_fmt]})
+    return KNOWN.get(name, Encoder(name))
+
+
 @lru_cache
 def accepts(container: str, name: str) -> bool:
     """Whether a muxer takes what an encoder makes, as far as it says."""
@@ -212,7 +226,7 @@ def readable(container: str, name: str, pix_fmt: str) -> bool:
             stream: Any = out.add_stream(name, rate=25, width=256, height=128)
             stream.pix_fmt = pix_fmt
             stream.codec_context.color_range = 2 if name == "mjpeg" else 0
-            stream.options = dict(KNOWN[name].fixed) if name in KNOWN else {}
+            stream.options = dict(driven(name, pix_fmt).fixed)
             frame = av.VideoFrame(256, 128, pix_fmt)
             for plane in frame.planes:  # encoders may abort on samples that are larger than the format allows
                 plane.update(bytes(plane.buffer_size))
@@ -339,7 +353,7 @@ def _formats(name: str, source: str, asked: str | None) -> list[Choice]:
     if not usable:
         return []
     best = min(usable, key=lambda f: _cost(source, f))
-    return [Choice(KNOWN.get(name, Encoder(name)), codec.canonical_name, best)]
+    return [Choice(driven(name, best), codec.canonical_name, best)]
 
 
 @lru_cache
