@@ -50,7 +50,6 @@ def check_times(source: Path, target: Path) -> None:
         ("mkv", "mp4"),
         ("mkv", "mkv"),
         ("ts", "ts"),
-        ("ts", "mp4"),
         ("mov", "nut"),
     ],
 )
@@ -65,6 +64,24 @@ def test_times_are_kept(
     assert abs(clips.times(source)[0] - start) <= clips.tick(source)
     through(source, tmp_path / f"out.{second}")
     check_times(source, tmp_path / f"out.{second}")
+
+
+@pytest.mark.parametrize("ext", ["mp4", "mkv", "avi"])
+@pytest.mark.parametrize("start", [0, 5, 70_000])
+def test_what_counts_from_when_the_sender_began_counts_from_zero_in_a_file(
+    tmp_path: Path, start: int, ext: str
+) -> None:
+    clip = Clip(frames=60, start=start, flashes=True, audio="mp2", codec="mpeg4", options={"qmax": "2"})
+    source, target = clip.save(tmp_path / "in.ts"), tmp_path / f"out.{ext}"
+    _, writer = through(source, target)
+    assert writer.warnings == []
+    before, after = clips.times(source), clips.times(target)
+    assert 0 <= after[0] <= Fraction(1, 10)
+    gaps = [np.diff([float(time) for time in times]) for times in (before, after)]
+    np.testing.assert_allclose(gaps[1], gaps[0], atol=0.0011)
+    flashes, beeps = clips.flash_times(target), clips.beep_times(target)
+    assert len(flashes) == 3
+    np.testing.assert_allclose(beeps[-2:], [float(time) for time in flashes[-2:]], atol=0.03)
 
 
 @pytest.mark.parametrize(

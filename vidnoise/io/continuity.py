@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import av
 
 JUMPING = ("mpegts", "mpeg", "rtsp", "rtp", "hls", "flv")
-"""Demuxers whose clocks may jump by their nature; the times of others are meant as they are."""
+"""Demuxers whose clocks begin anywhere and may jump by their nature; the times of others are meant as they are."""
 
 BACK = Fraction(1)
 """Seconds by which a stream's time must fall back to be a new clock rather than disorder."""
@@ -21,18 +21,19 @@ AHEAD = Fraction(10)
 class Continuity:
     """Moves the packets after a jump of the clock, of all streams alike, to where the one before it ended.
 
-    `jumps` are the times, in seconds after the correction, at which it happened.
+    `active` says whether the clock may begin and jump anywhere; `jumps` are the times, in seconds after the correction,
+    at which it has jumped.
     """
 
     def __init__(self, format: str) -> None:
-        self._active = any(name in JUMPING for name in format.split(","))
+        self.active = any(name in JUMPING for name in format.split(","))
         self._offset = Fraction(0)
         self._next: dict[int, Fraction] = {}
         self.jumps: list[Fraction] = []
 
     def join(self, packet: av.Packet[Any]) -> bool:
         """Correct a packet's times; True where its stream has jumped."""
-        if not self._active or packet.dts is None:
+        if not self.active or packet.dts is None:
             return False
         base: Fraction = packet.time_base
         time = packet.dts * base + self._offset

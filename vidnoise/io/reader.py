@@ -183,6 +183,18 @@ class Reader:
         return name == "image2" or name.endswith("_pipe")
 
     @property
+    def zero(self) -> Fraction:
+        """Which time of the input a clock that counts from zero should begin at, in seconds.
+
+        Zero itself, but for transport streams and their like, whose times are those since the sender was switched on.
+        """
+        if self.shift or not self._continuity.active or self.container.start_time is None:
+            return Fraction(0)
+        return (
+            self.container.start_time - 1
+        ) * MICRO  # which is rounded, so that what is first may lie before it
+
+    @property
     def seconds(self) -> float | None:
         """How long the video is, as far as the header says."""
         if self.stream.duration:

@@ -58,6 +58,10 @@ class OutputOptions:
     format: str | None = None
 
 
+FILMS = {*carry.QUICKTIME, "matroska", "webm"}
+"""Containers whose players count from zero, and which hold decoding times before it."""
+
+
 class Writer:
     """One output file. `write` may be called from another thread than the one that iterates the reader.
 
@@ -91,8 +95,8 @@ class Writer:
         if target.format == pipes.FORMATS["y4m"]:
             self._clock = pipes.SteadyClock(self._rate, self._warn_once)
             self._info = info = replace(info, time_base=1 / self._rate)
-        self._offset = Fraction(0) if reader is None else max(Fraction(0), -reader.first)
         self._container, self._stream, choice = self._open_encoder()
+        self._offset = self._shift(self._container.format.name)
         self._format, self._colour = self._written_as(choice)
         self.encoder = self._words(choice)
         self._on_gpu = self._stream.codec_context.pix_fmt == "cuda"
@@ -403,11 +407,21 @@ class Writer:
         if encoders.has_option(name, "a53cc"):
             found["a53cc"] = "1"
         found = encoders.merge(found, encoders.hdr_options(name, facts.mastering, facts.light))
-        early = self._reader is None or self._reader.first < 6 / self._rate
-        if early and container.format.name not in {*carry.QUICKTIME, "matroska", "webm"}:
+        format = container.format.name
+        early = self._reader is None or self._reader.first + self._shift(format) < 6 / self._rate
+        if early and format not in FILMS:
             # Decoding times would begin before zero, for which these shift the whole file.
             found["bf"] = "0"
         return found
+
+    def _shift(self, format: str) -> Fraction:
+        """What is added to all times for a container, in seconds: nothing where they can be kept."""
+        reader = self._reader
+        if reader is None:
+            return Fraction(0)
+        if format == "avi":  # which counts frames from its first one, and sound from the beginning
+            return -reader.first
+        return max(-reader.zero if format in FILMS else Fraction(0), -reader.first)
 
     def _written_as(self, choice: Choice) -> tuple[PixelFormat, Colour]:
         """The planar format that frames are made in, and the tags that say so."""
@@ -436,7 +450,7 @@ class Writer:
                 f"{choice.encoder.name} cannot write the mastering-display and content-light data of this HDR video; "
                 "--codec hevc, h264 and av1 can"
             )
-        if facts.matrix and container not in {*carry.QUICKTIME, "matroska", "webm"}:
+        if facts.matrix and container not in FILMS:
             self.warnings.append(f"{label} cannot hold the rotation of this video; .mp4, .mov and .mkv can")
         self.warnings.extend(f"{what} cannot be written here and is left out" for what in facts.others)
         shape = self._reader.stream.sample_aspect_ratio if self._reader else None
