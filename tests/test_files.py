@@ -511,6 +511,12 @@ def test_range_matrix_and_transfer_tags_are_kept(tmp_path: Path, codec: str, ful
         assert second.info.colour.range == full
 
 
+def test_prores_holds_its_colour_tags_in_every_picture(tmp_path: Path) -> None:
+    through(hdr_clip(tmp_path), tmp_path / "out.mov", OutputOptions(codec="prores"), change=touched)
+    frame = clips.decoded(tmp_path / "out.mov")[0]
+    assert (frame.colorspace, frame.color_primaries, frame.color_trc, frame.color_range) == (9, 9, 16, 1)
+
+
 def test_video_without_tags_stays_without(tmp_path: Path) -> None:
     source = Clip(frames=2).save(tmp_path / "in.mp4")
     through(source, tmp_path / "out.mp4", change=touched)

@@ -202,6 +202,7 @@ class Writer:
         wanted = self._stream.codec_context.pix_fmt
         if picture.format.name != wanted:
             picture = picture.reformat(format=wanted)
+        _tag(picture, self._colour)
         if not has_kept(frame.carrier):
             return picture
         self._loses_captions(frame)
@@ -596,6 +597,12 @@ def _open_stdout(reader: Reader | None, info: StreamInfo, options: OutputOptions
         raise
     writer.warnings += pipes.losses(format, info)
     return writer
+
+
+def _tag(picture: av.VideoFrame, colour: Colour) -> None:
+    """Say on a picture itself what its colours mean: ProRes writes that into every one."""
+    picture.colorspace, picture.color_range = colour.matrix, colour.range
+    picture.color_primaries, picture.color_trc = colour.primaries, colour.transfer
 
 
 def _gpu_layout(format: PixelFormat) -> str:
