@@ -253,14 +253,56 @@ def test_a_depth_that_the_codec_cannot_keep_is_reported(tmp_path: Path) -> None:
 
 def test_what_mp4_cannot_hold_is_named_with_a_container_that_can(tmp_path: Path) -> None:
     font = ("font.ttf", "font/ttf", b"not really a font")
-    source = Clip(extras=[clips.subtitles("mkv")], attachments=[font]).save(tmp_path / "in.mkv")
-    _, writer = through(source, tmp_path / "out.mp4")
+    clip = Clip(audio="pcm_u8", frames=30, attachments=[font])
+    _, writer = through(clip.save(tmp_path / "in.mkv"), tmp_path / "out.mp4")
     assert streams(tmp_path / "out.mp4") == [("video", "h264")]
     text = "\n".join(writer.warnings)
-    assert "subtitle stream 1" in text
-    assert "deu" in text
+    assert "audio stream 1 (pcm_u8)" in text
     assert "attachment stream 2" in text
     assert text.count(".mkv can") == 2
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "codec"),
+    [
+        ("mkv", "mp4", "mov_text"),
+        ("mkv", "mov", "mov_text"),
+        ("mp4", "mkv", "subrip"),
+        ("mkv", "webm", "webvtt"),
+    ],
+)
+def test_text_subtitles_take_the_form_that_the_container_has(
+    tmp_path: Path, first: str, second: str, codec: str
+) -> None:
+    clip = Clip(extras=[clips.subtitles(first)], options={"crf": "40"}, start=1)
+    source, target = clip.save(tmp_path / f"in.{first}"), tmp_path / f"out.{second}"
+    reader, writer = through(source, target)
+    assert not reader.losses
+    assert any(f"deu) becomes {codec} in .{second}" in line for line in writer.warnings)
+    assert _texts(target) == [(0.15 * i, 0.1, f"line {i}") for i in range(3)]
+    with av.open(str(target)) as out:
+        assert out.streams[1].codec_context.codec.canonical_name == codec
+        assert out.streams[1].metadata["language"] in ("deu", "ger")
+
+
+def _texts(path: Path) -> list[tuple[float, float, str]]:
+    """When each text subtitle begins, how long it lasts, and what it says."""
+    found = []
+    with av.open(str(path)) as container:
+        stream: Any = container.streams.subtitles[0]
+        for packet in container.demux(stream):
+            if packet.size and (text := stream.codec_context.decode2(packet)) and text.rects:
+                times = [float(time * packet.time_base) for time in (packet.pts, packet.duration)]
+                found.append((*(round(time, 3) for time in times), text.rects[0].dialogue.decode()))
+    return found
+
+
+def test_a_subtitle_that_cannot_be_read_as_text_is_counted(tmp_path: Path) -> None:
+    text = Extra("subrip", [(0, 0.1, b"whole"), (0.2, 0.1, b"M\xfcll"), (0.3, 0.1, b"whole again")])
+    source = Clip(extras=[text]).save(tmp_path / "in.mkv")
+    reader, _ = through(source, tmp_path / "out.mp4")
+    assert [line for _, _, line in _texts(tmp_path / "out.mp4")] == ["whole", "whole again"]
+    assert str(reader.losses) == "1 broken packet of copied streams left out"
 
 
 def test_text_that_a_transport_stream_would_bury_is_left_out_and_named(tmp_path: Path) -> None:

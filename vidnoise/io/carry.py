@@ -275,7 +275,7 @@ class Copy:
     """One copied stream: checks and mends the times of its packets, which muxers take only in order.
 
     `container` is the output's format, `losses` counts what cannot be mended, `delays` is what `knows_delay`
-    says, `offset` in seconds is added to all times.
+    says, `offset` in seconds is added to all times, `convert` makes what is written of a packet.
     """
 
     stream: Stream
@@ -283,6 +283,7 @@ class Copy:
     losses: Losses
     delays: bool = False
     offset: Fraction = Fraction(0)
+    convert: Callable[[av.Packet[Any]], av.Packet[Any] | None] | None = None
     last: int | None = None
 
     def fit(self, packet: av.Packet[Any]) -> bool:
@@ -305,6 +306,18 @@ class Copy:
         self.last = packet.dts
         packet.stream = self.stream
         return True
+
+    def made(self, packet: av.Packet[Any]) -> av.Packet[Any] | None:
+        """What is written of a fitted packet: itself, unless it is converted."""
+        import av
+
+        if self.convert is None:
+            return packet
+        try:
+            return self.convert(packet)
+        except (av.error.FFmpegError, ValueError):
+            self.losses.copied += 1
+            return None
 
     def _hidden(self, packet: av.Packet[Any], time: Fraction) -> bool:
         """Whether a packet is left out on purpose: an edit list has cut it away, or it lies before zero.

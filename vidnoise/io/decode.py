@@ -19,7 +19,8 @@ class Losses:
 
     `packets`: video packets that no picture could be made of. `frames`: pictures that the decoder had to
     patch. `marked`: packets that the container itself finds incomplete. `copied`: packets of copied streams
-    (audio, subtitles) left out because their times were broken. `truncated`: whether the file ended in the middle.
+    (audio, subtitles) left out because their times, or a text to be converted, were broken. `truncated`:
+    whether the file ended in the middle.
     """
 
     packets: int = 0
@@ -37,7 +38,7 @@ class Losses:
             (self.packets, "damaged packet{} skipped"),
             (self.frames, "damaged frame{} patched by the decoder"),
             (self.marked, "incomplete packet{} where the input has a hole"),
-            (self.copied, "packet{} of copied streams with broken times left out"),
+            (self.copied, "broken packet{} of copied streams left out"),
         ]
         words = [f"{n} {text.format('s' if n > 1 else '')}" for n, text in parts if n]
         words += ["the input ends too early"] if self.truncated else []

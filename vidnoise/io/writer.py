@@ -19,6 +19,7 @@ from vidnoise.io.encoders import Choice
 from vidnoise.io.facts import LOCATIONS, Facts
 from vidnoise.io.reader import Reader
 from vidnoise.io.sidedata import Transplant, has_kept, names
+from vidnoise.io.subtitles import Conversion, can_convert
 from vidnoise.io.target import Target
 from vidnoise.io.timeline import Timeline
 
@@ -179,8 +180,8 @@ class Writer:
         copy = self._copies.get(packet.stream_index)
         if copy is None:
             return
-        if copy.fit(packet):
-            self._mux(packet)
+        if copy.fit(packet) and (made := copy.made(packet)):
+            self._mux(made)
 
     def _mux(self, packet: av.Packet[Any]) -> None:
         with self._lock:
@@ -481,10 +482,22 @@ class Writer:
             self.warnings += carry.language_warning(stream, format)
             self._copies[stream.index] = carry.Copy(copy, format, reader.losses, delays, self._offset)
         for stream in lost:
+            if can_convert(format, stream):
+                self._convert(reader, stream)
+                continue
             line = reader.lines.get(stream.index, "")
             self.warnings.append(carry.warning(self._target.kind, format, stream, line))
         self._add_metadata(reader)
         self._add_chapters(reader)
+
+    def _convert(self, reader: Reader, stream: Any) -> None:
+        """Text subtitles in the container's own form."""
+        text = Conversion(self._container, stream)
+        self.warnings.append(text.warning(self._target.kind, stream))
+        format = self._container.format.name
+        self._copies[stream.index] = carry.Copy(
+            text.stream, format, reader.losses, offset=self._offset, convert=text
+        )
 
     def _attach_cover(self, reader: Reader, stream: Any) -> None:
         """Matroska keeps covers as attachments."""
