@@ -305,6 +305,19 @@ def test_a_subtitle_that_cannot_be_read_as_text_is_counted(tmp_path: Path) -> No
     assert str(reader.losses) == "1 broken packet of copied streams left out"
 
 
+@pytest.mark.parametrize("ext", ["mp4", "mov"])
+def test_telemetry_of_action_cameras_is_kept(tmp_path: Path, ext: str) -> None:
+    met = Extra("bin_data", [(0, 0.2, b"DEVC\0"), (0.2, 0.2, b"DEVC\1")], {"handler_name": "GoPro MET"})
+    source, target = Clip(extras=[met]).save(tmp_path / "in.mp4"), tmp_path / f"out.{ext}"
+    _, writer = through(source, target)
+    assert writer.warnings == []
+    assert clips.packets(target, 1) == clips.packets(source, 1) != []
+    with av.open(str(target)) as out:
+        assert out.streams[1].metadata["handler_name"] == "GoPro MET"
+    _, writer = through(source, tmp_path / "out.mkv")
+    assert "data stream 1" in writer.warnings[0]
+
+
 def test_text_that_a_transport_stream_would_bury_is_left_out_and_named(tmp_path: Path) -> None:
     source = Clip(extras=[clips.subtitles("mkv")], audio="pcm_s16le", frames=30).save(tmp_path / "in.mkv")
     _, writer = through(source, tmp_path / "out.ts")

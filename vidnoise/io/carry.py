@@ -176,7 +176,9 @@ def can_hold(format: str, stream: Stream, line: str = "") -> bool:
         return format == "matroska"
     if format == "mpegts" and _codec(stream) not in IN_TRANSPORT_STREAMS:
         return False
-    if stream.type == "data" and (format == "avi" or "Data: none" in line or "Data: bin_data" in line):
+    # FFmpeg writes whatever it does not know as gpmd, the telemetry of action cameras, and that alone is right.
+    unknown = ("Data: none" in line or "Data: bin_data" in line) and "(gpmd / " not in line
+    if stream.type == "data" and (format == "avi" or unknown):
         return False
     try:
         scratch = av.open(io.BytesIO(), "w", format=format)
