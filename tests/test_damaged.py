@@ -157,6 +157,21 @@ def test_damage_in_the_middle_is_counted_and_marked_as_a_cut(tmp_path: Path, thr
     assert [cut for _, place, cut in frames if place == 60] == [True]
 
 
+@pytest.mark.parametrize(("codec", "pix_fmt"), [("prores_ks", "yuv422p10le"), ("png", "rgb24")])
+def test_a_last_picture_that_is_damaged_costs_no_other(tmp_path: Path, codec: str, pix_fmt: str) -> None:
+    source = Clip(frames=12, codec=codec, pix_fmt=pix_fmt, options={}).save(tmp_path / "whole.mov")
+    with av.open(str(source)) as container:
+        place, size = [(p.pos, p.size) for p in container.demux() if p.size][-1]
+    data = bytearray(source.read_bytes())
+    assert place is not None
+    data[place : place + size] = bytes(size)
+    (tmp_path / "in.mov").write_bytes(data)
+    with open_reader(tmp_path / "in.mov", threads=8) as reader:
+        times = [frame.pts * frame.time_base for frame in reader if frame.pts is not None]
+    assert times == [Fraction(number, 25) for number in range(11)]
+    assert reader.losses.packets == 1
+
+
 def test_a_hole_in_a_transport_stream_is_a_loss_and_a_joined_one_is_not(tmp_path: Path) -> None:
     whole = Clip(frames=100, options={"g": "10", "crf": "10"}).save(tmp_path / "whole.ts").read_bytes()
     (tmp_path / "hole.ts").write_bytes(

@@ -100,7 +100,9 @@ def decoder_for(stream: Any, threads: int) -> Any:
     if alpha and {k.lower(): v for k, v in stream.metadata.items()}.get("alpha_mode") == "1":
         context = av.CodecContext.create(alpha, "r")
     context.thread_count = threads
-    context.thread_type = "AUTO"
+    # Where each thread decodes a frame, damage is told late, and at the end PyAV drops what the other threads had whole.
+    # Codecs that reorder frames are too slow otherwise.
+    context.thread_type = "AUTO" if context.codec.reorder else "SLICE"
     return context
 
 
