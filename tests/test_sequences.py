@@ -217,6 +217,18 @@ def test_pictures_become_a_video_that_players_show_and_a_video_becomes_pictures(
     assert np.abs(error).mean() < 6
 
 
+@pytest.mark.parametrize("change", [None, same_again])
+@pytest.mark.parametrize("width", [55, 56])
+def test_gray_pictures_become_a_gray_video(tmp_path, width, change):
+    for number in range(2):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), picture(number, 1)[:, :width])
+    convert(tmp_path / "%d.png", tmp_path / "out.mp4", change)
+    with av.open(tmp_path / "out.mp4") as container:
+        shown = [frame.to_ndarray(format="rgb24").astype(int) for frame in container.decode(video=0)]
+    for number, colours in enumerate(shown):
+        assert np.abs(colours - picture(number, 1)[:, :width, None]).max() < 20
+
+
 @pytest.mark.parametrize("suffix", ["png", "tif", "bmp", "webp", "ppm"])
 def test_one_picture_becomes_one_picture_in_every_lossless_format(tmp_path, suffix):
     cv2.imwrite(str(tmp_path / "in.png"), picture())

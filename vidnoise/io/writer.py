@@ -432,10 +432,12 @@ class Writer:
         format, colour = pixel_format(choice.pix_fmt), self._info.colour
         if choice.codec == "mjpeg":
             colour = replace(colour, range=2)
-        if format.family == "yuv" and self._info.format.family == "rgb":
+        source = self._info.format.family
+        if format.family == "yuv" and (source == "rgb" or colour.matrix == 0):  # gray PNG says RGB, too
             matrix = colour.resolved(self._info.height, "yuv").matrix
-            colour = replace(colour, matrix=matrix, range=colour.range if choice.codec == "mjpeg" else 1)
-        if format.family == "rgb" and self._info.format.family != "rgb":
+            narrow = source == "rgb" and choice.codec != "mjpeg"
+            colour = replace(colour, matrix=matrix, range=1 if narrow else colour.range)
+        if format.family == "rgb" and source != "rgb":
             colour = replace(colour, matrix=0, range=2)
         return format, colour
 
