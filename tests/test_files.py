@@ -566,6 +566,39 @@ def test_range_matrix_and_transfer_tags_are_kept(tmp_path: Path, codec: str, ful
         assert second.info.colour.range == full
 
 
+@pytest.mark.parametrize(
+    ("codec", "ext"),
+    [
+        ("prores", "mov"),
+        ("mpeg4", "mp4"),
+        ("mpeg2video", "ts"),
+        ("ffv1", "avi"),
+        ("mjpeg", "avi"),
+        ("wmv2", "wmv"),
+    ],
+)
+@pytest.mark.parametrize("full", [1, 2])
+def test_colours_are_converted_where_range_or_matrix_cannot_be_told(
+    tmp_path: Path, codec: str, ext: str, full: int
+) -> None:
+    """A small BT.709 picture, which without tags is taken for BT.601."""
+
+    def tag(stream: Any) -> None:
+        stream.codec_context.colorspace, stream.codec_context.color_range = 1, full
+
+    source = Clip(pix_fmt="yuv444p", prepare=tag, frames=12, draw=_bars).save(tmp_path / "in.mp4")
+    through(source, tmp_path / f"out.{ext}", OutputOptions(codec=codec, threads=1))
+    with open_reader(source) as first, open_reader(tmp_path / f"out.{ext}") as second:
+        a, b = next(iter(first)).image, next(iter(second)).image
+    middles = [8, 24, 40, 56, 72, 88]  # of the bars, where chroma of half the size is the same
+    assert (a - b)[:, 8:-8, middles].abs().max() * 255 < 7
+
+
+def _bars(number: int) -> np.ndarray[Any, Any]:
+    colours = [(0, 0, 0), (255, 255, 255), (200, 40, 40), (40, 180, 60), (50, 60, 200), (120, 120, 120)]
+    return np.repeat(np.array([colours], np.uint8), 16, 1).repeat(64, 0)
+
+
 def test_prores_holds_its_colour_tags_in_every_picture(tmp_path: Path) -> None:
     through(hdr_clip(tmp_path), tmp_path / "out.mov", OutputOptions(codec="prores"), change=touched)
     frame = clips.decoded(tmp_path / "out.mov")[0]

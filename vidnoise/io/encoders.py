@@ -195,6 +195,10 @@ def driven(name: str, pix_fmt: str) -> Encoder:
     return KNOWN.get(name, Encoder(name))
 
 
+SELF_TOLD = {"h264", "hevc", "av1", "vp9"}
+"""Codecs that hold colour matrix and range themselves, in any container."""
+
+
 @lru_cache
 def accepts(container: str, name: str) -> bool:
     """Whether a muxer takes what an encoder makes, as far as it says."""
@@ -213,34 +217,61 @@ def readable(container: str, name: str, pix_fmt: str) -> bool:
 
     Some muxers take anything and lose what it is: rare codecs in MPEG-TS, raw video of rare formats in AVI.
     """
-    import av
-
     traits, codec = _traits(pix_fmt), canonical(name)
     if codec in ("vp8", "vp9") and traits is not None and traits.alpha:
         return container in ("matroska", "webm")  # which alone keep the alpha beside the packets
     if codec in SOUND.get(container, ()):
         return True
+    made = _read_back(container, name, pix_fmt)
+    if made is None:
+        return False
+    return made[:2] == (codec, pix_fmt) or (made[0] == codec != "rawvideo")
+
+
+def told(container: str, name: str, pix_fmt: str, matrix: int, range: int) -> tuple[int, int]:
+    """The colour matrix and range that are read from what an encoder writes into a container, where it is told these."""
+    if canonical(name) in SELF_TOLD:
+        return matrix, range
+    made = _read_back(container, name, pix_fmt, matrix, range)
+    return (matrix, range) if made is None else made[2:]
+
+
+@lru_cache
+def _read_back(
+    container: str, name: str, pix_fmt: str, matrix: int = 2, range: int = 0
+) -> tuple[str, str, int, int] | None:
+    """Codec, pixel format, colour matrix and range of a picture that was written and read; None where it was lost."""
+    import av
+
     file = io.BytesIO()
     try:
         with scheduling.ordinary(), av.open(file, "w", format=container) as out:
             stream: Any = out.add_stream(name, rate=25, width=256, height=128)
             stream.pix_fmt = pix_fmt
-            stream.codec_context.color_range = 2 if name == "mjpeg" else 0
+            stream.codec_context.colorspace = matrix
+            stream.codec_context.color_range = 2 if name == "mjpeg" else range
             stream.options = dict(driven(name, pix_fmt).fixed)
             frame = av.VideoFrame(256, 128, pix_fmt)
+            frame.colorspace, frame.color_range = matrix, stream.codec_context.color_range
             for plane in frame.planes:  # encoders may abort on samples that are larger than the format allows
                 plane.update(bytes(plane.buffer_size))
             for picture in (frame, None):
                 out.mux(stream.encode(picture))
         file.seek(0)
-        with av.open(file) as back:
+        with av.open(file, "r") as back:
             context = back.streams.video[0].codec_context
             if context is None:  # the codec is lost
-                return False
-            made = context.codec.canonical_name, context.pix_fmt
-    except (ValueError, IndexError, OSError, av.error.FFmpegError):
-        return False
-    return made == (codec, pix_fmt) or (made[0] == codec != "rawvideo")
+                return None
+            shown = next(back.decode(video=0))
+    except (ValueError, IndexError, OSError, StopIteration, av.error.FFmpegError):
+        return None
+    full = context.pix_fmt is not None and context.pix_fmt.startswith("yuvj")
+    return (
+        context.codec.canonical_name,
+        context.pix_fmt or "",
+        int(shown.colorspace),
+        2 if full else int(shown.color_range),
+    )
 
 
 def options_of(

@@ -96,8 +96,9 @@ class Writer:
         if target.format == pipes.FORMATS["y4m"]:
             self._clock = pipes.SteadyClock(self._rate, self._warn_once)
             self._info = info = replace(info, time_base=1 / self._rate)
+        self._muxer = self._open_container().format.name
         self._container, self._stream, choice = self._open_encoder()
-        self._offset = self._shift(self._container.format.name)
+        self._offset = self._shift(self._muxer)
         self._format, self._colour = self._written_as(choice)
         self.encoder = self._words(choice)
         self._on_gpu = self._stream.codec_context.pix_fmt == "cuda"
@@ -286,13 +287,13 @@ class Writer:
     def _is_readable(self, choice: Choice) -> bool:
         if choice.encoder.name == self._target.codec:
             return True  # `pipes.choose` has seen to it
-        return encoders.readable(self._open_container().format.name, choice.encoder.name, choice.pix_fmt)
+        return encoders.readable(self._muxer, choice.encoder.name, choice.pix_fmt)
 
     def _choices(self) -> list[Choice]:
         reader, options = self._reader, self._options
         pictures = reader is not None and reader.of_pictures
         codec = reader.stream.codec_context.codec.canonical_name if reader and not pictures else "h264"
-        container = self._open_container().format.name
+        container = self._muxer
         asked = options.codec or self._target.codec
         if options.pix_fmt is not None:
             _check_format(options.pix_fmt)
@@ -323,7 +324,7 @@ class Writer:
         wanted = self._info.format
         if wanted.depth > 16:
             return "yuv420p"
-        native = self._reader.pix_fmt if self._reader else wanted.name
+        native = self._reader.pix_fmt.replace("yuvj", "yuv") if self._reader else wanted.name
         if is_layout_of(native, wanted):
             return native
         return "bgr24" if wanted.name == "gbrp" else wanted.name  # which more containers hold uncompressed
@@ -439,7 +440,21 @@ class Writer:
             colour = replace(colour, matrix=matrix, range=1 if narrow else colour.range)
         if format.family == "rgb" and source != "rgb":
             colour = replace(colour, matrix=0, range=2)
-        return format, colour
+        return format, colour if format.family == "rgb" else self._as_told(choice, colour, format.family)
+
+    def _as_told(self, choice: Choice, colour: Colour, family: str) -> Colour:
+        """A colour with the matrix and range that the file will say, or be taken for where it cannot say any."""
+        name, height = choice.encoder.name, self._info.height
+        if name == self._target.codec:
+            return colour  # `pipes.losses` says what the next program must be told
+        matrix, range = encoders.told(self._muxer, name, choice.pix_fmt, colour.matrix, colour.range)
+        meant = colour.resolved(height, family)
+        read = replace(colour, matrix=matrix, range=range).resolved(height, family)
+        return replace(
+            colour,
+            matrix=colour.matrix if read.matrix == meant.matrix else read.matrix,
+            range=colour.range if read.range == meant.range else read.range,
+        )
 
     def _words(self, choice: Choice) -> str:
         facts, container, label = self._facts, self._container.format.name, self._target.kind
