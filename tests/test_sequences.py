@@ -319,3 +319,24 @@ def test_profile_exif_and_resolution_stay_with_png_and_jpeg(tmp_path):
             assert image.info["dpi"] == pytest.approx((300, 300), abs=0.1)
             assert image.getexif()[0x112] == 6
     assert "not carried" in " ".join(convert(tmp_path / "a.png", tmp_path / "e.tif"))
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+def test_pictures_and_videos_stay_upright_in_each_other(tmp_path, suffix):
+    """EXIF counts eight orientations, and a video's display matrix holds each of them."""
+    from PIL import Image
+
+    upright = set()
+    for orientation in range(1, 9):
+        exif = Image.Exif()
+        exif[0x112] = orientation
+        Image.fromarray(picture()).save(tmp_path / f"in.{suffix}", exif=exif)
+        convert(tmp_path / f"in.{suffix}", tmp_path / "video.mp4", overwrite=True)
+        with av.open(tmp_path / "video.mp4") as container:
+            sides = [bytes(side) for side in next(container.decode(video=0)).side_data]
+        upright.add(tuple(sides))
+        convert(tmp_path / "video.mp4", tmp_path / f"back.{suffix}", overwrite=True)
+        with Image.open(tmp_path / f"back.{suffix}") as image:
+            assert image.getexif().get(0x112, 1) == orientation
+    assert len(upright) == 8
+    assert "rotation" in " ".join(convert(tmp_path / "video.mp4", tmp_path / "back.tif"))

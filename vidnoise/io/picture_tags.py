@@ -6,6 +6,7 @@ APP2 as in ICC.1:2010 annex B.4.
 
 from __future__ import annotations
 
+import contextlib
 import struct
 import zlib
 from collections.abc import Iterator
@@ -24,6 +25,19 @@ _OURS = {b"iCCP", b"eXIf", b"pHYs"}
 _COLOUR = {b"sRGB", b"gAMA", b"cHRM", b"cICP"}
 
 
+_ORIENTATION = 0x112
+_ORIENTATIONS = {
+    2: (-1, 0, 0, 1),
+    3: (-1, 0, 0, -1),
+    4: (1, 0, 0, -1),
+    5: (0, 1, 1, 0),
+    6: (0, 1, -1, 0),
+    7: (0, -1, -1, 0),
+    8: (0, -1, 1, 0),
+}
+"""Where each orientation of EXIF has a step to the right go (right, down), and then a step down."""
+
+
 @dataclass(frozen=True)
 class PictureTags:
     """An ICC profile, an EXIF block (TIFF structure), and the resolution in pixels an inch (across, down)."""
@@ -34,6 +48,39 @@ class PictureTags:
 
     def __bool__(self) -> bool:
         return bool(self.icc or self.exif or self.dpi)
+
+    @property
+    def matrix(self) -> tuple[int, ...] | None:
+        """The orientation as a video's display matrix; None for upright pictures."""
+        turn = _ORIENTATIONS.get(_orientation(self.exif or b""))
+        return None if turn is None else _matrix(turn)
+
+
+def turned(matrix: tuple[int, ...]) -> PictureTags:
+    """The tags of a picture of a video with such a display matrix; none where EXIF has no such orientation."""
+    for number, turn in _ORIENTATIONS.items():
+        if _matrix(turn)[:6] == matrix[:6]:
+            head = struct.pack("<2sHIH", b"II", 42, 8, 1)
+            return PictureTags(exif=head + struct.pack("<HHIHHI", _ORIENTATION, 3, 1, number, 0, 0))
+    return PictureTags()
+
+
+def _matrix(turn: tuple[int, ...]) -> tuple[int, ...]:
+    a, b, c, d = (part << 16 for part in turn)
+    return a, b, 0, c, d, 0, 0, 0, 1 << 30
+
+
+def _orientation(exif: bytes) -> int:
+    """As the first directory of an EXIF block says; 1, upright, where it does not."""
+    order = ">" if exif.startswith(b"MM") else "<"
+    with contextlib.suppress(struct.error):
+        (start,) = struct.unpack_from(order + "I", exif, 4)
+        (count,) = struct.unpack_from(order + "H", exif, start)
+        for entry in range(count):
+            tag, kind, _, value = struct.unpack_from(order + "HHIH", exif, start + 2 + 12 * entry)
+            if (tag, kind) == (_ORIENTATION, 3):
+                return int(value)
+    return 1
 
 
 def read_tags(path: Path) -> PictureTags:

@@ -24,6 +24,7 @@ from vidnoise.io.continuity import Continuity
 from vidnoise.io.decode import Conformer, Decoder, Losses, decoder_for, layout_of
 from vidnoise.io.facts import facts_of, stream_lines
 from vidnoise.io.interlace import InterlaceGate
+from vidnoise.io.picture_tags import read_tags
 from vidnoise.io.protocols import Location, locate, mask
 
 if TYPE_CHECKING:
@@ -144,6 +145,8 @@ class Reader:
         self.facts = facts_of(
             picture if self._carries or self.gpu else None, self.lines.get(self.stream.index, "")
         )
+        if self.of_pictures:
+            self.facts = replace(self.facts, matrix=read_tags(self.first_file).matrix)
         self.info = self._describe(picture)
         self._loose = context.codec.name == "rawvideo" and 8 < self.info.format.depth < 16
 
@@ -181,6 +184,11 @@ class Reader:
         """Whether the input is picture files, which have no video codec that an output could keep."""
         name = self.container.format.name
         return name == "image2" or name.endswith("_pipe")
+
+    @property
+    def first_file(self) -> Path:
+        """The file of the first picture, where the input is pictures."""
+        return Path(self.source)
 
     @property
     def zero(self) -> Fraction:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from vidnoise.errors import InputError, OutputError, UsageError
 from vidnoise.frame import Frame, StreamInfo
-from vidnoise.io.picture_tags import PictureTags, read_tags, takes_tags, with_tags
+from vidnoise.io.picture_tags import PictureTags, read_tags, takes_tags, turned, with_tags
 from vidnoise.io.protocols import LOCAL
 from vidnoise.io.reader import Reader
 from vidnoise.io.target import Target
@@ -341,10 +341,16 @@ class PictureWriter:
 
     def _check_tags(self) -> None:
         """Warn where a profile, EXIF or resolution is lost, or may be as its format is not read for them."""
-        if self._reader is None or not self._reader.of_pictures:
+        if self._reader is None:
+            return
+        if not self._reader.of_pictures:
+            if self._reader.facts.matrix and not takes_tags(self._suffix):
+                self.warnings.append(
+                    f"{self._suffix} cannot hold the rotation of this video; .png and .jpg can"
+                )
             return
         known = Path(self._reader.source).suffix.lower()
-        lost = not takes_tags(self._suffix) and read_tags(_first_file(self._reader))
+        lost = not takes_tags(self._suffix) and read_tags(self._reader.first_file)
         if lost or known in (".tif", ".tiff", ".webp"):
             self.warnings.append(
                 f"colour profile, EXIF and resolution of {known} pictures are not carried to {self._suffix}; "
@@ -372,7 +378,9 @@ class PictureWriter:
             return PictureTags()
         if isinstance(self._reader, SequenceReader):
             return self._reader.tags(frame)
-        return read_tags(_first_file(self._reader)) if self._reader.of_pictures else PictureTags()
+        if self._reader.of_pictures:
+            return read_tags(self._reader.first_file)
+        return turned(self._reader.facts.matrix) if self._reader.facts.matrix else PictureTags()
 
     def _planes(self, frame: Frame) -> tuple[Planes, PixelFormat, Colour]:
         """The planes as the files hold them: full range; RGB, or BT.601 in JPEG (JFIF 1.02)."""
@@ -460,10 +468,6 @@ def open_pictures(
             f"{target}: numbered pictures are {', '.join(ENCODERS)}, not {suffix or 'without one'}"
         )
     return None
-
-
-def _first_file(reader: Reader) -> Path:
-    return reader.first_file if isinstance(reader, SequenceReader) else Path(reader.source)
 
 
 def _existing(pattern: Pattern) -> list[int]:
