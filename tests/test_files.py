@@ -221,6 +221,25 @@ def test_no_file_is_written_that_cannot_be_read(tmp_path: Path, codec: str, ext:
 
 
 @pytest.mark.parametrize(
+    ("ext", "words"), [("yuv", "out.y4m"), ("swf", ".mkv"), ("mka", "'matroska' format does not support")]
+)
+def test_a_container_that_cannot_hold_the_video_is_refused_in_words(
+    tmp_path: Path, ext: str, words: str
+) -> None:
+    source = Clip(frames=3).save(tmp_path / "in.mkv")
+    with pytest.raises(VidnoiseError, match=re.escape(words)):
+        through(source, tmp_path / f"out.{ext}")
+    assert [path.name for path in tmp_path.iterdir()] == ["in.mkv"]
+
+
+def test_y4m_is_a_file_too(tmp_path: Path) -> None:
+    source = Clip(frames=3, times=[Fraction(i * i, 25) for i in range(3)]).save(tmp_path / "in.mkv")
+    _, writer = through(source, tmp_path / "out.y4m")
+    assert [clips.number_of(frame) for frame in clips.decoded(tmp_path / "out.y4m")] == [0, 1, 2]
+    assert any("y4m has one frame rate" in line for line in writer.warnings)
+
+
+@pytest.mark.parametrize(
     ("codec", "pix_fmt", "ext"),
     [("gif", "bgr8", "gif"), ("rawvideo", "bgra", "nut"), ("libvpx-vp9", "yuva420p", "webm")],
 )

@@ -249,6 +249,17 @@ def test_garbage_or_nothing_in_the_pipe_is_a_clear_error(given):
         copy(given)
 
 
+def test_a_closed_standard_input_is_named():
+    saved = os.dup(0)
+    try:
+        os.close(0)
+        with pytest.raises(UsageError, match="the standard input is closed"):
+            open_reader("-")
+    finally:
+        os.dup2(saved, 0)
+        os.close(saved)
+
+
 def on_a_terminal(source: str, target: str, which: str) -> str:
     """Run with one of its ends a terminal; what it says."""
     leader, follower = pty.openpty()

@@ -90,8 +90,8 @@ FALLBACK = (
 )
 """What is tried, in this order, where the input's own codec cannot be written."""
 
-PLAYED = {"mp4": ("libx264", "libx265", "libsvtav1")}
-"""The same for containers that are made for players: what these know."""
+FALLBACKS = {"mp4": ("libx264", "libx265", "libsvtav1"), "yuv4mpegpipe": ("rawvideo",)}
+"""The same for containers that are made for players, which know these, and for those that hold one codec."""
 
 NVENC = {"h264": "h264_nvenc", "hevc": "hevc_nvenc", "av1": "av1_nvenc"}
 

@@ -118,7 +118,11 @@ def _local(path: str) -> Location:
 def _stdin() -> Location:
     """A pipe, or a file redirected into it (`< clip.mp4`), in which FFmpeg's fd protocol can jump."""
     name = "the standard input"
-    if stat.S_ISREG(os.fstat(0).st_mode):
+    try:
+        mode = os.fstat(0).st_mode
+    except OSError as failure:
+        raise UsageError(f"{name} is closed; give a file, or pipe a video into -") from failure
+    if stat.S_ISREG(mode):
         return Location("fd:", "stdin", name, seekable=True, options={"protocol_whitelist": "fd", "fd": "0"})
     return Location("pipe:0", "stdin", name, options={"protocol_whitelist": "pipe"})
 

@@ -93,10 +93,10 @@ class Writer:
         self._rate = _rate(info)
         self._clock: pipes.SteadyClock | None = None
         self._origin: Fraction | None = None
-        if target.format == pipes.FORMATS["y4m"]:
+        self._muxer = self._open_container().format.name
+        if self._muxer == pipes.FORMATS["y4m"]:
             self._clock = pipes.SteadyClock(self._rate, self._warn_once)
             self._info = info = replace(info, time_base=1 / self._rate)
-        self._muxer = self._open_container().format.name
         self._container, self._stream, choice = self._open_encoder()
         self._offset = self._shift(self._muxer)
         self._format, self._colour = self._written_as(choice)
@@ -108,9 +108,20 @@ class Writer:
         self._timeline = Timeline(
             info.time_base, round(1 / (self._rate * info.time_base)), reorders=choice.codec not in IN_ORDER
         )
-        self._guard(self._container.start_encoding)
+        self._begin()
         if reader is not None:
             reader.attach(self._copy)
+
+    def _begin(self) -> None:
+        """Write the header, by which some containers find out what they cannot hold."""
+        try:
+            self._guard(self._container.start_encoding)
+        except OutputError as refused:
+            if isinstance(refused.__cause__, ValueError):
+                raise OutputError(
+                    f"{refused}; {self._target.kind} refuses this video or its frame rate, .mkv and .mp4 take all"
+                ) from refused
+            raise
 
     def write(self, frame: Frame) -> None:
         """Encode one frame; untouched ones give the encoder the source's own samples.
@@ -267,7 +278,7 @@ class Writer:
         for choice in sound:
             container = self._open_container()
             try:
-                stream = self._add_video(container, choice)
+                stream = self._guard(lambda: self._add_video(container, choice))  # noqa: B023
                 with scheduling.ordinary():
                     self._guard(stream.codec_context.open, f"open the encoder {self._with_options(choice)}")
             except OutputError as refused:
@@ -297,7 +308,7 @@ class Writer:
         asked = options.codec or self._target.codec
         if options.pix_fmt is not None:
             _check_format(options.pix_fmt)
-        plain = container in encoders.PLAYED and not encoders.accepts(container, codec)
+        plain = container in encoders.FALLBACKS and not encoders.accepts(container, codec)
         common = pictures or (plain and self._info.format.family == "rgb")
         return list(
             encoders.choose(
@@ -306,7 +317,7 @@ class Writer:
                 lambda name: name == self._target.codec or encoders.accepts(container, name),
                 asked=asked,
                 asked_format=options.pix_fmt or (self._common_format() if common and not asked else None),
-                fallback=encoders.PLAYED.get(container, encoders.FALLBACK),
+                fallback=encoders.FALLBACKS.get(container, encoders.FALLBACK),
                 gpu=reader is not None and reader.gpu is not None,
             )
         )
@@ -350,6 +361,12 @@ class Writer:
             raise UsageError(
                 f"{path}: GIF holds 256 colours, which spoils what was cleaned, so it is not written; "
                 f"type -o {path.with_suffix('.mp4')}, or -o - | ffmpeg -i - {path}"
+            )
+        if container.format.name == "rawvideo" and self._target.codec is None:
+            path = self._target.path
+            raise UsageError(
+                f"{path}: {path.suffix} says neither size nor pixel format, so it cannot be read again; "
+                f"type -o {path.with_suffix('.y4m')}"
             )
         if container.format.name in carry.QUICKTIME:
             # Edit lists, which carry a late start, are counted in the film's own units: milliseconds unless
