@@ -230,6 +230,27 @@ def test_a_part_is_cut_out_in_sync(tmp_path: Path, ext: str) -> None:
         ]
 
 
+@pytest.mark.parametrize("begin", [0.02, 0.9, 1.98, 3.5])
+@pytest.mark.parametrize(("codec", "ext"), [("libx264", "ts"), ("mpeg2video", "mpg"), ("libx264", "flv")])
+def test_a_part_begins_where_it_should_without_an_index(
+    tmp_path: Path, codec: str, ext: str, begin: float
+) -> None:
+    """Keyframes two seconds apart; what the part begins with lies between them."""
+    options = {"g": "50", "sc_threshold": "0", "bf": "0" if ext == "mpg" else "2", "qmax": "8"}
+    source = Clip(frames=100, codec=codec, options=options, start=7).save(tmp_path / f"in.{ext}")
+    with open_reader(source) as whole:
+        begin_at = Fraction(whole.container.start_time or 0, 1_000_000) + Fraction(begin)
+        expected = [_number(frame) for frame in whole if (frame.pts or 0) * frame.time_base >= begin_at]
+    with open_reader(source, start=begin) as reader:
+        assert [_number(frame) for frame in reader] == expected
+    assert len(expected) > 10
+
+
+def _number(frame: Frame) -> int:
+    assert frame.planes is not None
+    return clips.number_of(frame.planes[0].numpy())
+
+
 def test_nothing_is_chosen_beyond_the_end(tmp_path: Path) -> None:
     source = Clip(frames=10).save(tmp_path / "in.mp4")
     with pytest.raises(Exception, match="--start"):

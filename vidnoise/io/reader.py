@@ -55,6 +55,9 @@ MICRO = Fraction(1, 1_000_000)
 LATEST = 10**9
 """Seconds; FFmpeg's clocks overflow at later places."""
 
+BACK = (0, 10, 60, LATEST)
+"""Seconds before the part that is read at which a keyframe is looked for, in turn."""
+
 
 class Reader:
     """One opened input: iterate it for its frames, once.
@@ -295,7 +298,9 @@ class Reader:
             pts = self._last + 1
         self._last = pts
         time = pts * self._time_base
-        frame.pts = round((time + self.shift) / self._time_base)
+        frame.pts = (
+            time + self.shift
+        ) // self._time_base  # not rounded: half a tick goes the same way for all
         frame.time_base = self._time_base
         early = bool(self.shift) and time + self.shift < 0
         late = self._end is not None and time >= self._end
@@ -416,10 +421,36 @@ class Reader:
                 self._seek(begin)
 
     def _seek(self, begin: Fraction) -> None:
+        """Go to a keyframe from which what is shown at `begin` can be decoded.
+
+        Where there is no index, as in transport streams, FFmpeg lands between keyframes, or behind the last one.
+        """
+        for back in BACK:
+            self._jump(begin - back)
+            if self._comes_before(begin):
+                break
+        self._jump(begin - back)
+
+    def _comes_before(self, begin: Fraction) -> bool:
+        """Whether the next keyframe of the video is shown by then."""
+        import av
+
+        with contextlib.suppress(av.error.FFmpegError):
+            for packet in self.container.demux(self.stream):
+                time = packet.pts if packet.pts is not None else packet.dts
+                if packet.is_keyframe and time is not None:
+                    return bool(time * self._time_base <= begin)
+        return False
+
+    def _jump(self, time: Fraction) -> None:
         import av
 
         try:
-            self.container.seek(int(begin * 1_000_000), backward=True)
+            # Before its first frame a transport stream is read from the beginning, others refuse to go there.
+            with contextlib.suppress(av.error.FFmpegError):
+                self.container.seek(int(time * 1_000_000), backward=True)
+                return
+            self.container.seek(max(int(time * 1_000_000), self.container.start_time or 0), backward=True)
         except av.error.FFmpegError as failure:
             raise InputError(
                 f"{self.source} cannot be sought ({self.container.format.name}: {_reason(failure)}); leave --start out, or "
