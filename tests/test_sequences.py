@@ -105,6 +105,13 @@ def test_a_gap_is_named_kept_and_starts_a_new_scene(tmp_path):
         assert [(f.pts, f.cut) for f in reader] == [(0, False), (1, False), (4, True), (5, False), (7, True)]
 
 
+def test_a_number_that_is_written_in_two_ways_is_read_once(tmp_path):
+    for name in ("1.png", "2.png", "002.png"):
+        cv2.imwrite(str(tmp_path / name), picture(len(name)))
+    with open_reader(tmp_path / "%d.png") as reader:
+        assert [frame.pts for frame in reader] == [0, 1]
+
+
 @pytest.mark.parametrize("number", [3, 5])
 def test_a_damaged_picture_is_skipped_and_counted(tmp_path, number):
     source = pictures(tmp_path / "in", range(1, 6))

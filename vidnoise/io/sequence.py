@@ -94,7 +94,7 @@ class Pattern:
     def numbers(self) -> list[int]:
         """The numbers whose files exist, sorted."""
         name = re.compile(re.escape(self.before) + r"(\d+)" + re.escape(self.after))
-        found = [int(match[1]) for entry in os.listdir(self.folder) if (match := name.fullmatch(entry))]
+        found = {int(match[1]) for entry in os.listdir(self.folder) if (match := name.fullmatch(entry))}
         return sorted(number for number in found if self.path(number).exists())
 
     def __str__(self) -> str:
