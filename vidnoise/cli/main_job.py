@@ -285,7 +285,7 @@ def _output(chosen: dict[str, Any]) -> OutputOptions:
 def _reading(chosen: dict[str, Any]) -> dict[str, Any]:
     """The reader's options among those of the command line."""
     names = ("start", "duration", "rate", "deinterlace", "assume_progressive", "threads")
-    return {name: chosen[name] for name in names if chosen[name]}
+    return {name: chosen[name] for name in names if chosen[name] is not None}
 
 
 def _limit_threads(most: int) -> None:
