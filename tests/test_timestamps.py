@@ -116,6 +116,14 @@ def test_a_variable_rate_that_avi_cannot_hold_is_named(
     assert len(writer.warnings) == said
 
 
+@pytest.mark.parametrize(("begin", "said"), [(0, False), (0.5, True)])
+def test_sound_that_avi_would_move_is_named(tmp_path: Path, begin: float, said: bool) -> None:
+    source = Clip(frames=40, audio="mp2", audio_start=begin).save(tmp_path / "in.mkv")
+    _, writer = through(source, tmp_path / "out.avi")
+    assert any("0.49 s later" in line for line in writer.warnings) == said
+    assert bool(writer.warnings) == said
+
+
 def test_a_start_before_zero_loses_no_frame(tmp_path: Path) -> None:
     """MPEG-TS counts in 33 bits; FFmpeg puts what lies before the overflow before zero."""
     source = Clip(frames=12, start=Fraction(2**33, 90000) - Fraction(1, 5)).save(tmp_path / "in.ts")

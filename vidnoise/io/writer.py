@@ -155,6 +155,15 @@ class Writer:
                 f"{self._target.kind} has one frame rate, to which uneven timestamps are moved; .mkv and .mp4 keep them"
             )
 
+    def _check_begin(self, packet: av.Packet[Any]) -> None:
+        """Warn where sound begins late, which AVI cannot say."""
+        late = (packet.pts or 0) * packet.time_base + self._offset
+        if late > Fraction(1, 20):
+            self._warn_once(
+                f"{self._target.kind} begins all sound with the picture, so what begins {float(late):.2f} s later is "
+                "heard too early; .mkv and .mp4 keep it"
+            )
+
     def finish(self) -> None:
         """Write what the encoder still holds, close the file and give it its final name.
 
@@ -192,6 +201,8 @@ class Writer:
         copy = self._copies.get(packet.stream_index)
         if copy is None:
             return
+        if self._muxer == "avi" and copy.last is None and copy.stream.type == "audio":
+            self._check_begin(packet)
         if copy.fit(packet) and (made := copy.made(packet)):
             self._mux(made)
 
