@@ -304,3 +304,18 @@ def test_pieces_beyond_an_age_or_a_size_are_removed_oldest_first_and_other_files
         "notes.txt",
         "holiday.mp4",
     }
+
+
+def test_recordings_of_others_in_the_same_folder_are_no_pieces_of_this_one(tmp_path):
+    others = [
+        "holiday-in-rome.mp4",
+        "door_night_10-00.mp4",
+        "door_10-00.ts",
+        "door_10-xx.mp4",
+        "2026-1-2-3.mp4",
+    ]
+    mine = ["2026-01-02.mp4", "2026-01-03_1.mp4", "door_10-00.mp4", "door_10-00_12.mp4", "100%_Jan.mp4"]
+    for name in (*others, *mine):
+        (tmp_path / name).touch()
+    patterns = ("%Y-%m-%d.mp4", "%F.mp4", "door_%H-%M.mp4", "100%%_%b.mp4")
+    assert {path.name for pattern in patterns for path in pieces_of(f"{tmp_path}/{pattern}")} == set(mine)

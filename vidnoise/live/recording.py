@@ -11,6 +11,20 @@ from vidnoise.live.destination import Destination
 from vidnoise.live.mux import Muxer
 from vidnoise.live.packets import VIDEO, Packet
 
+_TWO = r"[ \d]?\d"
+WRITTEN = {
+    **dict.fromkeys("CdegHIklmMSuUVwWy", _TWO),
+    **dict.fromkeys("aAbBhpP", r"[^\W\d_]+\.?"),
+    **dict.fromkeys("YG", r"\d{4}"),
+    "j": r"\d{1,3}",
+    "s": r"\d+",
+    "F": r"\d{4}-\d\d-\d\d",
+    "R": r"\d\d:\d\d",
+    "T": r"\d\d:\d\d:\d\d",
+    "%": "%",
+}
+"""What `%Y` and the like stand for in a name, by their letter: names beside a recording may look like its own."""
+
 
 class Recording:
     """Pieces of a recording, in the manner of `vidnoise.live.mux.Muxer`.
@@ -84,10 +98,11 @@ def pieces_of(pattern: str) -> list[Path]:
     """The files whose names a pattern with `%Y`, `%H` and the like can have made."""
     fixed = Path(pattern.split("%")[0] + "x").parent
     inner = pattern if fixed == Path() else str(Path(pattern).relative_to(fixed))
+    literals_and_letters = re.split(r"%[-_0^#]?([A-Za-z%])", inner)
     known = re.compile(
         "".join(
-            r"[^/]+?" if re.fullmatch(r"%[-_0]?[A-Za-z]", part) else re.escape(part.replace("%%", "%"))
-            for part in re.split(r"(%[-_0]?[A-Za-z])", inner)
+            WRITTEN.get(part, r"[^/]+?") if number % 2 else re.escape(part)
+            for number, part in enumerate(literals_and_letters)
         )
     )
     return [p for p in fixed.rglob("*") if p.is_file() and _made(known, p.relative_to(fixed))]
