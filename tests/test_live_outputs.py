@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import resource
+import shutil
 import signal
+import socketserver
 import subprocess
 import sys
+import threading
 import time
+from fractions import Fraction
+from io import BytesIO
 from pathlib import Path
 
+import av
 import pytest
 from cameras import LIMIT, Job, children, frames, sender, vidnoise
+
+from vidnoise.live.destination import resolve
+from vidnoise.live.packets import VIDEO, Packet
+from vidnoise.live.recording import Recording
 
 RAW = ("-f", "none", "--wait", "--max-backoff", "0.2s")
 
@@ -92,6 +104,57 @@ def test_pieces_begin_with_the_first_picture_after_a_round_time(tmp_path):
         assert job.stop() == 0
     whole = sorted(tmp_path.glob("*.ts"))[1:-1]
     assert all(10 <= len(frames(path)) <= 30 for path in whole)  # keyframes come every two seconds otherwise
+
+
+def test_a_full_disk_gets_room_by_what_is_too_old_and_no_empty_pieces(tmp_path):
+    old = tmp_path / "00-00-00.ts"
+    old.write_bytes(b"old")
+    os.utime(old, (0, 0))
+    head, data = BytesIO(), b""
+    with av.open(head, "w", format="nut") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for packet in (*stream.encode(av.VideoFrame(64, 48)), *stream.encode(None)):
+            data += bytes(packet)
+            container.mux(packet)
+    place = resolve(f"{tmp_path}/%H-%M-%S.ts", segment="1m", keep="1h")
+    recording = Recording(place, head.getvalue(), pytest.fail)
+
+    def record() -> None:
+        for tick in range(100):
+            recording.write(Packet(VIDEO, tick, Fraction(1, 25), 1, True, data))
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            record()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(tmp_path.iterdir())
+
+
+def test_hls_goes_on_when_its_folder_was_removed(tmp_path):
+    playlist = tmp_path / "hls/index.m3u8"
+    with sender() as url, vidnoise(url, *RAW, "-o", f"{tmp_path}/hls/") as job:
+        job.wait(playlist.exists)
+        shutil.rmtree(playlist.parent)
+        job.wait(playlist.exists)
+        assert job.stop() == 0
+    assert frames(playlist)
+
+
+def test_a_receiver_that_hangs_up_at_once_is_tried_less_and_less_often():
+    with socketserver.TCPServer(("127.0.0.1", 0), socketserver.BaseRequestHandler) as server, sender() as url:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        target = f"tcp://127.0.0.1:{server.server_address[1]}"
+        with vidnoise(url, *RAW, "--max-backoff", "10s", "-o", target) as job:
+            job.wait(lambda: job.told().count("trying again in") >= 4)
+            assert job.stop() == 0
+        server.shutdown()
+    assert "open" in job.told()
+    waits = [float(seconds) for seconds in re.findall(r"trying again in ([\d.]+) s", job.told())]
+    assert waits[3] >= 0.8
 
 
 @pytest.mark.parametrize("signals", [[signal.SIGHUP], [signal.SIGINT] * 2, [signal.SIGTERM, signal.SIGHUP]])

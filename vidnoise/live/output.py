@@ -62,7 +62,7 @@ class Output:
         self._place = place
         self._head = head
         self._patience = patience
-        self._backoff = Backoff(most)
+        self._backoff, self._most = Backoff(most), most
         self._status = status
         self._want_key = want_key
         self._log = log
@@ -73,6 +73,7 @@ class Output:
         self._ending = threading.Event()
         self._child: subprocess.Popen[bytes] | None = None
         self._writing = math.inf  # since when the process is being written to
+        self._opened_at = math.inf
         self._said = ""
         self._thread = threading.Thread(target=self._run, name="vidnoise-output", daemon=True)
         self._thread.start()
@@ -124,14 +125,17 @@ class Output:
                 self._said = self._said or str(failure)
             if self._ending.is_set():
                 return
+            if time.monotonic() - self._opened_at > self._most:
+                self._backoff.reset()
             wait = self._backoff.next()
             self._status.reconnects += 1
-            self._log.warning("output %s: %s; trying again", self._place.name, self._said)
+            self._log.warning("output %s: %s; trying again in %.1f s", self._place.name, self._said, wait)
             self._ending.wait(wait)
 
     def _once(self) -> None:
         """Start a process and feed it until either ends."""
         self._said = "it has ended"
+        self._opened_at = math.inf
         child = self._child = subprocess.Popen(
             [sys.executable, "-m", "vidnoise.live.sender"],
             stdin=subprocess.PIPE,
@@ -207,7 +211,7 @@ class Output:
 
     def _opened(self) -> None:
         self._log.info("output %s: open", self._place.name)
-        self._backoff.reset()
+        self._opened_at = time.monotonic()
         self._status.connected = True
         self._place = replace(self._place, overwrite=False)  # what is recorded from now on stays
         self._writing = math.inf

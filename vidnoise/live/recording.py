@@ -45,15 +45,22 @@ class Recording:
         self._warn = warn
         self._now = now
         self._piece: Muxer | None = None
+        self._path = Path()
         self._until = 0.0
 
     def write(self, packet: Packet) -> None:
         """Write one packet, in the next piece where it is time for that."""
         starts = packet.stream == VIDEO and packet.key
-        if starts and (self._piece is None or self._now() >= self._until):
-            self._begin(packet)
-        if self._piece is not None:
-            self._piece.write(packet)
+        try:
+            if starts and (self._piece is None or self._now() >= self._until):
+                self._begin(packet)
+            if self._piece is not None:
+                self._piece.write(packet)
+        except OSError:
+            # On a full disk there would be one for each try.
+            if self._path.is_file() and not self._path.stat().st_size:
+                self._path.unlink()
+            raise
 
     def close(self) -> None:
         """End the current piece."""
@@ -65,12 +72,12 @@ class Recording:
         self.close()
         now = self._now()
         self._until = round_after(now, self._place.segment)
-        path = free(Path(time.strftime(self._place.url, time.localtime(now))))
+        path = self._path = free(Path(time.strftime(self._place.url, time.localtime(now))))
         path.parent.mkdir(parents=True, exist_ok=True)
+        prune(self._place, now, path)  # first of all: it may make the room that the new piece needs
         self._piece = Muxer(
             str(path), self._place.format, self._place.options, self._head, self._warn, packet.seconds
         )
-        prune(self._place, now, path)
 
 
 def round_after(now: float, length: float) -> float:
