@@ -72,6 +72,8 @@ def _open(place: Destination, head: bytes, warn: Callable[[str], None]) -> Muxer
     # A server sees a new stream each time; who receives UDP may have seen what came before.
     zero = None if place.format in ("rtsp", "flv") else Fraction(0)
     url = place.url
+    if place.kind != "network":
+        Path(url).parent.mkdir(parents=True, exist_ok=True)  # it may have been removed since
     if place.kind == "file" and not place.overwrite:
         url = str(free(Path(url)))
         if url != place.url:
