@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from socketserver import ThreadingMixIn
@@ -139,8 +140,18 @@ class Server:
 class _Threading(ThreadingMixIn, WSGIServer):
     daemon_threads = True
 
+    def __init__(self, address: tuple[str, int], *rest: Any) -> None:
+        if ":" in address[0]:
+            self.address_family = socket.AF_INET6
+        super().__init__(address, *rest)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Who hangs up or never asks is nothing to tell of."""
+
 
 class _Silent(WSGIRequestHandler):
+    timeout = 10.0  # or each client that is gone without a word would hold a thread and a handle
+
     def log_message(self, format: str, *args: Any) -> None:
         """Requests are nothing to tell of."""
 

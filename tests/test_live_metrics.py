@@ -1,0 +1,67 @@
+"""Metrics and health over HTTP: where they are served, what clients may do, what Prometheus reads."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.request import urlopen
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from vidnoise.live import metrics
+from vidnoise.live.metrics import Server
+from vidnoise.live.status import OutputStatus, Status
+
+
+@contextmanager
+def serving(address: str, *cameras: Status) -> Iterator[Server]:
+    server = Server(address, lambda: cameras)
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+def fetched(server: Server, host: str = "127.0.0.1") -> str:
+    with urlopen(f"http://{host}:{server.port}/metrics", timeout=10) as answer:
+        return answer.read().decode()
+
+
+def test_cameras_of_any_name_are_told_apart():
+    names = ['yard "1"', "back\\slash", "zwei\nZeilen", "Tür/1", ""]
+    cameras = [Status(name, outputs=[OutputStatus("a.ts")]) for name in names]
+    with serving("127.0.0.1:0", *cameras) as server:
+        families = list(text_string_to_metric_families(fetched(server)))
+    for family in families:
+        assert {sample.labels["camera"] for sample in family.samples} == set(names)
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="no IPv6")
+def test_an_address_of_ipv6_is_served():
+    with serving("[::1]:0", Status("a")) as server:
+        assert "vidnoise_state" in fetched(server, "[::1]")
+
+
+def test_clients_that_hang_up_or_never_ask_hold_nothing(monkeypatch, capfd):
+    monkeypatch.setattr(metrics._Silent, "timeout", 0.2)
+    before = threading.active_count()
+    with serving("127.0.0.1:0", Status("a")) as server:
+        clients = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(8)]
+        clients[0].sendall(b"GET /metr")
+        clients[1].sendall(b"\x16\x03\x01 of TLS\r\n\r\n")
+        clients[2].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        clients[2].close()  # by a reset
+        assert "vidnoise_state" in fetched(server)
+        until = time.monotonic() + 60
+        while threading.active_count() > before + 1 and time.monotonic() < until:
+            time.sleep(0.05)
+        assert threading.active_count() == before + 1
+        assert "vidnoise_state" in fetched(server)
+        for client in clients:
+            client.close()
+    assert capfd.readouterr().err == ""
