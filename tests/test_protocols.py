@@ -206,6 +206,17 @@ def test_the_standard_input_and_cameras_are_told_from_files():
             "failed: 'rtsp://***@cam/' and 'http://***@b'",
         ),
         ("/plain/path@home.mp4", "/plain/path@home.mp4"),
+        ("'rtsp://me:it's<s3cret>@cam/1'", "'rtsp://***@cam/1'"),
+        ('["rtsp://u:s3cret@a","rtsp://v:"s3cret"@b"]', '["rtsp://***@a","rtsp://***@b"]'),
+        ("http://cam/a.cgi?loginpas=s3cret_1&x=1", "http://cam/a.cgi?loginpas=***&x=1"),
+        (
+            "rtsp://cam/user=me_password=s3cret_channel=1.sdp",
+            "rtsp://cam/user=***_password=***_channel=1.sdp",
+        ),
+        (
+            "rtsp://cam/user=me&password=s3cret&channel=1.sdp?x",
+            "rtsp://cam/user=***&password=***&channel=1.sdp?x",
+        ),
     ],
 )
 def test_passwords_in_urls_are_masked(url, shown):

@@ -52,8 +52,11 @@ REFUSED = {
 """Schemes of FFmpeg that are refused even where no `//` follows, and what to do instead."""
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)([:,])(//)?")
-_URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]*://)(?P<rest>[^\s'\"<>]*)")
-_SECRET = re.compile(r"(?i)([?&;][^=&;\s]*(?:pass|pwd|token|secret|key|sig|auth|user)[^=&;\s]*=)[^&;#\s'\"]+")
+_URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]*://)(?P<rest>(?:(?![A-Za-z][A-Za-z0-9+.\-]*://)\S)*)")
+# Some cameras take them in the path: rtsp://HOST/user=NAME_password=WORD_channel=1.sdp
+_SECRET = re.compile(
+    r"(?i)([?&;/_][^=&;\s]*(?:pas|pwd|token|secret|key|sig|auth|user)[^=&;\s]*=)[^&;#\s'\"]+?(?=[&;#\s'\"]|_\w+=|$)"
+)
 _PORT = re.compile(r"\[[^\]]*\](:\d*)?|[^:]*(:\d*)?")
 
 
