@@ -20,10 +20,15 @@ from pathlib import Path
 import av
 import pytest
 from cameras import LIMIT, Job, children, frames, sender, vidnoise
+from streams import info
 
+from vidnoise.frame import Frame
+from vidnoise.io.planes import planes_of
 from vidnoise.live.destination import resolve
+from vidnoise.live.encode import LiveEncoder
 from vidnoise.live.packets import VIDEO, Packet
 from vidnoise.live.recording import Recording
+from vidnoise.live.settings import Settings
 
 RAW = ("-f", "none", "--wait", "--max-backoff", "0.2s")
 
@@ -132,6 +137,16 @@ def test_a_full_disk_gets_room_by_what_is_too_old_and_no_empty_pieces(tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("cleaned", [False, True])
+def test_pictures_of_odd_size_go_out_without_their_last_line_and_column(cleaned):
+    planes, format = planes_of(av.VideoFrame(97, 65, "yuv420p"))
+    picture = Frame(pts=0, planes=planes, format=format)
+    encoder = LiveEncoder(info(65, 97), None, Settings("udp://127.0.0.1:9", ("a.ts",)))
+    (packet,) = encoder.encode(picture.with_image(picture.image) if cleaned else picture, Fraction(0))
+    (shown,) = av.CodecContext.create("h264", "r").decode(av.Packet(packet.data))
+    assert (shown.width, shown.height) == (96, 64)
 
 
 def test_hls_goes_on_when_its_folder_was_removed(tmp_path):

@@ -56,7 +56,9 @@ class LiveEncoder:
         rate = info.rate if info.rate and 0 < info.rate <= 240 else Fraction(25)
         self._stream: Any = self._container.add_stream(self.name, rate=rate.limit_denominator(1001))
         context: Any = self._stream.codec_context
-        context.width, context.height, context.pix_fmt = info.width, info.height, PIXELS
+        # With chroma at half the size, encoders take even sizes alone: of odd ones a line or column is left out.
+        self._width, self._height = info.width // 2 * 2, info.height // 2 * 2
+        context.width, context.height, context.pix_fmt = self._width, self._height, PIXELS
         context.time_base = BASE
         context.options = _options(self.name, settings)
         colour = info.colour
@@ -112,7 +114,10 @@ class LiveEncoder:
             planes = frame.planes
         else:
             planes = from_rgb(frame.image, format, self._info.colour)
-        return to_av(tuple(plane.cpu() for plane in planes), format, frame.width, frame.height)
+        width, height = self._width, self._height
+        sizes = ((height, width), *2 * [(height // 2, width // 2)])
+        even = tuple(plane[:h, :w].cpu() for plane, (h, w) in zip(planes, sizes, strict=True))
+        return to_av(even, format, width, height)
 
 
 def _packet(packet: Any) -> Packet:
