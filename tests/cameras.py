@@ -249,15 +249,18 @@ def frames(path: Path) -> list[float]:
 
 
 @contextmanager
-def sender(fps: int = 20) -> Iterator[str]:
-    """A camera that needs no other program: sends MPEG-TS over UDP to the address that it gives."""
+def sender(fps: int = 20, keyframes: int = 5) -> Iterator[str]:
+    """A camera that needs no other program: sends MPEG-TS over UDP to the address that it gives.
+
+    Every `keyframes`th picture is a keyframe.
+    """
     url, ended = f"udp://127.0.0.1:{free_port()}", threading.Event()
 
     def send() -> None:
         with av.open(f"{url}?pkt_size=1316", "w", format="mpegts") as container:
             stream = container.add_stream("libx264", rate=fps)
             stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p"
-            stream.options = {"preset": "ultrafast", "tune": "zerolatency", "g": "5"}
+            stream.options = {"preset": "ultrafast", "tune": "zerolatency", "g": str(keyframes)}
             while not ended.wait(1 / fps):
                 container.mux(stream.encode(av.VideoFrame(160, 96, "yuv420p")))
 

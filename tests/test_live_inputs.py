@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 
 import av
 import pytest
-from cameras import camera, frames, free_port, vidnoise
+from cameras import camera, frames, free_port, sender, vidnoise
 from test_interlace import flagged_file, gray, moment, psnr, woven
 from test_interlace import frames as pictures
 
@@ -136,6 +136,14 @@ def test_rtmp_is_read_with_its_sound(tmp_path):
     assert len(frames(tmp_path / "a.mkv")) > 20
     with av.open(tmp_path / "a.mkv") as made:
         assert [stream.type for stream in made.streams] == ["video", "audio"]
+
+
+def test_a_keyframe_is_waited_for_while_anything_comes(tmp_path):
+    words = ("-f", "none", "--timeout", "1s", "-o", f"{tmp_path}/a.ts")
+    with sender(keyframes=160) as url, vidnoise(url, *words) as job:
+        job.hears("connected")
+        assert job.stop() == 0
+    assert "no picture" not in job.told()
 
 
 @pytest.mark.live

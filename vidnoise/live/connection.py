@@ -24,6 +24,9 @@ SETTLE = 0.05
 PLAYLIST_WAIT = 30.0
 """Seconds for which a playlist (HLS) may have nothing new: its pieces are several seconds long."""
 
+KEYFRAME_WAIT = 30.0
+"""Seconds in which something must come to begin with, where packets come: some cameras send a keyframe every ten or so."""
+
 MICRO = 1_000_000
 
 
@@ -120,11 +123,12 @@ class Connection:
 
         wanted = [self.video] if self.audio is None else [self.video, self.audio]
         seen = time.monotonic()
+        patience = max(self._patience, KEYFRAME_WAIT)
         pace = _Pace() if self._paced else None
         try:
             for packet in self._container.demux(wanted):
-                if time.monotonic() - seen > self._patience:
-                    raise InputError(f"{self.name}: no picture for {self._patience:g} s")
+                if time.monotonic() - seen > patience:
+                    raise InputError(f"{self.name}: no picture for {patience:g} s")
                 if not packet.size:
                     continue
                 self._continuity.join(packet)
@@ -132,7 +136,7 @@ class Connection:
                     yield packet
                     continue
                 for frame in self._decoder.decode(packet):
-                    seen = time.monotonic()
+                    seen, patience = time.monotonic(), self._patience
                     if self._undated or frame.pts is None:
                         frame.pts, frame.time_base = round(seen * MICRO), Fraction(1, MICRO)
                     if pace:

@@ -35,7 +35,8 @@ class Settings:
         name: what to call it in logs and metrics.
         filters: what is applied while there is time for it.
         transport: "tcp" or "udp", for RTSP.
-        timeout: seconds to wait for a connection, a picture, or progress of an output.
+        timeout: seconds to wait for a connection, a picture, or progress of an output; a first picture may take longer
+            while anything comes, since keyframes may be far apart.
         max_backoff: the longest wait between two tries, in seconds.
         retries: failures in a row after which it is given up, None for never.
         wait: whether a camera that cannot be opened at the start is tried again.
