@@ -20,6 +20,7 @@ from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
 import av
+import numpy as np
 import pytest
 from cameras import LIMIT, Job, Server, camera, children, frames, free_port, receiver, vidnoise
 from web import serving
@@ -132,9 +133,10 @@ def test_hls_that_is_written_can_be_read_again_as_a_camera(tmp_path):
         assert first.stop() == 0
 
 
-def test_pictures_over_http_are_a_camera_and_dated_as_they_come(tmp_path):
+@pytest.mark.parametrize("path", ["parts", "bare"])
+def test_pictures_over_http_are_a_camera_and_dated_as_they_come(path, tmp_path):
     with serving(tmp_path, MotionJpeg) as address:
-        words = (f"{address}/cam", "--live", *RAW, "-o", f"{tmp_path}/a.mkv")
+        words = (f"{address}/{path}", "--live", *RAW, "-o", f"{tmp_path}/a.mkv")
         with vidnoise(*words) as job:
             job.wait(lambda: len(frames(tmp_path / "a.mkv")) > 15)
             assert job.stop() == 0
@@ -143,20 +145,26 @@ def test_pictures_over_http_are_a_camera_and_dated_as_they_come(tmp_path):
 
 
 class MotionJpeg(BaseHTTPRequestHandler):
-    """Ten pictures a second for one client, in the manner of old cameras."""
+    """Ten pictures a second for one client, in the manner of old cameras: in parts with headers, or bare."""
 
     def do_GET(self) -> None:
         self.send_response(200)
-        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+        bare = self.path == "/bare"
+        self.send_header(
+            "Content-Type", "video/mjpeg" if bare else "multipart/x-mixed-replace; boundary=frame"
+        )
         self.end_headers()
         encoder = av.CodecContext.create("mjpeg", "w")
         encoder.width, encoder.height, encoder.pix_fmt = 160, 96, "yuvj420p"
         encoder.time_base = Fraction(1, 10)
-        data = bytes(encoder.encode(av.VideoFrame(160, 96, "yuvj420p"))[0])
+        noise = np.random.default_rng(0).integers(
+            0, 256, (144, 160), np.uint8
+        )  # large, or FFmpeg looks at it for long
+        data = bytes(encoder.encode(av.VideoFrame.from_ndarray(noise, "yuvj420p"))[0])
         head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n".encode()
         with suppress(OSError):
             while True:
-                self.wfile.write(head + data + b"\r\n")
+                self.wfile.write(data if bare else head + data + b"\r\n")
                 time.sleep(0.1)
 
 

@@ -86,8 +86,8 @@ class Connection:
         self._decoder = Decoder(context, Losses())
         name = self._container.format.name
         self._continuity = Continuity(name)
-        # Pictures over HTTP are not dated; FFmpeg invents 25 a second.
-        self._undated = "mpjpeg" in name
+        # JPEGs one after another, in parts or not, are not dated; FFmpeg invents 25 a second.
+        self._undated = name in ("mpjpeg", "mjpeg")
         self._paced = "hls" in name
         self.torn = False
 
