@@ -8,19 +8,23 @@ import re
 import select
 import socket
 import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import av
 import pytest
-from cameras import camera, frames, free_port, sender, vidnoise
+from cameras import LIMIT, camera, frames, free_port, sender, vidnoise
 from test_interlace import flagged_file, gray, moment, psnr, woven
 from test_interlace import frames as pictures
 
+from vidnoise.errors import UsageError
 from vidnoise.io.interlace import FieldOrder, Scan, verdict
 from vidnoise.live.fields import Fields
 from vidnoise.live.local import why
+from vidnoise.live.settings import Settings
 
 RAW = ("-f", "none")
 
@@ -136,6 +140,27 @@ def test_rtmp_is_read_with_its_sound(tmp_path):
     assert len(frames(tmp_path / "a.mkv")) > 20
     with av.open(tmp_path / "a.mkv") as made:
         assert [stream.type for stream in made.streams] == ["video", "audio"]
+
+
+def test_a_pipe_is_a_camera_until_it_ends(tmp_path):
+    words = ("-", "--live", "-f", "none", "--max-backoff", "0.1s", "-o", f"{tmp_path}/a.ts")
+    command = [sys.executable, "-m", "vidnoise", *words]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as job:
+        with av.open(job.stdin, "w", format="mpegts") as container:
+            stream = container.add_stream("mpeg4", rate=20)
+            stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p"
+            for _ in range(40):
+                container.mux(stream.encode(av.VideoFrame(160, 96, "yuv420p")))
+                time.sleep(0.05)
+        job.stdin.close()
+        assert job.wait(LIMIT) == 0, job.stderr.read()
+    assert len(frames(tmp_path / "a.ts")) > 5
+
+
+def test_a_file_is_no_camera(tmp_path):
+    (tmp_path / "a.mp4").touch()
+    with pytest.raises(UsageError, match=r"a\.mp4 is a file and no camera"):
+        Settings(f"{tmp_path}/a.mp4", ("b.mp4",))
 
 
 def test_a_keyframe_is_waited_for_while_anything_comes(tmp_path):

@@ -72,7 +72,8 @@ DEFAULTS: dict[str, Any] = {
 def live_options(command: F) -> F:
     """The options that cameras alone have."""
     decorators = [
-        option("--live", is_flag=True, section=LIVE, help="Take an http:// or https:// input (MJPEG, HLS) for a camera."),
+        option("--live", is_flag=True, section=LIVE,
+               help="Take an http:// or https:// input (MJPEG, HLS), or a pipe (-), for a camera."),
         option("--transport", type=click.Choice(("tcp", "udp")), section=LIVE, help="How RTSP comes in; tcp if not given."),
         option("--timeout", type=Span(), metavar="TIME", section=LIVE,
                help="How long to wait for a connection, a picture, or progress of an output; 5s if not given."),

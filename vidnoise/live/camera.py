@@ -83,7 +83,7 @@ class Camera:
         self._stop.set()
 
     def run(self) -> None:
-        """Work until stopped, or the duration is over.
+        """Work until stopped, the duration is over, or the pipe that it reads has ended.
 
         Raises:
             InputError: the camera cannot be opened at the start, or the tries are used up.
@@ -112,6 +112,8 @@ class Camera:
                 self._give(self._cleaner.reset() if self._cleaner else [])
             elif item is not None:
                 self._process(item)
+            elif self._inbox.ended:
+                return
             if self.settings.duration is not None and time.monotonic() - began > self.settings.duration:
                 return
 

@@ -50,7 +50,7 @@ class Connection:
         import av
 
         place = locate(fill(source))
-        self.name = mask(source)
+        self.name = place.name if place.kind == "stdin" else mask(source)
         self._timeout = timeout
         playlist = place.url.split("?")[0].endswith(".m3u8")
         self._patience = max(timeout, PLAYLIST_WAIT) if playlist else timeout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -30,7 +31,7 @@ class Settings:
     """One camera: where from, where to, and how.
 
     Attributes:
-        source: a URL, or `/dev/video0`.
+        source: a URL, `/dev/video0`, or `-` for what comes through a pipe.
         outputs: URLs, folders, files and names for pieces; see `vidnoise.live.destination.resolve`.
         name: what to call it in logs and metrics.
         filters: what is applied while there is time for it.
@@ -89,7 +90,10 @@ class Settings:
             raise UsageError("say which camera: rtsp://HOST/PATH, or /dev/video0")
         if not self.outputs:
             raise UsageError("say where to write: -o rtsp://HOST/PATH, or a file")
-        locate(self.source)
+        if locate(self.source).kind == "file" and os.path.isfile(self.source.removeprefix("file:")):
+            raise UsageError(
+                f"{self.source} is a file and no camera; vidnoise {self.source} -o OUTPUT cleans it"
+            )
         for name, words in CHOICES.items():
             if getattr(self, name) not in words:
                 raise UsageError(f"{name} is {' or '.join(words)}, not {getattr(self, name)!r}")

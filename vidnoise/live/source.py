@@ -71,6 +71,11 @@ class Inbox:
                 raise self._failure
             return None
 
+    @property
+    def ended(self) -> bool:
+        """Whether it is closed and empty."""
+        return self._closed and not self._items
+
     def close(self, failure: BaseException | None = None) -> None:
         """Nothing more will come."""
         with self._changed:
@@ -118,11 +123,12 @@ class Source:
         self._hears = False
         self._backoff = Backoff(settings.max_backoff)
         self._seen = False
+        self._over = False
 
     def run(self) -> None:
-        """Read until told to stop; in a thread of its own."""
+        """Read until told to stop, or a pipe is at its end; in a thread of its own."""
         try:
-            while not self._stop.is_set():
+            while not self._stop.is_set() and not self._over:
                 self._attempt()
         except BaseException as failure:
             self._inbox.close(failure)
@@ -143,7 +149,7 @@ class Source:
             self._meet(failure)
 
     def _meet(self, failure: InputError) -> None:
-        """Wait before the next try, or give up.
+        """Wait before the next try, or give up. A pipe that has ended does not come back.
 
         Raises:
             InputError: the failure, where there shall be no further try.
@@ -153,6 +159,9 @@ class Source:
             raise failure
         if settings.retries is not None and self._backoff.tries >= settings.retries:
             raise InputError(f"{failure}; given up after {settings.retries} tries (--retries)") from failure
+        if settings.source == "-":
+            self._over = True
+            return
         wait = self._backoff.next()
         self._status.state = "waiting"
         self._log.warning("%s; trying again in %.1f s", failure, wait)
