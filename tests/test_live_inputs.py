@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import av
+import numpy as np
 import pytest
 from cameras import LIMIT, camera, frames, free_port, sender, vidnoise
 from test_interlace import flagged_file, gray, moment, psnr, woven
@@ -140,6 +141,27 @@ def test_rtmp_is_read_with_its_sound(tmp_path):
     assert len(frames(tmp_path / "a.mkv")) > 20
     with av.open(tmp_path / "a.mkv") as made:
         assert [stream.type for stream in made.streams] == ["video", "audio"]
+
+
+@pytest.mark.live
+@pytest.mark.xdist_group("live")
+@pytest.mark.parametrize("sound", ["g726", "adpcm_ima_wav"])
+def test_sound_that_no_container_holds_goes_out_as_aac(sound, tmp_path):
+    url = f"tcp://127.0.0.1:{free_port()}"
+    words = ("-f", "lavfi", "-i", "testsrc2=s=160x96:r=20", "-f", "lavfi", "-i", "sine=r=8000")
+    into = ("-c:v", "libx264", "-tune", "zerolatency", "-c:a", sound, "-b:a", "32k", "-f", "matroska")
+    targets = [tmp_path / name for name in ("a.mp4", "a.mkv", "a.ts")]
+    outputs = [word for target in targets for word in ("-o", str(target))]
+    with sending(*words, *into, f"{url}?listen=1"), vidnoise(url, *RAW, "--wait", *outputs) as job:
+        for target in targets:
+            job.wait(lambda path=target: len(frames(path)) > 40)
+        assert job.stop() == 0
+    for target in targets:
+        with av.open(target) as made:
+            (audio,) = made.streams.audio
+            assert audio.codec_context.name == "aac"
+            tone = np.concatenate([frame.to_ndarray().ravel() for frame in made.decode(audio)][2:])
+        assert 420 < np.abs(np.fft.rfft(tone)).argmax() * 8000 / tone.size < 460
 
 
 def test_a_pipe_is_a_camera_until_it_ends(tmp_path):

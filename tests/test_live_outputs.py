@@ -15,6 +15,7 @@ import threading
 import time
 from fractions import Fraction
 from io import BytesIO
+from logging import LoggerAdapter, getLogger
 from pathlib import Path
 
 import av
@@ -143,7 +144,9 @@ def test_a_full_disk_gets_room_by_what_is_too_old_and_no_empty_pieces(tmp_path):
 def test_pictures_of_odd_size_go_out_without_their_last_line_and_column(cleaned):
     planes, format = planes_of(av.VideoFrame(97, 65, "yuv420p"))
     picture = Frame(pts=0, planes=planes, format=format)
-    encoder = LiveEncoder(info(65, 97), None, Settings("udp://127.0.0.1:9", ("a.ts",)))
+    encoder = LiveEncoder(
+        info(65, 97), None, Settings("udp://127.0.0.1:9", ("a.ts",)), LoggerAdapter(getLogger("a"))
+    )
     (packet,) = encoder.encode(picture.with_image(picture.image) if cleaned else picture, Fraction(0))
     (shown,) = av.CodecContext.create("h264", "r").decode(av.Packet(packet.data))
     assert (shown.width, shown.height) == (96, 64)

@@ -166,7 +166,7 @@ def is_chapter_track(container: Any, stream: Any) -> bool:
     return bool(starts) and entries == starts
 
 
-def can_hold(format: str, stream: Stream, line: str = "") -> bool:
+def can_hold(format: str, stream: Stream, line: str = "", options: dict[str, str] | None = None) -> bool:
     """Whether a container takes a copy of a stream: found by writing a header, as muxers check best themselves."""
     import av
 
@@ -181,7 +181,7 @@ def can_hold(format: str, stream: Stream, line: str = "") -> bool:
     if stream.type == "data" and (format == "avi" or unknown):
         return False
     try:
-        scratch = av.open(io.BytesIO(), "w", format=format)
+        scratch = av.open(io.BytesIO(), "w", format=format, options=options or {})
         if format == "mxf":  # which has its video first, and no header without one
             scratch.add_stream("mpeg2video", rate=25, width=64, height=64)
         add_copy(scratch, stream)

@@ -122,9 +122,7 @@ class Camera:
         from vidnoise.live.encode import LiveEncoder
 
         settings = self.settings
-        self._encoder = LiveEncoder(opened.info, opened.audio, settings)
-        if opened.audio is not None and not self._encoder.sound:
-            self.log.warning("the sound (%s) cannot be passed on", opened.audio.codec_context.name)
+        self._encoder = LiveEncoder(opened.info, opened.audio, settings, self.log)
         chains = ladder(settings.filters)
         self._pace = Pace(len(chains), settings.max_delay, self._trials)
         info, device = opened.info, self._device
@@ -190,8 +188,9 @@ class Camera:
     def _put_sound(self, until: Fraction) -> None:
         while self._sound and self._sound[0].seconds <= until:
             packet = self._sound.popleft()
-            if self._encoder is not None and self._encoder.sound:
-                self._put(packet)
+            if self._encoder is not None:
+                for made in self._encoder.pass_sound(packet):
+                    self._put(made)
 
     def _put(self, packet: Packet) -> None:
         for output in self._outputs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import threading
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from vidnoise.errors import OutputError, UsageError
 from vidnoise.io import carry, encoders, scheduling
 from vidnoise.live.clock import BASE
-from vidnoise.live.packets import VIDEO, Packet
+from vidnoise.live.packets import AUDIO, VIDEO, Packet
+from vidnoise.live.sound import ToAac
 
 if TYPE_CHECKING:
     from vidnoise.frame import Frame, StreamInfo
@@ -43,7 +45,9 @@ class LiveEncoder:
         UsageError: no such encoder, or it does not take these options.
     """
 
-    def __init__(self, info: StreamInfo, audio: Any, settings: Settings) -> None:
+    def __init__(
+        self, info: StreamInfo, audio: Any, settings: Settings, log: logging.LoggerAdapter[Any]
+    ) -> None:
         import av
 
         self.head = b""
@@ -64,9 +68,12 @@ class LiveEncoder:
         colour = info.colour
         context.colorspace, context.color_range = colour.matrix, colour.range
         context.color_primaries, context.color_trc = colour.primaries, colour.transfer
-        self.sound = audio is not None and carry.can_hold("nut", audio)
-        if self.sound:
+        self._aac: ToAac | None = None
+        if audio is not None and _survives(audio):
             carry.add_copy(self._container, audio)
+        elif audio is not None:
+            log.warning("no output can hold the sound as %s; it goes out as AAC", audio.codec_context.name)
+            self._aac = ToAac(self._container, audio, own=True)
         try:
             with scheduling.ordinary():
                 self._container.start_encoding()
@@ -105,6 +112,16 @@ class LiveEncoder:
             self._buffer = io.BytesIO()
         return [_packet(packet) for packet in made]
 
+    def pass_sound(self, packet: Packet) -> list[Packet]:
+        """A packet of sound as the outputs are told to expect it."""
+        import av
+
+        if self._aac is None:
+            return [packet]
+        given = av.Packet(packet.data)
+        given.pts, given.time_base, given.duration = packet.time, packet.base, packet.duration
+        return [_packet(made, AUDIO) for made in self._aac.convert(given)]
+
     def _picture(self, frame: Frame) -> Any:
         from vidnoise.colour import from_rgb
         from vidnoise.io.planes import pixel_format, to_av
@@ -120,10 +137,26 @@ class LiveEncoder:
         return to_av(even, format, width, height)
 
 
-def _packet(packet: Any) -> Packet:
+def _packet(packet: Any, stream: int = VIDEO) -> Packet:
     return Packet(
-        VIDEO, packet.pts, packet.time_base, packet.duration or 0, packet.is_keyframe, bytes(packet)
+        stream, packet.pts, packet.time_base, packet.duration or 0, packet.is_keyframe, bytes(packet)
     )
+
+
+def _survives(audio: Any) -> bool:
+    """Whether the head can tell the outputs all of a stream of sound: of G.726 it cannot tell the number of bits."""
+    import av
+
+    buffer = io.BytesIO()
+    try:
+        with av.open(buffer, "w", format="nut") as container:
+            packet = av.Packet(bytes(64))
+            packet.stream, packet.pts, packet.dts = carry.add_copy(container, audio), 0, 0
+            container.mux(packet)
+        with av.open(io.BytesIO(buffer.getvalue())) as container:
+            return bool(container.streams.audio[0].codec_context.layout.channels)
+    except (ValueError, OSError, EOFError, IndexError, av.error.FFmpegError):
+        return False
 
 
 def _encoder(codec: str | None) -> str:

@@ -50,7 +50,7 @@ class Muxer:
             self._streams: dict[int, Any] = {}
             self._aac: ToAac | None = None
             for stream in source.streams:
-                if stream.type == "audio" and not _holds(self._container, stream):
+                if stream.type == "audio" and not _holds(format, stream, options):
                     self._aac = ToAac(self._container, stream)
                     warn(
                         f"{format} cannot hold the sound as {stream.codec_context.name}; it is written as AAC"
@@ -87,12 +87,11 @@ class Muxer:
         self._container.close()
 
 
-def _holds(container: Any, stream: Any) -> bool:
-    """Whether a container can hold a stream of sound as it is, by FFmpeg's tables."""
+def _holds(format: str, stream: Any, options: dict[str, str]) -> bool:
+    """Whether a container, written so, can hold a stream of sound as it is."""
     name = stream.codec_context.codec.canonical_name
-    if container.format.name in ("mpegts", "hls"):
-        return name in carry.IN_TRANSPORT_STREAMS
-    if container.format.name == "flv":
+    if format == "rtsp":
+        return True  # RTP carries what cameras send
+    if format == "flv":
         return name in ("aac", "mp3")  # on others that its table names, FFmpeg 8 aborts the process
-    # RTP, which has no table, carries what cameras send.
-    return container.format.name == "rtsp" or name in container.supported_codecs
+    return carry.can_hold("mpegts" if format == "hls" else format, stream, options=options)
