@@ -112,10 +112,8 @@ def test_pieces_begin_with_the_first_picture_after_a_round_time(tmp_path):
     assert all(10 <= len(frames(path)) <= 30 for path in whole)  # keyframes come every two seconds otherwise
 
 
-def test_a_full_disk_gets_room_by_what_is_too_old_and_no_empty_pieces(tmp_path):
-    old = tmp_path / "00-00-00.ts"
-    old.write_bytes(b"old")
-    os.utime(old, (0, 0))
+def coded() -> tuple[bytes, bytes]:
+    """A head as outputs are told, and a picture."""
     head, data = BytesIO(), b""
     with av.open(head, "w", format="nut") as container:
         stream = container.add_stream("mpeg4", rate=25)
@@ -123,8 +121,15 @@ def test_a_full_disk_gets_room_by_what_is_too_old_and_no_empty_pieces(tmp_path):
         for packet in (*stream.encode(av.VideoFrame(64, 48)), *stream.encode(None)):
             data += bytes(packet)
             container.mux(packet)
-    place = resolve(f"{tmp_path}/%H-%M-%S.ts", segment="1m", keep="1h")
-    recording = Recording(place, head.getvalue(), pytest.fail)
+    return head.getvalue(), data
+
+
+def test_a_full_disk_gets_room_by_what_is_too_old_and_no_empty_pieces(tmp_path):
+    old = tmp_path / "00-00-00.ts"
+    old.write_bytes(b"old")
+    os.utime(old, (0, 0))
+    head, data = coded()
+    recording = Recording(resolve(f"{tmp_path}/%H-%M-%S.ts", segment="1m", keep="1h"), head, pytest.fail)
 
     def record() -> None:
         for tick in range(100):
@@ -138,6 +143,19 @@ def test_a_full_disk_gets_room_by_what_is_too_old_and_no_empty_pieces(tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_clock_that_is_set_back_begins_a_new_piece(tmp_path):
+    head, data = coded()
+    now = 1e9
+    recording = Recording(
+        resolve(f"{tmp_path}/%s.ts", segment="1m"), head, pytest.fail, lambda: now + 0.5 * tick
+    )
+    for tick in range(20):
+        now -= 7200 * (tick == 10)
+        recording.write(Packet(VIDEO, tick, Fraction(1, 25), 1, True, data))
+    recording.close()
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 @pytest.mark.parametrize("cleaned", [False, True])

@@ -17,7 +17,7 @@ from vidnoise.live.ladder import ladder
 from vidnoise.live.output import Output
 from vidnoise.live.pace import Pace, Trials
 from vidnoise.live.packets import Packet
-from vidnoise.live.recording import round_after
+from vidnoise.live.recording import is_over, round_after
 from vidnoise.live.region import Region
 from vidnoise.live.settings import Settings
 from vidnoise.live.source import Inbox, Opened, Source, Torn
@@ -164,7 +164,7 @@ class Camera:
 
     def _begin_piece(self) -> None:
         """Make a keyframe of the first picture after a round time: recordings begin their pieces there."""
-        if self._segment is not None and time.time() >= self._piece_ends:
+        if self._segment is not None and is_over(self._piece_ends, time.time(), self._segment):
             assert self._encoder is not None
             self._encoder.want_key()
             self._piece_ends = round_after(time.time(), self._segment)

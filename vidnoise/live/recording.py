@@ -52,7 +52,7 @@ class Recording:
         """Write one packet, in the next piece where it is time for that."""
         starts = packet.stream == VIDEO and packet.key
         try:
-            if starts and (self._piece is None or self._now() >= self._until):
+            if starts and (self._piece is None or is_over(self._until, self._now(), self._place.segment)):
                 self._begin(packet)
             if self._piece is not None:
                 self._piece.write(packet)
@@ -84,6 +84,11 @@ def round_after(now: float, length: float) -> float:
     """When the next piece begins, of pieces that last `length` seconds; times are seconds of the clock."""
     local = now + time.localtime(now).tm_gmtoff
     return now + length - local % length
+
+
+def is_over(until: float, now: float, length: float) -> bool:
+    """Whether a piece of `length` seconds that lasts `until` then is over; so it is where the clock was set back by far."""
+    return not 0 < until - now <= 2 * length
 
 
 def prune(place: Destination, now: float, current: Path) -> None:
