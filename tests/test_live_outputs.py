@@ -180,6 +180,19 @@ def test_hls_goes_on_when_its_folder_was_removed(tmp_path):
     assert frames(playlist)
 
 
+def test_hls_that_starts_again_removes_the_pieces_that_it_left(tmp_path):
+    playlist = tmp_path / "index.m3u8"
+    playlist.write_text("#EXTM3U\nindex1700000001.ts\n")
+    kept = ["index1700000001.ts", "index2.ts", "index.ts", "other1700000000.ts"]
+    for name in ("index1700000000.ts", *kept):
+        (tmp_path / name).touch()
+    with sender() as url, vidnoise(url, *RAW, "-o", str(playlist)) as job:
+        job.wait(lambda: len(list(tmp_path.glob("index*.ts"))) > 4)
+        assert job.stop() == 0
+    assert not (tmp_path / "index1700000000.ts").exists()
+    assert all((tmp_path / name).exists() for name in kept)
+
+
 def test_a_receiver_that_hangs_up_at_once_is_tried_less_and_less_often():
     with socketserver.TCPServer(("127.0.0.1", 0), socketserver.BaseRequestHandler) as server, sender() as url:
         threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -74,11 +74,22 @@ def _open(place: Destination, head: bytes, warn: Callable[[str], None]) -> Muxer
     url = place.url
     if place.kind != "network":
         Path(url).parent.mkdir(parents=True, exist_ok=True)  # it may have been removed since
+    if place.kind == "hls":
+        _tidy(Path(url))
     if place.kind == "file" and not place.overwrite:
         url = str(free(Path(url)))
         if url != place.url:
             warn(f"it exists; the recording goes on in {url}")
     return Muxer(url, place.format, place.options, head, warn, zero)
+
+
+def _tidy(playlist: Path) -> None:
+    """Remove the pieces of HLS that processes before this one have left; those that players may be at stay."""
+    named = playlist.read_text(errors="replace") if playlist.is_file() else ""
+    for piece in playlist.parent.glob("*.ts"):
+        number = piece.stem.removeprefix(playlist.stem)  # which begins with the seconds since 1970
+        if number != piece.stem and len(number) >= 10 and number.isdigit() and piece.name not in named:
+            piece.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
