@@ -1,5 +1,6 @@
 """The drop-in for cv2.VideoCapture, held against cv2's own, and the callable on arrays."""
 
+import threading
 from fractions import Fraction
 
 import clips
@@ -7,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from cameras import sender
 
 import vidnoise
 from vidnoise import errors
@@ -245,6 +247,19 @@ def test_the_callable_names_a_filter_that_fails():
 def test_a_filter_that_looks_ahead_loses_no_frame(tmp_path):
     path = clips.Clip(frames=7).save(tmp_path / "clip.mp4")
     assert len(all_frames(VideoCapture(path, LookAhead()))) == 7
+
+
+def test_a_thread_may_release_what_another_reads():
+    with sender() as url:
+        capture = VideoCapture(url, Chain())
+        assert capture.read()[0]
+        other = threading.Timer(0.3, capture.release)
+        other.start()
+        while capture.read()[0]:
+            pass
+        other.join()
+        assert not capture.isOpened()
+        assert VideoCapture(url, Chain()).isOpened()  # the port is free again
 
 
 @pytest.mark.parametrize("shape", [(48, 64, 3), (48, 64), (33, 17, 3)])

@@ -10,11 +10,13 @@ out = clean(bgr)
 from __future__ import annotations
 
 import math
+import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
+from functools import wraps
 from os import PathLike, fspath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from vidnoise.colour import UNSPECIFIED, Colour, PixelFormat, from_rgb
 from vidnoise.errors import UsageError, VidnoiseError
@@ -33,6 +35,21 @@ BGR = PixelFormat("gbrp", "rgb", 8)
 GRAY = PixelFormat("gray", "gray", 8)
 FULL = Colour(range=2)
 BT601 = 6
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _alone(method: Callable[Concatenate[VideoCapture, P], T]) -> Callable[Concatenate[VideoCapture, P], T]:
+    """The method, which waits until another thread has read its frame: so one thread may read, and another release."""
+
+    @wraps(method)
+    def waiting(self: VideoCapture, /, *args: P.args, **options: P.kwargs) -> T:
+        with self._lock:
+            return method(self, *args, **options)
+
+    return waiting
 
 
 class VideoCapture:
@@ -71,6 +88,8 @@ class VideoCapture:
         from vidnoise.device import choose
 
         self.error: VidnoiseError | None = None
+        self._lock = threading.RLock()
+        self._leaving = False
         self._chain = as_chain(chain)
         self._device = choose(device, precision)
         self._reading = reading
@@ -85,6 +104,7 @@ class VideoCapture:
         if source is not None:
             self.open(source)
 
+    @_alone
     def open(self, source: str | PathLike[str] | int) -> bool:
         """Open another source; False where that fails, and `error` says why."""
         self._source = f"/dev/video{source}" if isinstance(source, int) else fspath(source)
@@ -96,18 +116,25 @@ class VideoCapture:
 
     def release(self) -> None:
         """Close the source."""
+        self._leaving = True  # who reads on and on might not let go of the lock for long
+        self._close()
+
+    @_alone
+    def _close(self) -> None:
         reader, self._reader = self._reader, None
         self._end()
+        self._leaving = False
         if reader is not None:
             reader.close()
 
+    @_alone
     def grab(self) -> bool:
         """Go to the next frame; False at the end.
 
         Raises:
             VidnoiseError: a filter failed, now or before; `set()` a position or `open()` again to go on.
         """
-        self._frame = self._next()
+        self._frame = None if self._leaving else self._next()
         if self._frame is None:
             return False
         self._position += 1
@@ -115,12 +142,14 @@ class VideoCapture:
             self._first = _time(self._frame)
         return True
 
+    @_alone
     def retrieve(self) -> tuple[bool, Picture | None]:
         """The frame that `grab()` went to."""
         if self._frame is None:
             return False, None
         return True, _turned(_bgr(self._frame), self._rotation)
 
+    @_alone
     def read(self) -> tuple[bool, Picture | None]:
         """The next frame: `(True, (H,W,3) uint8)`, or `(False, None)` at the end; raises as `grab` does."""
         self.grab()
@@ -149,6 +178,7 @@ class VideoCapture:
         }
         return float(known.get(prop, 0.0))
 
+    @_alone
     def set(self, prop: int, value: float) -> bool:
         """Go to a frame or a time (`CAP_PROP_POS_FRAMES`, `CAP_PROP_POS_MSEC`), or switch the turning of frames on or off.
 
