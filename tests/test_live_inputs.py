@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import BytesIO
 
 import av
 import numpy as np
@@ -21,8 +22,9 @@ from cameras import LIMIT, camera, frames, free_port, sender, vidnoise
 from test_interlace import flagged_file, gray, moment, psnr, woven
 from test_interlace import frames as pictures
 
-from vidnoise.errors import UsageError
+from vidnoise.errors import InputError, UsageError
 from vidnoise.io.interlace import FieldOrder, Scan, verdict
+from vidnoise.live.connection import Connection
 from vidnoise.live.fields import Fields
 from vidnoise.live.local import why
 from vidnoise.live.settings import Settings
@@ -177,6 +179,44 @@ def test_a_pipe_is_a_camera_until_it_ends(tmp_path):
         job.stdin.close()
         assert job.wait(LIMIT) == 0, job.stderr.read()
     assert len(frames(tmp_path / "a.ts")) > 5
+
+
+def transport_stream(*, sound: bool) -> bytes:
+    """Fifty pictures, and as much of silence."""
+    buffer = BytesIO()
+    with av.open(buffer, "w", format="mpegts") as container:
+        stream = container.add_stream("mpeg2video", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p"
+        audio = container.add_stream("mp2", rate=48000, layout="mono") if sound else None
+        for number in range(50):
+            picture = av.VideoFrame.from_ndarray(np.full((144, 160), number, np.uint8), "yuv420p")
+            container.mux(stream.encode(picture))
+            if audio is not None:
+                silence = av.AudioFrame.from_ndarray(np.zeros((1, 1920), np.int16), "s16", "mono")
+                silence.sample_rate = 48000
+                container.mux(audio.encode(silence))
+        container.mux(stream.encode(None))
+    return buffer.getvalue()
+
+
+def test_sound_that_appears_on_the_way_is_no_reason_to_give_up():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def send() -> None:
+            client, _ = server.accept()
+            with client:
+                client.sendall(transport_stream(sound=False))
+                time.sleep(1)
+                client.sendall(transport_stream(sound=True))
+
+        thread = threading.Thread(target=send, daemon=True)
+        thread.start()
+        url = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        with Connection(url, transport="tcp", timeout=LIMIT) as connection:
+            assert connection.audio is None
+            with pytest.raises(InputError, match="ended the stream"):
+                list(connection)
+        thread.join()
 
 
 def test_a_file_is_no_camera(tmp_path):

@@ -146,6 +146,8 @@ class Connection:
                     yield frame
         except (av.error.FFmpegError, OSError) as failure:
             raise InputError(f"{self.name}: {_why(failure, self._patience)}") from failure
+        except IndexError:
+            pass  # PyAV at the end of a stream in which others have appeared on the way
         raise InputError(f"{self.name}: the camera has ended the stream")
 
 
