@@ -237,6 +237,15 @@ def test_waits_double_up_to_the_bound_and_never_go_in_step():
     assert again.next() <= 0.2
 
 
+def test_what_fails_for_weeks_is_told_less_and_less_often_and_at_once_when_it_fails_otherwise():
+    backoff = Backoff(5.0)
+    told = [count for count in range(1, 2001) if backoff.level("gone") == logging.WARNING]
+    assert told == [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 1536]
+    assert [backoff.level("forbidden") for _ in range(3)] == [logging.WARNING, logging.WARNING, logging.DEBUG]
+    backoff.reset()
+    assert backoff.level("forbidden") == logging.WARNING
+
+
 @pytest.mark.parametrize(
     ("text", "value"),
     [("500ms", 0.5), ("5", 5.0), ("5s", 5.0), ("10m", 600.0), ("1.5h", 5400.0), ("7d", 604800.0)],

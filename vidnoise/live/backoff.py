@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import random
 
 FIRST = 0.2
 """Seconds before the second try."""
+
+RARELY = 512
+"""Failures in a row, of one kind, of which each is told in the end; before that the 1st, 2nd, 4th, 8th and so on."""
 
 
 class Backoff:
@@ -16,6 +20,8 @@ class Backoff:
 
     def __init__(self, most: float) -> None:
         self._most = most
+        self._last = ""
+        self._same = 0
         self.tries = 0
 
     def next(self) -> float:
@@ -26,4 +32,11 @@ class Backoff:
 
     def reset(self) -> None:
         """It worked."""
-        self.tries = 0
+        self.tries = self._same = 0
+
+    def level(self, failure: str) -> int:
+        """Count one more failure of a kind; how loud it is to be told. What fails for weeks shall not fill the disk."""
+        self._same = self._same + 1 if failure == self._last else 1
+        self._last = failure
+        told = self._same & (self._same - 1) == 0 or self._same % RARELY == 0
+        return logging.WARNING if told else logging.DEBUG

@@ -61,7 +61,8 @@ class Keeper:
                 return
             self.status.state, self.status.failure = "waiting", str(failure)
             wait = backoff.next()
-            LOG.warning("%s; starting anew in %.1f s", failure, wait, extra={"camera": self.settings.name})
+            level = backoff.level(str(failure))
+            LOG.log(level, "%s; starting anew in %.1f s", failure, wait, extra={"camera": self.settings.name})
             self._ending.wait(wait)
 
     def _once(self) -> BaseException | None:

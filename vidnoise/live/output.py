@@ -75,6 +75,7 @@ class Output:
         self._writing = math.inf  # since when the process is being written to
         self._opened_at = math.inf
         self._said = ""
+        self._level = logging.WARNING  # of the last failure
         self._thread = threading.Thread(target=self._run, name="vidnoise-output", daemon=True)
         self._thread.start()
 
@@ -129,7 +130,10 @@ class Output:
                 self._backoff.reset()
             wait = self._backoff.next()
             self._status.reconnects += 1
-            self._log.warning("output %s: %s; trying again in %.1f s", self._place.name, self._said, wait)
+            self._level = self._backoff.level(self._said)
+            self._log.log(
+                self._level, "output %s: %s; trying again in %.1f s", self._place.name, self._said, wait
+            )
             self._ending.wait(wait)
 
     def _once(self) -> None:
@@ -210,7 +214,7 @@ class Output:
                 self._opened()
 
     def _opened(self) -> None:
-        self._log.info("output %s: open", self._place.name)
+        self._log.log(min(self._level, logging.INFO), "output %s: open", self._place.name)
         self._opened_at = time.monotonic()
         self._status.connected = True
         self._place = replace(self._place, overwrite=False)  # what is recorded from now on stays

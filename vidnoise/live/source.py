@@ -164,7 +164,8 @@ class Source:
             return
         wait = self._backoff.next()
         self._status.state = "waiting"
-        self._log.warning("%s; trying again in %.1f s", failure, wait)
+        level = self._backoff.level(str(failure))
+        self._log.log(level, "%s; trying again in %.1f s", failure, wait)
         self._stop.wait(wait)
 
     def _read(self, camera: Connection) -> None:
