@@ -226,6 +226,26 @@ def test_times_never_go_back_across_connections_and_gaps_last_as_long_as_they_di
     assert all(a < b for a, b in pairwise(times))
 
 
+@pytest.mark.parametrize(
+    ("given", "placed"),
+    [
+        ([5.0, 5.5, 6.0, 6.5], [0.0, 0.5, 1.0, 1.5]),
+        ([5.0, 5.0, 5.0, 5.0], [0.0, 0.5, 1.0, 1.5]),  # stands still
+        ([5.0, 5.5, 5.1, 5.6], [0.0, 0.5, 1.0, 1.5]),  # falls back
+        ([5.0, 5.5, 13.0, 13.5], [0.0, 0.5, 1.0, 1.5]),  # leaps ahead
+        ([5.0, 5.5, 7.0, 7.5], [0.0, 0.5, 2.0, 2.5]),  # a burst after a pause
+    ],
+)
+def test_a_clock_that_is_set_anew_neither_squeezes_nor_parts_the_pictures(given, placed):
+    now = 100.0
+    clock = OutputClock(lambda: now)
+    found = []
+    for time in given:
+        found.append(float(clock.place(Fraction(time).limit_denominator(1000))))
+        now += 0.5
+    assert found == pytest.approx(placed, abs=0.002)
+
+
 def test_waits_double_up_to_the_bound_and_never_go_in_step():
     waits = [[backoff.next() for _ in range(12)] for backoff in (Backoff(5.0), Backoff(5.0))]
     assert waits[0] != waits[1]

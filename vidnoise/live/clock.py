@@ -10,10 +10,15 @@ BASE = Fraction(1, 90_000)
 """Seconds a tick of the video that goes out."""
 
 
+LEAP = 2.0
+"""Seconds by which a camera's clock may be quicker than ours from one picture to the next before it was set anew."""
+
+
 class OutputClock:
     """Places the times of each connection where they happened since the first picture.
 
-    Within a connection the distances are the camera's own; between two they are the wall clock's.
+    Within a connection the distances are the camera's own; between two they are the wall clock's, and so they are where
+    the camera's clock stands still, falls back or leaps ahead.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
@@ -21,6 +26,7 @@ class OutputClock:
         self._origin: float | None = None
         self._offset: Fraction | None = None
         self._last = Fraction(-1)
+        self._given, self._at = Fraction(0), 0.0
 
     def connect(self) -> None:
         """A new connection has begun: its times have another zero."""
@@ -31,10 +37,14 @@ class OutputClock:
 
         Each call gives a later time than the one before.
         """
+        now = self._now()
         if self._origin is None:
-            self._origin = self._now()
+            self._origin = now
+        if not 0 < time - self._given < now - self._at + LEAP:
+            self._offset = None
+        self._given, self._at = time, now
         if self._offset is None:
-            elapsed = Fraction(self._now() - self._origin).limit_denominator(1000)
+            elapsed = Fraction(now - self._origin).limit_denominator(1000)
             self._offset = max(elapsed, self._last + 1 / Fraction(1000)) - time
         placed = max(time + self._offset, self._last + BASE)
         self._last = placed
