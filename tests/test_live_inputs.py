@@ -181,6 +181,16 @@ def test_a_pipe_is_a_camera_until_it_ends(tmp_path):
     assert len(frames(tmp_path / "a.ts")) > 5
 
 
+def test_a_host_that_is_not_known_is_said_to_be(tmp_path):
+    with vidnoise("rtsp://me:s3cret@cam.invalid/1", *RAW, "-o", f"{tmp_path}/a.ts") as job:
+        assert job.end() == 1
+    assert "the host cam.invalid is not known" in job.told()
+    with sender() as url, vidnoise(url, *RAW, "-o", "rtmp://server.invalid/live/cam") as job:
+        job.hears("the host server.invalid is not known")
+        assert job.stop() == 0
+    assert "s3cret" not in job.told()
+
+
 def transport_stream(*, sound: bool) -> bytes:
     """Fifty pictures, and as much of silence."""
     buffer = BytesIO()

@@ -12,7 +12,7 @@ from vidnoise.io.carry import is_cover
 from vidnoise.io.continuity import Continuity
 from vidnoise.io.decode import Decoder, Losses
 from vidnoise.io.protocols import Location, locate, mask
-from vidnoise.live import local
+from vidnoise.live import hosts, local
 from vidnoise.live.secrets import fill
 
 if TYPE_CHECKING:
@@ -66,7 +66,9 @@ class Connection:
         except (av.error.FFmpegError, OSError, ValueError) as failure:
             # Where the wait for an answer was broken off, FFmpeg may call what it has got so far invalid.
             late = time.monotonic() - began >= timeout
-            why = local.why(failure, place.url) if place.kind == "camera" else None
+            why = (
+                local.why(failure, place.url) if place.kind == "camera" else hosts.unknown(failure, place.url)
+            )
             why = why or (_silence(timeout) if late else _why(failure, timeout))
             raise InputError(f"{self.name}: {why}") from failure
         try:

@@ -21,7 +21,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import IO
 
+from vidnoise.errors import OutputError
 from vidnoise.io.protocols import mask
+from vidnoise.live import hosts
 from vidnoise.live.destination import Destination
 from vidnoise.live.mux import Muxer
 from vidnoise.live.recording import Recording, free
@@ -54,7 +56,12 @@ def _send(given: IO[bytes], answers: IO[str]) -> None:
         _tell(answers, warning=text)
 
     with _alarm(patience):
-        sink = _open(place, head, warn)
+        try:
+            sink = _open(place, head, warn)
+        except OSError as failure:
+            if words := hosts.unknown(failure, place.url):
+                raise OutputError(words) from failure
+            raise
     _tell(answers, open=True)
     try:
         while True:
