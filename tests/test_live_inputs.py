@@ -173,12 +173,31 @@ def test_a_pipe_is_a_camera_until_it_ends(tmp_path):
         with av.open(job.stdin, "w", format="mpegts") as container:
             stream = container.add_stream("mpeg4", rate=20)
             stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p"
-            for _ in range(40):
+            until = time.monotonic() + LIMIT
+            while len(frames(tmp_path / "a.ts")) < 5 and time.monotonic() < until:
                 container.mux(stream.encode(av.VideoFrame(160, 96, "yuv420p")))
                 time.sleep(0.05)
         job.stdin.close()
         assert job.wait(LIMIT) == 0, job.stderr.read()
-    assert len(frames(tmp_path / "a.ts")) > 5
+    assert len(frames(tmp_path / "a.ts")) >= 5
+
+
+def test_a_stream_that_ends_at_once_gives_its_last_picture():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def send() -> None:
+            client, _ = server.accept()
+            with client:
+                client.sendall(transport_stream(sound=False))
+
+        thread = threading.Thread(target=send, daemon=True)
+        thread.start()
+        seen = []
+        url = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        with Connection(url, transport="tcp", timeout=LIMIT) as connection, pytest.raises(InputError):
+            seen.extend(connection)
+        thread.join()
+    assert 0 < len(seen) <= 50
 
 
 def test_a_host_that_is_not_known_is_said_to_be(tmp_path):

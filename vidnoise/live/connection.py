@@ -101,14 +101,19 @@ class Connection:
     def __iter__(self) -> Iterator[Any]:
         held: av.VideoFrame | None = None
         settled = time.monotonic() + SETTLE
-        for item in self._items():
-            if held is not None and time.monotonic() >= settled:
+        try:
+            for item in self._items():
+                if held is not None and time.monotonic() >= settled:
+                    yield held
+                    held = None
+                if _is_picture(item) and time.monotonic() < settled:
+                    held = item
+                    continue
+                yield item
+        except InputError:
+            if held is not None:
                 yield held
-                held = None
-            if _is_picture(item) and time.monotonic() < settled:
-                held = item
-                continue
-            yield item
+            raise
 
     def close(self) -> None:
         """Hang up."""
