@@ -249,10 +249,10 @@ def frames(path: Path) -> list[float]:
 
 
 @contextmanager
-def sender(fps: int = 20, keyframes: int = 5) -> Iterator[str]:
+def sender(fps: int = 20, keyframes: int = 5, *, sound: bool = False) -> Iterator[str]:
     """A camera that needs no other program: sends MPEG-TS over UDP to the address that it gives.
 
-    Every `keyframes`th picture is a keyframe.
+    Every `keyframes`th picture is a keyframe. `sound` is silence in AAC.
     """
     url, ended = f"udp://127.0.0.1:{free_port()}", threading.Event()
 
@@ -261,8 +261,14 @@ def sender(fps: int = 20, keyframes: int = 5) -> Iterator[str]:
             stream = container.add_stream("libx264", rate=fps)
             stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p"
             stream.options = {"preset": "ultrafast", "tune": "zerolatency", "g": str(keyframes)}
+            audio = container.add_stream("aac", rate=16000, layout="mono") if sound else None
             while not ended.wait(1 / fps):
                 container.mux(stream.encode(av.VideoFrame(160, 96, "yuv420p")))
+                if audio is not None:
+                    silence = av.AudioFrame("fltp", "mono", 16000 // fps)
+                    silence.planes[0].update(bytes(silence.planes[0].buffer_size))
+                    silence.sample_rate = 16000
+                    container.mux(audio.encode(silence))
 
     thread = threading.Thread(target=send, daemon=True)
     thread.start()

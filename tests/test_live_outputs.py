@@ -19,6 +19,7 @@ from logging import LoggerAdapter, getLogger
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 from cameras import LIMIT, Job, children, frames, sender, vidnoise
 from streams import info
@@ -30,6 +31,7 @@ from vidnoise.live.encode import LiveEncoder
 from vidnoise.live.packets import VIDEO, Packet
 from vidnoise.live.recording import Recording
 from vidnoise.live.settings import Settings
+from vidnoise.live.sound import bare
 
 RAW = ("-f", "none", "--wait", "--max-backoff", "0.2s")
 
@@ -168,6 +170,39 @@ def test_pictures_of_odd_size_go_out_without_their_last_line_and_column(cleaned)
     (packet,) = encoder.encode(picture.with_image(picture.image) if cleaned else picture, Fraction(0))
     (shown,) = av.CodecContext.create("h264", "r").decode(av.Packet(packet.data))
     assert (shown.width, shown.height) == (96, 64)
+
+
+def test_sound_of_a_transport_stream_goes_into_every_container(tmp_path):
+    targets = [tmp_path / name for name in ("a.mp4", "a.mov", "a.mkv", "a.ts")]
+    outputs = [word for target in targets for word in ("-o", str(target))]
+    with sender(sound=True) as url, vidnoise(url, *RAW, *outputs) as job:
+        for target in targets:
+            job.wait(lambda path=target: len(frames(path)) > 30)
+        assert job.stop() == 0
+    for target in targets:
+        assert not target.with_stem("a_1").exists()
+        with av.open(target) as made:
+            assert made.streams.audio[0].codec_context.name == "aac"
+            assert sum(1 for _ in made.decode(audio=0)) > 10
+
+
+def test_sound_that_was_damaged_on_its_way_is_left_out_and_the_rest_has_no_headers():
+    whole, noise = BytesIO(), np.random.default_rng(0)
+    with av.open(whole, "w", format="mpegts") as container:
+        audio = container.add_stream("aac", rate=16000, layout="mono")
+        for _ in range(100):
+            sound = noise.uniform(-1, 1, (1, 1024)).astype(np.float32)
+            frame = av.AudioFrame.from_ndarray(sound, "fltp", "mono")
+            frame.sample_rate = 16000
+            container.mux(audio.encode(frame))
+    data = whole.getvalue()
+    holed = b"".join(data[at : at + 188] for at in range(0, len(data), 188) if at // 188 % 9 != 7)
+    for given, damaged in ((data, False), (holed, True)):
+        with av.open(BytesIO(given)) as container:
+            parts = [bare(packet) for packet in container.demux(audio=0) if packet.size]
+        assert (b"" in parts) == damaged
+        assert any(parts)
+        assert not any(part.startswith(b"\xff\xf1") for part in parts)
 
 
 def test_hls_goes_on_when_its_folder_was_removed(tmp_path):

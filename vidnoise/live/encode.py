@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from vidnoise.errors import OutputError, UsageError
 from vidnoise.io import carry, encoders, scheduling
+from vidnoise.live import sound
 from vidnoise.live.clock import BASE
 from vidnoise.live.packets import AUDIO, VIDEO, Packet
-from vidnoise.live.sound import ToAac
 
 if TYPE_CHECKING:
     from vidnoise.frame import Frame, StreamInfo
@@ -68,12 +68,14 @@ class LiveEncoder:
         colour = info.colour
         context.colorspace, context.color_range = colour.matrix, colour.range
         context.color_primaries, context.color_trc = colour.primaries, colour.transfer
-        self._aac: ToAac | None = None
+        self._aac: sound.ToAac | None = None
         if audio is not None and _survives(audio):
-            carry.add_copy(self._container, audio)
+            copy = carry.add_copy(self._container, audio)
+            if sound.is_adts(audio.codec_context):
+                copy.codec_context.extradata = sound.settings(audio.codec_context)
         elif audio is not None:
             log.warning("no output can hold the sound as %s; it goes out as AAC", audio.codec_context.name)
-            self._aac = ToAac(self._container, audio, own=True)
+            self._aac = sound.ToAac(self._container, audio, own=True)
         try:
             with scheduling.ordinary():
                 self._container.start_encoding()

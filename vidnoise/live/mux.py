@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from vidnoise.io import carry
-from vidnoise.live.packets import Packet
+from vidnoise.live.packets import VIDEO, Packet
 from vidnoise.live.sound import ToAac
 
 INTERLEAVE = "100000"
@@ -76,7 +76,11 @@ class Muxer:
         made.is_keyframe = packet.key
         if packet.stream in self._streams:
             made.stream = self._streams[packet.stream]
-            self._container.mux(made)
+            try:
+                self._container.mux(made)
+            except av.error.InvalidDataError:
+                if packet.stream == VIDEO:
+                    raise  # of sound it is what was damaged on the way
         elif self._aac is not None:
             self._container.mux(self._aac.convert(made))
 

@@ -7,6 +7,12 @@ from typing import Any
 RATE = 32_000
 """Bits a second for each channel: more than telephone sound needs."""
 
+RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
+"""Samples a second by their number in AAC's headers."""
+
+LOW_COMPLEXITY = 2
+"""The number of the kind of AAC that everything else is made of."""
+
 
 class ToAac:
     """Decodes packets of `source`, a stream, and encodes them for a new stream of `container`.
@@ -42,3 +48,32 @@ class ToAac:
     def flush(self) -> list[Any]:
         """The rest."""
         return list(self._stream.encode(None))
+
+
+def is_adts(context: Any) -> bool:
+    """Whether each packet of AAC has a header of its own, as in MPEG-TS; most containers want it once for all."""
+    return context.name == "aac" and not context.extradata and context.sample_rate in RATES
+
+
+def settings(context: Any) -> bytes:
+    """What such headers say, once for all (an AudioSpecificConfig)."""
+    rate, channels = context.sample_rate, len(context.layout.channels)
+    # What doubles the rate, or makes two channels of one, is found in the data and not told of.
+    profile = str(context.profile)
+    rate = rate // 2 if profile.startswith("HE-AAC") else rate
+    channels = 1 if profile == "HE-AACv2" else min(channels, 7)
+    return (LOW_COMPLEXITY << 11 | RATES.index(rate) << 7 | channels << 3).to_bytes(2)
+
+
+def bare(packet: Any) -> bytes:
+    """The data of a packet of sound without such a header; nothing where it has come damaged, as far as it tells."""
+    if packet.is_corrupt:
+        return b""
+    data = bytes(packet)
+    if not is_adts(packet.stream.codec_context):
+        return data
+    # Twelve ones; among other bits the absence of a checksum; after those the length in 13 bits.
+    length = int.from_bytes(data[3:6]) >> 5 & 0x1FFF
+    if data[:1] != b"\xff" or data[1:2] < b"\xf0" or length != len(data):
+        return b""
+    return data[7 if data[1] & 1 else 9 :]

@@ -20,6 +20,7 @@ from vidnoise.live.connection import Connection
 from vidnoise.live.fields import Fields
 from vidnoise.live.packets import AUDIO, Packet
 from vidnoise.live.settings import Settings
+from vidnoise.live.sound import bare
 from vidnoise.live.status import Status
 
 LONGEST_INBOX = 200
@@ -241,10 +242,11 @@ class Source:
             return
         base: Fraction = packet.time_base
         time = self._clock.beside(packet.pts * base)
-        if time is None or time <= self._heard:
+        data = bare(packet)
+        if time is None or time <= self._heard or not data:
             return
         self._heard = time
-        self._hear(Packet(AUDIO, round(time / base), base, packet.duration or 0, True, bytes(packet)))
+        self._hear(Packet(AUDIO, round(time / base), base, packet.duration or 0, True, data))
 
 
 def _kind(audio: Any) -> tuple[str, int] | None:
