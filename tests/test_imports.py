@@ -43,6 +43,7 @@ PUBLIC = {
     "frame",
     "fusion",
     "kernels",
+    "light",
     "motion_blur",
     "nets",
     "noise",
