@@ -1,9 +1,13 @@
 """Threads: order, failures, and that nothing waits for ever."""
 
+import os
+import subprocess
+import sys
 import threading
 
 import pytest
 import torch
+from clips import Clip
 from streams import CPU, ListSource, Mean, Running, clip, process
 
 from vidnoise import pipeline
@@ -108,3 +112,30 @@ def test_few_frames_wait_between_the_threads():
     threading.Event().wait(0.2)
     frames.close()
     assert len(read) <= pipeline.DEPTH + 3
+
+
+FORKED = """
+import os, sys
+import vidnoise as vn
+def clean():
+    with vn.open(sys.argv[1], "steady") as frames:
+        return len(list(frames))
+before = clean()
+child = os.fork()
+if not child:
+    os._exit(clean() if before == 3 else 99)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_process_forked_after_a_run_cleans_as_well(tmp_path):
+    clip = Clip(3).save(tmp_path / "in.mp4")
+    with subprocess.Popen(
+        [sys.executable, "-c", FORKED, clip], stdout=subprocess.PIPE, start_new_session=True
+    ) as made:
+        try:
+            assert made.communicate(timeout=60)[0].split() == [b"3"]
+        finally:
+            if made.poll() is None:
+                os.killpg(made.pid, 9)

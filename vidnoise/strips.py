@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from threading import Barrier, local
@@ -88,3 +89,16 @@ def _workers(count: int) -> ThreadPoolExecutor:
     # That holds for the threads that called it, and for all begun later: so it is set back.
     torch.set_num_threads(count)
     return workers
+
+
+def _after_fork() -> None:
+    """A process that `os.fork` made has none of these threads, and OpenMP would wait for others that it has not."""
+    if _workers.cache_info().currsize:
+        import torch
+
+        _workers.cache_clear()
+        torch.set_num_threads(1)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
