@@ -160,6 +160,38 @@ def test_a_filter_that_gives_no_picture_of_the_size_is_named_with_both(made, kin
         process(Chain.of(filter), numbered(3))
 
 
+@pytest.mark.parametrize("exact", [torch.float64, torch.float16])
+def test_a_filter_may_compute_in_other_floats_and_the_next_gets_float32(exact):
+    @dataclass(frozen=True)
+    class Halved(SpatialFilter):
+        def apply(self, x):
+            return x.to(exact) / 2
+
+    frames = process(Halved() | "fuse,median", clip(2))
+    assert [frame.image.dtype for frame in frames] == [torch.float32] * 2
+
+
+@pytest.mark.parametrize(
+    ("made", "given"),
+    [
+        (lambda frames: [], "nothing"),
+        (lambda frames: list(frames) * 2, "2 of Frame"),
+        (lambda frames: [frame.image for frame in frames], "1 of Tensor"),
+    ],
+)
+def test_a_process_that_gives_not_one_frame_for_each_is_named_with_what_it_gives(made, given):
+    @dataclass(frozen=True)
+    class Uneven(SpatialFilter):
+        def apply(self, x):
+            return x
+
+        def process(self, frames):
+            return made(frames)
+
+    with pytest.raises(FilterError, match=rf"'uneven' .* gives {given} for 1, .* frame\.with_image"):
+        process(Chain.of(Uneven()), numbered(1))
+
+
 def test_a_step_that_gives_no_frame_is_named_with_what_it_gives():
     @dataclass(frozen=True)
     class Bare(Running):

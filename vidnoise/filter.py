@@ -288,7 +288,16 @@ class SpatialStage(BaseStage):
     def accept(self, frames: Sequence[Frame]) -> list[Frame]:
         """Filter the frames at once."""
         starts = range(0, len(frames), self._batch)
-        return [out for i in starts for out in self._process(frames[i : i + self._batch])]
+        return [out for i in starts for out in self._processed(frames[i : i + self._batch])]
+
+    def _processed(self, frames: Sequence[Frame]) -> list[Frame]:
+        done = list(self._process(frames))
+        if len(done) != len(frames) or not all(isinstance(out, Frame) for out in done):
+            given = f"{len(done)} of {', '.join({type(out).__name__ for out in done})}" if done else "nothing"
+            raise TypeError(
+                f"process() gives {given} for {len(frames)}, and must give frame.with_image(...) for each"
+            )
+        return done
 
     def restart(self) -> None:
         """There is nothing to forget."""

@@ -145,7 +145,8 @@ class Frame:
     def with_image(self, image: Tensor, confidence: Tensor | None = None) -> Frame:
         """The same moment with another picture (3,H,W); the writer takes it in place of the source's planes.
 
-        Returning `frame.image` itself, untouched, keeps the source's samples bit-exact.
+        Returning `frame.image` itself, untouched, keeps the source's samples bit-exact. Other floats become float32,
+        which the filters behind it count on.
 
         Raises:
             ValueError: it is no tensor of floats of the frame's size.
@@ -153,7 +154,7 @@ class Frame:
         check_image(image, (3, self.height, self.width))
         changes: dict[str, Any] = {}
         if image is not self._image:
-            changes = {"_image": image, "touched": True}
+            changes = {"_image": image.float(), "touched": True}
         if confidence is not None:
             changes["confidence"] = confidence
         return self.replace(**changes)
