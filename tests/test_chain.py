@@ -216,6 +216,33 @@ def test_a_default_is_taken_whatever_its_type():
         Open(level="1")
 
 
+def test_options_of_a_class_that_is_no_dataclass_are_answered_with_what_to_write():
+    @vn.register
+    class Bare(SpatialFilter):
+        level: float = option(1.0, help="more of it")
+
+        def apply(self, x):
+            return x * self.level
+
+    for made in (Bare, lambda: Chain.parse("bare:level=2")):
+        with pytest.raises(
+            UsageError, match=r"Bare declares the option 'level'.* write @dataclass\(frozen=True\)"
+        ):
+            made()
+
+
+def test_a_field_that_is_no_option_is_answered_with_what_to_write():
+    @dataclass(frozen=True)
+    class Plain(SpatialFilter):
+        level: float = 1.0
+
+        def apply(self, x):
+            return x
+
+    with pytest.raises(UsageError, match=r"field 'level' .* write level = option\("):
+        Plain()
+
+
 def test_a_chain_is_made_of_a_list_too():
     assert Chain([Mean(), Running()]) == Chain(filters=[Mean(), Running()]) == Mean() | Running()
     assert hash(Chain([Mean()])) == hash(Chain.of(Mean()))

@@ -19,7 +19,7 @@ from inspect import get_annotations
 from types import MappingProxyType, SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
-from vidnoise.errors import FilterError
+from vidnoise.errors import FilterError, UsageError
 from vidnoise.frame import Frame, StreamInfo, check_image
 from vidnoise.options import Option, check, describe, option
 
@@ -153,7 +153,17 @@ class Filter(ABC):
 
 @cache
 def hints(kind: type[Filter]) -> Mapping[str, Any]:
-    """The types of a filter's options, by name; `Any` where an annotation means nothing while the program runs."""
+    """The types of a filter's options, by name; `Any` where an annotation means nothing while the program runs.
+
+    Raises:
+        UsageError: options are declared in a class that was not made a dataclass, which has none.
+    """
+    lost = next((name for name, value in vars(kind).items() if isinstance(value, dataclasses.Field)), None)
+    if lost:
+        raise UsageError(
+            f"the filter {kind.__name__} declares the option {lost!r} but is no dataclass; "
+            f"write @dataclass(frozen=True) above the class"
+        )
     return {field.name: _hint(kind, field) for field in dataclasses.fields(kind)}
 
 

@@ -73,11 +73,13 @@ def describe(field: dataclasses.Field[Any]) -> Option:
     """The `Option` of a dataclass field.
 
     Raises:
-        TypeError: the field was not made with `option()`.
+        UsageError: the field was not made with `option()`.
     """
     described = field.metadata.get("option")
     if not isinstance(described, Option):
-        raise TypeError(f"filter field {field.name!r} must be declared with vidnoise.filter.option()")
+        raise UsageError(
+            f"the field {field.name!r} of a filter is no option; write {field.name} = option(..., help=...)"
+        )
     return described
 
 

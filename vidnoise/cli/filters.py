@@ -52,11 +52,11 @@ def _show(filter: type[Filter]) -> None:
     console = out()
     console.print(filter.name, style="bold")
     console.print(f"\n{_flowing(_text(filter))}\n")
+    types = hints(filter)
     fields = dataclasses.fields(filter)
     if not fields:
         console.print("It has no options.")
         return
-    types = hints(filter)
     rows = table("option", "default", "takes", "unit", "effect")
     for field in fields:
         known = describe(field)
