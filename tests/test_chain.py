@@ -3,6 +3,7 @@
 import sys
 from dataclasses import dataclass, make_dataclass
 from fractions import Fraction
+from typing import Literal
 
 import clips
 import numpy as np
@@ -80,7 +81,7 @@ def test_printing_and_reading_give_the_same_chain(graph, on, level):
         ("text", r"text needs graph=\.\.\."),
         ("text:graph='a", r"quote ' in .* is not closed"),
         ("mean:2", r"'2' is not option=value"),
-        ("text:graph=a:on=maybe", r"on='maybe' is neither yes nor no"),
+        ("text:graph=a:on=maybe", r"on='maybe' is not yes or no"),
     ],
 )
 def test_a_mistake_is_answered_with_what_to_type(text, message):
@@ -203,7 +204,8 @@ def test_multiples_without_bounds_are_said_as_such():
     assert Option(help="a side", multiple=8, low=8).range_text() == "multiples of 8, at least 8"
 
 
-def test_a_default_is_taken_whatever_its_type():
+def test_a_default_of_none_is_taken_from_text_too():
+    @vn.register
     @dataclass(frozen=True)
     class Open(SpatialFilter):
         level: float = option(None, low=0, high=2, help="more of it")
@@ -211,7 +213,7 @@ def test_a_default_is_taken_whatever_its_type():
         def apply(self, x):
             return x
 
-    assert Open() == Open(level=None)
+    assert Open() == Open(level=None) == Chain.parse("open:level=auto").filters[0]
     with pytest.raises(UsageError, match="it takes a number"):
         Open(level="1")
 
@@ -241,6 +243,24 @@ def test_a_field_that_is_no_option_is_answered_with_what_to_write():
 
     with pytest.raises(UsageError, match=r"field 'level' .* write level = option\("):
         Plain()
+
+
+def test_text_is_read_as_the_first_type_that_can_hold_it():
+    @vn.register
+    @dataclass(frozen=True)
+    class Wide(SpatialFilter):
+        level: int | float | bool = option(1, help="more of it")
+        word: Literal["a", "b"] = option("a", choices=("a", "b"), help="one of two")
+
+        def apply(self, x):
+            return x
+
+    for chosen in (Wide(2), Wide(0.5), Wide(True), Wide(1, "b")):
+        assert Chain.parse(str(chosen)) == Chain.of(chosen)
+    with pytest.raises(UsageError, match="level='x' is not a whole number or a number or yes or no"):
+        Chain.parse("wide:level=x")
+    with pytest.raises(UsageError, match="word='c' is not one of a, b"):
+        Chain.parse("wide:word=c")
 
 
 def test_a_chain_is_made_of_a_list_too():

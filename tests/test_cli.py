@@ -73,7 +73,7 @@ class Broken(SpatialFilter):
 
     how: str = option("bug", choices=("bug", "memory", "opencv"), help="what goes wrong")
     after: int = option(0, low=0, high=9, unit="frames", help="later")
-    count: int | None = option(None, help="how often")
+    count: int = option(None, help="how often")
     place: "Nowhere" = option("here", help="where")  # noqa: F821, RUF009
 
     def apply(self, x):
@@ -85,12 +85,20 @@ class Broken(SpatialFilter):
         raise failures[self.how]
 
 
+@dataclass(frozen=True)
+class Untold(SpatialFilter):
+    level: float = option(1.0, help="more of it")
+
+    def apply(self, x):
+        return x
+
+
 @pytest.fixture
 def own_filters() -> Iterator[None]:
-    for filter in (Negative, Broken):
+    for filter in (Negative, Broken, Untold):
         registry.register(filter)
     yield
-    for filter in (Negative, Broken):
+    for filter in (Negative, Broken, Untold):
         registry._registered.pop(filter.name)
     registry.filters.cache_clear()
 
@@ -491,6 +499,11 @@ def test_one_filter_is_shown_whole(vidnoise, own_filters):
     assert "auto whole number or auto - how often" in text
     assert "here text - where" in text
     assert "-f broken:how=bug,after=0" in text
+
+
+def test_a_filter_without_a_docstring_says_nothing_of_itself(vidnoise, own_filters):
+    text = " ".join(vidnoise("filters", "untold").out.split())
+    assert text.startswith("untold It says nothing of itself. option default")
 
 
 def test_a_misspelt_filter_is_guessed(vidnoise, own_filters):

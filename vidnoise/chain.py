@@ -6,7 +6,7 @@ import dataclasses
 import difflib
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from numbers import Integral, Real
 from types import NoneType
@@ -240,36 +240,33 @@ def make(name: str, options: dict[str, str]) -> Filter:
     return filter(**values)
 
 
-def convert(what: str, text: str, kind: Any) -> Any:
-    """One option's text as the type of its field: bool, int, float, str, or one of them or None; text for `Any`.
+def convert(what: str, text: str, annotation: Any) -> Any:
+    """One option's text as the first type of its field that can hold it; as text where that is no class.
 
     Raises:
         UsageError: the text is no such value.
     """
-    allowed = kinds(kind)
+    allowed = kinds(annotation)
     if NoneType in allowed and text.lower() in ("none", "auto"):
         return None
-    kind = next(k for k in allowed if k is not NoneType)
-    if kind is Any:
-        return text
+    wanted = [kind for kind in allowed if kind is not NoneType]
+    for kind in wanted:
+        with suppress(ValueError):
+            return _as(kind, text)
+    words = " or ".join("yes or no" if kind is bool else WORDS.get(kind, str(kind)) for kind in wanted)
+    raise UsageError(f"{what}={text!r} is not {words}")
+
+
+def _as(kind: Any, text: str) -> Any:
     if kind is bool:
-        words = {
-            "1": True,
-            "yes": True,
-            "true": True,
-            "on": True,
-            "0": False,
-            "no": False,
-            "false": False,
-            "off": False,
-        }
-        if text.lower() not in words:
-            raise UsageError(f"{what}={text!r} is neither yes nor no")
-        return words[text.lower()]
-    try:
-        return kind(text)
-    except ValueError:
-        raise UsageError(f"{what}={text!r} is not {WORDS.get(kind, kind)}") from None
+        return _switch(text.lower())
+    return kind(text) if isinstance(kind, type) and kind is not Any else text
+
+
+def _switch(word: str) -> bool:
+    if word not in ("1", "yes", "true", "on", "0", "no", "false", "off"):
+        raise ValueError(word)
+    return word in ("1", "yes", "true", "on")
 
 
 def quote(value: Any) -> str:

@@ -93,7 +93,7 @@ class Filter(ABC):
         kinds = hints(type(self))
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            kind = Any if value is field.default else kinds[field.name]  # an author's None needs no `| None`
+            kind = Any if value is field.default else kinds[field.name]
             check(self.name, field.name, value, kind, describe(field))
 
     @abstractmethod
@@ -155,6 +155,8 @@ class Filter(ABC):
 def hints(kind: type[Filter]) -> Mapping[str, Any]:
     """The types of a filter's options, by name; `Any` where an annotation means nothing while the program runs.
 
+    A default of None needs no `| None`.
+
     Raises:
         UsageError: options are declared in a class that was not made a dataclass, which has none.
     """
@@ -173,9 +175,10 @@ def _hint(kind: type[Filter], field: dataclasses.Field[Any]) -> Any:
         alone = SimpleNamespace(__annotations__={field.name: field.type})
         # As for a whole class: the module's names, then those of the class.
         module = getattr(sys.modules.get(owner.__module__), "__dict__", {})
-        return typing.get_type_hints(alone, dict(vars(owner)), module)[field.name]
+        hint = typing.get_type_hints(alone, dict(vars(owner)), module)[field.name]
     except Exception:  # it is anyone's text, and may be a name that is imported for type checkers alone
-        return Any
+        hint = Any
+    return typing.Union[hint, None] if field.default is None else hint  # noqa: UP007 - it may be what has no |
 
 
 class BaseStage(ABC):

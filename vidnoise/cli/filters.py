@@ -90,7 +90,12 @@ def _kind(kind: Any) -> str:
 
 
 def _text(filter: type[Filter]) -> str:
-    return inspect.cleandoc(filter.__doc__ or "It says nothing of itself.")
+    text = filter.__doc__ or ""
+    # Dataclasses without one are given their signature.
+    return (
+        inspect.cleandoc(text if not text.startswith(f"{filter.__name__}(") else "")
+        or "It says nothing of itself."
+    )
 
 
 def _flowing(text: str) -> str:
