@@ -3,6 +3,7 @@
 import sys
 from dataclasses import dataclass, make_dataclass
 from fractions import Fraction
+from importlib import import_module
 from typing import Literal
 
 import clips
@@ -117,26 +118,77 @@ def test_a_filter_that_is_defined_again_takes_its_own_place():
     assert find("cell") is second is not first
 
 
-def plugin(folder, name):
-    """An installed package whose filter makes itself known while it is imported."""
-    (folder / f"{name}.py").write_text(
-        "import vidnoise as vn\nfrom vidnoise.filter import SpatialFilter\n\n@vn.register\n"
-        f"class {name.title()}(SpatialFilter):\n    def apply(self, x):\n        return x\n"
-    )
-    about = folder / f"{name}-1.dist-info"
-    about.mkdir()
-    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
-    (about / "entry_points.txt").write_text(f"[vidnoise.filters]\n{name} = {name}:{name.title()}\n")
+PLUGIN = """
+import vidnoise as vn
+from vidnoise.filter import SpatialFilter
+
+@vn.register
+class Plugin_One(SpatialFilter):
+    def apply(self, x):
+        return x
+"""
 
 
-def test_two_plugins_may_both_register_while_they_are_imported(tmp_path, monkeypatch):
-    for name in ("plugin_one", "plugin_two"):
-        plugin(tmp_path, name)
+@pytest.fixture
+def plugin(tmp_path, monkeypatch):
+    """Installs a package of one module, whose entry point names that module."""
+
+    def install(name, code):
+        (tmp_path / f"{name}.py").write_text(code)
+        about = tmp_path / f"{name}-1.dist-info"
+        about.mkdir()
+        (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
+        (about / "entry_points.txt").write_text(f"[vidnoise.filters]\n{name} = {name}\n")
         monkeypatch.setitem(sys.modules, name, None)
         del sys.modules[name]  # and again after the test
+        filters.cache_clear()
+
     monkeypatch.syspath_prepend(tmp_path)
-    filters.cache_clear()
+    return install
+
+
+def test_two_plugins_may_both_register_while_they_are_imported(plugin):
+    plugin("plugin_one", PLUGIN)
+    plugin("plugin_two", PLUGIN.replace("One", "Two"))
     assert {"plugin_one", "plugin_two", "median"} <= set(filters())
+
+
+@pytest.mark.parametrize("first", ["plugin_one", "plugin_two"])
+def test_a_plugin_may_build_on_another_whichever_is_imported_first(plugin, first):
+    plugin("plugin_one", PLUGIN)
+    plugin(
+        "plugin_two",
+        "from plugin_one import Plugin_One\n" + PLUGIN.replace("One(SpatialFilter", "Two(Plugin_One"),
+    )
+    import_module(first)
+    assert {"plugin_one", "plugin_two", "median"} <= set(filters())
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("import not_there", r"'plugin_one' \(plugin_one\) cannot be imported: .*not_there'; mend it"),
+        ("raise SystemExit(3)", "cannot be imported: SystemExit: 3; mend it"),
+        ("__all__ = ['Missing']", "cannot be imported: AttributeError: .* 'Missing'; mend it"),
+        (PLUGIN.replace("@vn.register", ""), "gives no filter; name its classes in __all__ of plugin_one"),
+        (PLUGIN.replace("def apply", "def other"), r"plugin_one\.Plugin_One .* must define apply\(\)"),
+        (
+            PLUGIN.replace("@vn.register", "__all__ = ['Plugin_One']") + "    name = 'median'\n",
+            "two filters are called 'median'.*plugin_one.Plugin_One",
+        ),
+    ],
+)
+def test_a_plugin_that_gives_no_filter_is_named_and_keeps_none_from_being_registered(plugin, code, message):
+    plugin("plugin_one", code)
+    vn.register(Mean)
+    with pytest.raises(UsageError, match=message):
+        filters()
+
+
+def test_what_a_plugin_builds_upon_is_no_filter(plugin):
+    plugin("plugin_one", PLUGIN.replace("@vn.register", "__all__ = ['Plugin_One', 'SpatialFilter']"))
+    assert "plugin_one" in filters()
+    assert "spatialfilter" not in filters()
 
 
 def test_every_built_in_filter_is_found_by_its_name():

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
-from vidnoise.errors import UsageError
+from vidnoise.errors import UsageError, class_and_text
 from vidnoise.filter import Filter
 
 GROUP = "vidnoise.filters"
@@ -28,12 +28,14 @@ def register(filter: type[Filter]) -> type[Filter]:
     old one.
 
     Raises:
-        UsageError: another filter has the name, which keeps it, or a plugin cannot be imported.
+        UsageError: another filter has the name, which keeps it, or it lacks a method.
     """
     # A plugin may call this while it is imported, when its package has not got all its filters yet.
     own = _package(filter.__module__)
-    others = () if _loading else (point for point in _plugins() if _package(point.module) != own)
-    _add(_known(others), filter, "register()")
+    others = [] if _loading else [point for point in _plugins() if _package(point.module) != own]
+    loaded = [other for point in others for other in _loadable(point)]
+    for other in (*loaded, *_registered.values()):
+        _add({other.name: other}, filter, "register()")
     _registered[filter.name] = filter
     filters.cache_clear()
     return filter
@@ -95,21 +97,40 @@ def _package(module: str) -> str:
     return module.partition(".")[0]
 
 
-def _load(point: EntryPoint) -> Iterator[type[Filter]]:
+def _loadable(point: EntryPoint) -> list[type[Filter]]:
+    """Its filters; none where it cannot be imported now, being broken or importing what is being imported."""
+    try:
+        with _marked_as_loading():
+            return _load(point)
+    except UsageError:
+        return []
+
+
+def _load(point: EntryPoint) -> list[type[Filter]]:
     try:
         loaded = point.load()
-    except Exception as failure:
+        named = [getattr(loaded, name) for name in getattr(loaded, "__all__", [])]
+    except (Exception, SystemExit) as failure:
         raise UsageError(
-            f"the filter plugin {point.name!r} ({point.value}) cannot be imported: {failure}; "
+            f"the filter plugin {point.name!r} ({point.value}) cannot be imported: {class_and_text(failure)}; "
             f"mend it or uninstall its package"
         ) from failure
-    named = [getattr(loaded, name) for name in getattr(loaded, "__all__", [])]
-    for item in named or [loaded]:
-        if isinstance(item, type) and issubclass(item, Filter):
-            yield item
+    items = [item for item in named or [loaded] if isinstance(item, type) and issubclass(item, Filter)]
+    if not items and not any(
+        _package(filter.__module__) == _package(point.module) for filter in _registered.values()
+    ):
+        raise UsageError(
+            f"the filter plugin {point.name!r} ({point.value}) gives no filter; name its classes in __all__ of "
+            f"{point.module}, or uninstall its package"
+        )
+    return [item for item in items if _package(item.__module__) != "vidnoise"]  # what it builds upon
 
 
 def _add(known: dict[str, type[Filter]], filter: type[Filter], origin: str) -> None:
+    if missing := sorted(getattr(filter, "__abstractmethods__", ())):
+        raise UsageError(
+            f"the filter {filter.__module__}.{filter.__qualname__} (from {origin}) must define {missing[0]}()"
+        )
     other = known.get(filter.name)
     if other is not None and (other.__module__, other.__qualname__) != (
         filter.__module__,

@@ -148,7 +148,9 @@ def _library_hint(failure: BaseException) -> str:
                     f"OpenCV cannot load ({cause}); install the library (Debian: apt-get install {package}), or use "
                     f"the build that does not need it: pip uninstall opencv-python; pip install opencv-python-headless"
                 )
-        if isinstance(cause, ModuleNotFoundError) and (cause.name or "").split(".")[0] != "vidnoise":
+        # A plugin that lacks something is named in the words of the failure itself.
+        ours = not isinstance(failure, UsageError) and (cause.name or "").split(".")[0] != "vidnoise"
+        if isinstance(cause, ModuleNotFoundError) and ours:
             return f"the Python package {cause.name!r} is missing; install vidnoise again with: pip install vidnoise"
     return ""
 
