@@ -134,5 +134,10 @@ for name in names:
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
+def test_public_names_are_offered_before_they_are_used():
+    code = "import vidnoise; assert set(vidnoise.__all__) <= set(dir(vidnoise))"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
 def test_no_public_name_is_that_of_a_module():
     assert not set(vidnoise.__all__) & {module.name for module in pkgutil.iter_modules(vidnoise.__path__)}
