@@ -174,6 +174,21 @@ def test_every_command_explains_all_its_options(vidnoise, command):
     assert answer.err == ""
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("export", "dwnet", "-o", "net.onnx", "--sigma"),
+        ("bench", "speed", "--seconds"),
+        ("selfdeblur", "in.png", "-o", "out.png", "--minutes"),
+        ("train", "dwnet", "--data", ".", "--minutes"),
+    ],
+)
+def test_what_is_no_number_is_refused_as_one(vidnoise, words):
+    answer = vidnoise(*words, "nan")
+    assert (answer.status, answer.out) == (2, "")
+    assert f"'{words[-1]}': 'nan' is no number" in answer.err
+
+
 def test_without_words_it_shows_the_help_as_an_error(vidnoise):
     answer = vidnoise()
     assert answer.status == 2

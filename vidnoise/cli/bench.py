@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vidnoise.cli.options import FOLDER, SectionCommand, debug_option, device_options, json_option, option
+from vidnoise.cli.options import (
+    FOLDER,
+    SectionCommand,
+    Within,
+    debug_option,
+    device_options,
+    json_option,
+    option,
+)
 from vidnoise.errors import OutputError
 
 if TYPE_CHECKING:
@@ -80,7 +88,7 @@ def common(function: Callable[..., Any]) -> Callable[..., Any]:
 
 seconds_option = option(
     "--seconds",
-    type=click.FloatRange(0, min_open=True),
+    type=Within(0, min_open=True),
     default=2.0,
     show_default=True,
     section=WHAT,
@@ -350,7 +358,7 @@ def models(
 )
 @option(
     "--sigma",
-    type=click.FloatRange(0, 255),
+    type=Within(0, 255),
     default=20.0,
     show_default=True,
     section=WHAT,

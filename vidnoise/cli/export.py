@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from vidnoise.cli.options import SectionCommand, debug_option, json_option, option
+from vidnoise.cli.options import SectionCommand, Within, debug_option, json_option, option
 from vidnoise.export import ENDINGS
 
 WHAT = "What is written"
@@ -32,7 +32,7 @@ WHERE = "Where to"
 @option("--overwrite", is_flag=True, section=WHERE, help="Replace files that exist.")
 @option(
     "--sigma",
-    type=click.FloatRange(0, 100, min_open=True),
+    type=Within(0, 100, min_open=True),
     section=WHAT,
     help="Noise level, in 8-bit steps, to write into a network for single pictures. It then takes a picture alone, as "
     "-f model:path=FILE needs it.",

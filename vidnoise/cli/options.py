@@ -62,6 +62,17 @@ def option(*names: str, section: str, **settings: Any) -> Callable[[F], F]:
     return click.option(*names, cls=SectionOption, section=section, **settings)
 
 
+class Within(click.FloatRange):
+    """A number in a range, which `nan` passes in click's."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number from text."""
+        number = super().convert(value, param, ctx)
+        if number != number:
+            self.fail(f"{value!r} is no number", param, ctx)
+        return number
+
+
 class Seconds(click.ParamType[float]):
     """A time: seconds (`90`, `1.5`) or a clock's (`1:30`, `01:02:03.5`)."""
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vidnoise.cli.errors import Status
-from vidnoise.cli.options import SectionCommand, debug_option, option
+from vidnoise.cli.options import SectionCommand, Within, debug_option, option
 from vidnoise.device import DEVICES
 from vidnoise.errors import UsageError
 from vidnoise.filter import SpatialFilter
@@ -42,7 +42,7 @@ Tell = Callable[[float, float], None]
 )
 @option(
     "--minutes",
-    type=click.FloatRange(0, 600),
+    type=Within(0, 600),
     default=0.0,
     show_default=True,
     section=HOW,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from vidnoise.cli.options import FOLDER, SectionCommand, debug_option, option
+from vidnoise.cli.options import FOLDER, SectionCommand, Within, debug_option, option
 from vidnoise.device import DEVICES
 
 WHAT = "What is trained"
@@ -37,7 +37,7 @@ WEIGHTS = click.Path(exists=True, dir_okay=False, path_type=Path)
 )
 @option(
     "--minutes",
-    type=click.FloatRange(0, min_open=True),
+    type=Within(0, min_open=True),
     section=HOW,
     help="How long, in place of what the recipe says.",
 )
@@ -49,7 +49,7 @@ WEIGHTS = click.Path(exists=True, dir_okay=False, path_type=Path)
 )
 @option(
     "--every",
-    type=click.FloatRange(1),
+    type=Within(1),
     default=60,
     show_default=True,
     section=HOW,
