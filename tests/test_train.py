@@ -2,6 +2,7 @@
 
 import json
 import math
+import wave
 from dataclasses import replace
 from pathlib import Path
 
@@ -241,6 +242,30 @@ def test_linked_folders_are_read_too_and_a_circle_of_links_ends(tmp_path: Path) 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no picture"):
+        read_folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("task", "media", "message"),
+    [
+        ("spatial", Media([], [photographs() * 5]), "no validation picture has 256 pixels"),
+        ("temporal", Media(photographs(), []), "no validation clip has 5 frames"),
+        ("temporal", Media([], [photographs()]), "no validation clip has 5 frames"),
+        ("level", Media([photographs()[0][:20]], []), "no picture has 32 pixels"),
+    ],
+)
+def test_validation_data_that_measures_nothing_is_refused(
+    task: str, media: Media, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=message):
+        train(small(1, task), Media(photographs(), []), tmp_path, valid=media, options=Options(device="cpu"))
+
+
+def test_a_video_file_without_pictures_is_named(tmp_path: Path) -> None:
+    with wave.open(str(tmp_path / "sound.mkv"), "wb") as file:
+        file.setparams((1, 2, 8000, 0, "NONE", ""))
+        file.writeframes(bytes(800))
+    with pytest.raises(InputError, match=r"sound\.mkv holds no video; take it out"):
         read_folder(tmp_path)
 
 

@@ -51,7 +51,7 @@ class BlurMotionTask:
         self.recipe, self.device = recipe, device
         self.model: nn.Module = BlurMotion()
         self.stills = Stills(media, SIDE + ROOM, device)
-        self.valid = Stills(valid, SIDE + ROOM, device) if valid and valid.stills else None
+        self.valid = Stills(valid, SIDE + ROOM, device) if valid else None
         self.pool = ThreadPoolExecutor()
 
     def batch(self, source: Generator) -> Batch:

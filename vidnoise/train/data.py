@@ -51,6 +51,8 @@ def read_video(path: Path, limit: int = FRAMES_OF_A_VIDEO) -> list[Image]:
     frames: list[Image] = []
     try:
         with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise InputError(f"{path} holds no video; take it out of the training data")
             for frame in container.decode(video=0):
                 picture = frame.to_ndarray(format="rgb24")
                 height, width = picture.shape[0] // 2, picture.shape[1] // 2
@@ -88,7 +90,7 @@ def read_folder(folder: Path) -> Media:
     clips += [run for run in runs if len({f.shape for f in run}) == 1]
     clips = [clip for clip in clips if len(clip) >= 3]
     if not stills and not clips:
-        raise InputError(f"{folder} holds no picture and no video; put training data there")
+        raise InputError(f"{folder} holds no picture, and no video of three frames; put training data there")
     return Media(stills, clips)
 
 
@@ -204,7 +206,8 @@ class Stills:
         pictures = [p for _, ps in kept for p in ps]
         if not pictures:
             raise InputError(
-                f"no picture has {size} pixels a side: use larger ones, or a smaller size in the recipe"
+                f"no picture has {size} pixels a side (videos are shrunk by 2): use larger ones, or a smaller size in the "
+                f"recipe"
             )
         weights = [share * p.size**0.5 / sum(q.size**0.5 for q in ps) for share, ps in kept for p in ps]
         self.size = size

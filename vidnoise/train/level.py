@@ -40,7 +40,7 @@ class LevelTask:
         self.recipe = recipe
         self.model: nn.Module = NoiseLevel()
         self.stills = Stills(_purer(media), recipe.size, device)
-        self.valid = Stills(_purer(valid), recipe.size, device) if valid and valid.stills else None
+        self.valid = Stills(_purer(valid), recipe.size, device) if valid else None
 
     def batch(self, source: Generator) -> Batch:
         """Descriptions of pictures and the logarithms of their noise."""

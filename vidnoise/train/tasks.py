@@ -78,7 +78,7 @@ class SpatialTask:
         self.stills = Stills(media, recipe.size, device)
         self.backdrops = _backdrops(media, device)
         self.tilted = recipe.batch // 8 if self.backdrops else 0
-        self.pictures = _centres(valid.stills, 256, device) if valid and valid.stills else None
+        self.pictures = _centres(valid.stills, 256, device) if valid else None
 
     def network(self) -> nn.Module:
         """What is trained, as it is before training."""
@@ -147,7 +147,7 @@ class TemporalTask:
             )
         if not self.backdrops:
             self.synthetic = 0
-        self.video = [_middle(clip[:12], 256, 448, device) for clip in valid.clips] if valid else []
+        self.video = _middles(valid.clips, 256, 448, device) if valid else []
 
     def batch(self, source: Generator) -> Batch:
         """Noisy clips, noise levels, targets, and which clips may see the next frame."""
@@ -298,6 +298,13 @@ def _middle(pictures: list[Image], height: int, width: int, device: torch.device
     height, width = min(height, rows // 32 * 32), min(width, columns // 32 * 32)
     top, left = (rows - height) // 2, (columns - width) // 2
     return _tensor([p[top : top + height, left : left + width] for p in pictures], device)
+
+
+def _middles(clips: list[list[Image]], height: int, width: int, device: torch.device) -> list[Tensor]:
+    long = [clip[:12] for clip in clips if len(clip) >= 5 and min(clip[0].shape[:2]) >= 32]
+    if not long:
+        raise InputError("no validation clip has 5 frames of 32 pixels a side (videos are shrunk by 2)")
+    return [_middle(clip, height, width, device) for clip in long]
 
 
 def _centres(pictures: list[Image], size: int, device: torch.device) -> Tensor:
