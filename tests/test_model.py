@@ -7,6 +7,7 @@ import zipfile
 from dataclasses import replace
 from pathlib import Path
 from random import Random
+from shutil import copy
 
 import pytest
 import torch
@@ -21,6 +22,7 @@ from vidnoise.cli.errors import message
 from vidnoise.errors import FilterError
 from vidnoise.filters import Model
 from vidnoise.frame import Frame
+from vidnoise.nets.weights import FOLDER as WEIGHTS
 
 
 def through(filter: Model, image: Tensor) -> Tensor:
@@ -234,6 +236,15 @@ def test_weights_alone_need_spandrel_and_are_refused_where_it_does_not_know_them
     for name in ("net.safetensors", "net.pth"):
         with pytest.raises(FilterError, match=r"vidnoise\[models\]|no network that spandrel"):
             through(Model(str(tmp_path / name)), picture())
+
+
+def test_weights_that_were_trained_here_name_the_command_that_writes_their_network(tmp_path):
+    for kind in ("safetensors", "json"):
+        copy(WEIGHTS / f"dwnet.{kind}", tmp_path / f"my net.{kind}")
+    with pytest.raises(
+        FilterError, match=r"vidnoise export '.*/my net\.safetensors' -o net\.onnx, with --sigma"
+    ):
+        through(Model(str(tmp_path / "my net.safetensors")), picture())
 
 
 @pytest.mark.parametrize("name", ["net.pth", "net.safetensors"])

@@ -6,6 +6,7 @@ No file is unpickled as Python objects, since that runs whatever it says.
 from __future__ import annotations
 
 import re
+import shlex
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from vidnoise.errors import FilterError
+from vidnoise.errors import FilterError, VidnoiseError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -201,11 +202,26 @@ def _safetensors(path: Path, device: torch.device) -> Network:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    if _has_card(path):
+        raise FilterError(
+            f"path='{path}' holds weights of `vidnoise train` without their network; write both into one file: "
+            f"vidnoise export {shlex.quote(str(path))} -o net.onnx, with --sigma where the network is told the noise level"
+        )
     try:
         weights = load_file(path)
     except (SafetensorError, OSError) as failure:
         raise FilterError(f"path='{path}' is no whole safetensors file ({first_line(failure)})") from failure
     return _restored(path, weights, device)
+
+
+def _has_card(path: Path) -> bool:
+    from vidnoise.nets.weights import read_card
+
+    try:
+        read_card(path.with_suffix(".json"))
+    except VidnoiseError:
+        return False
+    return True
 
 
 def _checkpoint(path: Path, device: torch.device) -> Network:
