@@ -709,6 +709,25 @@ def test_training_writes_weights_a_card_and_pictures_and_goes_on(vidnoise, tmp_p
     assert json.loads((tmp_path / "out" / "spatial-fast.json").read_text())["steps"] == 6
 
 
+def test_interrupted_training_says_that_it_goes_on(tmp_path):
+    from skimage import data
+
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "still.png").write_bytes(image_bytes("png", data.coffee(), "rgb24"))
+    out = tmp_path / "out"
+    command = process(
+        "train", "tiny", "--data", tmp_path / "data", "-o", out, "--every", "1", "--device", "cpu"
+    )
+    wait_for(lambda: (out / "spatial-fast.json").exists())
+    command.send_signal(signal.SIGINT)
+    answer = finished(command)
+    assert answer.status == 130
+    assert (
+        answer.err.splitlines()[-1]
+        == f"vidnoise: interrupted; {out} holds what was learned; --resume goes on from there"
+    )
+
+
 def test_training_by_an_unknown_recipe_names_those_there_are(vidnoise, tmp_path: Path) -> None:
     answer = vidnoise("train", "spatial-fst", "--data", str(tmp_path))
     assert answer.status == 2

@@ -66,7 +66,9 @@ def message(failure: BaseException) -> str:
 
 def _words(failure: BaseException) -> str:
     if isinstance(failure, KeyboardInterrupt | click.Abort):
-        return "interrupted; nothing was saved"
+        # click puts an Abort around it.
+        said = next((str(cause) for cause in _causes(failure) if str(cause)), "nothing was saved")
+        return f"interrupted; {said}"
     if isinstance(failure, click.ClickException):
         return failure.format_message()
     if hint := _library_hint(failure):

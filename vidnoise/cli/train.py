@@ -98,7 +98,12 @@ def train(
 
     where = choose(device).torch.type
     options = Options(device=where, resume=resume, every=every, tensorboard=tensorboard, data=data_name)
-    result = run(chosen, data, folder, valid=valid, inherit=inherit, options=options, report=click.echo)
+    try:
+        result = run(chosen, data, folder, valid=valid, inherit=inherit, options=options, report=click.echo)
+    except KeyboardInterrupt:
+        if not (folder / "checkpoint.pt").exists():
+            raise
+        raise KeyboardInterrupt(f"{folder} holds what was learned; --resume goes on from there") from None
     click.echo(f"{result.steps} steps in {result.seconds / 60:.1f} minutes; the weights are {result.weights}")
 
 
