@@ -334,7 +334,7 @@ def test_clips_that_are_too_short_are_named(data_folder):
 
 def test_bench_quality_writes_a_table_json_and_a_picture(bench, data_folder, tmp_path):
     status, out, err = bench(
-        "quality", data_folder, "-f", "median", "-f", "median,bilateral", "-p", "removegrain", "--sigma", "20",
+        "quality", data_folder, "-f", "none", "-f", "median,bilateral", "-p", "removegrain", "--sigma", "20",
         "--frames", 6, "--device", "cpu", "-o", tmp_path / "result",
     )  # fmt: skip
     assert status == 0, err
@@ -345,7 +345,7 @@ def test_bench_quality_writes_a_table_json_and_a_picture(bench, data_folder, tmp
     assert saved["machine"]["versions"]["torch"]
     assert saved["seed"] == 0
     assert saved["command"]
-    assert [row["method"] for row in saved["rows"]] == ["noisy", "median", "median,bilateral", "removegrain"]
+    assert [row["method"] for row in saved["rows"]] == ["noisy", "none", "median,bilateral", "removegrain"]
     assert saved["rows"][0]["fps"] is None
     picture = cv2.imread(str(tmp_path / "result" / "quality.png"))
     assert picture.shape[1] > 400
@@ -378,6 +378,7 @@ def test_bench_explains_what_it_does_not_understand(bench, data_folder, tmp_path
     for words, said in [
         (("quality", data_folder, "--sigma", "ten"), "10,30,50"),
         (("quality", data_folder, "-f", "medain"), "median"),
+        (("quality", data_folder, "--seed", "-1"), "'--seed': -1 is not in the range"),
         (("quality", data_folder / "missing"), "does not exist"),
         (("speed", "--size", "4k"), "1080p"),
         (("speed", "--clip", data_folder / "missing.mp4", *RATES), "missing.mp4"),
@@ -399,13 +400,13 @@ def test_all_filters_are_measured_where_none_is_named():
 
 def test_bench_speed_measures_rates_and_memory(bench, tmp_path):
     status, out, err = bench(
-        "speed", "--size", "480p", "-f", "median", "-p", "removegrain@pyav", "--seconds", "0.05", "--no-engine",
-        "--device", "cpu", "-o", tmp_path, "--json",
+        "speed", "--size", "480p", "-f", "none", "-f", "median", "-p", "removegrain@pyav", "--seconds", "0.05",
+        "--no-engine", "--device", "cpu", "-o", tmp_path, "--json",
     )  # fmt: skip
     assert status == 0, err
     record = json.loads(out)
     assert record == json.loads((tmp_path / "speed.json").read_text())
-    assert [row["method"] for row in record["rows"]] == ["median", "removegrain"]
+    assert [row["method"] for row in record["rows"]] == ["none", "median", "removegrain"]
     for row in record["rows"]:
         assert row["failure"] == ""
         assert 0 < row["slowest"] <= row["fps"] <= row["fastest"]

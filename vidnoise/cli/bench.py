@@ -11,6 +11,7 @@ import click
 
 from vidnoise.cli.options import (
     FOLDER,
+    SEED,
     SectionCommand,
     Within,
     debug_option,
@@ -72,7 +73,7 @@ def common(function: Callable[..., Any]) -> Callable[..., Any]:
             help="A peer such as bm3d or bm3d@PyAV; may be repeated. 'all': wherever each is found; 'none'. "
             "Without it, every peer once.",
         ),
-        option("--seed", type=int, default=0, show_default=True, section=WHAT, help="Of the noise."),
+        option("--seed", type=SEED, default=0, show_default=True, section=WHAT, help="Of the noise."),
         device_options,
         option(
             "-o", "--output", type=click.Path(file_okay=False, path_type=Path), metavar="FOLDER", section=OUTPUT,
@@ -407,7 +408,10 @@ def speed(
     for size in bench.sizes(sizes or tuple(bench.SIZES)):
         where = {"device": chosen["device"], "precision": chosen["precision"]}
         for batch in batches or (0,):
-            jobs += [bench.Job(size, noise, pace, chain=str(chain), batch=batch, **where) for chain in chains]
+            jobs += [
+                bench.Job(size, noise, pace, chain=str(chain) or "none", batch=batch, **where)
+                for chain in chains
+            ]
         jobs += [bench.Job(size, noise, pace, peer=peer) for peer in others]
     with _telling() as tell:
         rows = [row.values() for row in bench.measure(jobs, tell)]

@@ -19,6 +19,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 """A folder that is there."""
+SEED = click.IntRange(0, 2**63 - 1)
+"""What NumPy and torch both begin with."""
 
 
 class SectionOption(click.Option):

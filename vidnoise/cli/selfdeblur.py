@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vidnoise.cli.errors import Status
-from vidnoise.cli.options import SectionCommand, Within, debug_option, option
+from vidnoise.cli.options import SEED, SectionCommand, Within, debug_option, option
 from vidnoise.device import DEVICES
 from vidnoise.errors import UsageError
 from vidnoise.filter import SpatialFilter
@@ -49,7 +49,7 @@ Tell = Callable[[float, float], None]
     help="How long a network is fitted to the picture, 0 to 600; 0 leaves it at the first guess, in seconds. One that had "
     "too little time gives a soft picture.",
 )
-@option("--seed", type=int, default=0, show_default=True, section=HOW, help="Of the network.")
+@option("--seed", type=SEED, default=0, show_default=True, section=HOW, help="Of the network.")
 @option("--device", type=click.Choice(DEVICES), default="auto", show_default=True, section=HOW, help="Where.")
 @debug_option
 def selfdeblur(
