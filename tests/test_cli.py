@@ -664,6 +664,21 @@ def test_compare_finds_the_same_video_alike_and_the_worst_frame_of_another(vidno
     assert (answer.status, "--overwrite" in answer.err) == (2, True)
 
 
+def test_compare_never_replaces_what_it_compares_and_checks_the_still_first(vidnoise, clip, tmp_path):
+    picture = tmp_path / "in.png"
+    picture.write_bytes(image_bytes("png", np.zeros((32, 32, 3), np.uint8), "rgb24"))
+    before = picture.read_bytes()
+    for still, said in (
+        (picture, "is the input itself"),
+        (tmp_path / "still.txt", "ends in .png or .jpg"),
+        (tmp_path / "missing" / "still.png", "mkdir -p"),
+    ):
+        answer = vidnoise("compare", clip, picture, "--still", still, "--overwrite")
+        assert answer.status in (1, 2)
+        assert said in answer.err
+    assert (picture.read_bytes(), list(tmp_path.iterdir())) == (before, [picture])
+
+
 def test_compare_refuses_other_sizes_and_counts_frames_without_a_partner(vidnoise, clip, tmp_path):
     small = Clip(frames=8, size=(80, 64)).save(tmp_path / "small.mp4")
     answer = vidnoise("compare", clip, small)

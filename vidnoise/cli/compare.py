@@ -116,8 +116,8 @@ def compare(
     """Compare two videos."""
     from vidnoise.cli.console import emit
 
-    if still is not None and still.exists() and not overwrite:
-        raise UsageError(f"{still} exists; add --overwrite to replace it, or give another name")
+    if still is not None:
+        _check_still(still, (first, second), overwrite)
     likeness = Likeness()
     reading = {"start": start, "duration": duration}
     for a, b in _pairs(first, second, reading, likeness):
@@ -127,7 +127,7 @@ def compare(
     if not likeness.errors:
         raise InputError(f"{first} and {second} have no frames to compare")
     if still is not None:
-        _write_still(still, likeness)
+        _write_still(still, likeness, overwrite)
     if as_json:
         emit(_record(first, second, likeness, still))
     else:
@@ -238,16 +238,29 @@ def _mean(values: Sequence[float], most: float) -> float:
     return sum(min(value, most) for value in values) / len(values)
 
 
-def _write_still(path: Path, likeness: Likeness) -> None:
+def _check_still(path: Path, sources: Sequence[str], overwrite: bool) -> None:
+    """Before all frames are compared for nothing."""
+    from vidnoise.io.target import Target
+
+    if path.suffix.lower() not in (".png", ".jpg", ".jpeg"):
+        raise UsageError(f"{path} is no picture that can be written; use a name that ends in .png or .jpg")
+    for source in sources:
+        Target(path, source, overwrite=overwrite).discard()
+
+
+def _write_still(path: Path, likeness: Likeness, overwrite: bool) -> None:
     import cv2
 
+    from vidnoise.io.target import Target
+
     assert likeness.pair is not None
+    place = Target(path, overwrite=overwrite)
     try:
-        written = cv2.imwrite(str(path), still_picture(*likeness.pair)[..., ::-1])
-    except cv2.error as failure:
-        raise OutputError(f"{path} cannot be written: use a name that ends in .png or .jpg") from failure
-    if not written:
-        raise OutputError(f"{path} cannot be written; does its folder exist?")
+        if not cv2.imwrite(str(place.temporary), still_picture(*likeness.pair)[..., ::-1]):
+            raise OutputError(f"{path} cannot be written; is there room on its disk?")
+        place.commit()
+    finally:
+        place.discard()
 
 
 def still_picture(a: Picture, b: Picture) -> Picture:
