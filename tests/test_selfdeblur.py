@@ -117,8 +117,8 @@ def test_the_command_writes_a_sharper_picture(capfd, tmp_path):
     out = torch.from_numpy(cv2.imread(str(tmp_path / "out.png"))).permute(2, 0, 1) / 255
     assert psnr(out, sharp) > psnr(seen, sharp) + 2
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in.png", "out.png"]
-    status, _, err = run(capfd, *words)
-    assert status == 2
+    status, out, err = run(capfd, *words)
+    assert (status, out, len(err.splitlines())) == (2, "", 1)
     assert "--overwrite" in err
     status, _, err = run(capfd, *words, "--overwrite")
     assert status == 0, err

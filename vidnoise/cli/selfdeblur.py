@@ -103,7 +103,8 @@ def _progress() -> Iterator[Tell]:
 
     from vidnoise.cli.console import err
 
-    with Progress(console=err(), transient=True) as bar:
+    console = err()
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("finding the blur", total=1.0)
 
         def tell(share: float, loss: float) -> None:
