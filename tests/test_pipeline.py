@@ -1,6 +1,7 @@
 """Threads: order, failures, and that nothing waits for ever."""
 
 import os
+import pickle
 import subprocess
 import sys
 import threading
@@ -10,6 +11,7 @@ import torch
 from clips import Clip
 from streams import CPU, ListSource, Mean, Running, clip, process
 
+import vidnoise as vn
 from vidnoise import pipeline
 from vidnoise.chain import Chain
 from vidnoise.frame import Frame
@@ -112,6 +114,19 @@ def test_few_frames_wait_between_the_threads():
     threading.Event().wait(0.2)
     frames.close()
     assert len(read) <= pipeline.DEPTH + 3
+
+
+def test_a_frame_can_be_sent_to_another_process(tmp_path):
+    with vn.open(Clip(2).save(tmp_path / "in.mp4"), "denoise:ahead=0") as frames:
+        frame = next(frames)
+    sent = pickle.loads(pickle.dumps(frame))
+    assert torch.equal(sent.image, frame.image)
+    assert (sent.pts, sent.time_base, sent.colour, sent.touched) == (
+        frame.pts,
+        frame.time_base,
+        frame.colour,
+        frame.touched,
+    )
 
 
 FORKED = """

@@ -175,6 +175,11 @@ class Frame:
             confidence=None if self.confidence is None else move(self.confidence),
         )
 
+    def __getstate__(self) -> tuple[None, dict[str, Any]]:
+        """For another process: all but what belongs to the reader's stream here, `carrier` and `flow`."""
+        kept = {name: getattr(self, name) for name in Frame.__slots__}
+        return None, kept | {"carrier": None, "flow": None}
+
     def __repr__(self) -> str:
         return f"Frame(pts={self.pts}, {self.width}x{self.height} {self.format.name}{', cut' if self.cut else ''})"
 
