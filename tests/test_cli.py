@@ -350,7 +350,7 @@ def fail(*_, **__):
     ("filter", "said"),
     [
         ("none", "this is a bug in vidnoise: KeyError: 'strange'"),
-        ("broken", "the filter 'broken' (of test_cli) failed: KeyError: 'strange'"),
+        ("broken", "the filter 'broken' (of test_cli, at 0.000 s) failed: KeyError: 'strange'"),
     ],
 )
 def test_a_bug_gives_no_traceback_unless_asked_and_leaves_no_file(

@@ -110,9 +110,9 @@ def test_after_a_failure_a_stage_refuses_frames_until_it_is_reset():
 
 def test_in_a_chain_a_failure_names_its_filter_whatever_was_raised_and_the_stage_can_be_reset():
     stage = Chain.of(Mean(0, 0), Fragile(limit=0.5)).open(info(4, 4), CPU)
-    dark, bright = (Frame(image=torch.full((3, 4, 4), v)) for v in (0.0, 0.9))
+    dark, bright = (Frame(image=torch.full((3, 4, 4), v), pts=1500) for v in (0.0, 0.9))
     with pytest.raises(
-        FilterError, match=r"filter 'fragile' .* failed: FloatingPointError: too dark"
+        FilterError, match=r"filter 'fragile' \(of .*, at 1\.500 s\) failed: FloatingPointError: too dark"
     ) as raised:
         stage.push(dark)
     assert isinstance(raised.value.__cause__, FloatingPointError)

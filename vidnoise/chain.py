@@ -138,7 +138,7 @@ class FilterStage:
 
     def push(self, *frames: Frame) -> Sequence[Frame]:
         """See `Stage.push`."""
-        with self._named():
+        with self._named(frames[-1] if frames else None):
             return self._stage.push(*frames)
 
     def flush(self) -> Sequence[Frame]:
@@ -152,7 +152,7 @@ class FilterStage:
             self._stage.reset()
 
     @contextmanager
-    def _named(self) -> Iterator[None]:
+    def _named(self, newest: Frame | None = None) -> Iterator[None]:
         try:
             yield
         except VidnoiseError:
@@ -160,9 +160,14 @@ class FilterStage:
         except Exception as failure:  # it may be anyone's program
             report = "report it to its author, with what --debug prints"
             remedy = TOO_LITTLE_MEMORY if is_out_of_memory(failure) else report
+            when = (
+                f", at {float(newest.pts * newest.time_base):.3f} s"
+                if newest and newest.pts is not None
+                else ""
+            )
             raise FilterError(
-                f"the filter {self._filter.name!r} (of {type(self._filter).__module__}) failed: {class_and_text(failure)}; "
-                f"{remedy}"
+                f"the filter {self._filter.name!r} (of {type(self._filter).__module__}{when}) failed: "
+                f"{class_and_text(failure)}; {remedy}"
             ) from failure
 
 
