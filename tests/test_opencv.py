@@ -79,6 +79,7 @@ def test_without_filters_the_frames_are_those_of_opencv(tmp_path, clip):
     for a, b in zip(ours, theirs, strict=True):
         assert a.shape == b.shape
         assert a.dtype == np.uint8
+        assert a.flags.c_contiguous  # as whoever writes it to a pipe or shows it counts on
         assert np.abs(a.astype(int) - b).max() <= 1
 
 

@@ -391,13 +391,15 @@ def _bgr(frame: Frame) -> Picture:
     """Filtered pictures are converted from their floats, others by swscale, as OpenCV does it."""
     if frame.touched:
         return _unplanes(frame.replace(format=BGR, colour=FULL))
+    import numpy as np
+
     from vidnoise.io.planes import to_av
 
     assert frame.planes is not None
     picture = to_av(tuple(plane.cpu() for plane in frame.planes), frame.format, frame.width, frame.height)
     picture.colorspace, picture.color_range = frame.colour.matrix, frame.colour.range
-    array: Picture = picture.reformat(format="bgr24", interpolation="BICUBIC").to_ndarray()
-    return array
+    # Contiguous, as OpenCV's: FFmpeg's rows may be longer than the picture.
+    return np.ascontiguousarray(picture.reformat(format="bgr24", interpolation="BICUBIC").to_ndarray())
 
 
 def _check(picture: object) -> None:
