@@ -326,7 +326,9 @@ def test_clips_that_are_too_short_are_named(data_folder):
     told = []
     quality.measure(plan(data_folder, skip=8, most=30), [], told.append)
     assert any("video is left out" in line for line in told)
-    with pytest.raises(errors.UsageError, match=r"no clip .* more than 21 frames; lower --skip"):
+    with pytest.raises(
+        errors.UsageError, match=r"no clip .* more than 21 frames; lower --skip, or add --stills"
+    ):
         quality.measure(plan(data_folder, skip=20, most=30), [])
     with pytest.raises(errors.UsageError, match="type --frames 6 or more, or lower --skip"):
         quality.measure(plan(data_folder, skip=4, most=5), [])

@@ -825,7 +825,7 @@ def test_aborting_leaves_nothing_and_keeps_what_was_there(tmp_path: Path) -> Non
         ("missing/out.mp4", OutputError, "mkdir"),
         ("folder", OutputError, "folder"),
         ("out.xyz", UsageError, ".mp4"),
-        ("out", UsageError, ".mp4"),
+        ("out", UsageError, r"out: its name has no ending; use \.mp4"),
         ("out.gif", UsageError, r"256 colours.*-o .*out\.mp4, or -o - \| ffmpeg -i - .*out\.gif"),
         ("out.wav", OutputError, r"no video.*use \.mp4"),
         ("/dev/full", OutputError, "regular"),

@@ -126,7 +126,10 @@ def measure(plan: Plan, methods: Sequence[Method], tell: Callable[[str], None] =
         for text in _measure_clip(plan, clip, plan.seed + number, methods, rows):
             tell(text)
     if not used:
-        raise UsageError(f"no clip in {plan.data} has more than {plan.skip + 1} frames; lower --skip")
+        raise UsageError(
+            f"no clip in {plan.data} has more than {plan.skip + 1} frames; lower --skip, or add "
+            f"--stills for pictures that are no clip"
+        )
     return list(rows.values())
 
 

@@ -363,10 +363,9 @@ class Writer:
                 options=dict(self._target.options),
             )
         except ValueError as failure:
-            suffix = self._target.kind or "no extension"
-            raise UsageError(
-                f"{self._target.path}: no container is known by {suffix}; use .mp4, .mkv, .mov, .webm or .ts"
-            ) from failure
+            suffix = self._target.kind
+            said = f"no container is known by {suffix}" if suffix else "its name has no ending"
+            raise UsageError(f"{self._target.path}: {said}; use .mp4, .mkv, .mov, .webm or .ts") from failure
         if container.format.name == "gif":
             path = self._target.path
             raise UsageError(
