@@ -282,7 +282,7 @@ def test_every_method_gets_the_same_noisy_frames(data_folder):
     untouched = ours.Ours(Chain(), choose("cpu"))
     rows = quality.measure(plan(data_folder, sigmas=(10, 30)), [untouched, median])
     assert [(row.method, row.sigma) for row in rows] == [
-        ("noisy", 10), ("", 10), ("median", 10), ("noisy", 30), ("", 30), ("median", 30),
+        ("noisy", 10), ("none", 10), ("median", 10), ("noisy", 30), ("none", 30), ("median", 30),
     ]  # fmt: skip
     values = [row.values() for row in rows]
     assert values[0]["psnr"] == values[1]["psnr"]
