@@ -39,8 +39,9 @@ if TYPE_CHECKING:
 COLUMNS = 128
 """Columns of a picture that are looked at, evenly spread; all lines of them are."""
 
-LEAST = 32
-"""Lines and columns of a picture that says something: of smaller ones, whole, one in a hundred passes for combed.
+LINES, LEAST = 200, 32
+"""Lines and columns of a picture that says something: of smaller ones, whole, some pass for combed, as FFmpeg's moving test
+pattern of 180 lines does.
 
 Nothing is lost: the smallest interlaced video has 480 lines.
 """
@@ -135,7 +136,7 @@ class FieldOrder:
     def push(self, frame: VideoFrame) -> Evidence | None:
         """What the frame says together with the one before; None for the first, small ones and after a change of size."""
         picture = luma(frame)
-        if picture is None or min(picture.shape) < LEAST:
+        if picture is None or picture.shape[0] < LINES or picture.shape[1] < LEAST:
             return None
         even = picture[: len(picture) // 2 * 2]
         top, bottom = even[0::2], even[1::2]
