@@ -66,7 +66,7 @@ the first; above the second it is a pattern."""
 ACROSS = 0.35
 """Cosine of the angle to the path, up to which a frequency is across it."""
 UNEXPLAINED, EXPLAINED = 0.05, 0.18
-"""How much better a path has to explain an area than no motion does: below the first it stays as it was, too, ..."""
+"""How much better a path has to explain an area than no motion does: below the first it explains nothing, ..."""
 DARED, SURE = 0.9, 0.95
 """... unless the chance of any motion is above these, the motion shorter than those, and the path no worse than none: short
 blur shows too little of its path."""
@@ -322,9 +322,8 @@ def _fine(gray: Tensor, middles: tuple[Tensor, Tensor], side: int) -> Tensor:
     window, _ = _windows(side, gray.device)
     whole = F.pad(gray[:, None], (0, 1, 0, 1), mode="replicate")[:, 0]
     rows, columns = ((middle.long() - side // 2).tolist() for middle in middles)
-    tiles = torch.stack([whole[:, y : y + side, x : x + side] for y in rows for x in columns], 1).flatten(
-        0, 1
-    )
+    cut = torch.stack([whole[:, y : y + side, x : x + side] for y in rows for x in columns], 1)
+    tiles = cut.flatten(0, 1)
     power = power_of(torch.fft.rfft2((tiles - tiles.mean((1, 2), keepdim=True)) * window))
     squares, _ = _frequencies(side, 1, gray.device)
     high = (power * (squares > (2 * HIGH) ** 2)).flatten(1)
