@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from vidnoise.ramps import ramp
+from vidnoise.spectra import power_of
 
 EQUAL = 0.02 / 255
 """Pixels that differ by less are the same."""
@@ -45,11 +46,11 @@ def irregular(image: Tensor) -> Tensor:
     tiles = image.unfold(1, _SIDE, step).unfold(2, _SIDE, step).mean(0).float().flatten(0, 1)
     window, rings = _window(image.device), _rings(image.device)
     spectrum = torch.fft.rfft2((tiles - tiles.mean((1, 2), keepdim=True)) * window)
-    power = (spectrum.real.square() + spectrum.imag.square()).flatten(1)
+    power = power_of(spectrum).flatten(1)
     parts = [power[:, ring] for ring in rings]
     # Of an exponential distribution, which the power of noise has, the median is the mean times log 2.
-    even = sum(part.median(1).values * part.shape[1] for part in parts) / math.log(2)
-    whole = sum(part.sum(1) for part in parts)
+    even = torch.stack([part.median(1).values * part.shape[1] for part in parts]).sum(0) / math.log(2)
+    whole = torch.stack([part.sum(1) for part in parts]).sum(0)
     shown = whole > _SOME * window.square().sum() * sum(len(ring) for ring in rings)
     if not bool(shown.any()):
         return image.new_ones(())
