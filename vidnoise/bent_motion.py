@@ -68,10 +68,10 @@ ACROSS = 0.35
 UNEXPLAINED, EXPLAINED = 0.05, 0.18
 """How much better a path has to explain an area than no motion does: below the first it explains nothing, ..."""
 DARED, SURE = 0.9, 0.95
-"""... unless the chance of any motion is above these, the motion shorter than those, and the path no worse than none: short
+"""... unless the chance of any motion is above these, the path no worse than none, and nothing looks like a pattern: short
 blur shows too little of its path."""
-TOLD = 9, 12
-"""Pixels of motion, from which on the path has to explain what is seen."""
+ORDERED = 0.75, 0.85
+"""Share of the power in the strongest frequencies, from which on what is seen is too much like a pattern for that."""
 WORSE = -0.1, 0.0
 """How much worse than no motion a path may be where it is dared all the same: up to the second."""
 SHORT, LONG = 6, 9
@@ -114,7 +114,11 @@ class Paths(NamedTuple):
             chances: see `motion_blur.blur_chances`.
         """
         length = expected_length(chances)
-        dared = ramp(1 - chances[..., 0], DARED, SURE) * (1 - ramp(length, *TOLD)) * ramp(self.better, *WORSE)
+        dared = (
+            ramp(1 - chances[..., 0], DARED, SURE)
+            * ramp(self.better, *WORSE)
+            * (1 - ramp(self.regular, *ORDERED))
+        )
         known = ramp(self.better, UNEXPLAINED, EXPLAINED).maximum(dared)
         return known * self.focused.maximum(1 - ramp(length, SHORT, LONG)) * self.natural
 
