@@ -182,6 +182,18 @@ def test_a_pipe_is_a_camera_until_it_ends(tmp_path):
     assert len(frames(tmp_path / "a.ts")) >= 5
 
 
+def test_a_pipe_that_ends_at_once_keeps_its_sound(tmp_path):
+    """The connection is over before the encoder has asked what the sound is."""
+    words = ("-", "--live", "-f", "none", "--retries", "0", "-o", f"{tmp_path}/a.mkv")
+    command = [sys.executable, "-m", "vidnoise", *words]
+    done = subprocess.run(
+        command, input=transport_stream(sound=True), capture_output=True, timeout=LIMIT, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    with av.open(tmp_path / "a.mkv") as made:
+        assert made.streams.audio[0].codec_context.codec.canonical_name == "mp2"
+
+
 def test_a_stream_that_ends_at_once_gives_its_last_picture():
     with socket.create_server(("127.0.0.1", 0)) as server:
 

@@ -248,6 +248,15 @@ def test_noise_that_changes_within_a_shot_is_soon_known(before: int, after: int,
     assert 255 * found.sigma.mean() == pytest.approx(after, rel=0.2, abs=1.5)
 
 
+def test_a_fade_to_black_and_back_does_not_lose_the_noise() -> None:
+    clean = picture("chelsea")
+    tracker = NoiseTracker()
+    gains = [1.0] * 60 + [1 - i / 12 for i in range(12)] + [0.0] * 16 + [i / 12 for i in range(4, 12)]
+    for seed, gain in enumerate(gains):
+        found = tracker.update(to_8_bit(clean * gain + noise(clean, 10, seed)), cut=False)
+    assert codes(found) == pytest.approx([10, 10, 10], rel=0.15)
+
+
 def test_the_tracker_takes_a_change_of_size() -> None:
     tracker = NoiseTracker()
     for clean in (picture("chelsea"), picture("coffee")):

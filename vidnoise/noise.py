@@ -55,6 +55,7 @@ _MEMORY = 9  # measurements, so that an estimate rests on 45 frames, and later o
 _SETTLED = 3  # with the memory full, measurements are this many times as far apart
 _RANK = 0.6  # of those; above one half, so that doubled frames, where the noise stands still, do not decide
 _OTHER = 2.0  # times the variance, or a half of it: the noise may have changed
+_CUT = 3.0  # deviations from black and white, within which noise is cut off
 _SLIGHT = (1.5 / 255) ** 2  # variance, beside which differences do not count
 
 
@@ -193,21 +194,24 @@ class NoiseTracker:
             sample.coefficients, lambda: _measure(sample), lambda: _compare(sample, previous)
         )
         self._history.append(_lesser(still, sample.irregular, moving, informed, copied))
-        self._follow()
+        self._follow(float(sample.brightness.median()))
         stacked = (torch.stack(values) for values in zip(*self._history, strict=True))
         return _assemble(_Measure(*(values.quantile(_RANK, dim=0) for values in stacked)))
 
-    def _follow(self) -> None:
+    def _follow(self, brightness: float) -> None:
         """Look again soon where the noise seems to have changed; believe two measurements in a row that have far less.
 
-        Texture that comes into view adds to a measurement, nothing takes away from it.
+        Texture that comes into view adds to a measurement, and nothing takes away from it but black and white, which cut
+        noise off: `brightness`, of the middle block, tells of them.
         """
         if len(self._history) < _FIRST:
             return
-        *before, last, latest = (float(measure.variance.mean()) + _SLIGHT for measure in self._history)
+        means = torch.stack([measure.variance.mean() for measure in self._history])
+        *before, last, latest = (means + _SLIGHT).tolist()
         usual = median(before)
         self._surprised = not 1 / _OTHER < latest / usual < _OTHER
-        if max(last, latest) < usual / _OTHER:
+        whole = min(brightness, 1 - brightness) > _CUT * math.sqrt(usual)
+        if whole and max(last, latest) < usual / _OTHER:
             self._history.extend(list(self._history)[-2:] * (len(before) // 2))
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 from vidnoise import dct
 from vidnoise.filter import RecurrentFilter, option
 from vidnoise.flow import SharedFlow, warp
-from vidnoise.fusion import Look, band_of, join, look, mix, opponent, recall
+from vidnoise.fusion import Look, band_of, brightened, join, look, mix, opponent, recall
 from vidnoise.scaling import area_means, enlarged, means_around
 from vidnoise.stillness import Watch
 from vidnoise.strips import at_once, in_strips
@@ -229,7 +229,7 @@ def remember(
         known, share, seen = recall(new, past.known, ways[0].flow, past.seen, ways[0].gain)
         memory, trust = Memory(known, seen), share.mean(1)
     for other, way in zip(later, ways[past is not None :], strict=True):
-        known, _ = join(known, Look(way.bring(other.picture), other.variance * way.gain**2))
+        known, _ = join(known, brightened(Look(warp(other.picture, way.flow), other.variance), way.gain))
     return memory, known, trust
 
 

@@ -97,6 +97,7 @@ class Camera:
             self._work()
         finally:
             self._stop.set()
+            source.taken.set()
             self.status.state = "ended"
             self._close()
             reading.join(WAKE)
@@ -123,6 +124,7 @@ class Camera:
 
         settings = self.settings
         self._encoder = LiveEncoder(opened.info, opened.audio, settings, self.log)
+        opened.taken.set()
         chains = ladder(settings.filters)
         self._pace = Pace(len(chains), settings.max_delay, self._trials)
         info, device = opened.info, self._device

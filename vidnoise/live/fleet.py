@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Mapping
 
 from vidnoise.live.backoff import Backoff
@@ -56,9 +57,12 @@ class Keeper:
     def _run(self) -> None:
         backoff = Backoff(self.settings.max_backoff)
         while not self._ending.is_set():
+            began = time.monotonic()
             failure = self._once()
             if failure is None:
                 return
+            if time.monotonic() - began > self.settings.max_backoff:
+                backoff.reset()  # it worked
             self.status.state, self.status.failure = "waiting", str(failure)
             wait = backoff.next()
             level = backoff.level(str(failure))

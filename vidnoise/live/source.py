@@ -28,10 +28,17 @@ LONGEST_INBOX = 200
 
 
 class Opened(NamedTuple):
-    """What the first connection has found: the pictures as all later ones are brought to, and the sound or None."""
+    """What the first connection has found.
+
+    Attributes:
+        info: the pictures, as all later ones are brought to.
+        audio: the stream of sound, or None; gone with the connection, which lasts until `taken` is set.
+        taken: to be set when nothing more is read from the stream.
+    """
 
     info: StreamInfo
     audio: Any
+    taken: threading.Event
 
 
 class Torn:
@@ -99,6 +106,9 @@ class Source:
         status: counts are kept there.
         stop: ends it.
         log: where to say what happens.
+
+    Attributes:
+        taken: set it when nobody will read from what was `Opened` any longer.
     """
 
     def __init__(
@@ -125,6 +135,7 @@ class Source:
         self._backoff = Backoff(settings.max_backoff)
         self._seen = False
         self._over = False
+        self.taken = threading.Event()
 
     def run(self) -> None:
         """Read until told to stop, or a pipe is at its end; in a thread of its own."""
@@ -144,7 +155,11 @@ class Source:
             with Connection(
                 settings.source, transport=settings.transport, timeout=settings.timeout
             ) as camera:
-                self._read(camera)
+                try:
+                    self._read(camera)
+                finally:
+                    if self._seen:
+                        self.taken.wait()
         except InputError as failure:
             self._inbox.put(Torn())
             self._meet(failure)
@@ -158,11 +173,13 @@ class Source:
         settings, self._status.failure = self._settings, str(failure)
         if not self._seen and not settings.wait:
             raise failure
-        if settings.retries is not None and self._backoff.tries >= settings.retries:
-            raise InputError(f"{failure}; given up after {settings.retries} tries (--retries)") from failure
         if settings.source == "-":
+            if not self._seen:
+                raise failure
             self._over = True
             return
+        if settings.retries is not None and self._backoff.tries >= settings.retries:
+            raise InputError(f"{failure}; given up after {settings.retries} tries (--retries)") from failure
         wait = self._backoff.next()
         self._status.state = "waiting"
         level = self._backoff.level(str(failure))
@@ -202,7 +219,7 @@ class Source:
             self._seen = True
             picture = self._conform(picture)
             self._sound = _kind(audio)
-            self._inbox.put(Opened(_describe(camera, picture), audio))
+            self._inbox.put(Opened(_describe(camera, picture), audio, self.taken))
         elif self._sound is not None and _kind(audio) != self._sound:
             self._log.warning("the sound is not what it was; it is left out until it is again")
         self._hears = self._sound is not None and _kind(audio) == self._sound
