@@ -217,6 +217,13 @@ def test_the_standard_input_and_cameras_are_told_from_files():
             "rtsp://cam/user=me&password=s3cret&channel=1.sdp?x",
             "rtsp://cam/user=***&password=***&channel=1.sdp?x",
         ),
+        (
+            "rtsp://cam/user=me_password=s3cret_channel=1_stream=0.sdp?real_stream=1&token=s3cret_x=",
+            "rtsp://cam/user=***_password=***_channel=1_stream=0.sdp?real_stream=1&token=***",
+        ),
+        ("http://h/x.m3u8?token=s3cret_s3cret==", "http://h/x.m3u8?token=***"),
+        ("http://h/x.m3u8?auth_token=s3_cret_sig=s3cret&x=1", "http://h/x.m3u8?auth_token=***&x=1"),
+        ("srt://h:1?passphrase=s3cret_2=x", "srt://h:1?passphrase=***"),
     ],
 )
 def test_passwords_in_urls_are_masked(url, shown):

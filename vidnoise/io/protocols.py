@@ -53,10 +53,10 @@ REFUSED = {
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)([:,])(//)?")
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]*://)(?P<rest>(?:(?![A-Za-z][A-Za-z0-9+.\-]*://)\S)*)")
-# Some cameras take them in the path: rtsp://HOST/user=NAME_password=WORD_channel=1.sdp
-_SECRET = re.compile(
-    r"(?i)([?&;/_][^=&;\s]*(?:pas|pwd|token|secret|key|sig|auth|user)[^=&;\s]*=)[^&;#\s'\"]+?(?=[&;#\s'\"]|_\w+=|$)"
-)
+_KEY = r"(?i)([?&;/_][^=&;\s]*(?:pas|pwd|token|secret|key|sig|auth|user)[^=&;\s]*=)"
+_SECRET = re.compile(_KEY + r"[^&;#\s'\"]+")
+# Some cameras take them in the path, where the next name ends one: rtsp://HOST/user=NAME_password=WORD_channel=1.sdp
+_IN_PATH = re.compile(_KEY + r"[^&;#\s'\"]+?(?=[&;#\s'\"]|_\w+=|$)")
 _PORT = re.compile(r"\[[^\]]*\](:\d*)?|[^:]*(:\d*)?")
 
 
@@ -111,7 +111,7 @@ def locate(source: str | Path) -> Location:
 
 def mask(text: str) -> str:
     """The text with the user names, passwords and keys of all URLs in it replaced by `***`."""
-    return _URL.sub(lambda url: url["scheme"] + _SECRET.sub(r"\1***", _mask_user(url["rest"])), text)
+    return _URL.sub(lambda url: url["scheme"] + _mask_keys(_mask_user(url["rest"])), text)
 
 
 def _local(path: str) -> Location:
@@ -138,3 +138,8 @@ def _mask_user(rest: str) -> str:
     if "@" in rest and not _PORT.fullmatch(host):
         return "***@" + rest[rest.rindex("@") + 1 :]
     return rest
+
+
+def _mask_keys(rest: str) -> str:
+    path, mark, query = rest.partition("?")
+    return _IN_PATH.sub(r"\1***", path) + _SECRET.sub(r"\1***", mark + query)
