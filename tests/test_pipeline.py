@@ -5,6 +5,7 @@ import pickle
 import subprocess
 import sys
 import threading
+from copy import copy, deepcopy
 
 import pytest
 import torch
@@ -116,17 +117,30 @@ def test_few_frames_wait_between_the_threads():
     assert len(read) <= pipeline.DEPTH + 3
 
 
-def test_a_frame_can_be_sent_to_another_process(tmp_path):
-    with vn.open(Clip(2).save(tmp_path / "in.mp4"), "denoise:ahead=0") as frames:
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv422p10le"])
+def test_a_frame_can_be_sent_to_another_process(tmp_path, pix_fmt):
+    path = Clip(2, pix_fmt=pix_fmt).save(tmp_path / "in.mkv")
+    with vn.open(path, "denoise:ahead=0") as frames:
         frame = next(frames)
-    sent = pickle.loads(pickle.dumps(frame))
-    assert torch.equal(sent.image, frame.image)
-    assert (sent.pts, sent.time_base, sent.colour, sent.touched) == (
-        frame.pts,
-        frame.time_base,
-        frame.colour,
-        frame.touched,
-    )
+    for sent in (pickle.loads(pickle.dumps(frame)), deepcopy(frame)):
+        assert torch.equal(sent.image, frame.image)
+        assert [plane.dtype for plane in sent.planes] == [plane.dtype for plane in frame.planes]
+        assert all(map(torch.equal, sent.planes, frame.planes))
+        assert (sent.pts, sent.time_base, sent.colour, sent.touched) == (
+            frame.pts,
+            frame.time_base,
+            frame.colour,
+            frame.touched,
+        )
+
+
+def test_a_copy_of_a_frame_keeps_all_of_it(tmp_path):
+    with vn.open(Clip(2).save(tmp_path / "in.mp4"), "fuse") as frames:
+        frame = next(frames)
+    same = copy(frame)
+    assert same is not frame
+    assert frame.carrier is not None
+    assert all(getattr(same, name) is getattr(frame, name) for name in Frame.__slots__)
 
 
 FORKED = """

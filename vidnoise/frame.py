@@ -175,10 +175,18 @@ class Frame:
             confidence=None if self.confidence is None else move(self.confidence),
         )
 
-    def __getstate__(self) -> tuple[None, dict[str, Any]]:
+    def __copy__(self) -> Frame:
+        return self.replace()
+
+    def __getstate__(self) -> dict[str, Any]:
         """For another process: all but what belongs to the reader's stream here, `carrier` and `flow`."""
         kept = {name: getattr(self, name) for name in Frame.__slots__}
-        return None, kept | {"carrier": None, "flow": None}
+        return kept | {"planes": _signed(self.planes), "carrier": None, "flow": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)
+        self.planes = _unsigned(self.planes)
 
     def __repr__(self) -> str:
         return f"Frame(pts={self.pts}, {self.width}x{self.height} {self.format.name}{', cut' if self.cut else ''})"
@@ -196,3 +204,20 @@ def check_image(image: object, shape: tuple[int, ...]) -> None:
         return
     found = f"{image.dtype} {tuple(image.shape)}" if isinstance(image, torch.Tensor) else type(image).__name__
     raise ValueError(f"it gives {found}, and must give a tensor of floats {shape}")
+
+
+def _signed(planes: Planes | None) -> Planes | None:
+    """Planes of 16 bits as signed ones, for PyTorch cannot pickle the others."""
+    import torch
+
+    return planes and tuple(
+        plane.view(torch.int16) if plane.dtype == torch.uint16 else plane for plane in planes
+    )
+
+
+def _unsigned(planes: Planes | None) -> Planes | None:
+    import torch
+
+    return planes and tuple(
+        plane.view(torch.uint16) if plane.dtype == torch.int16 else plane for plane in planes
+    )
