@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import random
 import re
@@ -24,6 +25,7 @@ from test_interlace import frames as pictures
 
 from vidnoise.errors import InputError, UsageError
 from vidnoise.io.interlace import FieldOrder, Scan, verdict
+from vidnoise.live import hosts
 from vidnoise.live.connection import Connection
 from vidnoise.live.fields import Fields
 from vidnoise.live.local import why
@@ -215,11 +217,31 @@ def test_a_stream_that_ends_at_once_gives_its_last_picture():
 def test_a_host_that_is_not_known_is_said_to_be(tmp_path):
     with vidnoise("rtsp://me:s3cret@cam.invalid/1", *RAW, "-o", f"{tmp_path}/a.ts") as job:
         assert job.end() == 1
-    assert "the host cam.invalid is not known" in job.told()
+    assert "the host cam.invalid " in job.told()
     with sender() as url, vidnoise(url, *RAW, "-o", "rtmp://server.invalid/live/cam") as job:
-        job.hears("the host server.invalid is not known")
+        job.hears("the host server.invalid ")
         assert job.stop() == 0
     assert "s3cret" not in job.told()
+
+
+@pytest.mark.parametrize(
+    ("url", "reason", "words"),
+    [
+        ("rtsp://cam/1", socket.EAI_NONAME, "the host cam is not known; check its name"),
+        (
+            "rtsp://cam/1",
+            socket.EAI_AGAIN,
+            "the name of the host cam cannot be looked up now; check the network",
+        ),
+        ("rtsp:///1", socket.EAI_NONAME, None),
+    ],
+)
+def test_a_host_is_not_blamed_for_a_network_that_is_down(url, reason, words, monkeypatch):
+    def fails(*_):
+        raise socket.gaierror(reason, "")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fails)
+    assert hosts.unknown(OSError(errno.EIO, ""), url) == words
 
 
 def transport_stream(*, sound: bool) -> bytes:

@@ -13,8 +13,11 @@ def unknown(failure: BaseException, url: str) -> str | None:
         return None
     try:
         host = urlsplit(url).hostname
-        socket.getaddrinfo(host, None)
-    except socket.gaierror:
+        if host:
+            socket.getaddrinfo(host, None)
+    except socket.gaierror as lookup:
+        if lookup.errno == socket.EAI_AGAIN:
+            return f"the name of the host {host} cannot be looked up now; check the network"
         return f"the host {host} is not known; check its name"
     except ValueError:
         return None  # no URL by Python's rules
