@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import dataclass, make_dataclass
+from decimal import Decimal
 from fractions import Fraction
 from importlib import import_module
 from typing import Literal
@@ -313,6 +314,33 @@ def test_text_is_read_as_the_first_type_that_can_hold_it():
         Chain.parse("wide:level=x")
     with pytest.raises(UsageError, match="word='c' is not one of a, b"):
         Chain.parse("wide:word=c")
+
+
+def test_text_is_read_as_choices_and_classes_of_numbers():
+    half, whole = Fraction(1, 2), Decimal(1)
+
+    @vn.register
+    @dataclass(frozen=True)
+    class Exact(SpatialFilter):
+        times: Literal[1, 2, "all"] | int = option(1, help="how often")
+        share: Fraction = option(half, help="how much")  # noqa: RUF009 - a value
+        weight: Decimal = option(whole, help="how heavy")  # noqa: RUF009 - a value
+
+        def apply(self, x):
+            return x
+
+    assert Chain.parse("exact:times=2,share=1/3,weight=0.1") == Chain.of(
+        Exact(2, Fraction(1, 3), Decimal("0.1"))
+    )
+    assert type(Chain.parse("exact:times=2").filters[0].times) is int
+    assert Chain.parse("exact:times=7") == Chain.of(Exact(7))
+    for typed, words in (
+        ("times=x", "times='x' is not one of 1, 2, all or a whole number"),
+        ("share=1/0", "share='1/0' is not Fraction"),
+        ("weight=x", "weight='x' is not Decimal"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            Chain.parse(f"exact:{typed}")
 
 
 def test_a_chain_is_made_of_a_list_too():

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from numbers import Integral, Real
 from types import NoneType
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, get_args, get_origin
 
 from vidnoise.errors import (
     TOO_LITTLE_MEMORY,
@@ -256,15 +256,16 @@ def convert(what: str, text: str, annotation: Any) -> Any:
         return None
     wanted = [kind for kind in allowed if kind is not NoneType]
     for kind in wanted:
-        with suppress(ValueError):
+        with suppress(ValueError, ArithmeticError):
             return _as(kind, text)
-    words = " or ".join("yes or no" if kind is bool else WORDS.get(kind, str(kind)) for kind in wanted)
-    raise UsageError(f"{what}={text!r} is not {words}")
+    raise UsageError(f"{what}={text!r} is not {' or '.join(map(_called, wanted))}")
 
 
 def _as(kind: Any, text: str) -> Any:
     if kind is bool:
         return _switch(text.lower())
+    if get_origin(kind) is Literal:
+        return _choice(get_args(kind), text)
     return kind(text) if isinstance(kind, type) and kind is not Any else text
 
 
@@ -272,6 +273,19 @@ def _switch(word: str) -> bool:
     if word not in ("1", "yes", "true", "on", "0", "no", "false", "off"):
         raise ValueError(word)
     return word in ("1", "yes", "true", "on")
+
+
+def _choice(choices: tuple[Any, ...], text: str) -> Any:
+    for choice in choices:
+        if text in (str(choice), _text(choice)):
+            return choice
+    raise ValueError(text)
+
+
+def _called(kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        return f"one of {', '.join(map(_text, get_args(kind)))}"
+    return "yes or no" if kind is bool else WORDS.get(kind, getattr(kind, "__name__", str(kind)))
 
 
 def quote(value: Any) -> str:
