@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from cameras import sender
+from PIL import Image
 
 import vidnoise
 from vidnoise import errors
@@ -104,6 +105,15 @@ def test_rotated_video_is_turned_as_opencv_turns_it(tmp_path, degrees):
     ours.set(cv2.CAP_PROP_ORIENTATION_AUTO, 0)
     assert ours.read()[1].shape == (64, 96, 3)
     assert ours.get(cv2.CAP_PROP_FRAME_WIDTH) == 96
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_picture_is_held_as_opencv_holds_it(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[0x112] = orientation
+    path = tmp_path / "in.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 60, 3), np.uint8)).save(path, exif=exif)
+    assert np.array_equal(VideoCapture(path, Chain()).read()[1], cv2.imread(str(path)))
 
 
 def test_properties_are_those_of_opencv(tmp_path):

@@ -56,9 +56,9 @@ class VideoCapture:
     """A drop-in for `cv2.VideoCapture` whose frames are clean: (H,W,3) uint8, blue-green-red.
 
     It opens what `vidnoise` opens, and a camera by its index (Linux: `/dev/video0`). As with OpenCV, frames are turned by
-    the video's rotation, and untagged video is taken for BT.601; without filters the frames are OpenCV's own. Positions
-    count frames at the average rate, so that after seeking in video of variable rate they are approximate; filters
-    start afresh there.
+    the video's rotation, and untagged video is taken for BT.601; without filters the frames are OpenCV's own. Where a
+    picture (as with `cv2.imread`) or a video (which OpenCV leaves) asks to be mirrored, it is. Positions count frames at
+    the average rate, so that after seeking in video of variable rate they are approximate; filters start afresh there.
 
     Where a source cannot be opened, nothing is raised: `isOpened()` is False, `read()` gives `(False, None)` as
     OpenCV's does, and `error` holds the reason. Failures of filters are raised.
@@ -147,7 +147,7 @@ class VideoCapture:
         """The frame that `grab()` went to."""
         if self._frame is None:
             return False, None
-        return True, _turned(_bgr(self._frame), self._rotation)
+        return True, _turned(_bgr(self._frame), self._rotation, self._mirrored)
 
     @_alone
     def read(self) -> tuple[bool, Picture | None]:
@@ -219,6 +219,12 @@ class VideoCapture:
     @property
     def _rotation(self) -> int:
         return self._clockwise if self._upright else 0
+
+    @property
+    def _mirrored(self) -> bool:
+        """Whether the picture is to be put upside down before it is turned: every mirroring is that and a turn."""
+        matrix = self._reader.facts.matrix if self._reader and self._upright else None
+        return matrix is not None and matrix[0] * matrix[4] < matrix[1] * matrix[3]
 
     def _start(self, skipped: Fraction, position: int) -> bool:
         from vidnoise import pipeline
@@ -440,14 +446,13 @@ def _unplanes(frame: Frame) -> Picture:
     return merged
 
 
-def _turned(picture: Picture, degrees: int) -> Picture:
+def _turned(picture: Picture, degrees: int, mirrored: bool) -> Picture:
     import cv2
 
     turns = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
-    if degrees not in turns:
-        return picture
-    turned: Picture = cv2.rotate(picture, turns[degrees])
-    return turned
+    if mirrored:
+        picture = cv2.flip(picture, 0)
+    return cv2.rotate(picture, turns[degrees]) if degrees in turns else picture
 
 
 def _time(frame: Frame) -> Fraction:
