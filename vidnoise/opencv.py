@@ -122,10 +122,12 @@ class VideoCapture:
     @_alone
     def _close(self) -> None:
         reader, self._reader = self._reader, None
-        self._end()
-        self._leaving = False
-        if reader is not None:
-            reader.close()
+        try:
+            self._end()
+        finally:
+            self._leaving = False
+            if reader is not None:
+                reader.close()
 
     @_alone
     def grab(self) -> bool:
@@ -155,6 +157,7 @@ class VideoCapture:
         self.grab()
         return self.retrieve()
 
+    @_alone
     def get(self, prop: int) -> float:
         """A property by OpenCV's number: width, height, frame rate, frame count, position (frames, ms), orientation.
 
