@@ -55,7 +55,7 @@ _MEMORY = 9  # measurements, so that an estimate rests on 45 frames, and later o
 _SETTLED = 3  # with the memory full, measurements are this many times as far apart
 _RANK = 0.6  # of those; above one half, so that doubled frames, where the noise stands still, do not decide
 _OTHER = 2.0  # times the variance, or a half of it: the noise may have changed
-_CUT = 3.0  # deviations from black and white, within which noise is cut off
+_CUT = 1.5  # deviations from black and white, within which much of the noise is cut off
 _SLIGHT = (1.5 / 255) ** 2  # variance, beside which differences do not count
 
 
