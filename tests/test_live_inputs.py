@@ -196,21 +196,32 @@ def test_a_pipe_that_ends_at_once_keeps_its_sound(tmp_path):
         assert made.streams.audio[0].codec_context.codec.canonical_name == "mp2"
 
 
-def test_a_stream_that_ends_at_once_gives_its_last_picture():
+@contextmanager
+def in_parts(*parts: bytes) -> Iterator[str]:
+    """The address of one that sends each part to who connects, a second apart, and hangs up."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def send() -> None:
             client, _ = server.accept()
             with client:
-                client.sendall(transport_stream(sound=False))
+                for number, part in enumerate(parts):
+                    time.sleep(min(number, 1))
+                    client.sendall(part)
 
         thread = threading.Thread(target=send, daemon=True)
         thread.start()
-        seen = []
-        url = f"tcp://127.0.0.1:{server.getsockname()[1]}"
-        with Connection(url, transport="tcp", timeout=LIMIT) as connection, pytest.raises(InputError):
-            seen.extend(connection)
+        yield f"tcp://127.0.0.1:{server.getsockname()[1]}"
         thread.join()
+
+
+def test_a_stream_that_ends_at_once_gives_its_last_picture():
+    seen = []
+    with (
+        in_parts(transport_stream(sound=False)) as url,
+        Connection(url, transport="tcp", timeout=LIMIT) as connection,
+        pytest.raises(InputError),
+    ):
+        seen.extend(connection)
     assert 0 < len(seen) <= 50
 
 
@@ -263,23 +274,13 @@ def transport_stream(*, sound: bool) -> bytes:
 
 
 def test_sound_that_appears_on_the_way_is_no_reason_to_give_up():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def send() -> None:
-            client, _ = server.accept()
-            with client:
-                client.sendall(transport_stream(sound=False))
-                time.sleep(1)
-                client.sendall(transport_stream(sound=True))
-
-        thread = threading.Thread(target=send, daemon=True)
-        thread.start()
-        url = f"tcp://127.0.0.1:{server.getsockname()[1]}"
-        with Connection(url, transport="tcp", timeout=LIMIT) as connection:
-            assert connection.audio is None
-            with pytest.raises(InputError, match="ended the stream"):
-                list(connection)
-        thread.join()
+    with (
+        in_parts(transport_stream(sound=False), transport_stream(sound=True)) as url,
+        Connection(url, transport="tcp", timeout=LIMIT) as connection,
+    ):
+        assert connection.audio is None
+        with pytest.raises(InputError, match="ended the stream"):
+            list(connection)
 
 
 def test_a_file_is_no_camera(tmp_path):

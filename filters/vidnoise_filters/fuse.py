@@ -44,11 +44,6 @@ class Way(NamedTuple):
     flow: Tensor
     gain: float
 
-    def bring(self, picture: Tensor) -> Tensor:
-        """A picture (C,H,W) of there as it is here."""
-        brought = warp(picture, self.flow)
-        return brought if self.gain == 1 else brought.mul_(self.gain)
-
 
 @dataclass(frozen=True)
 class Memory:
@@ -175,7 +170,7 @@ class Fuse(RecurrentFilter[State]):
             frame.image,
             lambda: (
                 remember(parts.luma, state.luma if state else None, [p.luma for p in later], ways),
-                ways[0].bring(state.clean) if state else None,
+                warp(state.clean, ways[0].flow).mul_(ways[0].gain) if state else None,
             ),
             lambda: _colours(parts, state.chroma if state else None, [p.chroma for p in later], ways),
         )

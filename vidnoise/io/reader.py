@@ -201,9 +201,8 @@ class Reader:
         """
         if self.shift or not self._continuity.active or self.container.start_time is None:
             return Fraction(0)
-        return (
-            self.container.start_time - 1
-        ) * MICRO  # which is rounded, so that what is first may lie before it
+        # It is rounded, so that what is first may lie before it.
+        return (self.container.start_time - 1) * MICRO
 
     @property
     def seconds(self) -> float | None:
@@ -298,9 +297,8 @@ class Reader:
             pts = self._last + 1
         self._last = pts
         time = pts * self._time_base
-        frame.pts = (
-            time + self.shift
-        ) // self._time_base  # not rounded: half a tick goes the same way for all
+        # Not rounded: half a tick goes the same way for all.
+        frame.pts = (time + self.shift) // self._time_base
         frame.time_base = self._time_base
         early = bool(self.shift) and time + self.shift < 0
         late = self._end is not None and time >= self._end
