@@ -466,6 +466,17 @@ def _narrowing(mean: Tensor, deviation: Tensor) -> Tensor:
     return _lookup(mean / deviation, level, after) * _lookup((1 - mean) / deviation, level, after)
 
 
+def cut_off(deviation: Tensor, mean: Tensor) -> Tensor:
+    """The deviation that noise has left where it is cut off at black and white, which no clean picture goes beyond.
+
+    Args:
+        deviation: of the whole noise, on the scale of the picture, up to 1.
+        mean: of the noisy picture in some area, of the same shape.
+    """
+    least = deviation / math.sqrt(2 * math.pi)
+    return deviation * _narrowing(mean.maximum(least).minimum(1 - least), deviation)
+
+
 @lru_cache(maxsize=8)
 def _clipping(device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     """Tabulate max(0, N(t,1)) over t: its mean, its deviation, and their ratio; all grow with t."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vidnoise.scaling import means_around
-from vidnoise_filters.level import in_blocks, noise_grid, noise_level
+from vidnoise_filters.level import in_blocks, is_cut_off, noise_grid, noise_level
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,8 +28,6 @@ FEW = 8
 """Areas where one in this many samples is cut off are corrected whole, those with fewer in part."""
 LEAST = 0.2
 """Areas with a smaller share of the correction have none: it would be a tenth of an 8-bit step at a deviation of 30."""
-FAR = 2 / 255
-"""Where many samples lie further beyond black and white than this, nothing was cut off."""
 REACH = 2.5
 """Deviations from black and white at which the noise is whole."""
 
@@ -57,11 +55,7 @@ def unclipping(frame: Frame, sigma: float, amount: float) -> Callable[[Tensor, s
     """
     import torch
 
-    if amount == 0:
-        return None
-    sample = frame.image[:, ::4, ::4]
-    cut, beyond = (((sample <= -far) | (sample >= 1 + far)).float().mean() for far in (0, FAR))
-    if cut == 0 or beyond > cut / 4:
+    if amount == 0 or not is_cut_off(frame):
         return None
     reach = min(REACH * noise_level(frame, sigma) / 255, 0.5)
     levels = torch.tensor([reach, 1 - reach], device=frame.device).repeat(3, 1, 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vidnoise import dct
+from vidnoise.scaling import enlarged
 from vidnoise_filters.gray import is_gray
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ TEXTURE = 7
 """The second for noise in clips that neighbouring pixels share: texture is taken for it, and weak noise hardly seen."""
 SHARED = 0.4
 """From this correlation on it may as well be texture: of clean clips that find themselves noisy it is 0.4 to 0.5."""
+FAR = 2 / 255
+"""Where many samples lie further beyond black and white than this, nothing was cut off."""
 
 
 def noise_grid(frame: Frame, sigma: float, brightness: Tensor) -> Tensor:
@@ -28,7 +31,7 @@ def noise_grid(frame: Frame, sigma: float, brightness: Tensor) -> Tensor:
 
     Args:
         frame: its estimate is used, or one is made where it has none.
-        sigma: in 8-bit steps; 0 for the estimate.
+        sigma: in 8-bit steps, before any of it was cut off at black and white; 0 for the estimate.
         brightness: (3,h,w), the local mean of each channel there.
 
     Returns:
@@ -36,14 +39,24 @@ def noise_grid(frame: Frame, sigma: float, brightness: Tensor) -> Tensor:
     """
     import torch
 
+    from vidnoise.noise import cut_off
+
     if sigma > 0:
-        return torch.full_like(brightness, sigma / 255)
+        told = torch.full_like(brightness, sigma / 255)
+        return cut_off(told, brightness) if is_cut_off(frame) else told
     estimate = _estimate(frame)
     levels, curve = estimate.levels.to(brightness.device), estimate.curve.to(brightness.device)
     above = torch.bucketize(brightness.flatten(1), levels).clamp(1, len(levels) - 1)
     low, high = levels[above - 1], levels[above]
     part = ((brightness.flatten(1) - low) / (high - low)).clamp(0, 1)
     return torch.lerp(curve.gather(1, above - 1), curve.gather(1, above), part).view_as(brightness)
+
+
+def is_cut_off(frame: Frame) -> bool:
+    """Whether noise was cut off at black or white: samples lie there, and not as many beyond."""
+    sample = frame.image[:, ::4, ::4]
+    cut, beyond = (((sample <= -far) | (sample >= 1 + far)).float().mean() for far in (0, FAR))
+    return bool(cut > 0) and bool(beyond <= cut / 4)
 
 
 def noise_level(frame: Frame, sigma: float) -> float:
@@ -92,9 +105,8 @@ def in_blocks(image: Tensor) -> Tensor:
 
 
 def in_pixels(blocks: Tensor, height: int, width: int) -> Tensor:
-    """A value for each pixel (C,height,width) from values of 8x8 blocks (C,h,w)."""
-    lines = blocks.repeat_interleave(dct.BLOCK, 2)[:, :, :width]
-    return lines.repeat_interleave(dct.BLOCK, 1)[:, :height]
+    """A value for each pixel (C,height,width) from values of 8x8 blocks (C,h,w), linearly between their centres."""
+    return enlarged(blocks, dct.BLOCK)[:, :height, :width]
 
 
 def noise_spectrum(frame: Frame, sigma: float) -> Tensor:

@@ -66,9 +66,9 @@ def _deviation(sigma: Tensor, left: Tensor, bands: Tensor) -> float:
 
 
 def _to_cells(values: Tensor, cell: int, rows: int, columns: int) -> Tensor:
-    # Values of 8x8 blocks for the cells of the network, the last ones going on where the picture was padded.
-    repeat = dct.BLOCK // cell
-    grown = values.repeat_interleave(repeat, 2).repeat_interleave(repeat, 3)
+    # Values of 8x8 blocks for the cells of the network, linearly in between: it brings each step of the noise into the
+    # picture. The last ones go on where the picture was padded.
+    grown = F.interpolate(values, scale_factor=dct.BLOCK / cell, mode="bilinear", align_corners=False)
     return extend(grown[..., :rows, :columns], rows, columns)
 
 
