@@ -14,7 +14,9 @@ import torch.nn.functional as F
 from streams import patterns
 from torch import Tensor
 
+from vidnoise import dct
 from vidnoise.errors import InputError, UsageError
+from vidnoise.fusion import BANDS
 from vidnoise.noise import NoiseEstimate, NoiseTracker, estimate
 from vidnoise.train.coded import code
 
@@ -173,6 +175,16 @@ def test_noise_that_a_codec_has_been_over_is_found(sigma: int) -> None:
     found = estimate(list(coded))
     assert 0.5 * left < sum(codes(found)) / 3 < 1.6 * left
     assert found.spectrum[0].mean() > 1.8 * found.spectrum[1:].mean()  # a codec keeps luma better than colour
+
+
+def test_what_alone_makes_frames_of_the_night_differ_is_noise() -> None:
+    """A single picture after a light codec told a third less: it is unlike both white and well compressed noise."""
+    clean = 0.2 * panned(0)
+    coded = code((clean + noise(clean, 30)).clamp(0, 1), 12)
+    power = dct.forward((coded - clean).sum(1) / math.sqrt(3)).square().mean((0, 2, 3))
+    left = float(power[dct.sums(power.device) >= BANDS[2][0]].mean().sqrt())
+    found = estimate(list(coded))
+    assert float(found.spectrum[0, 2].sqrt() * found.sigma.mean()) == pytest.approx(left, rel=0.15)
 
 
 def test_noise_that_a_codec_copies_from_frame_to_frame_is_found() -> None:

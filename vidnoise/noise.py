@@ -29,6 +29,7 @@ from torch import Tensor
 from vidnoise import dct, noise_spectrum
 from vidnoise.errors import InputError, UsageError
 from vidnoise.patterns import EQUAL, filmed, irregular
+from vidnoise.ramps import ramp
 from vidnoise.strips import at_once
 
 _BLOCK = 8
@@ -50,6 +51,7 @@ _HEARD = (
     3 / 255,
     5 / 255,
 )  # deviation that one frame tells: from there on believed where a codec copies, and whole
+_CHANGED = 3.5, 2.5  # times a frame's noise: its difference from one that has other noise is no measure of it
 _APART = 2  # measured frames, from one to that which it is compared with
 _MEMORY = 9  # measurements, so that an estimate rests on 45 frames, and later on 135
 _SETTLED = 3  # with the memory full, measurements are this many times as far apart
@@ -190,10 +192,10 @@ class NoiseTracker:
             return _assemble(still)
         if self._count == 2:
             self._history.clear()  # of the first frame, which had nothing to be compared with
-        still, (moving, informed, copied) = at_once(
+        still, (moving, informed, copied, pure) = at_once(
             sample.coefficients, lambda: _measure(sample), lambda: _compare(sample, previous)
         )
-        self._history.append(_lesser(still, sample.irregular, moving, informed, copied))
+        self._history.append(_chosen(still, sample.irregular, moving, informed, copied, pure))
         self._follow(float(sample.brightness.median()))
         stacked = (torch.stack(values) for values in zip(*self._history, strict=True))
         return _assemble(_Measure(*(values.quantile(_RANK, dim=0) for values in stacked)))
@@ -337,8 +339,7 @@ def _measure(sample: _Sample) -> _Measure:
         scale = variance + _QUIET**2
     weight = usable.float()
     mean = (variance * weight).sum(1) / weight.sum(1).clamp_min(1)
-    rows, columns = _frequencies(coefficients.device)
-    order = rows + columns
+    order = _sums(coefficients.device)
     if sample.moving:
         total, spectrum = noise_spectrum.of_difference(coefficients, variance, order, mean)
     else:
@@ -404,39 +405,46 @@ def _fit(level: Tensor, variance: Tensor, weight: Tensor, clipped: Tensor) -> Te
     return torch.where(clipped, after * _narrowing(knots.expand_as(after), after.sqrt()).square(), after)
 
 
-def _compare(new: _Sample, old: _Sample) -> tuple[_Measure, Tensor, Tensor]:
+def _compare(new: _Sample, old: _Sample) -> tuple[_Measure, Tensor, Tensor, Tensor]:
     """The noise in the difference of two frames.
 
-    Also whether enough of the picture changed to tell (3,), and whether a codec copied some of it (), from 0 to 1.
+    Also whether enough of the picture changed to tell (3,), whether a codec copied some of it (), from 0 to 1, and how
+    surely it is noise and nothing else (), from 0 to 1.
     """
     difference = _difference(new, old)
     changed, known = difference.usable.sum(1), new.usable.sum(1)
     same = 1 - changed.sum() / (new.usable & old.usable).sum().clamp_min(1)
-    return _measure(difference), changed > known / 2, (same / _COPIED).clamp_max(1)
+    measure = _measure(difference)
+    expected = _at(difference.brightness, measure.curve)
+    even = noise_spectrum.evenness(difference.coefficients, expected, _sums(expected.device))
+    return measure, changed > known / 2, (same / _COPIED).clamp_max(1), new.irregular * even
 
 
 def _times(share: Tensor, measure: _Measure) -> _Measure:
     return measure._replace(variance=measure.variance * share, curve=measure.curve * share)
 
 
-def _lesser(
-    still: _Measure, irregular: Tensor, moving: _Measure, informed: Tensor, copied: Tensor
+def _chosen(
+    still: _Measure, irregular: Tensor, moving: _Measure, informed: Tensor, copied: Tensor, pure: Tensor
 ) -> _Measure:
     """Take the measure over time where it is clearly less: what one frame took for noise is texture.
 
-    Unless a codec may have copied the noise from frame to frame, and one frame has much of it. `informed` (3,) says in
-    which channels enough of the picture changed from frame to frame.
+    Unless a codec may have copied the noise from frame to frame, and one frame has much of it. Where it is more, that is
+    noise as well if it is nothing else. `informed` (3,) says in which channels enough of the picture changed.
     """
     less = informed & (moving.variance < 0.7 * still.variance)
     still = _times(irregular, still)
     quiet, loud = _HEARD
     heard = ((still.variance.mean().sqrt() - quiet) / (loud - quiet)).clamp(0, 1)
     least = _Measure(*(torch.lerp(m, s, heard * copied) for m, s in zip(moving, still, strict=True)))
-    return _Measure(
+    found = _Measure(
         torch.where(less, least.variance, still.variance),
         torch.where(less[:, None], least.curve, still.curve),
         torch.where(less.all(), least.spectrum, still.spectrum),
     )
+    growth = moving.variance.mean() / found.variance.mean().clamp_min(_QUIET**2)
+    more = pure * (growth > 1) * ramp(growth, *_CHANGED)
+    return _Measure(*(torch.lerp(f, m, more) for f, m in zip(found, moving, strict=True)))
 
 
 def _assemble(measure: _Measure) -> NoiseEstimate:
@@ -494,12 +502,10 @@ def _lookup(x: Tensor, xs: Tensor, ys: Tensor) -> Tensor:
 
 
 def _order() -> Tensor:
-    k = torch.arange(_BLOCK)
-    return (k[:, None] + k).flatten().argsort(stable=True)
+    return dct.sums(torch.device("cpu")).argsort(stable=True)
 
 
 @lru_cache(maxsize=8)
-def _frequencies(device: torch.device) -> tuple[Tensor, Tensor]:
-    """The vertical and the horizontal frequency index of each coefficient, (64,) each."""
-    order = _order().to(device)
-    return (order // _BLOCK).float(), (order % _BLOCK).float()
+def _sums(device: torch.device) -> Tensor:
+    """The sum of the two frequency indexes of each coefficient, (64,)."""
+    return dct.sums(device)[_order().to(device)]
