@@ -23,6 +23,7 @@ _EVEN = 0.5  # deviation of the spectrum from white noise's 1: from there on in 
 _TIMID, _LOUD = 0.78, 4.4 / 255  # so much of weaker noise counts: texture may be heard along
 _FEWEST = 256  # blocks, for the network to say anything
 _EVERY = 3  # a third of the blocks is described
+_FLAT = 0.1  # share of the blocks
 _STILL = 0.2  # share of the blocks of a difference in which nothing moved, at least
 _SAME, _DIFFERENT = (
     1.25,
@@ -65,9 +66,27 @@ def of_picture(coefficients: Tensor, shown: Tensor, order: Tensor, white: Tensor
     with torch.inference_mode():
         network = load("level", coefficients.device, torch.float32)
         output = network(describe(blocks, order)[None])
-    power = deviations(output)[0].square()
+    power = _filled(deviations(output)[0].square(), _split(blocks, order) * 3 * white.mean())
     whole = (power @ _shares(power.device)).mean().sqrt()
     return _joined(power * (whole / _LOUD).clamp(_TIMID, 1).square(), white, matrix)
+
+
+def _split(blocks: Tensor, order: Tensor) -> Tensor:
+    """The shares (3,) of opponent colours (3,N,64) in what flat blocks have of high frequencies."""
+    power = blocks.square()
+    low = (power @ ((order >= 1) & (order <= 6)).float()).sum(0)
+    flat = low <= low.kthvalue(max(int(_FLAT * len(low)), 1)).values
+    high = (power[:, flat] @ (order >= 8).float()).mean(1)
+    return high / high.sum().clamp(min=1e-12)
+
+
+def _filled(power: Tensor, least: Tensor) -> Tensor:
+    """Power by colour and band (3,3) that is in the highest band at least what was measured there (3,).
+
+    In lower bands it grows as much, up to that: a codec leaves more of those, sharpening less.
+    """
+    growth = (least / power[:, -1].clamp(min=1e-12)).clamp(min=1)[:, None]
+    return torch.minimum(power * growth, power.maximum(least[:, None]))
 
 
 def of_difference(
