@@ -713,7 +713,13 @@ def test_a_pixel_format_can_be_chosen(tmp_path: Path) -> None:
         (OutputOptions(codec="ffv1", crf=20), "--crf"),
         (OutputOptions(codec="mjpeg", preset="slow"), "--preset"),
         (OutputOptions(codec="libx264", encoder_opts={"tuen": "film"}), "tune"),
-        (OutputOptions(codec="libx264", preset="quick"), "quick"),
+        (OutputOptions(codec="libx264", preset="quick"), "--preset quick: .*veryfast"),
+        (OutputOptions(codec="libx264", crf=1000), "--crf 1000 .* 0, the best, to 51"),
+        (OutputOptions(codec="libx264", crf=float("nan")), "0, the best, to 51"),
+        (OutputOptions(codec="libsvtav1", crf=64), "--crf 64 .* to 63"),
+        (OutputOptions(codec="mpeg4", crf=0), "--crf 0 .* 1, the best, to 31"),
+        (OutputOptions(codec="libx264", encoder_opts={"crf": "52"}), "crf=52: libx264 takes -1 to 51"),
+        (OutputOptions(codec="prores", encoder_opts={"profile": "foo"}), "profile=foo: .*4444xq"),
         (OutputOptions(codec="libx264", pix_fmt="yuv420p12le"), "--pix-fmt"),
         (OutputOptions(codec="libvpx-vp9"), ".mkv"),
         (OutputOptions(audio="loud"), "loud"),
@@ -722,7 +728,7 @@ def test_a_pixel_format_can_be_chosen(tmp_path: Path) -> None:
 def test_a_wrong_option_is_explained_and_leaves_nothing(
     tmp_path: Path, options: OutputOptions, words: str
 ) -> None:
-    ext = "ts" if options.codec == "libvpx-vp9" else "mp4"
+    ext = {"libvpx-vp9": "ts", "prores": "mov"}.get(options.codec or "", "mp4")
     source = Clip(frames=2).save(tmp_path / "in.mp4")
     with pytest.raises(VidnoiseError, match=words):
         through(source, tmp_path / f"out.{ext}", options)

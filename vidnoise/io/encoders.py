@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from math import inf
 from typing import Any
 
 from vidnoise.errors import OutputError, UsageError
@@ -102,6 +103,36 @@ HDR = {
     "libsvtav1": ("svtav1-params", "mastering-display", "content-light"),
 }
 """The option of an encoder, and the names in it of mastering display and content light."""
+
+SCALE = 51
+"""The end of the scale of quality of encoders that do not tell FFmpeg theirs: of H.264 and H.265."""
+
+PRESETS = dict.fromkeys(
+    [("libx264", "preset"), ("libx264rgb", "preset"), ("libx265", "preset")],
+    (
+        0,
+        9,
+        (
+            "ultrafast",
+            "superfast",
+            "veryfast",
+            "faster",
+            "fast",
+            "medium",
+            "slow",
+            "slower",
+            "veryslow",
+            "placebo",
+        ),
+    ),
+)
+"""Values of options that FFmpeg passes on without knowing them, as `_values` gives them."""
+
+NUMBERS = {2, 3, 4, 5}
+"""FFmpeg's types of options that are whole numbers or not (AV_OPT_TYPE_INT to FLOAT)."""
+
+ALWAYS = ("default", "min", "max", "none", "all")
+"""Words that FFmpeg takes in place of any number."""
 
 REFUSED = {("libx265", "yuva420p"), ("libx265", "yuva420p10le")} | {
     ("libvpx-vp9", name) for name in ("gbrap", "yuva422p", "yuva444p")
@@ -280,13 +311,15 @@ def options_of(
     """The encoder's options for a quality and a speed; `extra` goes on top.
 
     Raises:
-        UsageError: the encoder has no such scale, or does not know an option of `extra`.
+        UsageError: the encoder has no such scale, or does not know an option of `extra`, or a value is out of its range.
     """
-    known = _option_names(encoder.name)
+    known = _options(encoder.name)
     if unknown := [name for name in extra if name not in known]:
         close = difflib.get_close_matches(unknown[0], sorted(known), 1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
         raise UsageError(f"the encoder {encoder.name} has no option {unknown[0]!r}{hint}")
+    for name, value in extra.items():
+        _check_value(encoder.name, name, value, f"--encoder-opt {name}={value}")
     quality_name = encoder.crf or ("crf" if "crf" in known else "")
     speed_name = encoder.preset or ("preset" if "preset" in known else "")
     chosen = dict(encoder.fixed)
@@ -296,6 +329,10 @@ def options_of(
         raise UsageError(
             f"--preset does not apply to {encoder.name}; its own options go through --encoder-opt"
         )
+    if crf is not None:
+        _check_quality(encoder, quality_name, crf)
+    if preset is not None:
+        _check_value(encoder.name, speed_name, preset, f"--preset {preset}")
     quality = encoder.quality if crf is None else crf
     if quality_name == QSCALE:
         chosen |= {"qmin": f"{quality:g}", "qmax": f"{quality:g}"}
@@ -331,7 +368,7 @@ def hdr_options(name: str, mastering: Mastering | None, light: tuple[int, int] |
 
 def has_option(name: str, option: str) -> bool:
     """Whether an encoder has an option of its own."""
-    return option in _option_names(name)
+    return option in _options(name)
 
 
 def quiet() -> None:
@@ -357,11 +394,46 @@ def _exists(name: str) -> bool:
 
 
 @lru_cache
-def _option_names(name: str) -> frozenset[str]:
+def _options(name: str) -> dict[str, Any]:
+    """FFmpeg's descriptions of an encoder's options; its own go before general ones of the same name."""
     import av
 
     options = av.CodecContext.create(name, "w").supported_options
-    return frozenset(option.name for option in (*options.generic, *options.private))
+    return {option.name: option for option in (*options.generic, *options.private)}
+
+
+def _check_quality(encoder: Encoder, name: str, crf: float) -> None:
+    low, high, _ = (1, 31, ()) if name == QSCALE else _values(encoder.name, name)
+    low = max(0, low)  # what is below, FFmpeg takes for not given
+    if not low <= crf <= high:
+        raise UsageError(
+            f"--crf {crf:g} is out of range; {encoder.name} takes {low:g}, the best, to {high:g}"
+            + (f", and {encoder.quality:g} where none is given" if encoder.crf else "")
+        )
+
+
+def _check_value(encoder: str, name: str, value: str, typed: str) -> None:
+    """Hold a value, which was typed so, against those that the encoder takes, as far as FFmpeg knows them."""
+    low, high, names = _values(encoder, name)
+    try:
+        fits = low <= float(value) <= high
+    except ValueError:  # FFmpeg computes, too: 5M, 2*3
+        fits = low == -inf or not value.isalpha() or value in (*names, *ALWAYS)
+    if not fits:
+        numbers = f"{low:g} to {high:g}" if high < 2**31 - 1 else "numbers"
+        raise UsageError(f"{typed}: {encoder} takes {', '.join((numbers, *names))}")
+
+
+def _values(encoder: str, name: str) -> tuple[float, float, tuple[str, ...]]:
+    """The least and the largest number that an option takes, and the words; infinite where FFmpeg does not know."""
+    if (encoder, name) in PRESETS:
+        return PRESETS[encoder, name]
+    option = _options(encoder)[name]
+    if option.type not in NUMBERS:
+        return -inf, inf, ()
+    unbounded = name in ("crf", "global_quality") and option.max > 255
+    names = tuple(choice.name for choice in option.choices)
+    return option.min, SCALE if unbounded else option.max, names
 
 
 def _did_you_mean(asked: str) -> str:
