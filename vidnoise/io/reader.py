@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from vidnoise.colour import Colour
 from vidnoise.errors import InputError, UsageError
 from vidnoise.frame import Frame, StreamInfo
-from vidnoise.io import pipes
+from vidnoise.io import pipes, stills
 from vidnoise.io.carry import is_cover
 from vidnoise.io.continuity import Continuity
 from vidnoise.io.decode import Conformer, Decoder, Losses, decoder_for, layout_of
@@ -132,6 +132,7 @@ class Reader:
         self.length: Fraction | None = None
         self._end: Fraction | None = None
         self._select(start, duration, seekable)
+        self.warnings += self._left_out()
         self._packets = self._demux()
         self.gpu: Device | None = None
         if device is not None and device.is_cuda:
@@ -192,6 +193,15 @@ class Reader:
     def first_file(self) -> Path:
         """The file of the first picture, where the input is pictures."""
         return Path(self.source)
+
+    def _left_out(self) -> list[str]:
+        """What else a picture file holds, in sentences."""
+        if self.of_pictures and self.container.name.startswith("file:"):
+            return stills.warnings_of(self.first_file)
+        count = len(self.container.streams.video)
+        if not stills.is_boxed(self.container) or self.stream.frames > 1 or count == 1:
+            return []
+        return [f"{self.source} holds {count} pictures, of which one is taken"]
 
     @property
     def zero(self) -> Fraction:
@@ -567,9 +577,9 @@ def _main_video(container: InputContainer, source: str) -> Any:
     if container.format.name in NOT_VIDEO:
         raise InputError(f"{source} is a text file, not a video")
     videos = [s for s in container.streams.video if not is_cover(s)]
-    for stream in videos:
-        if stream.codec_context is not None:
-            return stream
+    decoded = [s for s in videos if s.codec_context is not None]
+    if decoded:
+        return stills.main_of(decoded, source) if stills.is_boxed(container) else decoded[0]
     if videos:
         raise InputError(f"{source}: there is no decoder for its video")
     kinds = sorted({"a cover picture" if s.type == "video" else s.type for s in container.streams})

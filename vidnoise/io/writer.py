@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from vidnoise.colour import Colour
 from vidnoise.errors import OutputError, UsageError, VidnoiseError
 from vidnoise.frame import Frame, StreamInfo
-from vidnoise.io import carry, encoders, gpu, pipes, scheduling
+from vidnoise.io import carry, encoders, gpu, pipes, scheduling, stills
 from vidnoise.io.encoders import Choice
 from vidnoise.io.facts import LOCATIONS, Facts
 from vidnoise.io.reader import Reader
@@ -514,6 +514,8 @@ class Writer:
         format = container.format.name
 
         def wants(stream: Any) -> bool:
+            if stream.type == "video" and stills.is_boxed(reader.container):
+                return False  # a still of the animation
             return stream.type != "audio" or self._options.audio == "copy"
 
         held, lost = carry.plan(reader.container, reader.stream.index, format, reader.lines, wants)
