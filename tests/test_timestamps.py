@@ -124,6 +124,13 @@ def test_sound_that_avi_would_move_is_named(tmp_path: Path, begin: float, said: 
     assert bool(writer.warnings) == said
 
 
+def test_sound_before_the_picture_that_avi_leaves_out_is_named_once(tmp_path: Path) -> None:
+    source = Clip(frames=40, start=1, audio="mp2", audio_start=0).save(tmp_path / "in.mkv")
+    _, writer = through(source, tmp_path / "out.avi")
+    assert len(writer.warnings) == 1
+    assert "1.01 s of it before that are left out; .mkv and .mp4 keep it" in writer.warnings[0]
+
+
 def test_a_start_before_zero_loses_no_frame(tmp_path: Path) -> None:
     """MPEG-TS counts in 33 bits; FFmpeg puts what lies before the overflow before zero."""
     source = Clip(frames=12, start=Fraction(2**33, 90000) - Fraction(1, 5)).save(tmp_path / "in.ts")

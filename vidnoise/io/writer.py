@@ -93,6 +93,7 @@ class Writer:
         self._rate = _rate(info)
         self._clock: pipes.SteadyClock | None = None
         self._origin: Fraction | None = None
+        self._begun: set[int] = set()
         self._muxer = self._open_container().format.name
         if self._muxer == pipes.FORMATS["y4m"]:
             self._clock = pipes.SteadyClock(self._rate, self._warn_once)
@@ -156,13 +157,20 @@ class Writer:
             )
 
     def _check_begin(self, packet: av.Packet[Any]) -> None:
-        """Warn where sound begins late, which AVI cannot say."""
+        """Warn where sound begins earlier or later than the picture, which AVI cannot say."""
+        if packet.stream_index in self._begun:
+            return
+        self._begun.add(packet.stream_index)
         late = (packet.pts or 0) * packet.time_base + self._offset
         if late > Fraction(1, 20):
-            self._warn_once(
-                f"{self._target.kind} begins all sound with the picture, so what begins {float(late):.2f} s later is "
-                "heard too early; .mkv and .mp4 keep it"
-            )
+            lost = f"what begins {float(late):.2f} s later is heard too early"
+        elif late < -carry.PRIMING:
+            lost = f"the {float(-late):.2f} s of it before that are left out"
+        else:
+            return
+        self._warn_once(
+            f"{self._target.kind} begins all sound with the picture, so {lost}; .mkv and .mp4 keep it"
+        )
 
     def finish(self) -> None:
         """Write what the encoder still holds, close the file and give it its final name.
@@ -201,7 +209,7 @@ class Writer:
         copy = self._copies.get(packet.stream_index)
         if copy is None:
             return
-        if self._muxer == "avi" and copy.last is None and copy.stream.type == "audio":
+        if self._muxer == "avi" and copy.stream.type == "audio" and not packet.is_discard:
             self._check_begin(packet)
         if copy.fit(packet) and (made := copy.made(packet)):
             self._mux(made)
