@@ -735,6 +735,18 @@ def test_a_wrong_option_is_explained_and_leaves_nothing(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in.mp4"]
 
 
+def test_a_strip_that_av1_cannot_encode_is_refused_or_written_as_another_codec(tmp_path: Path) -> None:
+    """SVT-AV1 waits without end at such sizes."""
+    source = Clip(frames=3, size=(16, 80), codec="ffv1", options={}).save(tmp_path / "in.mkv")
+    with pytest.raises(OutputError, match=r"16x80 pixels.* --codec h264 can"):
+        through(source, tmp_path / "out.mkv", OutputOptions(codec="av1"))
+    av1 = Clip(frames=3, codec="libsvtav1", options={"preset": "12"}).save(tmp_path / "av1.mkv")
+    with open_reader(av1) as reader:
+        writer = open_writer(tmp_path / "out.mkv", reader, replace(reader.info, width=16, height=80))
+        writer.abort()
+    assert "libx264 is used, because libsvtav1 cannot encode 16x80" in writer.warnings[0]
+
+
 def test_a_hardware_encoder_that_is_not_there_is_replaced(tmp_path: Path) -> None:
     source = Clip(frames=3, size=(256, 128)).save(tmp_path / "in.mp4")
     _, writer = through(source, tmp_path / "out.mp4", OutputOptions(codec="h264_nvenc"))

@@ -371,6 +371,11 @@ def has_option(name: str, option: str) -> bool:
     return option in _options(name)
 
 
+def hangs(name: str, width: int, height: int) -> bool:
+    """Whether an encoder waits for itself without end at a size: SVT-AV1 where several superblocks are a strip."""
+    return name == "libsvtav1" and min(width, height) <= 24 and max(width, height) > 64
+
+
 def quiet() -> None:
     """Keep SVT-AV1 from writing its banner to the terminal; an explicit SVT_LOG is left as it is."""
     os.environ.setdefault("SVT_LOG", "1")

@@ -307,9 +307,8 @@ class Writer:
                 failure = failure or refused
                 continue
             if failure is not None:
-                choice = replace(
-                    choice, why=choice.why or f"{choice.encoder.name} is used, because {failure}"
-                )
+                known = choice.why if options.codec else ""
+                choice = replace(choice, why=known or f"{choice.encoder.name} is used, because {failure}")
             return container, stream, choice
         assert failure is not None
         raise failure
@@ -396,6 +395,10 @@ class Writer:
     def _add_video(self, container: OutputContainer, choice: Choice) -> Any:
         info, options = self._info, self._options
         name = choice.encoder.name
+        if encoders.hangs(name, info.width, info.height):
+            raise OutputError(
+                f"{name} cannot encode {info.width}x{info.height} pixels, a strip so narrow; --codec h264 can"
+            )
         settings = encoders.options_of(choice.encoder, options.crf, options.preset, options.encoder_opts)
         settings = encoders.merge(self._settings(container, choice), settings)
         device = self._encodes_on(choice, settings)
