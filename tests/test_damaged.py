@@ -172,6 +172,26 @@ def test_a_last_picture_that_is_damaged_costs_no_other(tmp_path: Path, codec: st
     assert reader.losses.packets == 1
 
 
+@pytest.mark.parametrize("back", [1, 3])
+@pytest.mark.parametrize("frames", [5, 30])
+def test_damage_among_the_last_packets_costs_nothing_else_whatever_the_threads(
+    tmp_path: Path, back: int, frames: int
+) -> None:
+    options = {"bf": "0", "crf": "10", "refs": "1", "g": "1" if back > 1 else "50"}
+    source = Clip(frames=frames, options=options).save(tmp_path / "whole.mp4")
+    with av.open(str(source)) as container:
+        place, size = [(p.pos, p.size) for p in container.demux() if p.size][-back]
+    data = bytearray(source.read_bytes())
+    assert place is not None
+    data[place : place + size] = bytes(size)
+    (tmp_path / "in.mp4").write_bytes(data)
+    for threads in (1, 8):
+        with open_reader(tmp_path / "in.mp4", threads=threads) as reader:
+            numbers = [clips.number_of(frame.planes[0].numpy()) for frame in reader if frame.planes]
+        assert numbers == [number for number in range(frames) if number != frames - back]
+        assert reader.losses.packets == 1
+
+
 def test_a_hole_in_a_transport_stream_is_a_loss_and_a_joined_one_is_not(tmp_path: Path) -> None:
     whole = Clip(frames=100, options={"g": "10", "crf": "10"}).save(tmp_path / "whole.ts").read_bytes()
     (tmp_path / "hole.ts").write_bytes(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -11,6 +12,10 @@ if TYPE_CHECKING:
 
 DELAY = 64
 """Pictures that a decoder may hold back: reordering and frame threads together."""
+
+
+LONGEST = 1000
+"""Packets that are kept between keyframes, in case they must be decoded again."""
 
 
 @dataclass
@@ -55,35 +60,100 @@ class Decoder:
             back.
     """
 
-    def __init__(self, context: av.VideoCodecContext, losses: Losses) -> None:
+    def __init__(self, context: av.VideoCodecContext, losses: Losses, tail: Tail | None = None) -> None:
         self._context = context
         self.losses = losses
         self.gap = False
         self.suspect = 0
+        self._tail = tail
 
     def decode(self, packet: av.Packet[Any] | None) -> list[av.VideoFrame]:
         """The pictures that became ready; None drains the decoder at the end."""
-        import av
-
         if packet is not None and packet.is_corrupt:
             self.suspect = DELAY
-        try:
-            frames = self._context.decode(packet)
-        except EOFError:
-            return []
-        except (av.error.FFmpegError, ValueError):
-            self.losses.packets += 1
-            self.lost()
-            return []
+        frames, failed = decoded(self._context, packet)
+        if self._tail is not None and packet is not None:
+            self._tail.add(packet, frames, failed)
+        if self._tail is not None and packet is None:
+            frames, failed = self._tail.whole(frames, failed)
         damaged = sum(frame.is_corrupt for frame in frames)
+        self.losses.packets += failed
         self.losses.frames += damaged
-        if damaged:
+        if failed or damaged:
             self.lost()
         return frames
 
     def lost(self) -> None:
         """Note that something of the stream was lost at this point."""
         self.gap, self.suspect = True, DELAY
+
+
+class Tail:
+    """The last packets, for what the threads of a decoder lose when it is drained.
+
+    At the first damaged packet there PyAV drops all that comes after, without a word. Then these are decoded once more,
+    one after another.
+    """
+
+    def __init__(self, context: Any) -> None:
+        self._context = context
+        self._older: list[av.Packet[Any]] = []
+        self._packets: list[av.Packet[Any]] = []
+        self._held = 0
+        self._shown = -inf
+
+    def add(self, packet: av.Packet[Any], frames: list[av.VideoFrame], failed: int) -> None:
+        """Note a packet, and what came out when it went in."""
+        if packet.is_keyframe and len(self._packets) >= DELAY:
+            self._older, self._packets = self._packets, []
+        if len(self._packets) > LONGEST:
+            self._older, self._packets = [], []
+        if self._packets or packet.is_keyframe:
+            self._packets.append(packet)
+        self._held += 1 - failed - len(frames)
+        self._shown = _time(frames[-1]) if frames else self._shown
+
+    def whole(self, frames: list[av.VideoFrame], failed: int) -> tuple[list[av.VideoFrame], int]:
+        """What draining gave, and what it did not; the number of damaged packets among those that had been held."""
+        packets = [*self._older, *self._packets]
+        if self._held <= len(frames) or len(packets) < self._held:
+            return frames, failed
+        last = _time(frames[-1]) if frames else self._shown
+        context, failed = _alone(self._context), 0
+        for number, packet in enumerate([*packets, None]):
+            made, bad = decoded(context, packet)
+            failed += bad if number >= len(packets) - self._held else 0
+            frames += [frame for frame in made if _time(frame) > last]
+        return frames, failed
+
+
+def decoded(context: Any, packet: av.Packet[Any] | None) -> tuple[list[av.VideoFrame], int]:
+    """What a decoder makes of a packet, and 1 where it is damaged, else 0."""
+    import av
+
+    try:
+        return context.decode(packet), 0
+    except EOFError:
+        return [], 0
+    except (av.error.FFmpegError, ValueError):
+        return [], 1
+
+
+def _alone(context: Any) -> Any:
+    """A decoder of the same, without threads."""
+    import av
+
+    single: Any = av.CodecContext.create(context.codec, "r")
+    single.extradata, single.codec_tag = context.extradata, context.codec_tag
+    single.width, single.height = context.width, context.height
+    single.thread_count = 1
+    return single
+
+
+def _time(frame: av.VideoFrame) -> float:
+    """When a picture is shown, or else decoded, in ticks; never, where nobody says."""
+    time = frame.pts if frame.pts is not None else frame.dts
+    return -inf if time is None else time
 
 
 def layout_of(frame: av.VideoFrame) -> str:
@@ -100,7 +170,7 @@ def decoder_for(stream: Any, threads: int) -> Any:
     if alpha and {k.lower(): v for k, v in stream.metadata.items()}.get("alpha_mode") == "1":
         context = av.CodecContext.create(alpha, "r")
     context.thread_count = threads
-    # Where each thread decodes a frame, damage is told late, and at the end PyAV drops what the other threads had whole.
+    # Where each thread decodes a frame, damage is told late, and at the end not at all: see `Tail`.
     # Codecs that reorder frames are too slow otherwise.
     context.thread_type = "AUTO" if context.codec.reorder else "SLICE"
     return context

@@ -21,7 +21,7 @@ from vidnoise.frame import Frame, StreamInfo
 from vidnoise.io import pipes, stills
 from vidnoise.io.carry import is_cover
 from vidnoise.io.continuity import Continuity
-from vidnoise.io.decode import Conformer, Decoder, Losses, decoder_for, layout_of
+from vidnoise.io.decode import Conformer, Decoder, Losses, Tail, decoder_for, layout_of
 from vidnoise.io.facts import facts_of, stream_lines
 from vidnoise.io.interlace import InterlaceGate
 from vidnoise.io.picture_tags import read_tags
@@ -106,7 +106,8 @@ class Reader:
         self.stream = _main_video(container, source)
         context = decoder_for(self.stream, threads)
         self.decoder = f"{context.codec.name} on the CPU"
-        self._decoder = Decoder(context, self.losses)
+        threaded = context.codec.reorder and threads != 1
+        self._decoder = Decoder(context, self.losses, Tail(context) if threaded else None)
         self._conform = Conformer(self.warnings)
         self._gate = InterlaceGate(
             field_order=context.field_order,
