@@ -664,6 +664,25 @@ def test_compare_finds_the_same_video_alike_and_the_worst_frame_of_another(vidno
     assert (answer.status, "--overwrite" in answer.err) == (2, True)
 
 
+def test_a_file_whose_name_is_taken_for_an_option_is_answered_with_what_to_type(
+    vidnoise, clip, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "-in.mp4").write_bytes(clip.read_bytes())
+    answer = vidnoise("-in.mp4", "-o", "out.mp4", "-f", "none")
+    assert (answer.status, "For the file type ./-in.mp4" in answer.err) == (2, True)
+    assert vidnoise("./-in.mp4", "-o", "./-out.mp4", "-f", "none").status == 0
+
+
+def test_the_file_that_is_the_standard_input_is_never_the_output(clip, tmp_path):
+    source = tmp_path / "in.mp4"
+    source.write_bytes(clip.read_bytes())
+    with source.open("rb") as file:
+        answer = finished(process("-", "-o", source, "--overwrite", "-f", "none", stdin=file))
+    assert (answer.status, "is the input itself" in answer.err) == (2, True)
+    assert source.read_bytes() == clip.read_bytes()
+
+
 def test_compare_never_replaces_what_it_compares_and_checks_the_still_first(vidnoise, clip, tmp_path):
     picture = tmp_path / "in.png"
     picture.write_bytes(image_bytes("png", np.zeros((32, 32, 3), np.uint8), "rgb24"))

@@ -798,6 +798,19 @@ def test_the_input_is_never_the_output(tmp_path: Path, link: str) -> None:
     assert source.read_bytes() == before
 
 
+def test_a_link_is_written_through_and_stays_one(tmp_path: Path) -> None:
+    source = Clip(frames=3).save(tmp_path / "in.mp4")
+    (tmp_path / "disk").mkdir()
+    link = tmp_path / "out.mp4"
+    link.symlink_to(tmp_path / "disk" / "real.mp4")
+    through(source, link)
+    assert link.is_symlink()
+    assert len(clips.decoded(tmp_path / "disk" / "real.mp4")) == 3
+    with pytest.raises(UsageError, match="--overwrite"):
+        through(source, link)
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["disk", "in.mp4", "out.mp4", "real.mp4"]
+
+
 def test_the_final_name_appears_only_when_the_file_is_whole(tmp_path: Path) -> None:
     source = Clip(frames=6).save(tmp_path / "in.mp4")
     target = tmp_path / "out.mp4"

@@ -42,7 +42,7 @@ def guarded(command: Callable[[], object], words: Sequence[str]) -> int:
             status = command()
         sys.stdout.flush()
     except BaseException as failure:
-        return _report(failure, debug="--debug" in words)
+        return _report(failure, words)
     return status if isinstance(status, int) else Status.WHOLE
 
 
@@ -85,7 +85,7 @@ def _words(failure: BaseException) -> str:
     )
 
 
-def _report(failure: BaseException, debug: bool) -> int:
+def _report(failure: BaseException, words: Sequence[str]) -> int:
     if isinstance(failure, SystemExit):
         return failure.code if isinstance(failure.code, int) else Status.WHOLE
     if isinstance(failure, click.exceptions.NoArgsIsHelpError):
@@ -96,13 +96,20 @@ def _report(failure: BaseException, debug: bool) -> int:
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Status.UNREAD
-    if debug:
+    if "--debug" in words:
         traceback.print_exception(failure)
-    click.echo(f"vidnoise: {message(failure)}", err=True)
+    click.echo(f"vidnoise: {message(failure)}{_dashed(failure, words)}", err=True)
     if isinstance(failure, click.UsageError) and failure.ctx is not None:
         command = failure.ctx.command_path.removesuffix(" run")
         click.echo(f"{command} --help explains all options", err=True)
     return status_of(failure)
+
+
+def _dashed(failure: BaseException, words: Sequence[str]) -> str:
+    """What to type for a file whose name was taken for an option."""
+    files = [word for word in words if word.startswith("-") and word != "-" and Path(word).exists()]
+    named = isinstance(failure, click.NoSuchOption) and files
+    return f" For the file type ./{files[0]}" if named else ""
 
 
 @contextlib.contextmanager

@@ -51,6 +51,9 @@ REFUSED = {
 }
 """Schemes of FFmpeg that are refused even where no `//` follows, and what to do instead."""
 
+STDIN = "the standard input"
+"""What messages call `-`, and `Location.name` with it."""
+
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)([:,])(//)?")
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]*://)(?P<rest>(?:(?![A-Za-z][A-Za-z0-9+.\-]*://)\S)*)")
 _KEY = r"(?i)([?&;/_][^=&;\s]*(?:pas|pwd|token|secret|key|sig|auth|user)[^=&;\s]*=)"
@@ -120,14 +123,13 @@ def _local(path: str) -> Location:
 
 def _stdin() -> Location:
     """A pipe, or a file redirected into it (`< clip.mp4`), in which FFmpeg's fd protocol can jump."""
-    name = "the standard input"
     try:
         mode = os.fstat(0).st_mode
     except OSError as failure:
-        raise UsageError(f"{name} is closed; give a file, or pipe a video into -") from failure
+        raise UsageError(f"{STDIN} is closed; give a file, or pipe a video into -") from failure
     if stat.S_ISREG(mode):
-        return Location("fd:", "stdin", name, seekable=True, options={"protocol_whitelist": "fd", "fd": "0"})
-    return Location("pipe:0", "stdin", name, options={"protocol_whitelist": "pipe"})
+        return Location("fd:", "stdin", STDIN, seekable=True, options={"protocol_whitelist": "fd", "fd": "0"})
+    return Location("pipe:0", "stdin", STDIN, options={"protocol_whitelist": "pipe"})
 
 
 def _mask_user(rest: str) -> str:

@@ -1,4 +1,4 @@
-"""The output's place on disk: a temporary file beside the target, renamed when it is whole."""
+"""The output's place on disk: a temporary file beside the target, renamed when it is whole. A link is followed."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from vidnoise.errors import OutputError, UsageError
+from vidnoise.io.protocols import STDIN
 
 
 class Target:
@@ -33,11 +34,12 @@ class Target:
         self, path: str | os.PathLike[str], source: str | None = None, *, overwrite: bool = False
     ) -> None:
         self.path = Path(path)
+        self._place = Path(os.path.realpath(path))  # a link stays one
         self.kind = self.path.suffix  # what messages call the container
         self._overwrite = overwrite
         self._check(source)
         name = f".{self.path.stem[:100]}.{secrets.token_hex(4)}.part{self.path.suffix}"
-        self.temporary = self.path.parent / name
+        self.temporary = self._place.parent / name
         self.url = f"file:{self.temporary}"  # so that FFmpeg takes no name with a colon for a protocol
         self._claim()
 
@@ -47,10 +49,9 @@ class Target:
             raise OutputError(
                 f"{path} is a folder; give the name of a file in it, such as {path / 'out.mp4'}"
             )
-        if not path.parent.is_dir():
-            raise OutputError(
-                f"the folder {path.parent} does not exist; make it with: mkdir -p '{path.parent}'"
-            )
+        folder = self._place.parent if path.is_symlink() else path.parent
+        if not folder.is_dir():
+            raise OutputError(f"the folder {folder} does not exist; make it with: mkdir -p '{folder}'")
         if not path.exists():
             return
         if source is not None and _same(path, source):
@@ -77,7 +78,7 @@ class Target:
                 raise OutputError(
                     f"{self.path} has appeared while this ran; the result is kept as {self.temporary}"
                 )
-            os.replace(self.temporary, self.path)
+            os.replace(self.temporary, self._place)
         except OSError as failure:
             raise OutputError(f"cannot rename the output to {self.path}: {failure.strerror}") from failure
 
@@ -89,6 +90,6 @@ class Target:
 
 def _same(path: Path, source: str) -> bool:
     try:
-        return os.path.samefile(path, source)
+        return os.path.samestat(path.stat(), os.fstat(0) if source == STDIN else os.stat(source))
     except OSError:
         return False
