@@ -105,6 +105,13 @@ def test_a_fixed_rate_survives_avi(tmp_path: Path) -> None:
         assert out.info.rate == Fraction(24000, 1001)
 
 
+def test_a_fixed_rate_survives_realmedia(tmp_path: Path) -> None:
+    source = Clip(codec="rv20", options={"b": "1M"}, time_base=Fraction(1, 25)).save(tmp_path / "in.rm")
+    through(source, tmp_path / "out.rm")
+    with open_reader(tmp_path / "out.rm") as out:
+        assert [frame.pts * frame.time_base for frame in out if frame.pts is not None][-1] == Fraction(11, 25)
+
+
 @pytest.mark.parametrize(("times", "said"), [(PHONE, 0), ([Fraction(i * i, 200) for i in range(20)], 1)])
 def test_a_variable_rate_that_avi_cannot_hold_is_named(
     tmp_path: Path, times: Sequence[Fraction], said: int

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from av.container import Container, InputContainer, OutputContainer
     from av.stream import Stream
 
-QUICKTIME = {"mp4", "mov", "ipod", "3gp", "3g2", "ismv", "psp", "f4v"}
+QUICKTIME = {"mp4", "mov", "ipod", "3gp", "3g2", "psp", "f4v"}
 """Muxers that write edit lists: times before zero are kept, and hidden."""
 
 COVERS = {"mp4", "ipod", "matroska"}

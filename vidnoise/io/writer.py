@@ -63,6 +63,10 @@ FILMS = {*carry.QUICKTIME, "matroska", "webm"}
 """Containers whose players count from zero, and which hold decoding times before it."""
 
 
+COUNTING = {"avi", "rm"}
+"""Containers without times: frames are counted from the first one, and sound from the beginning."""
+
+
 class Writer:
     """One output file. `write` may be called from another thread than the one that iterates the reader.
 
@@ -138,7 +142,7 @@ class Writer:
         base = self._info.time_base
         time = None if frame.pts is None else frame.pts * frame.time_base + self._offset
         ticks = None if time is None else round(time / base)
-        if time is not None and self._container.format.name == "avi":
+        if time is not None and self._muxer in COUNTING:
             self._check_grid(time)
         if self._clock is not None:
             ticks = self._clock.tick(frame)
@@ -147,7 +151,7 @@ class Writer:
         self._encode(picture)
 
     def _check_grid(self, time: Fraction) -> None:
-        """Warn where a time lies between those of AVI, which counts frames of one rate."""
+        """Warn where a time lies between those of a container that counts frames of one rate."""
         if self._origin is None:
             self._origin = time
         steps = (time - self._origin) * self._rate
@@ -157,7 +161,7 @@ class Writer:
             )
 
     def _check_begin(self, packet: av.Packet[Any]) -> None:
-        """Warn where sound begins earlier or later than the picture, which AVI cannot say."""
+        """Warn where sound begins earlier or later than the picture, which the container cannot say."""
         if packet.stream_index in self._begun:
             return
         self._begun.add(packet.stream_index)
@@ -209,7 +213,7 @@ class Writer:
         copy = self._copies.get(packet.stream_index)
         if copy is None:
             return
-        if self._muxer == "avi" and copy.stream.type == "audio" and not packet.is_discard:
+        if self._muxer in COUNTING and copy.stream.type == "audio" and not packet.is_discard:
             self._check_begin(packet)
         if copy.fit(packet) and (made := copy.made(packet)):
             self._mux(made)
@@ -413,7 +417,7 @@ class Writer:
         context.colorspace, context.color_range = colour.matrix, colour.range
         context.color_primaries, context.color_trc = colour.primaries, colour.transfer
         context.time_base = 1 / self._rate
-        stream.time_base = 1 / self._rate if container.format.name == "avi" else info.time_base
+        stream.time_base = 1 / self._rate if container.format.name in COUNTING else info.time_base
         if choice.codec == "hevc" and container.format.name in carry.QUICKTIME:
             context.codec_tag = "hvc1"  # which Apple's players need, and all others take
         if self._facts.matrix:
@@ -460,7 +464,7 @@ class Writer:
         reader = self._reader
         if reader is None:
             return Fraction(0)
-        if format == "avi":  # which counts frames from its first one, and sound from the beginning
+        if format in COUNTING:
             return -reader.first
         return max(-reader.zero if format in FILMS else Fraction(0), -reader.first)
 
