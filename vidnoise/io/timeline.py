@@ -58,6 +58,10 @@ class Timeline:
         """
         index = packet.pts or 0
         pts, duration = self._times[index]
+        if (
+            index + 1 in self._times
+        ):  # QuickTime files tell how long a frame is decoded, not how long it is shown
+            duration = self._times[index + 1][0] - pts
         order = packet.dts if self._reorders and packet.dts is not None else index
         if not -DELAY <= order <= index:
             order = index  # x265 leaves the field unset where a clip is shorter than its delay

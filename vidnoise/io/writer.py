@@ -99,6 +99,8 @@ class Writer:
         self._origin: Fraction | None = None
         self._begun: set[int] = set()
         self._muxer = self._open_container().format.name
+        if self._muxer in COUNTING and reader is not None:
+            self._rate = _grid(reader.stream, self._rate)
         if self._muxer == pipes.FORMATS["y4m"]:
             self._clock = pipes.SteadyClock(self._rate, self._warn_once)
             self._info = info = replace(info, time_base=1 / self._rate)
@@ -704,6 +706,16 @@ def _rate(info: StreamInfo) -> Fraction:
     film = Fraction(round(rate * Fraction(1001, 1000)) * 1000, 1001)
     near = min((whole, film), key=lambda usual: abs(usual - rate))
     return near if abs(near - rate) < rate / 5000 else rate.limit_denominator(100_000) or Fraction(1)
+
+
+def _grid(stream: Any, rate: Fraction) -> Fraction:
+    """The rate whose frames all times of an uneven stream lie on, where FFmpeg found one.
+
+    Of fields it counts both, so that twice the mean is none.
+    """
+    grid = stream.base_rate or rate
+    uneven = rate * Fraction(101, 100) < grid < 240 and abs(grid - 2 * rate) > rate / 100
+    return grid if uneven else rate
 
 
 def _reason(failure: BaseException) -> str:
