@@ -176,13 +176,21 @@ class Reader:
             yield Frame(
                 pts=pts,
                 time_base=self._time_base,
-                duration=picture.duration or 0,
+                duration=self._shown_for(picture),
                 planes=planes,
                 format=self.info.format,
                 colour=self.info.colour,
                 cut=cut,
                 carrier=picture if self._carries else None,
             )
+
+    def _shown_for(self, picture: av.VideoFrame) -> int:
+        """A picture's duration in ticks, at most to the end of a QuickTime file, which tells how long it is decoded."""
+        duration, stream = picture.duration or 0, self.stream
+        if not stream.duration or "mov" not in self.container.format.name:
+            return duration
+        end = (stream.start_time or 0) + stream.duration + self.shift // self._time_base
+        return max(0, min(duration, end - (picture.pts or 0)))
 
     @property
     def of_pictures(self) -> bool:
