@@ -189,7 +189,7 @@ class Reader:
         duration, stream = picture.duration or 0, self.stream
         if not stream.duration or "mov" not in self.container.format.name:
             return duration
-        end = (stream.start_time or 0) + stream.duration + self.shift // self._time_base
+        end: int = (stream.start_time or 0) + stream.duration + self.shift // self._time_base
         return max(0, min(duration, end - (picture.pts or 0)))
 
     @property
