@@ -674,6 +674,18 @@ def test_a_file_whose_name_is_taken_for_an_option_is_answered_with_what_to_type(
     assert vidnoise("./-in.mp4", "-o", "./-out.mp4", "-f", "none").status == 0
 
 
+def test_inputs_that_a_shell_made_of_a_pattern_are_answered_with_what_to_type(vidnoise, tmp_path):
+    several = vidnoise("a.png", "b.png", "-o", tmp_path / "o.mp4")
+    assert (several.status, "frames/%05d.png" in several.err, "for f in *.png" in several.err) == (
+        2,
+        True,
+        True,
+    )
+    quoted = vidnoise("frames/*.png", "-o", tmp_path / "o.mp4")
+    assert (quoted.status, "frames/%05d.png" in quoted.err) == (1, True)
+    assert "-o out.mp4" in vidnoise("in.mp4", "out.mp4").err
+
+
 def test_the_file_that_is_the_standard_input_is_never_the_output(clip, tmp_path):
     source = tmp_path / "in.mp4"
     source.write_bytes(clip.read_bytes())

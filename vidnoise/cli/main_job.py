@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,6 +42,7 @@ FILTERS, RESULT, PART, WHERE, SAID = "Filters", "The result", "What is read", "W
     "INPUT is a file, a URL, an image sequence such as frames/%05d.png, or - for standard input.",
 )
 @click.argument("source", metavar="INPUT")
+@click.argument("others", nargs=-1, metavar="")
 @option(
     "-o",
     "--output",
@@ -194,12 +196,15 @@ FILTERS, RESULT, PART, WHERE, SAID = "Filters", "The result", "What is read", "W
 )
 @option("-q", "--quiet", is_flag=True, section=SAID, help="Say nothing but errors.")
 @debug_option
-def run(source: str, targets: tuple[str, ...], as_json: bool, **chosen: Any) -> int:
+def run(source: str, others: tuple[str, ...], targets: tuple[str, ...], as_json: bool, **chosen: Any) -> int:
     """Clean a video."""
     from vidnoise.io.protocols import mask
 
-    if not targets and not chosen["print_latency"]:
-        raise click.UsageError(f"say where to write: -o {_suggested(source)}", click.get_current_context())
+    if others and (targets or len(others) > 1):
+        raise click.UsageError(_one_at_a_time(source, others), click.get_current_context())
+    if not targets and (others or not chosen["print_latency"]):
+        place = others[0] if others else _suggested(source)
+        raise click.UsageError(f"say where to write: -o {place}", click.get_current_context())
     target = targets[-1] if targets else None
     to_stderr = target == "-"
     names = {"input": mask(source), "output": None if target is None else mask(target)}
@@ -222,6 +227,15 @@ def run(source: str, targets: tuple[str, ...], as_json: bool, **chosen: Any) -> 
     if as_json:
         _emit({**names, "status": status, **_record(summary)}, to_stderr)
     return status
+
+
+def _one_at_a_time(source: str, others: Sequence[str]) -> str:
+    """What to type where several inputs are given, as a shell makes of `*.mp4`."""
+    suffix = Path(source).suffix
+    return (
+        f"one INPUT at a time, not {source!r} and {len(others)} more; numbered pictures are given as frames/%05d.png, "
+        f'and several videos so: for f in *{suffix}; do vidnoise "$f" -o "clean/$f"; done'
+    )
 
 
 def _suggested(source: str) -> str:

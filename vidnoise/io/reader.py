@@ -657,7 +657,8 @@ def _check_file(name: str) -> None:
         with path.open("rb") as file:
             empty = not file.read(1)
     except OSError as failure:
-        raise InputError(f"{name} cannot be opened: {failure.strerror or failure}") from failure
+        hint = "; numbered pictures are given as frames/%05d.png" if set(name) & set("*?") else ""
+        raise InputError(f"{name} cannot be opened: {failure.strerror or failure}{hint}") from failure
     if empty:
         raise InputError(f"{name} is empty (0 bytes)")
 
