@@ -798,6 +798,16 @@ def test_the_input_is_never_the_output(tmp_path: Path, link: str) -> None:
     assert source.read_bytes() == before
 
 
+def test_a_container_that_crops_is_told_of(tmp_path: Path) -> None:
+    """An element of Matroska that says nothing here (DisplayUnit) becomes another of its length (PixelCropTop)."""
+    source = Clip(frames=3).save(tmp_path / "in.mkv")
+    source.write_bytes(source.read_bytes().replace(b"\x54\xb2\x81\x04", b"\x54\xbb\x81\x14", 1))
+    _, writer = through(source, tmp_path / "out.mkv")
+    assert writer.warnings == [
+        "the container's cropping of 0/0/20/0 pixels (left/right/top/bottom) cannot be written here and is left out"
+    ]
+
+
 def test_a_link_is_written_through_and_stays_one(tmp_path: Path) -> None:
     source = Clip(frames=3).save(tmp_path / "in.mp4")
     (tmp_path / "disk").mkdir()

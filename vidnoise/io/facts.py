@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 LOCATIONS = ("unspecified", "left", "center", "topleft", "top", "bottomleft", "bottom")
 """FFmpeg's names of chroma locations, by number."""
 
+_CROPPING = "Frame Cropping: "
 _LOG = threading.Lock()
 
 
@@ -101,7 +102,7 @@ def facts_of(frame: av.VideoFrame | None, line: str) -> Facts:
         matrix=struct.unpack("9i", matrix[:36]) if matrix else None,
         captions="A53_CC" in data,
         chroma_location=_location(line),
-        others=tuple(dict.fromkeys(LOST[name] for name in data if name in LOST)),
+        others=(*dict.fromkeys(LOST[name] for name in data if name in LOST), *_cropping(line)),
     )
 
 
@@ -122,13 +123,26 @@ def stream_lines(container: Any) -> dict[int, str]:
         finally:
             av.logging.set_libav_level(av.logging.INFO)
             av.logging.set_level(level)
-    lines = [line.strip() for line in text.splitlines() if line.strip().startswith("Stream #0:")]
-    return {int(_digits(line.removeprefix("Stream #0:"))): line for line in lines}
+    lines: dict[int, str] = {}
+    for line in map(str.strip, text.splitlines()):
+        if line.startswith("Stream #0:"):
+            lines[int(_digits(line.removeprefix("Stream #0:")))] = line
+        elif lines and line.startswith(_CROPPING):
+            lines[max(lines)] += f", {line}"
+    return lines
 
 
 def is_timecode(line: str) -> bool:
     """Whether a stream is a QuickTime time code track."""
     return "(tmcd / " in line
+
+
+def _cropping(line: str) -> list[str]:
+    """What the container hides at the edges, in words, if anything."""
+    edges = line.partition(_CROPPING)[2]
+    pixels = "/".join(edges.split("/")[:4]).strip()
+    hidden = any(edge not in ("", "0") for edge in pixels.split("/"))
+    return [f"the container's cropping of {pixels} pixels (left/right/top/bottom)"] if hidden else []
 
 
 def _digits(text: str) -> str:
