@@ -674,6 +674,13 @@ def test_a_file_whose_name_is_taken_for_an_option_is_answered_with_what_to_type(
     assert vidnoise("./-in.mp4", "-o", "./-out.mp4", "-f", "none").status == 0
 
 
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii:surrogateescape"])
+def test_what_the_standard_output_cannot_encode_is_replaced(clip, encoding):
+    narrow = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
+    answer = finished(process("probe", clip, env=narrow))
+    assert (answer.status, "96x64" in answer.out, answer.err) == (0, True, "")
+
+
 def test_inputs_that_a_shell_made_of_a_pattern_are_answered_with_what_to_type(vidnoise, tmp_path):
     several = vidnoise("a.png", "b.png", "-o", tmp_path / "o.mp4")
     assert (several.status, "frames/%05d.png" in several.err, "for f in *.png" in several.err) == (

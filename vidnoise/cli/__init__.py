@@ -5,6 +5,7 @@ Nothing here imports PyTorch, PyAV or OpenCV before a command needs them, so tha
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 
@@ -20,5 +21,13 @@ def main(args: Sequence[str] | None = None) -> None:
     from vidnoise.cli.root import root
 
     one_heap()
+    _show_all()
     words = list(sys.argv[1:] if args is None else args)
     sys.exit(guarded(lambda: root.main(words, prog_name="vidnoise", standalone_mode=False), words))
+
+
+def _show_all() -> None:
+    """Let the standard output have `?` for what it cannot encode: not every terminal and pipe knows a diagram's bars."""
+    out = sys.stdout
+    if isinstance(out, io.TextIOWrapper) and (out.encoding, out.errors) != ("utf-8", "surrogateescape"):
+        out.reconfigure(errors="replace")
