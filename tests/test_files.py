@@ -798,6 +798,19 @@ def test_the_input_is_never_the_output(tmp_path: Path, link: str) -> None:
     assert source.read_bytes() == before
 
 
+@pytest.mark.parametrize(("name", "frames"), [("in.mkv", 12), ("in.png", 1)])
+def test_a_named_pipe_is_read_from_its_first_byte(tmp_path: Path, name: str, frames: int) -> None:
+    """As a shell makes one of `vidnoise <(...)`."""
+    source, pipe = tmp_path / name, tmp_path / "pipe"
+    if frames > 1:
+        Clip(frames=frames).save(source)
+    else:
+        source.write_bytes(clips.image_bytes("png", clips.picture(0), "rgb24"))
+    os.mkfifo(pipe)
+    with subprocess.Popen(["cp", source, pipe]), open_reader(pipe) as reader:
+        assert len(list(reader)) == frames
+
+
 def test_a_container_that_crops_is_told_of(tmp_path: Path) -> None:
     """An element of Matroska that says nothing here (DisplayUnit) becomes another of its length (PixelCropTop)."""
     source = Clip(frames=3).save(tmp_path / "in.mkv")

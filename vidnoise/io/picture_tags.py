@@ -84,8 +84,10 @@ def _orientation(exif: bytes) -> int:
 
 
 def read_tags(path: Path) -> PictureTags:
-    """The tags of a PNG or JPEG file; none for other files and where they are damaged."""
+    """The tags of a PNG or JPEG file; none for other files, pipes, and where they are damaged."""
     try:
+        if not path.is_file():
+            return PictureTags()
         data = path.read_bytes()
         if data.startswith(PNG):
             return _from_png(data)

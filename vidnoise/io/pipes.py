@@ -55,7 +55,8 @@ def check_stdin() -> None:
 
 def hint(url: str, format: str = "mov") -> str:
     """What may mend an input that could not be read from a pipe; nothing for other inputs and formats."""
-    if not url.startswith("pipe:") or "mov" not in format:
+    piped = url.startswith("pipe:") or Path(url.removeprefix("file:")).is_fifo()
+    if not piped or "mov" not in format:
         return ""
     return "; a pipe cannot be rewound: MP4 needs its index first (-movflags +faststart), or type - < FILE"
 

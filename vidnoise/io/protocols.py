@@ -118,7 +118,8 @@ def mask(text: str) -> str:
 
 
 def _local(path: str) -> Location:
-    return Location(f"file:{path}", "file", path, seekable=True, options={"protocol_whitelist": LOCAL})
+    seekable = not Path(path).is_fifo()
+    return Location(f"file:{path}", "file", path, seekable=seekable, options={"protocol_whitelist": LOCAL})
 
 
 def _stdin() -> Location:

@@ -653,6 +653,8 @@ def _check_file(name: str) -> None:
     path = Path(name)
     if path.is_dir():
         raise InputError(f"{name} is a folder; give a file, or a pattern such as {name.rstrip('/')}/%05d.png")
+    if path.is_fifo():  # whatever is read of it here is missed later
+        return
     try:
         with path.open("rb") as file:
             empty = not file.read(1)

@@ -49,7 +49,7 @@ def warnings_of(path: Path) -> list[str]:
         InputError: a TIFF file would come out wrong, or a WebP file is animated.
     """
     try:
-        data = path.read_bytes()
+        data = path.read_bytes() if path.is_file() else b""
     except OSError:
         return []
     if data[12:16] == b"VP8X" and data[20:21] and data[20] & 2:
