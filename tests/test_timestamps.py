@@ -120,6 +120,24 @@ def test_a_pause_between_reordered_frames_keeps_its_place_and_the_file_its_lengt
         check_times(source, tmp_path / f"out.{ext}")
 
 
+@pytest.mark.parametrize("ext", ["mp4", "mkv"])
+def test_a_second_video_of_reordered_frames_is_copied_whole(tmp_path: Path, ext: str) -> None:
+    """In Matroska the decoding times of its first frames are not known."""
+    one = Clip(options={"bf": "3", "crf": "10"}).save(tmp_path / "one.mp4")
+    with av.open(str(one)) as source, av.open(str(tmp_path / "in.mkv"), "w") as two:
+        video = source.streams.video[0]
+        tracks = [two.add_stream_from_template(video) for _ in range(2)]
+        for packet in source.demux(video):
+            for track in tracks if packet.size else ():
+                copy = av.Packet(bytes(packet))
+                copy.pts, copy.dts, copy.time_base = packet.pts, packet.dts, packet.time_base
+                copy.is_keyframe, copy.duration, copy.stream = packet.is_keyframe, packet.duration, track
+                two.mux(copy)
+    reader, _ = through(tmp_path / "in.mkv", tmp_path / f"out.{ext}")
+    assert not reader.losses
+    assert clips.packets(tmp_path / f"out.{ext}", 1) == clips.packets(tmp_path / "in.mkv", 1)
+
+
 def test_a_fixed_rate_survives_realmedia(tmp_path: Path) -> None:
     source = Clip(codec="rv20", options={"b": "1M"}, time_base=Fraction(1, 25)).save(tmp_path / "in.rm")
     through(source, tmp_path / "out.rm")

@@ -149,6 +149,9 @@ TITLED = {"mp4", "mov"}
 PRIMING = Fraction(1, 10)
 """Audio up to this many seconds before zero primes the decoder; more was cut away on purpose."""
 
+REORDERED = 16
+"""How many pictures a codec reorders at the most."""
+
 ATTACHED_PIC = 1 << 10
 
 
@@ -293,11 +296,11 @@ class Copy:
         base = packet.time_base
         if is_cover(self.stream):
             packet.pts = packet.dts = 0
+        shift = round(self.offset / base)
         if packet.dts is None:
-            packet.dts = packet.pts
+            packet.dts = self._decoded(packet, shift)
         if packet.dts is None or (packet.pts is not None and self._hidden(packet, packet.pts * base)):
             return False
-        shift = round(self.offset / base)
         packet.dts += shift
         packet.pts = packet.dts if packet.pts is None else packet.pts + shift
         if self.last is not None and packet.dts <= self.last:
@@ -308,6 +311,12 @@ class Copy:
         self.last = packet.dts
         packet.stream = self.stream
         return True
+
+    def _decoded(self, packet: av.Packet[Any], shift: int) -> int | None:
+        """A decoding time where there is none: FFmpeg knows none of the first reordered pictures in Matroska."""
+        if packet.pts is None or self.stream.type != "video":
+            return packet.pts
+        return packet.pts - REORDERED if self.last is None else min(packet.pts, self.last - shift + 1)
 
     def made(self, packet: av.Packet[Any]) -> av.Packet[Any] | None:
         """What is written of a fitted packet: itself, unless it is converted."""
