@@ -798,6 +798,24 @@ def test_the_input_is_never_the_output(tmp_path: Path, link: str) -> None:
     assert source.read_bytes() == before
 
 
+def test_subtitles_of_one_moment_are_all_kept(tmp_path: Path) -> None:
+    lines = Extra("subrip", [(0.1, 0.2, b"one"), (0.1, 0.3, b"two"), (0.1, 0.1, b"three")])
+    source = Clip(extras=[lines]).save(tmp_path / "in.mkv")
+    reader, _ = through(source, tmp_path / "out.mkv")
+    assert not reader.losses
+    assert [data for _, data in clips.packets(tmp_path / "out.mkv", 1)] == [b"one", b"two", b"three"]
+
+
+def test_pcm_of_no_known_loudspeakers_goes_into_mp4(tmp_path: Path) -> None:
+    """Matroska does not say which they are, and MP4 wants to know."""
+    source = Clip(audio="pcm_s16le").save(tmp_path / "in.mkv")
+    _, writer = through(source, tmp_path / "out.mp4")
+    assert writer.warnings == []
+    (before, heard), (after, heard_out) = clips.sound(source), clips.sound(tmp_path / "out.mp4")
+    assert before == after
+    assert np.array_equal(heard, heard_out)
+
+
 @pytest.mark.parametrize(("name", "frames"), [("in.mkv", 12), ("in.png", 1)])
 def test_a_named_pipe_is_read_from_its_first_byte(tmp_path: Path, name: str, frames: int) -> None:
     """As a shell makes one of `vidnoise <(...)`."""

@@ -149,6 +149,12 @@ TITLED = {"mp4", "mov"}
 PRIMING = Fraction(1, 10)
 """Audio up to this many seconds before zero primes the decoder; more was cut away on purpose."""
 
+LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
+"""What FFmpeg takes so many channels for."""
+
+SIMULTANEOUS = {"matroska", "webm"}
+"""Muxers that take packets of one stream at one time: subtitles of two speakers, TrueHD in milliseconds."""
+
 REORDERED = 16
 """How many pictures a codec reorders at the most."""
 
@@ -206,11 +212,19 @@ def add_copy(container: OutputContainer, stream: Stream) -> Any:
         copy.time_base = stream.time_base
     else:
         copy = container.add_stream_from_template(stream, opaque=True)
+        _name_channels(copy)
     copy.metadata.update(stream_metadata(stream, container.format.name, encoded=False))
     copy.disposition = stream.disposition
     if container.format.name == "mpegts" and stream.id >= 32:
         copy.id = stream.id
     return copy
+
+
+def _name_channels(copy: Any) -> None:
+    """Say which loudspeakers the sound is for where nobody does: MP4 takes no PCM without, and says so at its end."""
+    context = copy.codec_context
+    if copy.type == "audio" and context is not None and context.layout.name.endswith(" channels"):
+        context.layout = LAYOUTS.get(context.layout.nb_channels, context.layout.name)
 
 
 def _codec(stream: Any) -> str:
@@ -303,7 +317,12 @@ class Copy:
             return False
         packet.dts += shift
         packet.pts = packet.dts if packet.pts is None else packet.pts + shift
-        if self.last is not None and packet.dts <= self.last:
+        late = self.last is not None and packet.dts <= self.last
+        if (
+            self.last is not None
+            and late
+            and not (packet.dts == self.last and self.container in SIMULTANEOUS)
+        ):
             if packet.pts <= self.last:
                 self.losses.copied += 1
                 return False
