@@ -224,6 +224,9 @@ def test_the_standard_input_and_cameras_are_told_from_files():
         ("http://h/x.m3u8?token=s3cret_s3cret==", "http://h/x.m3u8?token=***"),
         ("http://h/x.m3u8?auth_token=s3_cret_sig=s3cret&x=1", "http://h/x.m3u8?auth_token=***&x=1"),
         ("srt://h:1?passphrase=s3cret_2=x", "srt://h:1?passphrase=***"),
+        ("rtsp://cam/1;token=s3cret_s3cret=", "rtsp://cam/1;token=***"),
+        ("rtsp://cam/1;token=s3cret_s3=cret;x=1", "rtsp://cam/1;token=***;x=1"),
+        ("rtsp://cam/token=s3cret_s3cret==/1", "rtsp://cam/token=***"),
     ],
 )
 def test_passwords_in_urls_are_masked(url, shown):

@@ -56,10 +56,12 @@ STDIN = "the standard input"
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)([:,])(//)?")
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]*://)(?P<rest>(?:(?![A-Za-z][A-Za-z0-9+.\-]*://)\S)*)")
-_KEY = r"(?i)([?&;/_][^=&;\s]*(?:pas|pwd|token|secret|key|sig|auth|user)[^=&;\s]*=)"
-_SECRET = re.compile(_KEY + r"[^&;#\s'\"]+")
+_KEY = r"[^=&;\s]*(?:pas|pwd|token|secret|key|sig|auth|user)[^=&;\s]*="
+_WORD = r"[^&;#\s'\"]+"
+_SECRET = re.compile(rf"(?i)([?&;/_]{_KEY}){_WORD}")
+_PARAMETER = re.compile(rf"(?i)([&;]{_KEY}){_WORD}")
 # Some cameras take them in the path, where the next name ends one: rtsp://HOST/user=NAME_password=WORD_channel=1.sdp
-_IN_PATH = re.compile(_KEY + r"[^&;#\s'\"]+?(?=[&;#\s'\"]|_\w+=|$)")
+_IN_PATH = re.compile(rf"(?i)([/_]{_KEY}){_WORD}?(?=[&;#\s'\"]|_\w+=[^=&;#\s'\"]|$)")
 _PORT = re.compile(r"\[[^\]]*\](:\d*)?|[^:]*(:\d*)?")
 
 
@@ -145,4 +147,5 @@ def _mask_user(rest: str) -> str:
 
 def _mask_keys(rest: str) -> str:
     path, mark, query = rest.partition("?")
-    return _IN_PATH.sub(r"\1***", path) + _SECRET.sub(r"\1***", mark + query)
+    path = _IN_PATH.sub(r"\1***", _PARAMETER.sub(r"\1***", path))
+    return path + _SECRET.sub(r"\1***", mark + query)
