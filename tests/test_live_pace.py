@@ -234,6 +234,9 @@ def test_times_never_go_back_across_connections_and_gaps_last_as_long_as_they_di
         ([5.0, 5.5, 5.1, 5.6], [0.0, 0.5, 1.0, 1.5]),  # falls back
         ([5.0, 5.5, 13.0, 13.5], [0.0, 0.5, 1.0, 1.5]),  # leaps ahead
         ([5.0, 5.5, 7.0, 7.5], [0.0, 0.5, 2.0, 2.5]),  # a burst after a pause
+        ([5.0, 5.3, 5.3, 6.3, 6.8], [0.0, 0.3, 0.8, 1.3, 1.8]),  # given twice, by one that is ahead of us
+        ([5.0, 5.5, 5.45, 6.5], [0.0, 0.5, 0.5, 1.5]),  # out of order
+        ([5.0, 5.0, 5.0, 5.5, 6.0], [0.0, 0.5, 1.0, 1.5, 2.0]),  # stands still, then goes on
     ],
 )
 def test_a_clock_that_is_set_anew_neither_squeezes_nor_parts_the_pictures(given, placed):

@@ -9,16 +9,18 @@ from fractions import Fraction
 BASE = Fraction(1, 90_000)
 """Seconds a tick of the video that goes out."""
 
-
 LEAP = 2.0
 """Seconds by which a camera's clock may be quicker than ours from one picture to the next before it was set anew."""
+
+DISORDER = Fraction(1, 10)
+"""Seconds by which it may fall back before it was."""
 
 
 class OutputClock:
     """Places the times of each connection where they happened since the first picture.
 
     Within a connection the distances are the camera's own; between two they are the wall clock's, and so they are where
-    the camera's clock stands still, falls back or leaps ahead.
+    the camera's clock stands still, falls back or leaps ahead. A time that is given twice moves none of those after it.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
@@ -26,7 +28,7 @@ class OutputClock:
         self._origin: float | None = None
         self._offset: Fraction | None = None
         self._last = Fraction(-1)
-        self._given, self._at = Fraction(0), 0.0
+        self._given, self._at = Fraction(-1), 0.0
 
     def connect(self) -> None:
         """A new connection has begun: its times have another zero."""
@@ -40,16 +42,27 @@ class OutputClock:
         now = self._now()
         if self._origin is None:
             self._origin = now
-        if not 0 < time - self._given < now - self._at + LEAP:
-            self._offset = None
+        placed = self._beyond(time, now - self._at)
+        if placed is None:
+            placed = max(_seconds(now - self._origin), self._last + 1 / Fraction(1000))
+            self._offset = placed - time
         self._given, self._at = time, now
+        self._last = max(placed, self._last + BASE)
+        return self._last
+
+    def _beyond(self, time: Fraction, since: float) -> Fraction | None:
+        """Where the last offset places a picture that comes `since` seconds after the last; None where it does no longer."""
         if self._offset is None:
-            elapsed = Fraction(now - self._origin).limit_denominator(1000)
-            self._offset = max(elapsed, self._last + 1 / Fraction(1000)) - time
-        placed = max(time + self._offset, self._last + BASE)
-        self._last = placed
-        return placed
+            return None
+        if time == self._given:
+            return self._last + _seconds(since)
+        placed = time + self._offset
+        return placed if -DISORDER < placed - self._last < since + LEAP else None
 
     def beside(self, time: Fraction) -> Fraction | None:
         """The output's time of something else of the same connection, such as sound; None before its first picture."""
         return None if self._offset is None else time + self._offset
+
+
+def _seconds(span: float) -> Fraction:
+    return Fraction(span).limit_denominator(1000)
