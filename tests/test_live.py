@@ -312,6 +312,14 @@ def recorded(folder: Path) -> int:
     return sum(len(frames(path)) for path in folder.rglob("*.mp4"))
 
 
+def test_what_an_output_warns_of_is_not_told_with_every_piece(tmp_path):
+    words = ("--segment", "1s", "-o", f"{tmp_path}/%H-%M-%S.mp4")
+    with camera("--audio") as server, vidnoise(server.url, *RAW, *words) as job:
+        job.wait(lambda: len(list(tmp_path.glob("*.mp4"))) > 6)
+        assert job.stop() == 0
+    assert 3 <= job.told().count("cannot hold the sound") <= 4  # with the first, second and fourth piece
+
+
 def test_old_pieces_are_removed(tmp_path):
     words = ("--segment", "1s", "--keep", "3s", "-o", f"{tmp_path}/%H-%M-%S.mp4")
     (tmp_path / "mine.mp4").write_bytes(b"not a piece")

@@ -8,6 +8,7 @@ import random
 import re
 import select
 import socket
+import socketserver
 import subprocess
 import sys
 import threading
@@ -223,6 +224,25 @@ def test_a_stream_that_ends_at_once_gives_its_last_picture():
     ):
         seen.extend(connection)
     assert 0 < len(seen) <= 50
+
+
+def test_a_camera_that_ends_again_and_again_is_tried_and_told_of_less_and_less_often(tmp_path):
+    clip = transport_stream(sound=False)
+
+    class Flapping(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.sendall(clip)
+
+    with socketserver.TCPServer(("127.0.0.1", 0), Flapping) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"tcp://127.0.0.1:{server.server_address[1]}"
+        with vidnoise(url, *RAW, "--max-backoff", "10s", "-o", f"{tmp_path}/a.ts") as job:
+            job.wait(lambda: job.told().count("trying again in") >= 3)
+            assert job.stop() == 0
+        server.shutdown()
+    waits = [float(seconds) for seconds in re.findall(r"trying again in ([\d.]+) s", job.told())]
+    assert waits[2] >= 0.8  # after the fourth try; the third is not told
+    assert job.told().count("connected") == 3
 
 
 def test_a_host_that_is_not_known_is_said_to_be(tmp_path):

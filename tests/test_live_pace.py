@@ -256,7 +256,10 @@ def test_waits_double_up_to_the_bound_and_never_go_in_step():
     assert min(waits[0][6:]) >= 2.5
     again = Backoff(5.0)
     again.next()
-    again.reset()
+    again.worked(4.9)
+    again.next()
+    assert again.tries == 2
+    again.worked(5.1)
     assert again.next() <= 0.2
 
 
@@ -265,7 +268,13 @@ def test_what_fails_for_weeks_is_told_less_and_less_often_and_at_once_when_it_fa
     told = [count for count in range(1, 2001) if backoff.level("gone") == logging.WARNING]
     assert told == [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 1536]
     assert [backoff.level("forbidden") for _ in range(3)] == [logging.WARNING, logging.WARNING, logging.DEBUG]
-    backoff.reset()
+    told = [[backoff.level(failure) for failure in ("ended", "refused")] for _ in range(100)]
+    assert (
+        sum(levels.count(logging.WARNING) for levels in told) == 14
+    )  # 1, 2, 4 to 64 of both, which take turns
+    assert backoff.level("no piece 17") == backoff.level("no piece 18") == logging.WARNING
+    assert backoff.level("no piece 19") == logging.DEBUG
+    backoff.worked(5.1)
     assert backoff.level("forbidden") == logging.WARNING
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import random
+
+from vidnoise.live.seldom import Seldom
 
 FIRST = 0.2
 """Seconds before the second try."""
-
-RARELY = 512
-"""Failures in a row, of one kind, of which each is told in the end; before that the 1st, 2nd, 4th, 8th and so on."""
 
 
 class Backoff:
@@ -20,9 +18,14 @@ class Backoff:
 
     def __init__(self, most: float) -> None:
         self._most = most
-        self._last = ""
-        self._same = 0
+        self._seldom = Seldom()
         self.tries = 0
+
+    def worked(self, seconds: float) -> None:
+        """It worked for so long before it failed: longer than the longest wait, and the failures before are forgotten."""
+        if seconds > self._most:
+            self.tries = 0
+            self._seldom = Seldom()
 
     def next(self) -> float:
         """Count one more failure; how long to wait after it."""
@@ -30,13 +33,6 @@ class Backoff:
         self.tries += 1
         return whole * random.uniform(0.5, 1.0)
 
-    def reset(self) -> None:
-        """It worked."""
-        self.tries = self._same = 0
-
     def level(self, failure: str) -> int:
-        """Count one more failure of a kind; how loud it is to be told. What fails for weeks shall not fill the disk."""
-        self._same = self._same + 1 if failure == self._last else 1
-        self._last = failure
-        told = self._same & (self._same - 1) == 0 or self._same % RARELY == 0
-        return logging.WARNING if told else logging.DEBUG
+        """How loud a failure is to be told; see `Seldom`."""
+        return self._seldom.level(failure)

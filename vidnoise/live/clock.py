@@ -51,7 +51,7 @@ class OutputClock:
         return self._last
 
     def _beyond(self, time: Fraction, since: float) -> Fraction | None:
-        """Where the last offset places a picture that comes `since` seconds after the last; None where it does no longer."""
+        """Where the offset places a picture that comes `since` seconds after the last; None where it no longer can."""
         if self._offset is None:
             return None
         if time == self._given:

@@ -61,8 +61,7 @@ class Keeper:
             failure = self._once()
             if failure is None:
                 return
-            if time.monotonic() - began > self.settings.max_backoff:
-                backoff.reset()  # it worked
+            backoff.worked(time.monotonic() - began if self.status.given else 0.0)
             self.status.state, self.status.failure = "waiting", str(failure)
             wait = backoff.next()
             level = backoff.level(str(failure))

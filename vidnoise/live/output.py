@@ -20,6 +20,7 @@ from typing import IO, Any
 from vidnoise.live.backoff import Backoff
 from vidnoise.live.destination import Destination
 from vidnoise.live.packets import VIDEO, Packet
+from vidnoise.live.seldom import Seldom
 from vidnoise.live.status import OutputStatus
 
 LONGEST_QUEUE = 1000
@@ -62,7 +63,8 @@ class Output:
         self._place = place
         self._head = head
         self._patience = patience
-        self._backoff, self._most = Backoff(most), most
+        self._backoff = Backoff(most)
+        self._warned = Seldom()
         self._status = status
         self._want_key = want_key
         self._log = log
@@ -75,7 +77,6 @@ class Output:
         self._writing = math.inf  # since when the process is being written to
         self._opened_at = math.inf
         self._said = ""
-        self._level = logging.WARNING  # of the last failure
         self._thread = threading.Thread(target=self._run, name="vidnoise-output", daemon=True)
         self._thread.start()
 
@@ -126,14 +127,11 @@ class Output:
                 self._said = self._said or str(failure)
             if self._ending.is_set():
                 return
-            if time.monotonic() - self._opened_at > self._most:
-                self._backoff.reset()
+            self._backoff.worked(time.monotonic() - self._opened_at)
             wait = self._backoff.next()
             self._status.reconnects += 1
-            self._level = self._backoff.level(self._said)
-            self._log.log(
-                self._level, "output %s: %s; trying again in %.1f s", self._place.name, self._said, wait
-            )
+            level = self._backoff.level(self._said)
+            self._log.log(level, "output %s: %s; trying again in %.1f s", self._place.name, self._said, wait)
             self._ending.wait(wait)
 
     def _once(self) -> None:
@@ -207,14 +205,16 @@ class Output:
         for line in answers:
             answer = json.loads(line)
             if "warning" in answer:
-                self._log.warning("output %s: %s", self._place.name, answer["warning"])
+                warning = answer["warning"]
+                self._log.log(self._warned.level(warning), "output %s: %s", self._place.name, warning)
             if "failed" in answer:
                 self._said = answer["failed"]
             if "open" in answer:
                 self._opened()
 
     def _opened(self) -> None:
-        self._log.log(min(self._level, logging.INFO), "output %s: open", self._place.name)
+        level = min(self._backoff.level("open"), logging.INFO)
+        self._log.log(level, "output %s: open", self._place.name)
         self._opened_at = time.monotonic()
         self._status.connected = True
         self._place = replace(self._place, overwrite=False)  # what is recorded from now on stays

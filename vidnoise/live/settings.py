@@ -39,7 +39,8 @@ class Settings:
         timeout: seconds to wait for a connection, a picture, or progress of an output; a first picture may take longer
             while anything comes, since keyframes may be far apart.
         max_backoff: the longest wait between two tries, in seconds.
-        retries: failures in a row after which it is given up, None for never.
+        retries: failures in a row after which it is given up, None for never; one that comes within `max_backoff` of the
+            first picture is in the same row.
         wait: whether a camera that cannot be opened at the start is tried again.
         max_delay: seconds from a picture's arrival to its going out, beyond which work is left out.
         max_latency: frames that the filters may look ahead at most, None for any number.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections import deque
@@ -19,6 +20,7 @@ from vidnoise.live.clock import BASE, OutputClock
 from vidnoise.live.connection import Connection
 from vidnoise.live.fields import Fields
 from vidnoise.live.packets import AUDIO, Packet
+from vidnoise.live.seldom import Seldom
 from vidnoise.live.settings import Settings
 from vidnoise.live.sound import bare
 from vidnoise.live.status import Status
@@ -133,6 +135,8 @@ class Source:
         self._heard = Fraction(-1)
         self._hears = False
         self._backoff = Backoff(settings.max_backoff)
+        self._began = math.inf  # when this connection has given its first picture
+        self._warned = Seldom()
         self._seen = False
         self._over = False
         self.taken = threading.Event()
@@ -149,6 +153,7 @@ class Source:
 
     def _attempt(self) -> None:
         """One connection, from its opening to the wait after its failure."""
+        self._began = math.inf
         try:
             self._status.state = "connecting"
             settings = self._settings
@@ -178,17 +183,17 @@ class Source:
                 raise failure
             self._over = True
             return
+        self._backoff.worked(time.monotonic() - self._began)
         if settings.retries is not None and self._backoff.tries >= settings.retries:
             raise InputError(f"{failure}; given up after {settings.retries} tries (--retries)") from failure
         wait = self._backoff.next()
         self._status.state = "waiting"
-        level = self._backoff.level(str(failure))
-        self._log.log(level, "%s; trying again in %.1f s", failure, wait)
+        self._log.log(self._backoff.level(str(failure)), "%s; trying again in %.1f s", failure, wait)
         self._stop.wait(wait)
 
     def _read(self, camera: Connection) -> None:
         first = cut = True
-        fields = Fields(camera.video.codec_context.field_order, self._log.warning)
+        fields = Fields(camera.video.codec_context.field_order, self._warn)
         self._clock.connect()
         for item in camera:
             if self._stop.is_set():
@@ -209,11 +214,11 @@ class Source:
 
     def _begin(self, camera: Connection, picture: Any) -> None:
         """The first picture of a connection is there."""
-        self._backoff.reset()
+        self._began = time.monotonic()
         self._status.connects += 1
         self._status.state, self._status.failure = "running", ""
         size = f"{picture.width}x{picture.height} {camera.video.codec_context.name}"
-        self._log.info("connected: %s", size)
+        self._log.log(min(self._backoff.level("connected"), logging.INFO), "connected: %s", size)
         audio = camera.audio if self._settings.audio == "copy" else None
         if not self._seen:
             self._seen = True
@@ -221,8 +226,11 @@ class Source:
             self._sound = _kind(audio)
             self._inbox.put(Opened(_describe(camera, picture), audio, self.taken))
         elif self._sound is not None and _kind(audio) != self._sound:
-            self._log.warning("the sound is not what it was; it is left out until it is again")
+            self._warn("the sound is not what it was; it is left out until it is again")
         self._hears = self._sound is not None and _kind(audio) == self._sound
+
+    def _warn(self, text: str) -> None:
+        self._log.log(self._warned.level(text), "%s", text)
 
     def _see_all(self, pictures: list[Any], cut: bool) -> bool:
         """Pass pictures on, the first of them after a cut or not; whether the cut is still to come."""
@@ -239,7 +247,7 @@ class Source:
         placed = self._clock.place(picture.pts * picture.time_base)
         picture = self._conform(picture)
         for warning in self._warnings:
-            self._log.warning("%s", warning)
+            self._warn(warning)
         self._warnings.clear()
         planes, format = planes_of(picture)
         frame = Frame(
