@@ -204,7 +204,7 @@ def in_parts(*parts: bytes) -> Iterator[str]:
 
         def send() -> None:
             client, _ = server.accept()
-            with client:
+            with client, suppress(OSError):
                 for number, part in enumerate(parts):
                     time.sleep(min(number, 1))
                     client.sendall(part)
@@ -275,12 +275,12 @@ def test_a_host_is_not_blamed_for_a_network_that_is_down(url, reason, words, mon
     assert hosts.unknown(OSError(errno.EIO, ""), url) == words
 
 
-def transport_stream(*, sound: bool) -> bytes:
+def transport_stream(*, sound: bool, codec: str = "mpeg2video", number: int = 0x100) -> bytes:
     """Fifty pictures, and as much of silence."""
     buffer = BytesIO()
     with av.open(buffer, "w", format="mpegts") as container:
-        stream = container.add_stream("mpeg2video", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p"
+        stream = container.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt, stream.id = 160, 96, "yuv420p", number
         audio = container.add_stream("mp2", rate=48000, layout="mono") if sound else None
         for number in range(50):
             picture = av.VideoFrame.from_ndarray(np.full((144, 160), number, np.uint8), "yuv420p")
@@ -301,6 +301,28 @@ def test_sound_that_appears_on_the_way_is_no_reason_to_give_up():
         assert connection.audio is None
         with pytest.raises(InputError, match="ended the stream"):
             list(connection)
+
+
+def test_another_codec_in_one_connection_begins_a_new_one():
+    seen = []
+    with (
+        in_parts(transport_stream(sound=False), transport_stream(sound=False, codec="libx264")) as url,
+        Connection(url, transport="tcp", timeout=LIMIT) as connection,
+        pytest.raises(InputError, match="sends h264 in place of mpeg2video now"),
+    ):
+        seen.extend(connection)
+    assert all((picture.width, picture.height) == (160, 96) for picture in seen)
+
+
+def test_a_stream_that_goes_on_under_another_number_is_followed():
+    seen = []
+    with (
+        in_parts(transport_stream(sound=True), transport_stream(sound=True, number=0x200)) as url,
+        Connection(url, transport="tcp", timeout=LIMIT) as connection,
+        pytest.raises(InputError, match="ended the stream"),
+    ):
+        seen.extend(item for item in connection if isinstance(item, av.VideoFrame))
+    assert len(seen) > 40  # what came at once at the beginning is skipped
 
 
 def test_a_file_is_no_camera(tmp_path):

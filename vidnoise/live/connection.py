@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Iterator
 from fractions import Fraction
@@ -26,6 +27,9 @@ PLAYLIST_WAIT = 30.0
 
 KEYFRAME_WAIT = 30.0
 """Seconds in which something must come to begin with, where packets come: some cameras send a keyframe every ten or so."""
+
+NEARER = {"mp1": "mp3", "mp2": "mp3", "mpeg1video": "mpeg2video"}
+"""Codecs that a transport stream does not tell apart; which it is shows in the data, when they come."""
 
 MICRO = 1_000_000
 
@@ -91,6 +95,9 @@ class Connection:
         # JPEGs one after another, in parts or not, are not dated; FFmpeg invents 25 a second.
         self._undated = name in ("mpjpeg", "mjpeg")
         self._paced = "hls" in name
+        self._kinds = {
+            stream.index: _kind(stream) for stream in (self.video, self.audio) if stream is not None
+        }
         self.torn = False
 
     @property
@@ -138,6 +145,7 @@ class Connection:
                     raise InputError(f"{self.name}: no picture for {patience:g} s")
                 if not packet.size:
                     continue
+                self._refuse_other(packet.stream)
                 self._continuity.join(packet)
                 if packet.stream_index != self.video.index:
                     yield packet
@@ -157,6 +165,12 @@ class Connection:
             pass  # PyAV at the end of a stream in which others have appeared on the way
         raise InputError(f"{self.name}: the camera has ended the stream")
 
+    def _refuse_other(self, stream: Any) -> None:
+        """Transport streams may change the codec on the way; the decoder would make noise of it."""
+        known, kind = self._kinds[stream.index], _kind(stream)
+        if kind != known:
+            raise InputError(f"{self.name}: it sends {kind} in place of {known} now")
+
 
 class _Pace:
     """Gives the pictures of a playlist, which come in bursts of seconds, at their own pace."""
@@ -173,6 +187,17 @@ class _Pace:
         time.sleep(max(0.0, due + self._lead - now))
 
 
+def _kind(stream: Any) -> str:
+    """The codec as the container tells it now; `stream.codec_context` is that of the opening."""
+    import av
+    from av.bitstream import BitStreamFilterContext
+
+    with av.open(io.BytesIO(), "w", format="nut") as container:
+        copy = container.add_data_stream()
+        BitStreamFilterContext("null", in_stream=stream, out_stream=copy)
+        return NEARER.get(str(copy.name), str(copy.name))
+
+
 def _is_picture(item: Any) -> bool:
     import av
 
@@ -182,7 +207,14 @@ def _is_picture(item: Any) -> bool:
 def _options(place: Location, transport: str, timeout: float) -> dict[str, str]:
     """What FFmpeg is told so that it neither waits nor collects more than it needs."""
     scheme = place.url.partition(":")[0].lower()
-    options = {"analyzeduration": str(MICRO), "fpsprobesize": "0"}
+    # A transport stream whose parts come under other numbers, as after a restart of the sender, is the same one.
+    again = "merge_pmt_versions"
+    options = {
+        "analyzeduration": str(MICRO),
+        "fpsprobesize": "0",
+        again: "1",
+        "seg_format_options": f"{again}=1",
+    }
     if scheme.startswith("rtsp"):
         # Packets that overtake each other over UDP are waited for during max_delay.
         options |= {
