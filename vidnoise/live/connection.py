@@ -239,10 +239,12 @@ def _why(failure: BaseException, timeout: float) -> str:
     import av
 
     words = {
-        "HTTPUnauthorizedError": "the user name or the password is wrong (401); write them as "
-        "rtsp://USER:PASSWORD@HOST, with % and two digits for special characters",
+        "HTTPUnauthorizedError": "the user name or the password is wrong (401); write them before "
+        "the host, as USER:PASSWORD@HOST, with % and two digits for special characters",
         "HTTPForbiddenError": "this user may not see the stream (403); try another, or look at the camera's rights",
         "HTTPNotFoundError": "the server knows no such path (404); look for the stream's path in the camera's manual",
+        "HTTPClientError": "the server refuses (4XX); often it serves only so many at a time: close other viewers",
+        "HTTPServerError": "the server failed, or serves no more viewers (5XX); close others, or restart it",
         "InvalidDataError": "what answers there sends no video stream; check the protocol and the port",
         "ConnectionRefusedError": "nothing listens there; check the host and the port",
         "ExitError": _silence(timeout),
