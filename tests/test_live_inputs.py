@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import BytesIO
+from itertools import pairwise
 
 import av
 import numpy as np
@@ -323,6 +324,31 @@ def test_a_stream_that_goes_on_under_another_number_is_followed():
     ):
         seen.extend(item for item in connection if isinstance(item, av.VideoFrame))
     assert len(seen) > 40  # what came at once at the beginning is skipped
+
+
+def test_a_picture_whose_time_was_lost_is_dated_as_the_one_before():
+    data = transport_stream(sound=False, codec="libx264")
+    packets = [data[at : at + 188] for at in range(0, len(data), 188)]
+    begins = [number for number, packet in enumerate(packets) if TIMED in packet]
+    for number in begins[20::2]:
+        packets[number] = undated(packets[number])
+    parts = b"".join(packets[: begins[10]]), b"".join(packets[begins[10] :])
+    with in_parts(*parts) as url, Connection(url, transport="tcp", timeout=LIMIT) as connection:
+        times = []
+        with pytest.raises(InputError, match="ended the stream"):
+            times.extend(picture.time for picture in connection)
+    assert len(times) >= 40
+    assert all(0 <= later - earlier < 0.1 for earlier, later in pairwise(times))
+
+
+TIMED = b"\x00\x00\x01\xe0"
+"""The beginning of a picture's packet in a transport stream."""
+
+
+def undated(packet: bytes) -> bytes:
+    """A packet that holds such a beginning, less the picture's time."""
+    at = packet.index(TIMED) + 7
+    return packet[:at] + bytes([packet[at] & 0x3F]) + packet[at + 1 :]
 
 
 def test_a_file_is_no_camera(tmp_path):

@@ -94,6 +94,7 @@ class Connection:
         self._continuity = Continuity(name)
         # JPEGs one after another, in parts or not, are not dated; FFmpeg invents 25 a second.
         self._undated = name in ("mpjpeg", "mjpeg")
+        self._dated: tuple[int, Fraction | None] | None = None
         self._paced = "hls" in name
         self._kinds = {
             stream.index: _kind(stream) for stream in (self.video, self.audio) if stream is not None
@@ -152,8 +153,7 @@ class Connection:
                     continue
                 for frame in self._decoder.decode(packet):
                     seen, patience = time.monotonic(), self._patience
-                    if self._undated or frame.pts is None:
-                        frame.pts, frame.time_base = round(seen * MICRO), Fraction(1, MICRO)
+                    self._date(frame, seen)
                     if pace:
                         pace.wait(frame)
                         seen = time.monotonic()
@@ -164,6 +164,14 @@ class Connection:
         except IndexError:
             pass  # PyAV at the end of a stream in which others have appeared on the way
         raise InputError(f"{self.name}: the camera has ended the stream")
+
+    def _date(self, frame: av.VideoFrame, now: float) -> None:
+        """Where a loss has taken a picture's time along, it repeats that of the one before."""
+        if frame.pts is None and self._dated is not None:
+            frame.pts, frame.time_base = self._dated
+        elif frame.pts is None or self._undated:
+            frame.pts, frame.time_base = round(now * MICRO), Fraction(1, MICRO)
+        self._dated = frame.pts, frame.time_base
 
     def _refuse_other(self, stream: Any) -> None:
         """Transport streams may change the codec on the way; the decoder would make noise of it."""
