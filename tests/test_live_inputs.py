@@ -15,6 +15,8 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from itertools import pairwise
 
@@ -324,6 +326,21 @@ def test_a_stream_that_goes_on_under_another_number_is_followed():
     ):
         seen.extend(item for item in connection if isinstance(item, av.VideoFrame))
     assert len(seen) > 40  # what came at once at the beginning is skipped
+
+
+def test_a_playlist_that_has_ended_is_no_camera(tmp_path):
+    (tmp_path / "0.ts").write_bytes(transport_stream(sound=False))
+    begin, end = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n", "#EXTINF:2,\n0.ts\n"
+    (tmp_path / "a.m3u8").write_text(f"{begin}{end}")
+    (tmp_path / "ended.m3u8").write_text(f"{begin}{end}#EXT-X-ENDLIST\n")
+    handler = partial(SimpleHTTPRequestHandler, directory=tmp_path)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_address[1]}"
+        Connection(f"{address}/a.m3u8", transport="tcp", timeout=LIMIT).close()
+        with pytest.raises(InputError, match="the playlist is at its end"):
+            Connection(f"{address}/ended.m3u8", transport="tcp", timeout=LIMIT)
+        server.shutdown()
 
 
 def test_a_picture_whose_time_was_lost_is_dated_as_the_one_before():

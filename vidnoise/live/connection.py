@@ -96,6 +96,13 @@ class Connection:
         self._undated = name in ("mpjpeg", "mjpeg")
         self._dated: tuple[int, Fraction | None] | None = None
         self._paced = "hls" in name
+        if (
+            self._paced and self._container.duration is not None
+        ):  # it would give its last pieces again and again
+            raise InputError(
+                f"{self.name}: the playlist is at its end, and goes on when its sender does; to clean a recording, "
+                "leave out --live"
+            )
         self._kinds = {
             stream.index: _kind(stream) for stream in (self.video, self.audio) if stream is not None
         }
