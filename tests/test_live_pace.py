@@ -75,6 +75,16 @@ def test_filters_that_are_too_slow_are_made_cheaper_before_any_frame_is_dropped(
     assert verdicts[-20:] == ["clean"] * 20
 
 
+def test_where_passing_on_takes_too_long_no_filter_is_said_to_run():
+    pace = Pace(4, 1.0)
+    for second in range(60):
+        assert pace.judge(1.0, 5) == "pass"
+        pace.worked(1.0, float(second))
+    assert pace.tier == 3
+    run(pace, costs=[0.01] * 4, now=60)
+    assert pace.tier == 0
+
+
 def test_a_tier_that_failed_is_tried_less_and_less_often():
     _, _, tiers = run(Pace(2, 1.0), costs=[0.3, 0.01], length=600)
     ups = [i / 10 for i, (a, b) in enumerate(pairwise(tiers)) if b < a]
@@ -201,6 +211,20 @@ def test_outside_the_region_and_in_what_is_ignored_the_picture_stays_as_it_is():
         assert changed.sum() == 40 * 30 - 5 * 5
     region.reset()
     assert region.flush() == []
+
+
+def test_pictures_that_are_left_out_are_told_of_by_the_minute(caplog):
+    now = [0.0]
+    made, status = cleaner([Chain()], Pace(1, 1.0), now)
+    with caplog.at_level(logging.WARNING):
+        for _ in range(9):
+            for age in (2.0, 3.0):
+                made.push(Shot(clip(1)[0], now[0] - age), 5)
+            now[0] += 61
+    assert status.dropped == 18
+    assert [words.split(":")[1][:12] for words in caplog.messages] == [
+        " 2 pictures "
+    ] * 4  # minutes 1, 2, 4 and 8
 
 
 @pytest.mark.parametrize("box", [(60, 0, 10, 10), (0, 40, 10, 10), (0, 0, 0, 5)])

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from vidnoise.chain import Chain
 from vidnoise.frame import Frame
 from vidnoise.live.pace import Pace
+from vidnoise.live.seldom import Seldom
 from vidnoise.live.status import Status
 
 if TYPE_CHECKING:
@@ -23,6 +24,15 @@ Open = Callable[[Chain], "Stage"]
 
 WARM = 3
 """Pictures that are pushed through filters before they are used: the first ones take long."""
+
+CHEAPER = "; there is no time for dearer ones"
+
+LOOK = 60.0
+"""Seconds between two looks at whether pictures were left out."""
+SLOW = (
+    "the machine is too slow: %d pictures of the last minute were left out; a smaller picture or rate of the camera, "
+    "--preset ultrafast, or fewer cameras beside it give it time"
+)
 
 
 @dataclass(frozen=True)
@@ -95,6 +105,8 @@ class Cleaner:
         self._now = now
         self._current: Tier | None = None
         self._inside: deque[Shot] = deque()
+        self._looked, self._told = now(), 0
+        self._warned = Seldom()
 
     def push(self, shot: Shot, waiting: int) -> list[Shot]:
         """Take a picture, with `waiting` newer ones behind it; give what is finished.
@@ -102,6 +114,7 @@ class Cleaner:
         Raises:
             VidnoiseError: the filters failed.
         """
+        self._tell_dropped()
         verdict = self._pace.judge(self._now() - shot.arrival, waiting)
         if verdict == "drop":
             self._status.dropped += 1
@@ -118,6 +131,14 @@ class Cleaner:
         """The stream is torn: give what is inside as it is, and start afresh."""
         return self._as_they_are()
 
+    def _tell_dropped(self) -> None:
+        if self._now() - self._looked < LOOK:
+            return
+        count = self._status.dropped - self._told
+        self._looked, self._told = self._now(), self._status.dropped
+        if count:
+            self._log.log(self._warned.level(SLOW), SLOW, count)
+
     def _choose(self, frame: Frame) -> list[Shot]:
         """Go to the tier that the pace wants as soon as it is ready; what the last one held comes out before."""
         wanted = self._tiers[self._pace.tier]
@@ -133,7 +154,7 @@ class Cleaner:
         self._current = wanted
         self._pace.settle()
         self._status.tier, self._status.filters = self._tiers.index(wanted), str(wanted.chain) or "none"
-        self._log.info("filters: %s", self._status.filters)
+        self._log.info("filters: %s%s", self._status.filters, CHEAPER if self._status.tier else "")
         return done
 
     def _rests(self) -> bool:

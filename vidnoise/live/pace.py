@@ -75,6 +75,7 @@ class Pace:
         self._busy = 0.0
         self._late = 0
         self._caught_up = False
+        self._behind_since: float | None = None
         self._calm_since: float | None = None
         self._tried_at: float | None = None
 
@@ -89,6 +90,7 @@ class Pace:
     def worked(self, seconds: float, now: float) -> None:
         """Note the work on one picture; at the end of a window this may change `tier`."""
         if not self._caught_up:
+            self._lag(now)
             return
         if self._began is None:
             self._began = now - seconds
@@ -106,8 +108,15 @@ class Pace:
 
     def settle(self) -> None:
         """Forget the window: a tier has just come into use. What the one before left behind is not its fault."""
-        self._caught_up = False
+        self._caught_up, self._behind_since = False, None
         self._began, self._busy, self._late = None, 0.0, 0
+
+    def _lag(self, now: float) -> None:
+        """Where passing pictures on takes too long by itself, no filter can be had, however cheap."""
+        if self._behind_since is None:
+            self._behind_since = now
+        if now - self._behind_since > TRIAL:
+            self.tier = self._tiers - 1
 
     def _down(self, now: float) -> None:
         self._calm_since = now
