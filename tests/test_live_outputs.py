@@ -28,6 +28,7 @@ from vidnoise.frame import Frame
 from vidnoise.io.planes import planes_of
 from vidnoise.live.destination import resolve
 from vidnoise.live.encode import LiveEncoder
+from vidnoise.live.mux import Muxer
 from vidnoise.live.packets import VIDEO, Packet
 from vidnoise.live.recording import Recording
 from vidnoise.live.settings import Settings
@@ -145,6 +146,23 @@ def test_a_full_disk_gets_room_by_what_is_too_old_and_no_empty_pieces(tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert not list(tmp_path.iterdir())
+
+
+def test_sound_whose_times_are_one_in_the_ticks_of_the_container_ends_no_output(tmp_path):
+    head, data = BytesIO(), b""
+    with av.open(head, "w", format="nut") as container:
+        stream = container.add_stream("mp2", rate=48000, layout="mono")
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 1152), np.int16), "s16", "mono")
+        silence.sample_rate = 48000
+        for packet in (*stream.encode(silence), *stream.encode(None)):
+            data = bytes(packet)
+            container.mux(packet)
+    muxer = Muxer(str(tmp_path / "a.mp4"), "mp4", {}, head.getvalue(), pytest.fail)
+    for tick in (0, 2160, 2161, 2162, 4320):
+        muxer.write(Packet(0, tick, Fraction(1, 90000), 2160, True, data))
+    muxer.close()
+    with av.open(tmp_path / "a.mp4") as made:
+        assert [packet.pts for packet in made.demux() if packet.size] == [0, 1152, 1153, 1154, 2304]
 
 
 def test_a_clock_that_is_set_back_begins_a_new_piece(tmp_path):

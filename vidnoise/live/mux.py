@@ -42,7 +42,7 @@ class Muxer:
         import av
 
         self._zero = zero
-        self._last: dict[int, int] = {}
+        self._last: dict[int, tuple[Fraction, int]] = {}  # when, and in the container's ticks
         with av.open(io.BytesIO(head)) as source:
             self._container: Any = av.open(
                 url, "w", format=format, options=options | {"max_interleave_delta": INTERLEAVE}
@@ -65,17 +65,22 @@ class Muxer:
 
         if self._zero is None:
             self._zero = packet.seconds
-        time = packet.time - round(self._zero / packet.base)
-        if time < 0 or time <= self._last.get(packet.stream, -1):
+        time = packet.seconds - self._zero
+        last, tick = self._last.get(packet.stream, (Fraction(-1), -1))
+        if time < 0 or time <= last:
             return
-        self._last[packet.stream] = time
+        stream = self._streams.get(packet.stream)
+        base = packet.base if stream is None else stream.time_base
+        # Two times may be one in ticks that are longer, which containers refuse.
+        tick = max(round(time / base), tick + 1)
+        self._last[packet.stream] = time, tick
         made = av.Packet(packet.data)
-        made.pts = made.dts = time
-        made.duration = packet.duration
-        made.time_base = packet.base
+        made.pts = made.dts = tick
+        made.duration = round(packet.duration * packet.base / base)
+        made.time_base = base
         made.is_keyframe = packet.key
-        if packet.stream in self._streams:
-            made.stream = self._streams[packet.stream]
+        if stream is not None:
+            made.stream = stream
             try:
                 self._container.mux(made)
             except av.error.InvalidDataError:
