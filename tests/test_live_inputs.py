@@ -13,12 +13,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
-from itertools import pairwise
+from itertools import pairwise, repeat
 
 import av
 import numpy as np
@@ -229,23 +229,40 @@ def test_a_stream_that_ends_at_once_gives_its_last_picture():
     assert 0 < len(seen) <= 50
 
 
-def test_a_camera_that_ends_again_and_again_is_tried_and_told_of_less_and_less_often(tmp_path):
-    clip = transport_stream(sound=False)
+@contextmanager
+def one_by_one(clips: Iterable[bytes]) -> Iterator[str]:
+    """The address of one that sends the next clip to each who connects, and hangs up."""
+    left = iter(clips)
 
-    class Flapping(socketserver.BaseRequestHandler):
+    class Sends(socketserver.BaseRequestHandler):
         def handle(self) -> None:
-            self.request.sendall(clip)
+            with suppress(OSError, StopIteration):
+                self.request.sendall(next(left))
 
-    with socketserver.TCPServer(("127.0.0.1", 0), Flapping) as server:
+    with socketserver.TCPServer(("127.0.0.1", 0), Sends) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        url = f"tcp://127.0.0.1:{server.server_address[1]}"
-        with vidnoise(url, *RAW, "--max-backoff", "10s", "-o", f"{tmp_path}/a.ts") as job:
-            job.wait(lambda: job.told().count("trying again in") >= 3)
-            assert job.stop() == 0
+        yield f"tcp://127.0.0.1:{server.server_address[1]}"
         server.shutdown()
+
+
+def test_a_camera_that_ends_again_and_again_is_tried_and_told_of_less_and_less_often(tmp_path):
+    words = (*RAW, "--max-backoff", "10s", "-o", f"{tmp_path}/a.ts")
+    with one_by_one(repeat(transport_stream(sound=False))) as url, vidnoise(url, *words) as job:
+        job.wait(lambda: job.told().count("trying again in") >= 3)
+        assert job.stop() == 0
     waits = [float(seconds) for seconds in re.findall(r"trying again in ([\d.]+) s", job.told())]
     assert waits[2] >= 0.8  # after the fourth try; the third is not told
     assert job.told().count("connected") == 3
+
+
+@pytest.mark.parametrize(
+    ("first", "words"), [(False, "the camera sends sound now"), (True, "the sound is gone now")]
+)
+def test_sound_that_is_not_what_it_was_is_told_of(first, words, tmp_path):
+    clips = [transport_stream(sound=first), *9 * [transport_stream(sound=not first)]]
+    with one_by_one(clips) as url, vidnoise(url, *RAW, "-o", f"{tmp_path}/a.ts") as job:
+        job.hears(words)
+        assert job.stop() == 0
 
 
 def test_a_host_that_is_not_known_is_said_to_be(tmp_path):

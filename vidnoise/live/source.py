@@ -131,7 +131,7 @@ class Source:
         self._clock = OutputClock()
         self._warnings: list[str] = []
         self._conform = Conformer(self._warnings)
-        self._sound: tuple[str, int] | None = None
+        self._sound = ""
         self._heard = Fraction(-1)
         self._hears = False
         self._backoff = Backoff(settings.max_backoff)
@@ -225,9 +225,15 @@ class Source:
             picture = self._conform(picture)
             self._sound = _kind(audio)
             self._inbox.put(Opened(_describe(camera, picture), audio, self.taken))
-        elif self._sound is not None and _kind(audio) != self._sound:
-            self._warn("the sound is not what it was; it is left out until it is again")
-        self._hears = self._sound is not None and _kind(audio) == self._sound
+        elif not self._sound and audio is not None:
+            self._warn(
+                "the camera sends sound now, which it did not at the start; only a new start takes it along"
+            )
+        elif _kind(audio) != self._sound:
+            self._warn(
+                f"the sound is {_kind(audio) or 'gone'} now; it goes out again when it is {self._sound}"
+            )
+        self._hears = bool(self._sound) and _kind(audio) == self._sound
 
     def _warn(self, text: str) -> None:
         self._log.log(self._warned.level(text), "%s", text)
@@ -274,8 +280,9 @@ class Source:
         self._hear(Packet(AUDIO, round(time / base), base, packet.duration or 0, True, data))
 
 
-def _kind(audio: Any) -> tuple[str, int] | None:
-    return None if audio is None else (audio.codec_context.name, audio.codec_context.sample_rate)
+def _kind(audio: Any) -> str:
+    """What a stream of sound holds; empty where there is none."""
+    return "" if audio is None else f"{audio.codec_context.name} at {audio.codec_context.sample_rate} Hz"
 
 
 def _describe(camera: Connection, picture: Any) -> StreamInfo:
