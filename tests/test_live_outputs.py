@@ -223,6 +223,18 @@ def test_sound_that_was_damaged_on_its_way_is_left_out_and_the_rest_has_no_heade
         assert not any(part.startswith(b"\xff\xf1") for part in parts)
 
 
+@pytest.mark.parametrize("words", [(), ("--segment", "10h")])
+def test_a_recording_that_is_removed_begins_again(words, tmp_path):
+    name = "%G.ts" if words else "a.ts"
+    with sender() as url, vidnoise(url, *RAW, *words, "-o", f"{tmp_path}/{name}") as job:
+        job.wait(lambda: any(tmp_path.iterdir()))
+        (path,) = tmp_path.iterdir()
+        recorded(job, path)
+        path.unlink()
+        recorded(job, path)
+        assert job.stop() == 0
+
+
 def test_hls_goes_on_when_its_folder_was_removed(tmp_path):
     playlist = tmp_path / "hls/index.m3u8"
     with sender() as url, vidnoise(url, *RAW, "-o", f"{tmp_path}/hls/") as job:

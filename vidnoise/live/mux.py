@@ -26,6 +26,9 @@ class Muxer:
         warn: told what cannot be written.
         zero: seconds that are taken from all times; None for the time of the first packet.
 
+    Attributes:
+        url: as given.
+
     Raises:
         OSError, ValueError: whatever FFmpeg finds wrong.
     """
@@ -41,6 +44,7 @@ class Muxer:
     ) -> None:
         import av
 
+        self.url = url
         self._zero = zero
         self._last: dict[int, tuple[Fraction, int]] = {}  # when, and in the container's ticks
         with av.open(io.BytesIO(head)) as source:

@@ -52,7 +52,7 @@ class Recording:
         """Write one packet, in the next piece where it is time for that."""
         starts = packet.stream == VIDEO and packet.key
         try:
-            if starts and (self._piece is None or is_over(self._until, self._now(), self._place.segment)):
+            if starts and self._is_over():
                 self._begin(packet)
             if self._piece is not None:
                 self._piece.write(packet)
@@ -67,6 +67,12 @@ class Recording:
         if self._piece is not None:
             self._piece.close()
             self._piece = None
+
+    def _is_over(self) -> bool:
+        """Whether it is time for the next piece, or this one was removed or renamed."""
+        if self._piece is None or is_over(self._until, self._now(), self._place.segment):
+            return True
+        return not self._path.exists()
 
     def _begin(self, packet: Packet) -> None:
         self.close()

@@ -26,6 +26,7 @@ from vidnoise.io.protocols import mask
 from vidnoise.live import hosts
 from vidnoise.live.destination import Destination
 from vidnoise.live.mux import Muxer
+from vidnoise.live.packets import VIDEO, Packet
 from vidnoise.live.recording import Recording, free
 
 
@@ -65,8 +66,10 @@ def _send(given: IO[bytes], answers: IO[str]) -> None:
     _tell(answers, open=True)
     try:
         while True:
-            packet = pickle.load(given)
+            packet: Packet = pickle.load(given)
             with _alarm(patience):
+                if packet.stream == VIDEO and packet.key and _is_gone(place, sink):
+                    raise OutputError("the file was removed or renamed")
                 sink.write(packet)
     except EOFError:
         with _alarm(patience):
@@ -88,6 +91,11 @@ def _open(place: Destination, head: bytes, warn: Callable[[str], None]) -> Muxer
         if url != place.url:
             warn(f"it exists; the recording goes on in {url}")
     return Muxer(url, place.format, place.options, head, warn, zero)
+
+
+def _is_gone(place: Destination, sink: Muxer | Recording) -> bool:
+    """Whether what is recorded would be lost: a file that was removed takes it without a word."""
+    return place.kind == "file" and isinstance(sink, Muxer) and not os.path.exists(sink.url)
 
 
 def _tidy(playlist: Path) -> None:
