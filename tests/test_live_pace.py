@@ -298,8 +298,19 @@ def test_what_fails_for_weeks_is_told_less_and_less_often_and_at_once_when_it_fa
     )  # 1, 2, 4 to 64 of both, which take turns
     assert backoff.level("no piece 17") == backoff.level("no piece 18") == logging.WARNING
     assert backoff.level("no piece 19") == logging.DEBUG
-    backoff.worked(5.1)
-    assert backoff.level("forbidden") == logging.WARNING
+    backoff.worked(600)
+    assert backoff.level("no piece 20") == logging.WARNING  # the fourth
+    backoff.worked(36000)
+    assert backoff.level("no piece 21") == logging.WARNING
+
+
+def test_that_it_works_again_is_told_where_its_failure_was():
+    backoff = Backoff(5.0)
+    told = [backoff.back() == logging.INFO]
+    for _ in range(8):
+        backoff.level("ended")
+        told.append(backoff.back() == logging.INFO)
+    assert [number for number, aloud in enumerate(told) if aloud] == [0, 1, 2, 4, 8]
 
 
 @pytest.mark.parametrize(

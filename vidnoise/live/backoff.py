@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import random
 
 from vidnoise.live.seldom import Seldom
 
 FIRST = 0.2
 """Seconds before the second try."""
+
+SOUND = 3600.0
+"""Seconds for which it must work before a failure is told of as if it were the first."""
 
 
 class Backoff:
@@ -19,12 +23,14 @@ class Backoff:
     def __init__(self, most: float) -> None:
         self._most = most
         self._seldom = Seldom()
+        self._told = True
         self.tries = 0
 
     def worked(self, seconds: float) -> None:
-        """It worked for so long before it failed: longer than the longest wait, and the failures before are forgotten."""
+        """It worked for so long before it failed: longer than the longest wait, and the waits begin anew."""
         if seconds > self._most:
             self.tries = 0
+        if seconds > SOUND:
             self._seldom = Seldom()
 
     def next(self) -> float:
@@ -35,4 +41,12 @@ class Backoff:
 
     def level(self, failure: str) -> int:
         """How loud a failure is to be told; see `Seldom`."""
-        return self._seldom.level(failure)
+        level = self._seldom.level(failure)
+        self._told = self._told or level == logging.WARNING
+        return level
+
+    def back(self) -> int:
+        """How loud it is to be told that it works: aloud where a failure since the last time was."""
+        level = logging.INFO if self._told else logging.DEBUG
+        self._told = False
+        return level

@@ -213,8 +213,7 @@ class Output:
                 self._opened()
 
     def _opened(self) -> None:
-        level = min(self._backoff.level("open"), logging.INFO)
-        self._log.log(level, "output %s: open", self._place.name)
+        self._log.log(self._backoff.back(), "output %s: open", self._place.name)
         self._opened_at = time.monotonic()
         self._status.connected = True
         self._place = replace(self._place, overwrite=False)  # what is recorded from now on stays

@@ -218,7 +218,7 @@ class Source:
         self._status.connects += 1
         self._status.state, self._status.failure = "running", ""
         size = f"{picture.width}x{picture.height} {camera.video.codec_context.name}"
-        self._log.log(min(self._backoff.level("connected"), logging.INFO), "connected: %s", size)
+        self._log.log(self._backoff.back(), "connected: %s", size)
         audio = camera.audio if self._settings.audio == "copy" else None
         if not self._seen:
             self._seen = True
