@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import time
 from collections.abc import Iterator
@@ -30,6 +31,9 @@ KEYFRAME_WAIT = 30.0
 
 NEARER = {"mp1": "mp3", "mp2": "mp3", "mpeg1video": "mpeg2video"}
 """Codecs that a transport stream does not tell apart; which it is shows in the data, when they come."""
+
+BROKEN = (errno.EIO, errno.EPIPE, errno.ECONNRESET)
+"""What FFmpeg calls a connection that ends without a word."""
 
 MICRO = 1_000_000
 
@@ -73,7 +77,8 @@ class Connection:
             why = (
                 local.why(failure, place.url) if place.kind == "camera" else hosts.unknown(failure, place.url)
             )
-            why = why or (_silence(timeout) if late else _why(failure, timeout))
+            silence = f"no answer within {timeout:g} s; check the host and the port, or raise --timeout"
+            why = why or (silence if late else _why(failure, silence))
             raise InputError(f"{self.name}: {why}") from failure
         try:
             self._choose()
@@ -150,7 +155,9 @@ class Connection:
         try:
             for packet in self._container.demux(wanted):
                 if time.monotonic() - seen > patience:
-                    raise InputError(f"{self.name}: no picture for {patience:g} s")
+                    raise InputError(
+                        f"{self.name}: no picture for {patience:g} s; the camera hangs, or the network loses too much"
+                    )
                 if not packet.size:
                     continue
                 self._refuse_other(packet.stream)
@@ -167,7 +174,8 @@ class Connection:
                     self.torn, self._decoder.gap = self.torn or self._decoder.gap, False
                     yield frame
         except (av.error.FFmpegError, OSError) as failure:
-            raise InputError(f"{self.name}: {_why(failure, self._patience)}") from failure
+            silence = f"nothing came for {self._patience:g} s; the camera hangs, or the network between"
+            raise InputError(f"{self.name}: {_why(failure, silence)}") from failure
         except IndexError:
             pass  # PyAV at the end of a stream in which others have appeared on the way
         raise InputError(f"{self.name}: the camera has ended the stream")
@@ -245,12 +253,8 @@ def _options(place: Location, transport: str, timeout: float) -> dict[str, str]:
     return options
 
 
-def _silence(timeout: float) -> str:
-    return f"no answer within {timeout:g} s; check the host and the port, or raise --timeout"
-
-
-def _why(failure: BaseException, timeout: float) -> str:
-    """A failure to connect or to read in words, with what to do about it."""
+def _why(failure: BaseException, silence: str) -> str:
+    """A failure to connect or to read in words, with what to do about it; `silence` where nothing came in time."""
     import av
 
     words = {
@@ -262,11 +266,13 @@ def _why(failure: BaseException, timeout: float) -> str:
         "HTTPServerError": "the server failed, or serves no more viewers (5XX); close others, or restart it",
         "InvalidDataError": "what answers there sends no video stream; check the protocol and the port",
         "ConnectionRefusedError": "nothing listens there; check the host and the port",
-        "ExitError": _silence(timeout),
-        "TimeoutError": _silence(timeout),
+        "ExitError": silence,
+        "TimeoutError": silence,
     }
     names = [kind.__name__ for kind in type(failure).__mro__]
     known = next((words[name] for name in names if name in words), None)
+    if known is None and getattr(failure, "errno", None) in BROKEN:
+        return "the connection broke off"
     if known is None:
         reason = str(getattr(failure, "strerror", "") or failure)
         return "the connection failed: " + mask(reason)
