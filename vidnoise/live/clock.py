@@ -65,4 +65,5 @@ class OutputClock:
 
 
 def _seconds(span: float) -> Fraction:
-    return Fraction(span).limit_denominator(1000)
+    """In ticks of the output, so that sums of many stay short."""
+    return round(span / BASE) * BASE

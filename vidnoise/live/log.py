@@ -17,7 +17,8 @@ class _Text(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         level = "" if record.levelno < logging.WARNING else f"{record.levelname.lower()}: "
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.created))
-        return f"vidnoise: {when} {_camera(record)}: {level}{_message(record)}"
+        camera = f"{_camera(record)}: " if _camera(record) else ""
+        return f"vidnoise: {when} {camera}{level}{_message(record)}"
 
 
 class _Json(logging.Formatter):
