@@ -114,6 +114,7 @@ def test_a_camera_that_comes_back_with_another_size_rate_and_codec_is_brought_to
             job.wait(lambda n=before: numbers.went() > n + 5)
         job.wait(lambda: len(frames(target)) > 20)
         assert job.stop() == 0
+    assert "changes from 320x180 yuv420p to 640x360 yuv420p; it goes out as it was at the start" in job.told()
     times = frames(target)
     assert all(a < b for a, b in pairwise(times))
 

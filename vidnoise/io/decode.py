@@ -176,15 +176,18 @@ def decoder_for(stream: Any, threads: int) -> Any:
     return context
 
 
+CONVERTED = " at {time:.2f} s; one file holds one kind, so this part is converted to the first"
+
+
 class Conformer:
     """Brings pictures whose size, format or colour has changed in mid-stream to those of the first one.
 
     One file holds one size and one colour. `changed` is True when the last picture differed from the one
-    before.
+    before. `then` ends a warning's sentence; `{time}` in it stands for the picture's seconds.
     """
 
-    def __init__(self, warnings: list[str]) -> None:
-        self._warnings = warnings
+    def __init__(self, warnings: list[str], then: str = CONVERTED) -> None:
+        self._warnings, self._then = warnings, then
         self._first: tuple[Any, ...] | None = None
         self._last: tuple[Any, ...] | None = None
         self.changed = False
@@ -219,9 +222,7 @@ class Conformer:
         time = float(frame.pts * frame.time_base) if frame.pts is not None and frame.time_base else 0.0
         old, new = (f"{s[0]}x{s[1]} {s[2].replace('yuvj', 'yuv')}" for s in (self._first, shape))
         what = f"from {old} to {new}" if old != new else "its colour matrix or range"
-        self._warnings.append(
-            f"the video changes {what} at {time:.2f} s; one file holds one kind, so this part is converted to the first"
-        )
+        self._warnings.append(f"the video changes {what}" + self._then.format(time=time))
 
 
 def _codes(frame: av.VideoFrame) -> tuple[int, int]:
