@@ -245,6 +245,20 @@ def test_hls_goes_on_when_its_folder_was_removed(tmp_path):
     assert frames(playlist)
 
 
+def test_a_playlist_that_is_left_empty_as_on_a_full_disk_is_told_of(tmp_path):
+    playlist = tmp_path / "index.m3u8"
+    with sender() as url, vidnoise(url, *RAW, "-o", str(playlist)) as job:
+        job.wait(playlist.exists)
+
+        def is_told() -> bool:
+            playlist.write_bytes(b"")
+            return "the playlist cannot be written; the disk may be full" in job.told()
+
+        job.wait(is_told)
+        job.wait(lambda: playlist.exists() and playlist.stat().st_size)
+        assert job.stop() == 0
+
+
 def test_hls_that_starts_again_removes_the_pieces_that_it_left(tmp_path):
     playlist = tmp_path / "index.m3u8"
     playlist.write_text("#EXTM3U\nindex1700000001.ts\n")

@@ -68,8 +68,8 @@ def _send(given: IO[bytes], answers: IO[str]) -> None:
         while True:
             packet: Packet = pickle.load(given)
             with _alarm(patience):
-                if packet.stream == VIDEO and packet.key and _is_gone(place, sink):
-                    raise OutputError("the file was removed or renamed")
+                if packet.stream == VIDEO and packet.key:
+                    _check(place, sink)
                 sink.write(packet)
     except EOFError:
         with _alarm(patience):
@@ -93,18 +93,30 @@ def _open(place: Destination, head: bytes, warn: Callable[[str], None]) -> Muxer
     return Muxer(url, place.format, place.options, head, warn, zero)
 
 
-def _is_gone(place: Destination, sink: Muxer | Recording) -> bool:
-    """Whether what is recorded would be lost: a file that was removed takes it without a word."""
-    return place.kind == "file" and isinstance(sink, Muxer) and not os.path.exists(sink.url)
+def _check(place: Destination, sink: Muxer | Recording) -> None:
+    """Notice what FFmpeg does not tell of: a file that was removed takes all, and a playlist is left empty.
+
+    Raises:
+        OutputError: it is so.
+    """
+    if isinstance(sink, Recording) or place.kind == "network":
+        return
+    written = Path(sink.url)
+    if place.kind == "file" and not written.exists():
+        raise OutputError("the file was removed or renamed")
+    if place.kind == "hls" and written.exists() and not written.stat().st_size:
+        raise OutputError("the playlist cannot be written; the disk may be full")
 
 
 def _tidy(playlist: Path) -> None:
-    """Remove the pieces of HLS that processes before this one have left; those that players may be at stay."""
+    """Remove what processes before this one have left of HLS: pieces that players are no longer at, an empty playlist."""
     named = playlist.read_text(errors="replace") if playlist.is_file() else ""
     for piece in playlist.parent.glob("*.ts"):
         number = piece.stem.removeprefix(playlist.stem)  # which begins with the seconds since 1970
         if number != piece.stem and len(number) >= 10 and number.isdigit() and piece.name not in named:
             piece.unlink(missing_ok=True)
+    if playlist.is_file() and not named:
+        playlist.unlink()
 
 
 @contextlib.contextmanager
