@@ -98,7 +98,7 @@ def test_a_stall_is_noticed_and_the_picture_comes_back():
 
 def test_a_camera_that_comes_back_with_another_size_rate_and_codec_is_brought_to_the_first(tmp_path):
     target = tmp_path / "out.ts"  # whose clock is as fine as ours
-    words = (*RAW, *BACK, "-o", str(target))
+    words = (*RAW, *BACK, "-v", "-o", str(target))
     with camera("--fps", "10") as server, measured(server.url, *words) as (job, numbers):
         job.hears("connected: 320x180 h264")
         job.wait(lambda: numbers.went() > 5)

@@ -177,6 +177,7 @@ def decoder_for(stream: Any, threads: int) -> Any:
 
 
 CONVERTED = " at {time:.2f} s; one file holds one kind, so this part is converted to the first"
+"""How the warning of a change in a file ends."""
 
 
 class Conformer:

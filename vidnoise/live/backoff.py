@@ -10,7 +10,7 @@ from vidnoise.live.seldom import Seldom
 FIRST = 0.2
 """Seconds before the second try."""
 
-SOUND = 3600.0
+LONG = 3600.0
 """Seconds for which it must work before a failure is told of as if it were the first."""
 
 
@@ -30,7 +30,7 @@ class Backoff:
         """It worked for so long before it failed: longer than the longest wait, and the waits begin anew."""
         if seconds > self._most:
             self.tries = 0
-        if seconds > SOUND:
+        if seconds > LONG:
             self._seldom = Seldom()
 
     def next(self) -> float:

@@ -101,9 +101,8 @@ class Connection:
         self._undated = name in ("mpjpeg", "mjpeg")
         self._dated: tuple[int, Fraction | None] | None = None
         self._paced = "hls" in name
-        if (
-            self._paced and self._container.duration is not None
-        ):  # it would give its last pieces again and again
+        # A playlist whose length is known would give its last pieces again and again.
+        if self._paced and self._container.duration is not None:
             raise InputError(
                 f"{self.name}: the playlist is at its end, and goes on when its sender does; to clean a recording, "
                 "leave out --live"
@@ -231,13 +230,8 @@ def _options(place: Location, transport: str, timeout: float) -> dict[str, str]:
     """What FFmpeg is told so that it neither waits nor collects more than it needs."""
     scheme = place.url.partition(":")[0].lower()
     # A transport stream whose parts come under other numbers, as after a restart of the sender, is the same one.
-    again = "merge_pmt_versions"
-    options = {
-        "analyzeduration": str(MICRO),
-        "fpsprobesize": "0",
-        again: "1",
-        "seg_format_options": f"{again}=1",
-    }
+    again = {"merge_pmt_versions": "1", "seg_format_options": "merge_pmt_versions=1"}
+    options = {"analyzeduration": str(MICRO), "fpsprobesize": "0", **again}
     if scheme.startswith("rtsp"):
         # Packets that overtake each other over UDP are waited for during max_delay.
         options |= {
