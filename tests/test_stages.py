@@ -160,6 +160,21 @@ def test_a_filter_that_gives_no_picture_of_the_size_is_named_with_both(made, kin
         process(Chain.of(filter), numbered(3))
 
 
+@dataclass(frozen=True)
+class Inverse(Mean):
+    """One part in the middle frame: infinite where that is 2."""
+
+    def apply(self, window: torch.Tensor, centre: int) -> torch.Tensor:
+        return 1 / (window[centre] - 2)
+
+
+@pytest.mark.parametrize("ahead", [0, 1, 2])
+def test_a_filter_that_gives_what_is_no_number_is_named_with_the_time_of_the_frame(ahead):
+    words = r"filter 'inverse' \(of .*, at 0\.020 s\) failed: ValueError: it gives NaN or infinity"
+    with pytest.raises(FilterError, match=words):
+        process(Chain.of(Mean(0, 0), Inverse(0, ahead), Mean(1, 1)), numbered(4))
+
+
 @pytest.mark.parametrize("exact", [torch.float64, torch.float16])
 def test_a_filter_may_compute_in_other_floats_and_the_next_gets_float32(exact):
     @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -139,17 +140,24 @@ class FilterStage:
     def push(self, *frames: Frame) -> Sequence[Frame]:
         """See `Stage.push`."""
         with self._named(frames[-1] if frames else None):
-            return self._stage.push(*frames)
+            return self._finite(self._stage.push(*frames))
 
     def flush(self) -> Sequence[Frame]:
         """See `Stage.flush`."""
         with self._named():
-            return self._stage.flush()
+            return self._finite(self._stage.flush())
 
     def reset(self) -> None:
         """See `Stage.reset`."""
         with self._named():
             self._stage.reset()
+
+    def _finite(self, frames: Sequence[Frame]) -> Sequence[Frame]:
+        for frame in frames:
+            with self._named(frame):
+                if frame.touched and not math.isfinite(frame.image.sum()):
+                    raise ValueError("it gives NaN or infinity")
+        return frames
 
     @contextmanager
     def _named(self, newest: Frame | None = None) -> Iterator[None]:
@@ -158,7 +166,7 @@ class FilterStage:
         except VidnoiseError:
             raise
         except Exception as failure:  # it may be anyone's program
-            report = "report it to its author, with what --debug prints"
+            report = "report it to its author, with the traceback (--debug prints it)"
             remedy = TOO_LITTLE_MEMORY if is_out_of_memory(failure) else report
             when = (
                 f", at {float(newest.pts * newest.time_base):.3f} s"
