@@ -284,11 +284,6 @@ def test_masks_are_fused_over_several_frames(count: int) -> None:
     assert psnr(fused[middle].image, clean) > psnr(alone[middle].image, clean) - 0.05
 
 
-def test_an_even_count_of_frames_has_no_middle() -> None:
-    with pytest.raises(UsageError, match="1, 3, 5 or 7"):
-        Masked(frames=4)
-
-
 def test_missing_weights_are_named(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(weights, "FOLDER", tmp_path)
     weights.loaded.cache_clear()

@@ -23,9 +23,9 @@ def read(line: str, table: str = "") -> object:
     [
         ("batch = 0", "1..4096"),
         ("batch = -1", "1..4096"),
-        ("size = 0", "multiples of 16, at least 16 pixels"),
-        ("size = -16", "multiples of 16, at least 16 pixels"),
-        ("size = 40", "multiples of 16, at least 16 pixels"),
+        ("size = 0", "at least 16 in steps of 16 pixels"),
+        ("size = -16", "at least 16 in steps of 16 pixels"),
+        ("size = 40", "at least 16 in steps of 16 pixels"),
         ("frames = 0", "at least 2"),
         ("rate = 0", "1e-09..1"),
         ("rate = -1", "1e-09..1"),

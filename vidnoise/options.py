@@ -28,8 +28,8 @@ WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "
 class Option:
     """What is known of one option: `low` and `high` bound it (inclusive), `unit` names what it counts.
 
-    `choices` go from the cheapest to the dearest where one costs more than another. Where `multiple` is not 0, only
-    multiples of it are taken.
+    `choices` go from the cheapest to the dearest where one costs more than another. Where `step` is not 0, only what is
+    whole steps from `low`, or from 0, is taken: odd numbers are `low=1, step=2`.
     """
 
     help: str
@@ -37,14 +37,14 @@ class Option:
     high: float | None = None
     unit: str = ""
     choices: tuple[str, ...] = ()
-    multiple: int = 0
+    step: int = 0
 
     def range_text(self) -> str:
-        """The allowed values in words: `0..2`, `at least 1`, `multiples of 8, at least 8`, `a|b`, or nothing."""
+        """The allowed values in words: `0..2`, `at least 1`, `3..15 in steps of 2`, `a|b`, or nothing."""
         if self.choices:
             return "|".join(self.choices)
-        multiples = f"multiples of {self.multiple}" if self.multiple else ""
-        return ", ".join(text for text in (multiples, self._bounds()) if text)
+        steps = f"in steps of {self.step}" if self.step else ""
+        return " ".join(text for text in (self._bounds(), steps) if text)
 
     def _bounds(self) -> str:
         if self.low is not None and self.high is not None:
@@ -62,10 +62,10 @@ def option(
     high: float | None = None,
     unit: str = "",
     choices: tuple[str, ...] = (),
-    multiple: int = 0,
+    step: int = 0,
 ) -> Any:
     """A field of a filter. `help` says what raising the value does; without a default the option is required."""
-    described = Option(help=help, low=low, high=high, unit=unit, choices=choices, multiple=multiple)
+    described = Option(help=help, low=low, high=high, unit=unit, choices=choices, step=step)
     return dataclasses.field(default=default, metadata={"option": described})
 
 
@@ -110,11 +110,13 @@ def check(owner: str, name: str, value: Any, annotation: Any, described: Option)
 def _check_range(what: str, value: Any, described: Option) -> None:
     below = described.low is not None and value < described.low
     above = described.high is not None and value > described.high
-    between = described.multiple and value % described.multiple
+    between = described.step and (value - (described.low or 0)) % described.step
     if below or above or between or value != value or abs(value) == math.inf:
         unit = f" {described.unit}" if described.unit else ""
         shown = value if isinstance(value, Integral) else f"{float(value):g}"
-        raise UsageError(f"{what}={shown} is out of range; it takes {described.range_text()}{unit}")
+        raise UsageError(
+            f"{what}={shown} is out of range; it takes {described.range_text() or 'numbers'}{unit}"
+        )
 
 
 def is_switch(value: object) -> bool:

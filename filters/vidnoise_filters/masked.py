@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from vidnoise.errors import UsageError
 from vidnoise.filter import RecurrentFilter, RecurrentStage, option
 from vidnoise.flow import SharedFlow, warp
 from vidnoise_filters.gray import as_gray_as
@@ -73,14 +72,10 @@ class Masked(RecurrentFilter[State]):
         1,
         low=1,
         high=7,
+        step=2,
         unit="frames",
-        help="how many frames' masks are fused, 1, 3, 5 or 7: raise it for a surer mask, later and slower",
+        help="how many frames' masks are fused: raise it for a surer mask, later and slower",
     )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.frames % 2 == 0:
-            raise UsageError(f"masked: frames={self.frames} has no middle; it takes 1, 3, 5 or 7")
 
     @property
     def reach(self) -> int:

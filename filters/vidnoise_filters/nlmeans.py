@@ -41,15 +41,17 @@ class NLMeans(SpatialFilter):
         7,
         low=3,
         high=15,
+        step=2,
         unit="pixels",
-        help="side of what is compared, odd; raise it for surer and blunter matches",
+        help="side of what is compared; raise it for surer and blunter matches",
     )
     search: int = option(
         21,
         low=5,
         high=41,
+        step=2,
         unit="pixels",
-        help="side of the window that is searched, odd; raise it for more, slower",
+        help="side of the window that is searched; raise it for more, slower",
     )
 
     @property
@@ -81,6 +83,6 @@ class NLMeans(SpatialFilter):
             return image
         # OpenCV goes through Lab in 8 bits: what that alone changes is no noise.
         plain = cv2.cvtColor(cv2.cvtColor(mixed, cv2.COLOR_BGR2Lab), cv2.COLOR_Lab2BGR)
-        clean = cv2.fastNlMeansDenoisingColored(mixed, None, h, h, self.patch | 1, self.search | 1)
+        clean = cv2.fastNlMeansDenoisingColored(mixed, None, h, h, self.patch, self.search)
         change = torch.from_numpy(np.subtract(clean, plain, dtype=np.float32))
         return as_gray_as(image + change.flip(2).permute(2, 0, 1).to(image.device) / 255, image)

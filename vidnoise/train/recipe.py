@@ -26,7 +26,7 @@ class Recipe:
     minutes: float = option(0, help="how long, unless told otherwise; 0 where `steps` decides", low=0)
     steps: int = option(0, help="0 where `minutes` decides; runs by steps repeat exactly", low=0)
     batch: int = option(32, help="samples a step", low=1, high=4096)
-    size: int = option(128, help="side of the windows", low=16, unit="pixels", multiple=16)
+    size: int = option(128, help="side of the windows", low=16, unit="pixels", step=16)
     frames: int = option(6, help="frames of a clip", low=2)
     rate: float = option(6e-4, help="the highest learning rate", low=1e-9, high=1)
     muon: float = option(
