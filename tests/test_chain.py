@@ -1,5 +1,6 @@
 """Filters as text: parsing, printing, and messages for what cannot be parsed."""
 
+import re
 import sys
 from dataclasses import dataclass, make_dataclass
 from decimal import Decimal
@@ -106,6 +107,13 @@ def test_a_name_that_is_taken_is_refused_and_keeps_its_filter(taken):
     assert Chain.parse(taken) == Chain.of(before())
 
 
+@pytest.mark.parametrize("name", ["a b", "a|b", "a:b", "a,b", "a=b", "'a'", "-a", "", "none"])
+def test_a_name_that_cannot_be_typed_is_refused(name):
+    with pytest.raises(UsageError, match=rf"is called {re.escape(repr(name))}, which cannot be typed"):
+        vn.register(type("Other", (Mean,), {"name": name}))
+    assert name not in filters()
+
+
 def test_a_filter_that_is_defined_again_takes_its_own_place():
     def define():
         @vn.register
@@ -176,6 +184,10 @@ def test_a_plugin_may_build_on_another_whichever_is_imported_first(plugin, first
         (
             PLUGIN.replace("@vn.register", "__all__ = ['Plugin_One']") + "    name = 'median'\n",
             "two filters are called 'median'.*plugin_one.Plugin_One",
+        ),
+        (
+            PLUGIN.replace("@vn.register", "__all__ = ['Plugin_One']") + "    name = 'a b'\n",
+            "plugin_one.Plugin_One .* is called 'a b', which cannot be typed; let its name be letters",
         ),
     ],
 )
@@ -252,9 +264,15 @@ def test_a_fraction_is_written_as_a_number_that_is_read_again():
     assert Chain.parse(str(chain)) == Chain.of(Text("a", level=0.8))
 
 
-def test_multiples_without_bounds_are_said_as_such():
-    assert Option(help="a side", multiple=8).range_text() == "multiples of 8"
-    assert Option(help="a side", multiple=8, low=8).range_text() == "multiples of 8, at least 8"
+def test_steps_are_said_with_and_without_bounds():
+    assert Option(help="a side", step=8).range_text() == "in steps of 8"
+    assert Option(help="a side", low=8, step=8).range_text() == "at least 8 in steps of 8"
+
+
+@pytest.mark.parametrize("text", ["nlmeans:patch=4", "nlmeans:search=20", "masked:frames=2"])
+def test_a_side_or_count_without_a_middle_is_refused(text):
+    with pytest.raises(UsageError, match=r"out of range; it takes \d\.\.\d+ in steps of 2 (pixels|frames)"):
+        Chain.parse(text)
 
 
 def test_a_default_of_none_is_taken_from_text_too():

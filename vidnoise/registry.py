@@ -7,6 +7,7 @@ name a `Filter` class itself.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -28,7 +29,7 @@ def register(filter: type[Filter]) -> type[Filter]:
     old one.
 
     Raises:
-        UsageError: another filter has the name, which keeps it, or it lacks a method.
+        UsageError: another filter has the name, which keeps it, the name cannot be typed, or it lacks a method.
     """
     # A plugin may call this while it is imported, when its package has not got all its filters yet.
     own = _package(filter.__module__)
@@ -46,7 +47,7 @@ def filters() -> Mapping[str, type[Filter]]:
     """Every filter by name: built-in, from plugins and registered.
 
     Raises:
-        UsageError: two filters have one name, or a plugin cannot be imported.
+        UsageError: two filters have one name, one cannot be typed, or a plugin cannot be imported.
     """
     return _known(_plugins())
 
@@ -130,6 +131,11 @@ def _add(known: dict[str, type[Filter]], filter: type[Filter], origin: str) -> N
     if missing := sorted(getattr(filter, "__abstractmethods__", ())):
         raise UsageError(
             f"the filter {filter.__module__}.{filter.__qualname__} (from {origin}) must define {missing[0]}()"
+        )
+    if not re.fullmatch(r"\w[\w-]*", str(filter.name)) or filter.name == "none":
+        raise UsageError(
+            f"the filter {filter.__module__}.{filter.__qualname__} (from {origin}) is called {filter.name!r}, which cannot "
+            f"be typed; let its name be letters, digits, - and _, and not 'none'"
         )
     other = known.get(filter.name)
     if other is not None and (other.__module__, other.__qualname__) != (
