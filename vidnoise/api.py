@@ -15,6 +15,7 @@ from vidnoise.device import choose
 from vidnoise.errors import FilterError, UsageError
 from vidnoise.filter import Filter
 from vidnoise.frame import Frame, StreamInfo
+from vidnoise.options import Option, check
 
 if TYPE_CHECKING:
     from vidnoise.device import Device
@@ -92,7 +93,8 @@ def run(
         tile: force tiles of that many pixels a side; 0 chooses by the memory there is.
         max_latency: refuse a chain that looks further ahead than this many frames.
         compare: write before and after in one picture: `split` (left half before) or `side` (next to each other).
-        output: codec, quality and so on; by default the source's own codec and depth, visually lossless.
+        output: codec, quality and so on, as `vidnoise.io.OutputOptions(crf=18)`; by default the source's own codec and
+            depth, visually lossless.
         overwrite: whether an existing target may be replaced.
         progress: called with each finished frame.
         opened: called once, when source and target are open, with the reader and the summary so far.
@@ -108,6 +110,10 @@ def run(
 
     chain = as_chain(filters)
     place = choose(device, precision, tile)
+    if not isinstance(output, OutputOptions | None):
+        raise UsageError(
+            f"output={output!r} is no OutputOptions; write output=vidnoise.io.OutputOptions(crf=18)"
+        )
     options = output or OutputOptions()
     if overwrite:
         options = dataclasses.replace(options, overwrite=True)
@@ -171,9 +177,10 @@ def open_chain(chain: Chain, info: StreamInfo, device: Device, max_latency: int 
     """Open a chain and hold its latency against the most that is allowed.
 
     Raises:
-        UsageError: it looks further ahead.
+        UsageError: it looks further ahead, or that is no whole number from 0 on.
         FilterError: a filter cannot work on such a stream.
     """
+    check("chain", "max_latency", max_latency, int | None, Option(help="", low=0, unit="frames"))
     stage = chain.open(info, device)
     if max_latency is not None and stage.latency > max_latency:
         raise UsageError(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vidnoise.errors import DeviceError, UsageError
+from vidnoise.options import Option, check
 
 if TYPE_CHECKING:
     import torch as torch_
@@ -40,13 +41,15 @@ def choose(device: str = "auto", precision: str = "auto", tile: int = 0, batch: 
     """Pick a device and a precision.
 
     Raises:
-        UsageError: a word that is not in `DEVICES` or `PRECISIONS`.
+        UsageError: a word that is not in `DEVICES` or `PRECISIONS`, a number that is not whole or below 0.
         DeviceError: `cuda` was asked for and there is none, or the device cannot compute in this precision.
     """
     if device not in DEVICES:
         raise UsageError(f"device {device!r} is not known; it is one of {', '.join(DEVICES)}")
     if precision not in PRECISIONS:
         raise UsageError(f"precision {precision!r} is not known; it is one of {', '.join(PRECISIONS)}")
+    check("device", "tile", tile, int, Option(help="", low=0, unit="pixels"))
+    check("device", "batch", batch, int, Option(help="", low=0, unit="frames"))
     import torch
 
     found = torch.cuda.is_available()

@@ -2,9 +2,30 @@
 
 from __future__ import annotations
 
+import re
+
+_SWITCHES = ("overwrite", "deinterlace", "assume_progressive")
+_VALUES = ("start", "duration", "rate", "device", "precision", "tile", "max_latency")
+_OUTPUT = ("codec", "crf", "preset", "pix_fmt", "format")
+_ARGUMENTS = {name: f"{name}=True" for name in _SWITCHES}
+_ARGUMENTS |= {name: f"{name}=..." for name in _VALUES}
+_ARGUMENTS |= {name: f"output=OutputOptions({name}=...)" for name in _OUTPUT}
+_ARGUMENTS["encoder_opt"] = "output=OutputOptions(encoder_opts={...})"
+"""Options of the command line, with _ for -, as arguments of `vidnoise.run`."""
+
 
 class VidnoiseError(Exception):
-    """Base of every error that vidnoise raises on purpose; its text is a message for the user."""
+    """Base of every error that vidnoise raises on purpose; its text is a message for the user.
+
+    It spells options as the command line does; what they are in Python stands in a note, which Python prints below it.
+    """
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)
+        typed = dict.fromkeys(re.findall(r"--[a-z-]+", str(self)))
+        names = {word: _ARGUMENTS.get(word[2:].replace("-", "_")) for word in typed}
+        if known := [f"{word} is {name}" for word, name in names.items() if name]:
+            self.add_note(f"(in Python {', '.join(known)})")
 
 
 class UsageError(VidnoiseError):

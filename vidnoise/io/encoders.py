@@ -333,7 +333,7 @@ def options_of(
         _check_quality(encoder, quality_name, crf)
     if preset is not None:
         _check_value(encoder.name, speed_name, preset, f"--preset {preset}")
-    quality = encoder.quality if crf is None else crf
+    quality = encoder.quality if crf is None else float(crf)
     if quality_name == QSCALE:
         chosen |= {"qmin": f"{quality:g}", "qmax": f"{quality:g}"}
     elif encoder.crf or crf is not None:

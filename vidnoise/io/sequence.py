@@ -436,7 +436,7 @@ class PictureWriter:
         context.color_range = 2
         settings = dict(self._settings)
         if self._codec.name == "mjpeg":
-            quality = f"{JPEG_QUALITY if self._options.crf is None else self._options.crf:g}"
+            quality = f"{float(JPEG_QUALITY if self._options.crf is None else self._options.crf):g}"
             settings |= {"qmin": quality, "qmax": quality, "b": "200M"}
         context.options = settings | dict(self._options.encoder_opts)
         if picture.format.name != self._layout:

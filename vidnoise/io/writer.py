@@ -6,10 +6,10 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 from vidnoise.colour import Colour
 from vidnoise.errors import OutputError, UsageError, VidnoiseError
@@ -22,6 +22,7 @@ from vidnoise.io.sidedata import Transplant, has_kept, names
 from vidnoise.io.subtitles import Conversion, can_convert
 from vidnoise.io.target import Target
 from vidnoise.io.timeline import Timeline
+from vidnoise.options import Option, check
 
 if TYPE_CHECKING:
     import av
@@ -44,8 +45,11 @@ class OutputOptions:
 
     `codec` is a codec (`h264`) or an encoder (`libx264`, `h264_nvenc`). `crf` is the encoder's own quality
     scale, lower is better. `preset` is the encoder's own speed setting. `encoder_opts` go to the encoder as
-    they are. `threads` is for the encoder, 0 for as many as there are processors. `audio` is "copy" or
-    "none". `format` is that of the standard output, `nut` or `y4m`.
+    they are, both names and values as text. `threads` is for the encoder, 0 for as many as there are processors.
+    `audio` is "copy" or "none". `format` is that of the standard output, `nut` or `y4m`.
+
+    Raises:
+        UsageError: a value is of another type, no finite number, or none of the choices.
     """
 
     codec: str | None = None
@@ -53,10 +57,21 @@ class OutputOptions:
     preset: str | None = None
     pix_fmt: str | None = None
     encoder_opts: Mapping[str, str] = field(default_factory=dict)
-    threads: int = 0
-    audio: str = "copy"
+    threads: int = field(default=0, metadata={"low": 0})
+    audio: str = field(default="copy", metadata={"choices": ("copy", "none")})
     overwrite: bool = False
     format: str | None = None
+
+    def __post_init__(self) -> None:
+        kinds = get_type_hints(type(self))
+        for f in fields(self):
+            check("output", f.name, getattr(self, f.name), kinds[f.name], Option(help="", **f.metadata))
+        given = self.encoder_opts
+        words = [*given, *given.values()] if isinstance(given, Mapping) else [None]
+        if not all(isinstance(word, str) for word in words):
+            raise UsageError(
+                f"output: encoder_opts={given!r} does not map text to text; write it as {{'tune': 'grain'}}"
+            )
 
 
 FILMS = {*carry.QUICKTIME, "matroska", "webm"}
@@ -82,8 +97,6 @@ class Writer:
         info: StreamInfo,
         options: OutputOptions,
     ) -> None:
-        if options.audio not in ("copy", "none"):
-            raise UsageError(f"--audio is copy or none, not {options.audio!r}")
         self.warnings: list[str] = []
         self._target = target
         self._reader = reader
