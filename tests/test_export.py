@@ -20,7 +20,7 @@ from vidnoise.export.samples import samples
 from vidnoise.export.subject import find
 from vidnoise.filters import Model
 from vidnoise.frame import Frame
-from vidnoise.nets import Card, SpatialDenoiser, build, save
+from vidnoise.nets import Card, Ensemble, SpatialDenoiser, build, save
 from vidnoise.nets.weights import write_card
 
 SIGMA = 25
@@ -115,6 +115,28 @@ def test_the_network_of_denoise_has_all_its_inputs_and_takes_any_size(vidnoise, 
         named = {given["name"]: value.numpy() for given, value in zip(told["inputs"], inputs, strict=True)}
         (done,) = session.run(None, named)
         assert np.allclose(done, subject(*inputs).numpy(), atol=1e-5)
+
+
+def test_the_best_quality_asks_the_network_eight_times_in_a_file_too(vidnoise, tmp_path):
+    path = tmp_path / "best.pt"
+    status, _, _ = vidnoise("export", "denoise:quality=best", "-o", path)
+    assert status == 0
+    assert json.loads((tmp_path / "best.pt.json").read_text())["network"].endswith("asked eight times")
+    run, plain = FORMATS["torchscript"].load(path), find("denoise")
+    inputs = plain.examples(1, 3, 4)
+    turned = tuple(value.rot90(1, (2, 3)) for value in inputs)
+    assert torch.allclose(run(turned), run(inputs).rot90(1, (2, 3)), atol=1e-5)
+    assert not torch.allclose(plain(*turned), plain(*inputs).rot90(1, (2, 3)), atol=1e-3)
+
+
+def test_a_network_that_is_asked_eight_times_takes_any_size_in_a_file(tmp_path, weights):
+    subject = find(str(weights))
+    subject = replace(subject, network=Ensemble(subject.network))
+    FORMATS["torch"].write(subject, tmp_path / "net.pt2")
+    run = FORMATS["torch"].load(tmp_path / "net.pt2")
+    for size in [(1, 2, 5), (3, 4, 3)]:
+        inputs = subject.examples(*size)
+        assert torch.allclose(run(inputs), subject(*inputs), atol=1e-5)
 
 
 def test_without_a_level_a_network_for_pictures_has_it_as_an_input(vidnoise, tmp_path, weights):

@@ -97,8 +97,11 @@ def write_onnx(subject: Subject, path: Path) -> None:
     onnx.save(model, path)
 
 
-def _open_sizes(subject: Subject) -> tuple[dict[int, Any], ...]:
+def _open_sizes(subject: Subject) -> tuple[Any, ...]:
+    """Which sizes of each input are left open; within one more tuple where the network takes `*inputs`."""
     from torch.export import Dim
+
+    from vidnoise.nets import Ensemble
 
     batch, rows, columns = Dim("batch"), Dim("rows"), Dim("columns")
 
@@ -107,7 +110,8 @@ def _open_sizes(subject: Subject) -> tuple[dict[int, Any], ...]:
         sides = (rows, columns) if times == 1 else (times * rows, times * columns)
         return {0: batch, 2: sides[0], 3: sides[1]}
 
-    return tuple(open_sizes(port.cell) for port in subject.inputs)
+    opened = tuple(open_sizes(port.cell) for port in subject.inputs)
+    return (opened,) if isinstance(subject.network, Ensemble) else opened
 
 
 def load_onnx(path: Path) -> Run:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from vidnoise import dct
 from vidnoise.errors import UsageError
 from vidnoise.fusion import BANDS
-from vidnoise.nets import PictureDenoiser, TemporalDenoiser
+from vidnoise.nets import Ensemble, PictureDenoiser, TemporalDenoiser
 from vidnoise.nets.weights import FOLDER, read
 
 if TYPE_CHECKING:
@@ -143,7 +143,11 @@ def find(what: str, sigma: float = 0.0) -> Subject:
                 f"weights of a network for single pictures"
             )
         multiple = lcm(network.tier.denoise.multiple, _BLOCK)
-        return Subject(path.stem, network, TEMPORAL, multiple, card, filter=filter)
+        best = getattr(filter, "quality", "") == "best"
+        name, asked = (
+            (f"{path.stem}, asked eight times", Ensemble(network).eval()) if best else (path.stem, network)
+        )
+        return Subject(name, asked, TEMPORAL, multiple, card, filter=filter)
     if isinstance(network, PictureDenoiser):
         multiple = lcm(network.multiple, _BLOCK)
         if network.blind and sigma:
