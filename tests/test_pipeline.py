@@ -144,14 +144,15 @@ def test_a_copy_of_a_frame_keeps_all_of_it(tmp_path):
 
 
 FORKED = """
-import os, sys
+import gc, os, sys
 import vidnoise as vn
 def clean():
-    with vn.open(sys.argv[1], "steady") as frames:
-        return len(list(frames))
+    return vn.run(sys.argv[1], "steady", sys.argv[2], overwrite=True).frames
+gc.disable()
 before = clean()
 child = os.fork()
 if not child:
+    gc.collect()
     os._exit(clean() if before == 3 else 99)
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
@@ -161,7 +162,9 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 def test_a_process_forked_after_a_run_cleans_as_well(tmp_path):
     clip = Clip(3).save(tmp_path / "in.mp4")
     with subprocess.Popen(
-        [sys.executable, "-c", FORKED, clip], stdout=subprocess.PIPE, start_new_session=True
+        [sys.executable, "-c", FORKED, clip, tmp_path / "out.mp4"],
+        stdout=subprocess.PIPE,
+        start_new_session=True,
     ) as made:
         try:
             assert made.communicate(timeout=60)[0].split() == [b"3"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -671,3 +672,8 @@ def _reason(failure: BaseException) -> str:
     if isinstance(failure, av.error.ExitError):
         return f"nothing has come for {PATIENCE:g} s"
     return str(getattr(failure, "strerror", "") or failure)
+
+
+if hasattr(os, "register_at_fork"):
+    # Decoders and encoders that await collection would be freed there, and wait for threads that a copy does not have.
+    os.register_at_fork(after_in_child=gc.freeze)
