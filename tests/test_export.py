@@ -213,6 +213,7 @@ def test_eight_bits_are_smaller_and_close(vidnoise, tmp_path, weights, clip):
 @pytest.mark.parametrize("name", ["dncnn", "dcae", "dwnet"])
 def test_eight_bits_take_little_from_what_a_network_gains(vidnoise, tmp_path, clip, name):
     need("onnx")
+    import onnx
     import onnxruntime
 
     for path, words in [("whole.onnx", ()), ("eight.onnx", ("--int8", "--calibrate", clip))]:
@@ -228,6 +229,12 @@ def test_eight_bits_take_little_from_what_a_network_gains(vidnoise, tmp_path, cl
         inputs = dict(zip((given.name for given in session.get_inputs()), (noisy, level), strict=False))
         done = session.run(None, {key: value.numpy() for key, value in inputs.items()})[0]
         errors[path] = float((torch.from_numpy(done) - clean).square().mean())
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "run.onnx")
+    onnxruntime.InferenceSession(str(tmp_path / "eight.onnx"), options, providers=["CPUExecutionProvider"])
+    run = [node.op_type for node in onnx.load(tmp_path / "run.onnx").graph.node]
+    told = json.loads((tmp_path / "eight.onnx.json").read_text())["int8"]
+    assert run.count("Conv") == len(told["computed in float"])
     assert errors["whole.onnx"] < 0.2 * float((noisy - clean).square().mean())
     assert errors["eight.onnx"] < 1.2 * errors["whole.onnx"]
 

@@ -83,33 +83,48 @@ def _quantise_activations(whole: Path, path: Path, reader: Reader, kept: Sequenc
 
 
 def _quantise_weights(model: Any, exact: Any, power: dict[str, Tensor]) -> None:
-    """Round the weights of all convolutions of the float32 graph `exact`, those that are computed in float too.
+    """Round weights and biases of all convolutions of the float32 graph `exact`, those that are computed in float too.
 
     To half of what 8 bits hold: x86 processors without VNNI add two products in 16 bits, and cut off what is more.
     """
-    from onnx import helper, numpy_helper
+    from onnx import numpy_helper
 
-    held = {part.name: part for part in exact.initializer}
+    held = {part.name: torch.from_numpy(numpy_helper.to_array(part).copy()) for part in exact.initializer}
     layers = {
         node.name: node for node in exact.node if node.op_type in CONVOLUTIONS and node.input[1] in held
     }
-    for node in model.graph.node:
-        if node.name in layers:
-            node.input[1] = f"{layers[node.name].input[1]}.float"
-    for name, transposed in {
-        node.input[1]: node.op_type == "ConvTranspose" for node in layers.values()
-    }.items():
-        weight = torch.from_numpy(numpy_helper.to_array(held[name]).copy())
-        step = steps(weight, int(transposed), HALF)
-        whole = in_steps(weight, step, power.get(name), transposed)
-        parts = {f"{name}.whole": whole.contiguous().numpy(), f"{name}.step": step.flatten().numpy()}
-        model.graph.initializer.extend(
-            numpy_helper.from_array(values, part) for part, values in parts.items()
-        )
-        dequantise = helper.make_node(
-            "DequantizeLinear", list(parts), [f"{name}.float"], axis=int(transposed)
-        )
-        model.graph.node.insert(0, dequantise)
+    given = {part.name: part for part in model.graph.initializer}
+    made = {name: node for node in model.graph.node for name in node.output}
+    done: set[str] = set()
+    for node in [node for node in model.graph.node if node.name in layers]:
+        name, transposed = layers[node.name].input[1], node.op_type == "ConvTranspose"
+        step = steps(held[name], int(transposed), HALF)
+        node.input[1] = f"{name}.float"
+        if name not in done:
+            whole = in_steps(held[name], step, power.get(name), transposed)
+            _dequantise(model, name, whole, step.flatten(), int(transposed))
+            done.add(name)
+        source = made.get(node.input[0])
+        if len(node.input) > 2 and source is not None and source.op_type == "DequantizeLinear":
+            # In steps of the products, or onnxruntime computes the layer in float.
+            product = step.flatten() * float(numpy_helper.to_array(given[source.input[1]]))
+            bias = (held[layers[node.name].input[2]] / product).round()
+            if float(bias.abs().max()) < 2**31:
+                node.input[2] = f"{node.output[0]}.bias.float"
+                _dequantise(model, f"{node.output[0]}.bias", bias.to(torch.int32), product, 0)
+
+
+def _dequantise(model: Any, name: str, whole: Tensor, step: Tensor, axis: int) -> None:
+    """Have a graph compute NAME.float from whole numbers of steps, of each output channel."""
+    from onnx import helper, numpy_helper
+
+    parts = {f"{name}.whole": whole.contiguous(), f"{name}.step": step}
+    model.graph.initializer.extend(
+        numpy_helper.from_array(values.numpy(), part) for part, values in parts.items()
+    )
+    model.graph.node.insert(
+        0, helper.make_node("DequantizeLinear", list(parts), [f"{name}.float"], axis=axis)
+    )
 
 
 class Reader:
