@@ -267,6 +267,12 @@ def test_a_file_that_was_written_anew_is_read_anew(tmp_path):
     assert torch.allclose(through(Model(str(path)), picture()), picture() / 4)
 
 
+def test_onnx_with_the_channels_last_is_refused_with_the_order_that_is_needed(tmp_path):
+    path = onnx_file(tmp_path / "last.onnx", shape=[1, "height", "width", 3], operator="Identity")
+    with pytest.raises(FilterError, match=r"'width', 3\]; .* 1 x 3 x height x width"):
+        Model(str(path)).open(info(), CPU)
+
+
 def test_a_stream_keeps_its_network_when_the_file_is_taken_away(tmp_path):
     path = torchscript(Scaled(0.5, 0.5, 0.5), tmp_path / "net.pt")
     stage = Chain.of(Model(str(path))).open(info(90, 110), CPU)

@@ -190,7 +190,14 @@ def _only(path: Path, inputs: Sequence[Picture], outputs: int) -> Picture:
             f"picture and takes one: write the others into the file as constants (vidnoise export has --sigma for that)"
         )
     sizes = inputs[0].sizes
-    if inputs[0].type not in PICTURES or len(sizes) != 4 or sizes[0] > 1 or sizes[1] not in (0, 1, 3):
+    channels_last = sizes[3:] in ([1], [3])
+    if (
+        inputs[0].type not in PICTURES
+        or len(sizes) != 4
+        or sizes[0] > 1
+        or sizes[1] not in (0, 1, 3)
+        or channels_last
+    ):
         raise FilterError(
             f"path='{path}' takes {found}; a filter gives one picture of floats, 1 x 3 x height x width (or 1 channel): "
             f"write the network for that"
