@@ -330,7 +330,7 @@ def options_of(
             f"--preset does not apply to {encoder.name}; its own options go through --encoder-opt"
         )
     if crf is not None:
-        _check_quality(encoder, quality_name, crf)
+        _check_quality(encoder, quality_name, float(crf))
     if preset is not None:
         _check_value(encoder.name, speed_name, preset, f"--preset {preset}")
     quality = encoder.quality if crf is None else float(crf)
