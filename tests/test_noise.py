@@ -187,13 +187,25 @@ def fine(found: NoiseEstimate) -> float:
     return float(found.spectrum[0, 2].sqrt() * found.sigma.mean())
 
 
+def as_jpeg(image: Tensor, quality: int) -> Tensor:
+    pixels = image.clamp(0, 1).permute(1, 2, 0).mul(255).byte().numpy()
+    _, file = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return torch.from_numpy(cv2.imdecode(file, cv2.IMREAD_COLOR)).permute(2, 0, 1) / 255
+
+
 def test_a_file_that_took_the_noise_of_colours_leaves_that_of_the_brightness() -> None:
     """What was measured of R, G and B was spread over all colours, and half of it was missed in the brightness."""
     clean = picture("coffee")[:, :240, :320]
-    noisy = (clean + noise(clean, 20)).clamp(0, 1).permute(1, 2, 0).mul(255).byte().numpy()
-    _, file = cv2.imencode(".jpg", noisy, [cv2.IMWRITE_JPEG_QUALITY, 90])
-    held = torch.from_numpy(cv2.imdecode(file, cv2.IMREAD_COLOR)).permute(2, 0, 1) / 255
+    held = as_jpeg(clean + noise(clean, 20), 90)
     assert fine(estimate(held)) == pytest.approx(left_fine((held - clean)[None]), rel=0.15)
+
+
+def test_what_moves_does_not_hide_that_fine_noise_is_even() -> None:
+    """Where the scene moves, its low frequencies differ from frame to frame, but the high ones are as even as noise is."""
+    cat = picture("chelsea")[:, :240]
+    clean = torch.stack([cat[:, :, 11 * i : 11 * i + 400] for i in range(5)])
+    held = torch.stack([as_jpeg(frame, 50) for frame in clean + noise(clean, 30)])
+    assert fine(estimate(list(held))) == pytest.approx(left_fine(held - clean), rel=0.12)
 
 
 def test_what_alone_makes_frames_of_the_night_differ_is_noise() -> None:

@@ -409,7 +409,7 @@ def _compare(new: _Sample, old: _Sample) -> tuple[_Measure, Tensor, Tensor, Tens
     """The noise in the difference of two frames.
 
     Also whether enough of the picture changed to tell (3,), whether a codec copied some of it (), from 0 to 1, and how
-    surely it is noise and nothing else (), from 0 to 1.
+    surely it is noise and nothing else, by colour and band (3,3), from 0 to 1.
     """
     difference = _difference(new, old)
     changed, known = difference.usable.sum(1), new.usable.sum(1)
@@ -442,9 +442,12 @@ def _chosen(
         torch.where(less[:, None], least.curve, still.curve),
         torch.where(less.all(), least.spectrum, still.spectrum),
     )
-    growth = moving.variance.mean() / found.variance.mean().clamp_min(_QUIET**2)
-    more = pure * (growth > 1) * ramp(growth, *_CHANGED)
-    return _Measure(*(torch.lerp(f, m, more) for f, m in zip(found, moving, strict=True)))
+    growth, spectrum = noise_spectrum.raised(
+        found.variance, found.spectrum, (moving.variance, moving.spectrum), pure
+    )
+    raised = _Measure(found.variance * growth, found.curve * growth, spectrum)
+    same = ramp(growth, *_CHANGED)
+    return _Measure(*(torch.lerp(f, r, same) for f, r in zip(found, raised, strict=True)))
 
 
 def _assemble(measure: _Measure) -> NoiseEstimate:

@@ -29,6 +29,8 @@ _SAME, _DIFFERENT = (
     1.25,
     1.5,
 )  # power of the blocks with more to those with less: up to 1.2 in noise, from 1.9 in motion
+_MORE = 1.2, 1.5  # times the power: up to the first by chance
+_TINY = 1e-9  # power beside which there is none
 _GRAY = 3.0  # power of the brightness where the three channels have the same noise
 _ALIKE = 1e-4  # difference of channels that rounding may leave
 _RANGE = 0.05, 8.0  # of a band's power over that of white noise
@@ -104,16 +106,40 @@ def of_difference(
 
 
 def evenness(coefficients: Tensor, expected: Tensor, order: Tensor) -> Tensor:
-    """How surely the difference of two frames is noise and nothing else, (), 0 to 1: all blocks have as much of it.
+    """How surely the difference of two frames is noise and nothing else, by colour and band (3,3), 0 to 1.
 
-    Where things move, or a codec copied some blocks, they differ by far more; where a pattern moves, by less.
+    Then all blocks have as much of it. Where things move, or a codec copied some blocks, they differ by far more; where a
+    pattern moves, by less.
 
     Args: as for `of_difference`.
     """
-    *coarse, _ = _bands(coefficients, expected, order)
-    ends = [[_quantile(*band, place)[0] for band in coarse] for place in (_STILL, 1 - _STILL)]
-    least, most = (torch.stack(values).clamp(min=1e-12) for values in ends)
-    return ramp((most / least).log().abs().amax(), math.log(_DIFFERENT), math.log(_SAME))
+    bands = _bands(coefficients, expected, order)
+    least, most = (
+        torch.stack([_quantile(*band, share) for band in bands], 1).clamp(min=1e-12)
+        for share in (_STILL, 1 - _STILL)
+    )
+    return ramp((most / least).log().abs(), math.log(_DIFFERENT), math.log(_SAME))
+
+
+def raised(
+    variance: Tensor, spectrum: Tensor, other: tuple[Tensor, Tensor], where: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Noise that has in some colours and bands the power of another where that is clearly more.
+
+    Args:
+        variance: (3,).
+        spectrum: (3,3), as `of_picture` gives it.
+        other: the same two of the other noise.
+        where: (3,3), 0 to 1.
+
+    Returns:
+        By how much the variance grows, (), and the spectrum then.
+    """
+    square = opponent(variance.device).square()
+    power, wanted = (_TINY + s * (square @ v)[:, None] for v, s in ((variance, spectrum), other))
+    more = power.lerp(wanted, where * ramp(wanted / power, *_MORE))
+    growth = (more @ _shares(power.device)).sum() / (power @ _shares(power.device)).sum()
+    return growth, spectrum * more / power / growth
 
 
 def correlation(spectrum: Tensor) -> float:
