@@ -29,7 +29,7 @@ _SAME, _DIFFERENT = (
     1.25,
     1.5,
 )  # power of the blocks with more to those with less: up to 1.2 in noise, from 1.9 in motion
-_MORE = 1.2, 1.5  # times the power: up to the first by chance
+_MORE = 1.1, 1.3  # times the power: up to the first by chance
 _TINY = 1e-9  # power beside which there is none
 _GRAY = 3.0  # power of the brightness where the three channels have the same noise
 _ALIKE = 1e-4  # difference of channels that rounding may leave
