@@ -15,6 +15,7 @@ from test_files import through
 
 from vidnoise.errors import InputError, VidnoiseError
 from vidnoise.io import OutputOptions, open_reader, open_writer
+from vidnoise.io.decode import Losses
 
 FRAMES = 40
 
@@ -157,15 +158,21 @@ def test_damage_in_the_middle_is_counted_and_marked_as_a_cut(tmp_path: Path, thr
     assert [cut for _, place, cut in frames if place == 60] == [True]
 
 
+def empty_packet(path: Path, back: int) -> None:
+    """Overwrite a packet by zeros, counted from the last, 1."""
+    with av.open(str(path)) as container:
+        place, size = [(p.pos, p.size) for p in container.demux() if p.size][-back]
+        head = 8 if container.format.name == "avi" else 0
+    data = bytearray(path.read_bytes())
+    assert place is not None
+    data[place + head : place + head + size] = bytes(size)
+    path.write_bytes(data)
+
+
 @pytest.mark.parametrize(("codec", "pix_fmt"), [("prores_ks", "yuv422p10le"), ("png", "rgb24")])
 def test_a_last_picture_that_is_damaged_costs_no_other(tmp_path: Path, codec: str, pix_fmt: str) -> None:
-    source = Clip(frames=12, codec=codec, pix_fmt=pix_fmt, options={}).save(tmp_path / "whole.mov")
-    with av.open(str(source)) as container:
-        place, size = [(p.pos, p.size) for p in container.demux() if p.size][-1]
-    data = bytearray(source.read_bytes())
-    assert place is not None
-    data[place : place + size] = bytes(size)
-    (tmp_path / "in.mov").write_bytes(data)
+    source = Clip(frames=12, codec=codec, pix_fmt=pix_fmt, options={}).save(tmp_path / "in.mov")
+    empty_packet(source, 1)
     with open_reader(tmp_path / "in.mov", threads=8) as reader:
         times = [frame.pts * frame.time_base for frame in reader if frame.pts is not None]
     assert times == [Fraction(number, 25) for number in range(11)]
@@ -178,18 +185,39 @@ def test_damage_among_the_last_packets_costs_nothing_else_whatever_the_threads(
     tmp_path: Path, back: int, frames: int
 ) -> None:
     options = {"bf": "0", "crf": "10", "refs": "1", "g": "1" if back > 1 else "50"}
-    source = Clip(frames=frames, options=options).save(tmp_path / "whole.mp4")
-    with av.open(str(source)) as container:
-        place, size = [(p.pos, p.size) for p in container.demux() if p.size][-back]
-    data = bytearray(source.read_bytes())
-    assert place is not None
-    data[place : place + size] = bytes(size)
-    (tmp_path / "in.mp4").write_bytes(data)
+    source = Clip(frames=frames, options=options).save(tmp_path / "in.mp4")
+    empty_packet(source, back)
     for threads in (1, 8):
-        with open_reader(tmp_path / "in.mp4", threads=threads) as reader:
-            numbers = [clips.number_of(frame.planes[0].numpy()) for frame in reader if frame.planes]
+        numbers, losses = read(source, threads)
         assert numbers == [number for number in range(frames) if number != frames - back]
-        assert reader.losses.packets == 1
+        assert losses.packets == 1
+
+
+def read(path: Path, threads: int, start: float = 0) -> tuple[list[int], Losses]:
+    """The numbers of the frames of a clip, and what was lost."""
+    with open_reader(path, threads=threads, start=start) as reader:
+        return [clips.number_of(frame.planes[0].numpy()) for frame in reader if frame.planes], reader.losses
+
+
+@pytest.mark.parametrize("back", [1, 2, 5])
+def test_damage_among_the_last_reordered_pictures_of_avi_costs_the_same_whatever_the_threads(
+    tmp_path: Path, back: int
+) -> None:
+    """AVI has no times of showing, and what FFmpeg makes of those of decoding jumps to and fro."""
+    options = {"bf": "3", "crf": "10", "g": "12"}
+    source = Clip(frames=60, options=options).save(tmp_path / "in.avi")
+    empty_packet(source, back)
+    assert read(source, threads=8) == read(source, threads=1)
+
+
+def test_what_is_never_shown_at_the_start_is_not_looked_for_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It refers to pictures before the start; all of the last packets were decoded once more."""
+    params = "bframes=3:keyint=12:open-gop=1:scenecut=0:log-level=error"
+    source = Clip(frames=40, codec="libx265", options={"x265-params": params}).save(tmp_path / "in.mkv")
+    monkeypatch.setattr("vidnoise.io.decode._alone", lambda context: pytest.fail("decoded once more"))
+    assert read(source, threads=8, start=0.96) == (list(range(24, 40)), Losses())
 
 
 def test_a_hole_in_a_transport_stream_is_a_loss_and_a_joined_one_is_not(tmp_path: Path) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import inf
+from itertools import dropwhile
+from math import inf, nan
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -100,14 +101,16 @@ class Tail:
         self._older: list[av.Packet[Any]] = []
         self._packets: list[av.Packet[Any]] = []
         self._held = 0
-        self._shown = -inf
+        self._shown: float | None = None
 
     def add(self, packet: av.Packet[Any], frames: list[av.VideoFrame], failed: int) -> None:
         """Note a packet, and what came out when it went in."""
         if packet.is_keyframe and len(self._packets) >= DELAY:
             self._older, self._packets = self._packets, []
+        if len(self._packets) >= DELAY:
+            self._older = []
         if len(self._packets) > LONGEST:
-            self._older, self._packets = [], []
+            self._packets = []
         if self._packets or packet.is_keyframe:
             self._packets.append(packet)
         self._held += 1 - failed - len(frames)
@@ -116,15 +119,20 @@ class Tail:
     def whole(self, frames: list[av.VideoFrame], failed: int) -> tuple[list[av.VideoFrame], int]:
         """What draining gave, and what it did not; the number of damaged packets among those that had been held."""
         packets = [*self._older, *self._packets]
-        if self._held <= len(frames) or len(packets) < self._held:
-            return frames, failed
         last = _time(frames[-1]) if frames else self._shown
+        # Of some packets nothing is ever shown, such as what refers to pictures before a cut.
+        newest = max((packet.pts for packet in packets if packet.pts is not None), default=inf)
+        is_all = len(frames) >= self._held or (last is not None and last >= newest)
+        if is_all or len(packets) < self._held:
+            return frames, failed
         context, failed = _alone(self._context), 0
+        made: list[av.VideoFrame] = []
         for number, packet in enumerate([*packets, None]):
-            made, bad = decoded(context, packet)
+            shown, bad = decoded(context, packet)
             failed += bad if number >= len(packets) - self._held else 0
-            frames += [frame for frame in made if _time(frame) > last]
-        return frames, failed
+            made += shown
+        rest = made if last is None else list(dropwhile(lambda frame: _time(frame) != last, made))[1:]
+        return frames + rest, failed
 
 
 def decoded(context: Any, packet: av.Packet[Any] | None) -> tuple[list[av.VideoFrame], int]:
@@ -151,9 +159,9 @@ def _alone(context: Any) -> Any:
 
 
 def _time(frame: av.VideoFrame) -> float:
-    """When a picture is shown, or else decoded, in ticks; never, where nobody says."""
+    """When a picture is shown, or else decoded, in ticks; where nobody says, it equals nothing."""
     time = frame.pts if frame.pts is not None else frame.dts
-    return -inf if time is None else time
+    return nan if time is None else time
 
 
 def layout_of(frame: av.VideoFrame) -> str:
