@@ -733,6 +733,14 @@ def test_a_wrong_option_is_explained_and_leaves_nothing(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in.mp4"]
 
 
+def test_what_the_encoder_calls_a_quality_may_go_beyond_the_scale_of_crf(tmp_path: Path) -> None:
+    """In FFmpeg's own option 118 are a step."""
+    source = Clip(frames=2).save(tmp_path / "in.mp4")
+    options = OutputOptions(codec="mpeg4", encoder_opts={"flags": "+qscale", "global_quality": "354"})
+    through(source, tmp_path / "out.mp4", options)
+    assert len(clips.decoded(tmp_path / "out.mp4")) == 2
+
+
 def test_a_strip_that_av1_cannot_encode_is_refused_or_written_as_another_codec(tmp_path: Path) -> None:
     """SVT-AV1 waits without end at such sizes."""
     source = Clip(frames=3, size=(16, 80), codec="ffv1", options={}).save(tmp_path / "in.mkv")

@@ -107,26 +107,23 @@ HDR = {
 SCALE = 51
 """The end of the scale of quality of encoders that do not tell FFmpeg theirs: of H.264 and H.265."""
 
-PRESETS = dict.fromkeys(
-    [("libx264", "preset"), ("libx264rgb", "preset"), ("libx265", "preset")],
-    (
-        0,
-        9,
-        (
-            "ultrafast",
-            "superfast",
-            "veryfast",
-            "faster",
-            "fast",
-            "medium",
-            "slow",
-            "slower",
-            "veryslow",
-            "placebo",
-        ),
-    ),
+SCALES = {QSCALE: (1, 31), "global_quality": (1, SCALE)}
+"""The best and the worst of scales that are others for `--crf` than FFmpeg's option of the name."""
+
+X26 = {"libx264", "libx264rgb", "libx265"}
+SPEEDS = (
+    "ultrafast",
+    "superfast",
+    "veryfast",
+    "faster",
+    "fast",
+    "medium",
+    "slow",
+    "slower",
+    "veryslow",
+    "placebo",
 )
-"""Values of options that FFmpeg passes on without knowing them, as `_values` gives them."""
+"""Their presets, also by number, which FFmpeg passes on without knowing them."""
 
 NUMBERS = {2, 3, 4, 5}
 """FFmpeg's types of options that are whole numbers or not (AV_OPT_TYPE_INT to FLOAT)."""
@@ -408,7 +405,7 @@ def _options(name: str) -> dict[str, Any]:
 
 
 def _check_quality(encoder: Encoder, name: str, crf: float) -> None:
-    low, high, _ = (1, 31, ()) if name == QSCALE else _values(encoder.name, name)
+    low, high = SCALES.get(name) or _values(encoder.name, name)[:2]
     low = max(0, low)  # what is below, FFmpeg takes for not given
     if not low <= crf <= high:
         raise UsageError(
@@ -431,12 +428,12 @@ def _check_value(encoder: str, name: str, value: str, typed: str) -> None:
 
 def _values(encoder: str, name: str) -> tuple[float, float, tuple[str, ...]]:
     """The least and the largest number that an option takes, and the words; infinite where FFmpeg does not know."""
-    if (encoder, name) in PRESETS:
-        return PRESETS[encoder, name]
+    if name == "preset" and encoder in X26:
+        return 0, len(SPEEDS) - 1, SPEEDS
     option = _options(encoder)[name]
     if option.type not in NUMBERS:
         return -inf, inf, ()
-    unbounded = name in ("crf", "global_quality") and option.max > 255
+    unbounded = name == "crf" and option.max > 255
     names = tuple(choice.name for choice in option.choices)
     return option.min, SCALE if unbounded else option.max, names
 
