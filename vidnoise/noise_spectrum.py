@@ -25,10 +25,7 @@ _FEWEST = 256  # blocks, for the network to say anything
 _EVERY = 3  # a third of the blocks is described
 _FLAT = 0.1  # share of the blocks
 _STILL = 0.2  # share of the blocks of a difference in which nothing moved, at least
-_SAME, _DIFFERENT = (
-    1.25,
-    1.5,
-)  # power of the blocks with more to those with less: up to 1.2 in noise, from 1.9 in motion
+_SAME, _DIFFERENT = 1.25, 1.5  # times the power of blocks with less: up to 1.2 in noise, from 1.9 in motion
 _MORE = 1.1, 1.3  # times the power: up to the first by chance
 _TINY = 1e-9  # power beside which there is none
 _GRAY = 3.0  # power of the brightness where the three channels have the same noise

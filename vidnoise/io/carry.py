@@ -317,16 +317,12 @@ class Copy:
             return False
         packet.dts += shift
         packet.pts = packet.dts if packet.pts is None else packet.pts + shift
-        late = self.last is not None and packet.dts <= self.last
-        if (
-            self.last is not None
-            and late
-            and not (packet.dts == self.last and self.container in SIMULTANEOUS)
-        ):
-            if packet.pts <= self.last:
+        if self.last is not None:
+            least = self.last + (self.container not in SIMULTANEOUS)
+            if packet.dts < least and packet.pts < least:
                 self.losses.copied += 1
                 return False
-            packet.dts = self.last + 1
+            packet.dts = max(packet.dts, least)
         self.last = packet.dts
         packet.stream = self.stream
         return True

@@ -58,9 +58,8 @@ class Timeline:
         """
         index = packet.pts or 0
         pts, duration = self._times[index]
-        if (
-            index + 1 in self._times
-        ):  # QuickTime files tell how long a frame is decoded, not how long it is shown
+        # QuickTime files tell how long a frame is decoded, not how long it is shown.
+        if index + 1 in self._times:
             duration = self._times[index + 1][0] - pts
         order = packet.dts if self._reorders and packet.dts is not None else index
         if not -DELAY <= order <= index:
