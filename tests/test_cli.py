@@ -672,6 +672,8 @@ def test_a_file_whose_name_is_taken_for_an_option_is_answered_with_what_to_type(
     answer = vidnoise("-in.mp4", "-o", "out.mp4", "-f", "none")
     assert (answer.status, "For the file type ./-in.mp4" in answer.err) == (2, True)
     assert vidnoise("./-in.mp4", "-o", "./-out.mp4", "-f", "none").status == 0
+    answer = vidnoise(f"--{'a' * 300}", "-o", "out.mp4")
+    assert (answer.status, "Traceback" in answer.err) == (2, False)
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "ascii:surrogateescape"])

@@ -895,6 +895,15 @@ def test_a_container_that_crops_is_told_of(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(("name", "words"), [("a" * 300, "File name too long"), ("a\0b", "null byte")])
+def test_a_name_that_no_file_can_have_is_refused_in_words(tmp_path: Path, name: str, words: str) -> None:
+    source = Clip(frames=1).save(tmp_path / "in.mp4")
+    with pytest.raises(InputError, match=f"cannot be opened: .*{words}"):
+        open_reader(tmp_path / f"{name}.mp4")
+    with pytest.raises(OutputError, match=f"cannot be written: .*{words}"):
+        vidnoise.run(source, "none", tmp_path / f"{name}.mp4")
+
+
 def test_a_link_is_written_through_and_stays_one(tmp_path: Path) -> None:
     source = Clip(frames=3).save(tmp_path / "in.mp4")
     (tmp_path / "disk").mkdir()

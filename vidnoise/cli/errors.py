@@ -107,7 +107,7 @@ def _report(failure: BaseException, words: Sequence[str]) -> int:
 
 def _dashed(failure: BaseException, words: Sequence[str]) -> str:
     """What to type for a file whose name was taken for an option."""
-    files = [word for word in words if word.startswith("-") and word != "-" and Path(word).exists()]
+    files = [word for word in words if word.startswith("-") and word != "-" and os.path.exists(word)]
     named = isinstance(failure, click.NoSuchOption) and files
     return f" For the file type ./{files[0]}" if named else ""
 

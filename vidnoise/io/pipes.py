@@ -53,9 +53,17 @@ def check_stdin() -> None:
         raise UsageError("nothing is piped into the standard input; give a file, or pipe a video into -")
 
 
+def is_named(path: str) -> bool:
+    """Whether it is a named pipe, whose first byte can be read but once; not, where nobody can tell."""
+    try:
+        return Path(path).is_fifo()
+    except OSError:
+        return False
+
+
 def hint(url: str, format: str = "mov") -> str:
     """What may mend an input that could not be read from a pipe; nothing for other inputs and formats."""
-    piped = url.startswith("pipe:") or Path(url.removeprefix("file:")).is_fifo()
+    piped = url.startswith("pipe:") or is_named(url.removeprefix("file:"))
     if not piped or "mov" not in format:
         return ""
     return "; a pipe cannot be rewound: MP4 needs its index first (-movflags +faststart), or type - < FILE"

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 from vidnoise.errors import UsageError
+from vidnoise.io import pipes
 
 WEB = "http,https,httpproxy,tls,tcp,crypto"
 """A web server, and what it serves in pieces (HLS, DASH), encrypted or not."""
@@ -120,8 +121,8 @@ def mask(text: str) -> str:
 
 
 def _local(path: str) -> Location:
-    seekable = not Path(path).is_fifo()
-    return Location(f"file:{path}", "file", path, seekable=seekable, options={"protocol_whitelist": LOCAL})
+    options = {"protocol_whitelist": LOCAL}
+    return Location(f"file:{path}", "file", path, seekable=not pipes.is_named(path), options=options)
 
 
 def _stdin() -> Location:

@@ -651,17 +651,19 @@ def _check_file(name: str) -> None:
         raise InputError(
             "the name of the input is empty; give a file, a URL, or a pattern such as frames/%05d.png"
         )
-    path = Path(name)
-    if path.is_dir():
-        raise InputError(f"{name} is a folder; give a file, or a pattern such as {name.rstrip('/')}/%05d.png")
-    if path.is_fifo():  # whatever is read of it here is missed later
+    if pipes.is_named(name):  # whatever is read of it here is missed later
         return
+    path = Path(name)
     try:
+        if path.is_dir():
+            raise InputError(
+                f"{name} is a folder; give a file, or a pattern such as {name.rstrip('/')}/%05d.png"
+            )
         with path.open("rb") as file:
             empty = not file.read(1)
-    except OSError as failure:
+    except (OSError, ValueError) as failure:
         hint = "; numbered pictures are given as frames/%05d.png" if set(name) & set("*?") else ""
-        raise InputError(f"{name} cannot be opened: {failure.strerror or failure}{hint}") from failure
+        raise InputError(f"{name} cannot be opened: {_reason(failure)}{hint}") from failure
     if empty:
         raise InputError(f"{name} is empty (0 bytes)")
 

@@ -34,10 +34,14 @@ class Target:
         self, path: str | os.PathLike[str], source: str | None = None, *, overwrite: bool = False
     ) -> None:
         self.path = Path(path)
-        self._place = Path(os.path.realpath(path))  # a link stays one
         self.kind = self.path.suffix  # what messages call the container
         self._overwrite = overwrite
-        self._check(source)
+        try:
+            self._place = Path(os.path.realpath(path))  # a link stays one
+            self._check(source)
+        except (OSError, ValueError) as failure:
+            reason = getattr(failure, "strerror", failure)
+            raise OutputError(f"{path} cannot be written: {reason}") from failure
         name = f".{self.path.stem[:100]}.{secrets.token_hex(4)}.part{self.path.suffix}"
         self.temporary = self._place.parent / name
         self.url = f"file:{self.temporary}"  # so that FFmpeg takes no name with a colon for a protocol
