@@ -23,7 +23,11 @@ _EVEN = 0.5  # deviation of the spectrum from white noise's 1: from there on in 
 _TIMID, _LOUD = 0.78, 4.4 / 255  # so much of weaker noise counts: texture may be heard along
 _FEWEST = 256  # blocks, for the network to say anything
 _EVERY = 3  # a third of the blocks is described
-_FLAT = 0.1  # share of the blocks
+_FLAT = 0.1  # share of the blocks that are taken for flat
+_COARSE, _FINE = (
+    6,
+    8,
+)  # sums of two frequency indexes: flat in those up to the first, measured from the second on
 _STILL = 0.2  # share of the blocks of a difference in which nothing moved, at least
 _SAME, _DIFFERENT = 1.25, 1.5  # times the power of blocks with less: up to 1.2 in noise, from 1.9 in motion
 _MORE = 1.1, 1.3  # times the power: up to the first by chance
@@ -71,11 +75,11 @@ def of_picture(coefficients: Tensor, shown: Tensor, order: Tensor, white: Tensor
 
 
 def _split(blocks: Tensor, order: Tensor) -> Tensor:
-    """The shares (3,) of opponent colours (3,N,64) in what flat blocks have of high frequencies."""
+    """The shares (3,) of the colours in the high frequencies of the flat ones of blocks (3,N,64) in opponent colours."""
     power = blocks.square()
-    low = (power @ ((order >= 1) & (order <= 6)).float()).sum(0)
+    low = (power @ ((order >= 1) & (order <= _COARSE)).float()).sum(0)
     flat = low <= low.kthvalue(max(int(_FLAT * len(low)), 1)).values
-    high = (power[:, flat] @ (order >= 8).float()).mean(1)
+    high = (power[:, flat] @ (order >= _FINE).float()).mean(1)
     return high / high.sum().clamp(min=1e-12)
 
 
