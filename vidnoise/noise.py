@@ -9,7 +9,7 @@ Katkovnik & Egiazarian 2008).
 
 In a stream the difference of two frames is measured in the same way: where nothing moves, the picture's own texture,
 which a single frame cannot always tell from noise, drops out. The frames are some way apart, since a codec copies the
-noise of one into the next.
+noise of one into the next. Where things move, each frame is compared with the one before along the motion.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from torch import Tensor
 
 from vidnoise import dct, noise_spectrum
 from vidnoise.errors import InputError, UsageError
+from vidnoise.followed import followed
 from vidnoise.patterns import EQUAL, filmed, irregular
 from vidnoise.ramps import ramp
 from vidnoise.strips import at_once
@@ -42,6 +43,14 @@ _QUIET = 0.3 / 255  # rounding to 8 bits alone makes this deviation: less is not
 _CONSTANT = EQUAL  # a block that deviates less was drawn or skipped by the codec, not filmed
 _BAR = 0.7 / 255  # a letterbox bar deviates less
 _SATURATED = 0.75  # a block with more saturated pixels than this says nothing
+_SPECK = (
+    0.4  # a block that has so much of its power in one pixel holds a hot pixel or a star, beside which noise
+)
+_BRIGHT = 20 / 255  # is not told apart where that pixel deviates by so much
+_DIM, _BRILLIANT = (
+    0.06,
+    0.94,
+)  # brightness between which noise is not cut off, where it is compared along the motion
 _GROWTH = 9.0  # most of the variance, of white noise to noise of all frequencies, with the same curve
 _NEAR, _FAR, _FAR_WEIGHT = 0.08, 0.3, 0.02  # reach of a group over brightness, and of all groups together
 _FIRST = 4  # frames of a scene that are all measured
@@ -162,12 +171,13 @@ class NoiseTracker:
         self._estimate: NoiseEstimate | None = None
         self._history.clear()
         self._surprised = False
+        self._last: Tensor | None = None
 
     def update(self, image: Tensor, cut: bool) -> NoiseEstimate:
         """Take the next frame (3,H,W), RGB in [0,1], and return the scene's estimate so far.
 
         Args:
-            image: the frame; it is read, not kept.
+            image: the frame; it is read, and kept until the next.
             cut: whether this frame starts a new scene.
 
         Raises:
@@ -181,21 +191,26 @@ class NoiseTracker:
         period = self._period * (_SETTLED if settled else 1)
         if self._estimate is None or number < _FIRST or number % period == 0:
             sample = at_once(image, lambda: _sample(image))[0]
-            self._estimate = self._add(sample, self._samples[0] if self._samples else None)
+            self._estimate = self._add(image, sample, self._samples[0] if self._samples else None)
             self._samples.append(sample)
+        self._last = image
         return self._estimate
 
-    def _add(self, sample: _Sample, previous: _Sample | None) -> NoiseEstimate:
+    def _add(self, image: Tensor, sample: _Sample, previous: _Sample | None) -> NoiseEstimate:
         if previous is None or previous.coefficients.shape != sample.coefficients.shape:
             (still,) = at_once(sample.coefficients, lambda: _times(sample.irregular, _measure(sample)))
             self._history.append(still)
             return _assemble(still)
         if self._count == 2:
             self._history.clear()  # of the first frame, which had nothing to be compared with
-        still, (moving, informed, copied, pure) = at_once(
-            sample.coefficients, lambda: _measure(sample), lambda: _compare(sample, previous)
+        still, (moving, informed, copied, pure), (along, sure) = at_once(
+            sample.coefficients,
+            lambda: _measure(sample),
+            lambda: _compare(sample, previous),
+            lambda: _follow(image, self._last),
         )
-        self._history.append(_chosen(still, sample.irregular, moving, informed, copied, pure))
+        found = _chosen(still, sample.irregular, moving, informed, copied, pure)
+        self._history.append(_raised(found, along, sample.irregular * sure)[0])
         self._follow(float(sample.brightness.median()))
         stacked = (torch.stack(values) for values in zip(*self._history, strict=True))
         return _assemble(_Measure(*(values.quantile(_RANK, dim=0) for values in stacked)))
@@ -261,7 +276,7 @@ def _sample(image: Tensor) -> _Sample:
     away = (pixels - 0.5).abs_()
     clipped = away.amax() <= 0.5
     saturated = away.ge_(0.5).mean(2) > _SATURATED
-    usable = ~(_minority(spread < _CONSTANT**2) | saturated | bars)
+    usable = ~(_minority(spread < _CONSTANT**2) | saturated | bars | _minority(_specks(pixels)))
     usable = usable | ~usable.any(1, keepdim=True)
     return _Sample(
         coefficients,
@@ -279,6 +294,13 @@ def _band_mean(power: Tensor, band: slice) -> Tensor:
     share = torch.zeros(power.shape[-1], device=power.device)
     share[band] = 1
     return power @ (share / share.sum())
+
+
+def _specks(pixels: Tensor) -> Tensor:
+    """Blocks (3,N,64) that hold one pixel and little else, (3,N) bool."""
+    power = (pixels - pixels.mean(2, keepdim=True)).square_()
+    brightest = power.amax(2)
+    return (brightest > _SPECK * power.sum(2)) & (brightest > _BRIGHT**2)
 
 
 def _minority(mask: Tensor) -> Tensor:
@@ -442,12 +464,28 @@ def _chosen(
         torch.where(less[:, None], least.curve, still.curve),
         torch.where(less.all(), least.spectrum, still.spectrum),
     )
-    growth, spectrum = noise_spectrum.raised(
-        found.variance, found.spectrum, (moving.variance, moving.spectrum), pure
-    )
-    raised = _Measure(found.variance * growth, found.curve * growth, spectrum)
+    raised, growth = _raised(found, noise_spectrum.power(moving.variance, moving.spectrum), pure)
     same = ramp(growth, *_CHANGED)
     return _Measure(*(torch.lerp(f, r, same) for f, r in zip(found, raised, strict=True)))
+
+
+def _raised(measure: _Measure, power: Tensor, where: Tensor) -> tuple[_Measure, Tensor]:
+    """A measure with at least some power by colour and band (3,3), as far as `where` (3,3) says; how much that grew."""
+    growth, spectrum = noise_spectrum.raised(measure.variance, measure.spectrum, power, where)
+    return _Measure(measure.variance * growth, measure.curve * growth, spectrum), growth
+
+
+def _follow(image: Tensor, last: Tensor | None) -> tuple[Tensor, Tensor]:
+    """The power of what differs along the motion from frame to frame (3,3), and how surely it is noise (3,3)."""
+    if last is None or last.shape != image.shape or min(image.shape[1:]) < _BLOCK:
+        nothing = torch.zeros(3, 3, device=image.device)
+        return nothing, nothing
+    pixels = followed(image, last.to(image.device))
+    brightness = (pixels[0] + pixels[1]).mean(2) / 2
+    whole = ((brightness > _DIM) & (brightness < _BRILLIANT)).all(0)
+    basis = dct.basis(image.device)[_order()]
+    here, there = (side[:, whole].float() @ basis.T for side in pixels)
+    return noise_spectrum.along_motion(here, there, _sums(image.device))
 
 
 def _assemble(measure: _Measure) -> NoiseEstimate:

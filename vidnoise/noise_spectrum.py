@@ -32,6 +32,15 @@ _STILL = 0.2  # share of the blocks of a difference in which nothing moved, at l
 _SAME, _DIFFERENT = 1.25, 1.5  # times the power of blocks with less: up to 1.2 in noise, from 1.9 in motion
 _MORE = 1.1, 1.3  # times the power: up to the first by chance
 _TINY = 1e-9  # power beside which there is none
+_PLAINEST, _ENOUGH = 0.25, 64  # share of the blocks along a motion that are compared, and how many are needed
+_ALIKE_SO, _UNLIKE = (
+    1.5,
+    1.8,
+)  # times the power of blocks with less, there: noise, and motion that was not found
+_SEEN, _TEXTURED = (
+    3.5,
+    5.0,
+)  # times the power of the difference in what both show: flat, and no measure of noise
 _GRAY = 3.0  # power of the brightness where the three channels have the same noise
 _ALIKE = 1e-4  # difference of channels that rounding may leave
 _RANGE = 0.05, 8.0  # of a band's power over that of white noise
@@ -122,25 +131,64 @@ def evenness(coefficients: Tensor, expected: Tensor, order: Tensor) -> Tensor:
     return ramp((most / least).log().abs(), math.log(_DIFFERENT), math.log(_SAME))
 
 
-def raised(
-    variance: Tensor, spectrum: Tensor, other: tuple[Tensor, Tensor], where: Tensor
-) -> tuple[Tensor, Tensor]:
+def along_motion(here: Tensor, there: Tensor, order: Tensor) -> tuple[Tensor, Tensor]:
+    """The noise in what differs between blocks that show the same thing in two frames.
+
+    The flattest are compared, as their sum tells: of noise, sum and difference know nothing of each other. Where all blocks
+    differ alike, and in the sum is hardly more than in the difference, that is noise; a motion that is not quite right
+    leaves of each texture another share, and a small one.
+
+    Args:
+        here, there: (3,N,64), the orthonormal DCT of the blocks in R, G and B.
+        order: (64,), the sum of the two frequency indexes of each coefficient.
+
+    Returns:
+        The power of each opponent colour and band (3,3), and how surely it is noise (3,3), 0 to 1.
+    """
+    difference, both = (here - there) * math.sqrt(0.5), (here + there) * math.sqrt(0.5)
+    count = int(_PLAINEST * here.shape[1])
+    if count < _ENOUGH:
+        nothing = torch.zeros(3, len(BANDS), device=here.device)
+        return nothing, nothing
+    activity = (both.square() @ ((order >= 1) & (order <= _COARSE)).float()).sum(0)
+    plain = activity.topk(count, largest=False).indices
+    one = torch.ones(3, count, device=here.device)
+    differing, shown = (_bands(part[:, plain], one, order) for part in (difference, both))
+    least, middle, most = (
+        torch.stack([_quantile(*band, share) for band in differing], 1).clamp(min=1e-12)
+        for share in (_STILL, 0.5, 1 - _STILL)
+    )
+    texture = torch.stack([_quantile(*band, 0.5) for band in shown], 1) / middle
+    even = 1 - ramp(most / least, _ALIKE_SO, _UNLIKE)
+    flat = 1 - ramp(texture, _SEEN, _TEXTURED)
+    # The lowest band has texture nearly everywhere, and few frequencies: it is as sure as the next.
+    flat[:, 0] = 1
+    sure = even * flat
+    sure[:, 0] *= sure[:, 1]
+    return least, sure
+
+
+def power(variance: Tensor, spectrum: Tensor) -> Tensor:
+    """The power of noise in each opponent colour and band (3,3), from its variance (3,) and spectrum (3,3)."""
+    return (opponent(variance.device).square() @ variance)[:, None] * spectrum
+
+
+def raised(variance: Tensor, spectrum: Tensor, other: Tensor, where: Tensor) -> tuple[Tensor, Tensor]:
     """Noise that has in some colours and bands the power of another where that is clearly more.
 
     Args:
         variance: (3,).
         spectrum: (3,3), as `of_picture` gives it.
-        other: the same two of the other noise.
+        other: (3,3), the power of the other noise.
         where: (3,3), 0 to 1.
 
     Returns:
         By how much the variance grows, (), and the spectrum then.
     """
-    square = opponent(variance.device).square()
-    power, wanted = (_TINY + s * (square @ v)[:, None] for v, s in ((variance, spectrum), other))
-    more = power.lerp(wanted, where * ramp(wanted / power, *_MORE))
-    growth = (more @ _shares(power.device)).sum() / (power @ _shares(power.device)).sum()
-    return growth, spectrum * more / power / growth
+    own, wanted = power(variance, spectrum) + _TINY, other + _TINY
+    more = own.lerp(wanted, where * ramp(wanted / own, *_MORE))
+    growth = (more @ _shares(own.device)).sum() / (own @ _shares(own.device)).sum()
+    return growth, spectrum * more / own / growth
 
 
 def correlation(spectrum: Tensor) -> float:
