@@ -215,6 +215,32 @@ def test_what_alone_makes_frames_of_the_night_differ_is_noise() -> None:
     assert fine(estimate(list(coded))) == pytest.approx(left_fine(coded - clean), rel=0.15)
 
 
+def grain(like: Tensor, sigma: float, seed: int) -> Tensor:
+    """As coarse as film has it, and the same in all channels."""
+    coarse = F.avg_pool2d(noise(like[:1, :, :], 3 * sigma, seed)[None], 3, 1, 1)[0]
+    return coarse + noise(like, 1, seed + 100)
+
+
+@pytest.mark.parametrize("name", ["chelsea", "astronaut", "rocket"])
+def test_film_grain_before_a_moving_camera_is_found(name: str) -> None:
+    """A single frame cannot tell it from texture: less than half of it was found."""
+    wide = picture(name)[:, :280]
+    clean = [wide[:, 4 * i : 4 * i + 240, 3 * i : 3 * i + 360] for i in range(5)]
+    noisy = [frame + grain(frame, 10, seed) for seed, frame in enumerate(clean)]
+    true = 255 * float(torch.stack([n - c for n, c in zip(noisy, clean, strict=True)]).std())
+    assert codes(estimate(noisy)) == pytest.approx([true] * 3, rel=0.15)
+
+
+@pytest.mark.parametrize("name", ["chelsea", "grass", "gravel"])
+def test_texture_before_a_moving_camera_is_no_noise(name: str) -> None:
+    """It moves by parts of pixels, and grows, so that no motion is quite right."""
+    wide = picture(name)[:, :280, :440]
+    scales = [1.5 + 0.01 * i for i in range(5)]
+    frames = [F.interpolate(wide[None], scale_factor=s, mode="bicubic")[0, :, 40:400, 60:600] for s in scales]
+    single = sum(codes(estimate(frames[-1]))) / 3
+    assert sum(codes(estimate(frames))) / 3 < max(1.1 * single, 1.5)
+
+
 def test_noise_that_a_codec_copies_from_frame_to_frame_is_found() -> None:
     clean = picture("coffee")[:, 80:320, 60:380].expand(8, -1, -1, -1)
     noisy = torch.stack([frame + noise(frame, 6, seed) for seed, frame in enumerate(clean)])

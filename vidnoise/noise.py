@@ -43,14 +43,7 @@ _QUIET = 0.3 / 255  # rounding to 8 bits alone makes this deviation: less is not
 _CONSTANT = EQUAL  # a block that deviates less was drawn or skipped by the codec, not filmed
 _BAR = 0.7 / 255  # a letterbox bar deviates less
 _SATURATED = 0.75  # a block with more saturated pixels than this says nothing
-_SPECK = (
-    0.4  # a block that has so much of its power in one pixel holds a hot pixel or a star, beside which noise
-)
-_BRIGHT = 20 / 255  # is not told apart where that pixel deviates by so much
-_DIM, _BRILLIANT = (
-    0.06,
-    0.94,
-)  # brightness between which noise is not cut off, where it is compared along the motion
+_DIM, _BRILLIANT = 0.06, 0.94  # where things moved: brightness between which noise is not cut off
 _GROWTH = 9.0  # most of the variance, of white noise to noise of all frequencies, with the same curve
 _NEAR, _FAR, _FAR_WEIGHT = 0.08, 0.3, 0.02  # reach of a group over brightness, and of all groups together
 _FIRST = 4  # frames of a scene that are all measured
@@ -207,7 +200,7 @@ class NoiseTracker:
             sample.coefficients,
             lambda: _measure(sample),
             lambda: _compare(sample, previous),
-            lambda: _follow(image, self._last),
+            lambda: _along_motion(image, self._last),
         )
         found = _chosen(still, sample.irregular, moving, informed, copied, pure)
         self._history.append(_raised(found, along, sample.irregular * sure)[0])
@@ -276,7 +269,7 @@ def _sample(image: Tensor) -> _Sample:
     away = (pixels - 0.5).abs_()
     clipped = away.amax() <= 0.5
     saturated = away.ge_(0.5).mean(2) > _SATURATED
-    usable = ~(_minority(spread < _CONSTANT**2) | saturated | bars | _minority(_specks(pixels)))
+    usable = ~(_minority(spread < _CONSTANT**2) | saturated | bars)
     usable = usable | ~usable.any(1, keepdim=True)
     return _Sample(
         coefficients,
@@ -294,13 +287,6 @@ def _band_mean(power: Tensor, band: slice) -> Tensor:
     share = torch.zeros(power.shape[-1], device=power.device)
     share[band] = 1
     return power @ (share / share.sum())
-
-
-def _specks(pixels: Tensor) -> Tensor:
-    """Blocks (3,N,64) that hold one pixel and little else, (3,N) bool."""
-    power = (pixels - pixels.mean(2, keepdim=True)).square_()
-    brightest = power.amax(2)
-    return (brightest > _SPECK * power.sum(2)) & (brightest > _BRIGHT**2)
 
 
 def _minority(mask: Tensor) -> Tensor:
@@ -475,12 +461,12 @@ def _raised(measure: _Measure, power: Tensor, where: Tensor) -> tuple[_Measure, 
     return _Measure(measure.variance * growth, measure.curve * growth, spectrum), growth
 
 
-def _follow(image: Tensor, last: Tensor | None) -> tuple[Tensor, Tensor]:
+def _along_motion(image: Tensor, last: Tensor | None) -> tuple[Tensor, Tensor]:
     """The power of what differs along the motion from frame to frame (3,3), and how surely it is noise (3,3)."""
     if last is None or last.shape != image.shape or min(image.shape[1:]) < _BLOCK:
         nothing = torch.zeros(3, 3, device=image.device)
         return nothing, nothing
-    pixels = followed(image, last.to(image.device))
+    pixels = followed(image, last)
     brightness = (pixels[0] + pixels[1]).mean(2) / 2
     whole = ((brightness > _DIM) & (brightness < _BRILLIANT)).all(0)
     basis = dct.basis(image.device)[_order()]

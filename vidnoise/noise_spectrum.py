@@ -33,14 +33,10 @@ _SAME, _DIFFERENT = 1.25, 1.5  # times the power of blocks with less: up to 1.2 
 _MORE = 1.1, 1.3  # times the power: up to the first by chance
 _TINY = 1e-9  # power beside which there is none
 _PLAINEST, _ENOUGH = 0.25, 64  # share of the blocks along a motion that are compared, and how many are needed
-_ALIKE_SO, _UNLIKE = (
-    1.5,
-    1.8,
-)  # times the power of blocks with less, there: noise, and motion that was not found
-_SEEN, _TEXTURED = (
-    3.5,
-    5.0,
-)  # times the power of the difference in what both show: flat, and no measure of noise
+# There, times the power of blocks with less, and in what both frames show, times the power of their difference: up to
+# the first it is noise, from the second on texture whose motion was not quite found.
+_EVENLY, _UNEVENLY = 1.5, 1.8
+_BARE, _TEXTURED = 3.5, 5.0
 _GRAY = 3.0  # power of the brightness where the three channels have the same noise
 _ALIKE = 1e-4  # difference of channels that rounding may leave
 _RANGE = 0.05, 8.0  # of a band's power over that of white noise
@@ -159,8 +155,8 @@ def along_motion(here: Tensor, there: Tensor, order: Tensor) -> tuple[Tensor, Te
         for share in (_STILL, 0.5, 1 - _STILL)
     )
     texture = torch.stack([_quantile(*band, 0.5) for band in shown], 1) / middle
-    even = 1 - ramp(most / least, _ALIKE_SO, _UNLIKE)
-    flat = 1 - ramp(texture, _SEEN, _TEXTURED)
+    even = 1 - ramp(most / least, _EVENLY, _UNEVENLY)
+    flat = 1 - ramp(texture, _BARE, _TEXTURED)
     # The lowest band has texture nearly everywhere, and few frequencies: it is as sure as the next.
     flat[:, 0] = 1
     sure = even * flat
@@ -187,7 +183,7 @@ def raised(variance: Tensor, spectrum: Tensor, other: Tensor, where: Tensor) -> 
     """
     own, wanted = power(variance, spectrum) + _TINY, other + _TINY
     more = own.lerp(wanted, where * ramp(wanted / own, *_MORE))
-    growth = (more @ _shares(own.device)).sum() / (own @ _shares(own.device)).sum()
+    growth = 1 + ((more - own) @ _shares(own.device)).sum() / variance.sum().clamp(min=_TINY)
     return growth, spectrum * more / own / growth
 
 
