@@ -13,7 +13,8 @@ import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from vidnoise.light import brightening
+from vidnoise.dct import BLOCK
+from vidnoise.light import brightening, lines
 from vidnoise.scaling import area_means, enlarged, means_around
 
 if TYPE_CHECKING:
@@ -120,12 +121,16 @@ class SharedFlow:
             small = self._field(a, b, quick)
         return _enlarged(small, a.image)
 
-    def brightening(self, a: Frame, b: Frame, noise: float, *, quick: bool = False) -> float:
-        """How many times as bright as in b is what a shows, along the flow of `between`; see `light.brightening`."""
+    def brightening(self, a: Frame, b: Frame, noise: float, *, quick: bool = False) -> Tensor:
+        """How many times as bright as in b is what a shows, along the flow of `between`, by rows of blocks of 8x8 (h,1).
+
+        The height is extended to an even number of blocks. See `light.brightening`.
+        """
         with self._lock:
             small = self._field(a, b, quick)
             here, there = self._thumbnail(a), self._thumbnail(b)
-        return _brightening(here, there, small, noise)
+        gain = _brightening(here, there, small, noise).to(a.image.device)
+        return lines(gain, 2 * -(-a.height // (2 * BLOCK)), CELL * shrinking(a.height, a.width) / BLOCK)
 
     def occluded(self, a: Frame, b: Frame) -> Tensor:
         """(1,H,W) bool: the points of a that are not seen in b; see `occlusion`."""
@@ -195,7 +200,7 @@ def _searcher(stride: int = 5, steps: int = 8) -> Any:
     return search
 
 
-def _brightening(here: Thumbnail, there: Thumbnail, flow: NDArray[np.float32], noise: float) -> float:
+def _brightening(here: Thumbnail, there: Thumbnail, flow: NDArray[np.float32], noise: float) -> Tensor:
     import torch
 
     one, other = (torch.from_numpy(t)[None].float().div_(255) for t in (here, there))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from vidnoise import dct
 from vidnoise.flow import warp
+from vidnoise.light import lines
 from vidnoise.scaling import area_means, means_around
 from vidnoise.stillness import Watch, standing, watch
 
@@ -106,13 +107,18 @@ def band_of(device: torch.device) -> Tensor:
     return torch.stack([((order >= low) & (order <= high)).float() for low, high in BANDS])
 
 
-def brightened(sight: Look, gain: float) -> Look:
-    """A sight in another light, so many times as bright."""
-    return sight if gain == 1 else Look(sight.picture * gain, sight.variance * gain**2)
+def brightened(sight: Look, gain: Tensor | None) -> Look:
+    """A sight in another light, so many times as bright, (h,1) by rows of blocks, which may go on below it."""
+    if gain is None or bool((gain == 1).all()):
+        return sight
+    gain = gain[: sight.variance.shape[2]]
+    return Look(
+        sight.picture * lines(gain, sight.picture.shape[1], dct.BLOCK), sight.variance * gain.square()
+    )
 
 
 def recall(
-    new: Look, past: Look, flow: Tensor, seen: Watch | None, gain: float = 1
+    new: Look, past: Look, flow: Tensor, seen: Watch | None, gain: Tensor | None = None
 ) -> tuple[Look, Tensor, Watch]:
     """Average a frame with the past, which lies along a flow (2,H,W), or where it was if that is seen to stand still.
 
@@ -121,13 +127,13 @@ def recall(
         past: what is known of those before.
         flow: from the frame to the one before.
         seen: what the last call returned.
-        gain: how many times as bright the frame is as the one before, see `light.brightening`.
+        gain: (h,1), how many times as bright the frame is as the one before, by rows of blocks; see `light.brightening`.
 
     Returns:
         What is now known, the past's share in it (C,64,h,w), and what to give as `seen` with the next frame.
     """
-    past = brightened(past, gain)
     moved = Look(warp(past.picture, flow, cubic=True), _moved_blocks(past.variance, flow))
+    moved, past = brightened(moved, gain), brightened(past, gain)
     seen = watch(past, seen if seen is None else replace(seen, before=brightened(seen.before, gain)))
     still = standing(new, past, seen)
     if still is None:

@@ -12,6 +12,7 @@ from vidnoise import dct
 from vidnoise.filter import RecurrentFilter, option
 from vidnoise.flow import SharedFlow, warp
 from vidnoise.fusion import Look, band_of, brightened, join, look, mix, opponent, recall
+from vidnoise.light import lines
 from vidnoise.scaling import area_means, enlarged, means_around
 from vidnoise.stillness import Watch
 from vidnoise.strips import at_once, in_strips
@@ -38,11 +39,11 @@ class Way(NamedTuple):
 
     Attributes:
         flow: (2,H,W), from here to there.
-        gain: how many times as bright it is here.
+        gain: (h,1), how many times as bright it is here, by rows of blocks.
     """
 
     flow: Tensor
-    gain: float
+    gain: Tensor
 
 
 @dataclass(frozen=True)
@@ -170,7 +171,7 @@ class Fuse(RecurrentFilter[State]):
             frame.image,
             lambda: (
                 remember(parts.luma, state.luma if state else None, [p.luma for p in later], ways),
-                warp(state.clean, ways[0].flow).mul_(ways[0].gain) if state else None,
+                _brought(state.clean, ways[0]) if state else None,
             ),
             lambda: _colours(parts, state.chroma if state else None, [p.chroma for p in later], ways),
         )
@@ -207,6 +208,11 @@ class Fuse(RecurrentFilter[State]):
         variance = noise_variance(frame, mixed, self.sigma) * self.strength**2
         variance[1:] *= self.chroma**2
         return variance.clamp_(min=1e-12)
+
+
+def _brought(picture: Tensor, way: Way) -> Tensor:
+    """A picture (C,H,W) along a way."""
+    return warp(picture, way.flow).mul_(lines(way.gain, picture.shape[1], dct.BLOCK))
 
 
 def remember(
@@ -304,7 +310,7 @@ def _colours(
     parts: Parts, past: Memory | None, later: Sequence[Look], ways: Sequence[Way]
 ) -> tuple[Memory, Tensor]:
     """What is to be remembered of chroma, and its clean picture (2,H,W)."""
-    halved = [Way(way.flow[:, ::2, ::2] / 2, way.gain) for way in ways]
+    halved = [Way(way.flow[:, ::2, ::2] / 2, (way.gain[::2] + way.gain[1::2]) / 2) for way in ways]
     memory, best, _ = remember(parts.chroma, past, later, halved)
     clean = shrink(best, None)  # a model gains nothing here
     return memory, _restored(parts.colours, parts.chroma.picture, clean, parts.finest)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from vidnoise import dct
 from vidnoise.filter import RecurrentFilter, option
 from vidnoise.fusion import mix, opponent
-from vidnoise.light import brightening
+from vidnoise.light import brightening, lines
 from vidnoise.scaling import area_means, enlarged, means_around
 from vidnoise_filters.clipping import unclip
 from vidnoise_filters.level import in_blocks, noise_level, noise_variance
@@ -96,7 +96,7 @@ class Steady(RecurrentFilter[State]):
 def _averaged(picture: Tensor, variance: Tensor, past: State, noise: float) -> tuple[Tensor, Tensor, Tensor]:
     """The picture averaged with the past, the variance left, and how far the past was trusted (1,h,w)."""
     gain = brightening(_cells(picture), _cells(past.mean), noise)
-    before = past if gain == 1 else State(past.mean * gain, past.left * gain**2)
+    before = State(past.mean * lines(gain, picture.shape[1], dct.BLOCK), past.left * gain.square())
     change = before.mean - picture
     expected = variance + before.left
     trust = _likeness(area_means(change.square(), dct.BLOCK), expected)
