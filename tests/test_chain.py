@@ -6,7 +6,7 @@ from dataclasses import dataclass, make_dataclass
 from decimal import Decimal
 from fractions import Fraction
 from importlib import import_module
-from typing import Literal
+from typing import Literal, TypeVar, get_args, get_type_hints
 
 import clips
 import numpy as np
@@ -154,6 +154,12 @@ def plugin(tmp_path, monkeypatch):
 
     monkeypatch.syspath_prepend(tmp_path)
     return install
+
+
+def test_a_type_checker_sees_the_class_behind_register():
+    taken, back = (get_args(hint)[0] for hint in get_type_hints(vn.register).values())
+    assert isinstance(taken, TypeVar)
+    assert back is taken
 
 
 def test_two_plugins_may_both_register_while_they_are_imported(plugin):

@@ -759,7 +759,7 @@ def test_a_strip_that_av1_cannot_encode_is_refused_or_written_as_another_codec(t
         ("crf", "18", "a number or None"),
         ("crf", float("nan"), "numbers"),
         ("preset", 3, "text or None"),
-        ("threads", -1, "at least 0"),
+        ("threads", -1, r"0\.\.1024"),
         ("audio", "loud", "copy, none"),
         ("encoder_opts", {"bf": 0}, "text to text"),
         ("encoder_opts", "tune=grain", "text to text"),
@@ -777,6 +777,12 @@ def test_an_option_of_a_wrong_kind_is_named_with_what_it_takes(option: str, valu
         ("tile", "512", "a whole number"),
         ("tile", -1, "at least 0"),
         ("max_latency", 1.5, "a whole number or None"),
+        ("overwrite", "no", "true or false"),
+        ("progress", 3, "a function"),
+        ("opened", "done", "a function"),
+        ("threads", "2", "a whole number"),
+        ("threads", 10**6, r"0\.\.1024"),
+        ("deinterlace", "no", "true or false"),
     ],
 )
 def test_an_argument_of_a_wrong_kind_is_named_with_what_it_takes(
@@ -785,6 +791,26 @@ def test_an_argument_of_a_wrong_kind_is_named_with_what_it_takes(
     source = Clip(frames=2).save(tmp_path / "in.mp4")
     with pytest.raises(UsageError, match=rf"{option}=.*{takes}"):
         vidnoise.run(source, "none", tmp_path / "out.mp4", **{option: value})
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in.mp4"]
+
+
+@pytest.mark.parametrize("name", [None, 3, b"in.mp4", ["in.mp4"]])
+def test_what_is_no_name_of_a_file_is_refused_with_what_is(tmp_path: Path, name: Any) -> None:
+    source = Clip(frames=2).save(tmp_path / "in.mp4")
+    kind = type(name).__name__
+    with pytest.raises(UsageError, match=f"source is of type {kind}; it takes the name of a file"):
+        vidnoise.run(name, "none", tmp_path / "out.mp4")
+    with pytest.raises(UsageError, match=f"target is of type {kind}; it takes the name of a file"):
+        vidnoise.run(source, "none", name)
+    with pytest.raises(UsageError, match=f"source is of type {kind}"), vidnoise.open(name, "none"):
+        pass
+
+
+def test_the_format_of_the_standard_output_is_refused_for_a_file(tmp_path: Path) -> None:
+    source = Clip(frames=2).save(tmp_path / "in.mp4")
+    for name in ("out.mkv", "%05d.png"):
+        with pytest.raises(UsageError, match="--format y4m is for the standard output"):
+            vidnoise.run(source, "none", tmp_path / name, output=OutputOptions(format="y4m"))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in.mp4"]
 
 

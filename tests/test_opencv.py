@@ -52,6 +52,11 @@ def all_frames(capture):
         frames.append(frame)
 
 
+@pytest.mark.parametrize("number", [7, np.int64(7)])
+def test_a_whole_number_is_a_camera(number):
+    assert "/dev/video7 " in str(VideoCapture(number, "none").error)
+
+
 def turned(degrees):
     return lambda stream: stream.set_display_rotation(degrees)
 

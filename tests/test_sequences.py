@@ -75,6 +75,12 @@ def test_numbered_pictures_come_out_exact_with_their_numbers(tmp_path, channels,
         assert np.array_equal(back, picture(number, channels, depth))
 
 
+@pytest.mark.parametrize("rate", ["25", float("nan"), float("inf"), [25]])
+def test_what_is_no_rate_is_refused_in_words(tmp_path, rate):
+    with pytest.raises(UsageError, match=r"rate=.*numbers? "):
+        open_reader(tmp_path / "%03d.png", rate=rate)
+
+
 def test_numbers_are_times_at_the_rate_that_is_asked_for(tmp_path):
     source = pictures(tmp_path / "in", range(10, 20))
     with open_reader(source) as reader:

@@ -15,7 +15,7 @@ from vidnoise.device import choose
 from vidnoise.errors import FilterError, UsageError
 from vidnoise.filter import Filter
 from vidnoise.frame import Frame, StreamInfo
-from vidnoise.options import Option, check
+from vidnoise.options import Option, check, check_callback, check_path
 
 if TYPE_CHECKING:
     from vidnoise.device import Device
@@ -108,6 +108,11 @@ def run(
     from vidnoise.before_after import Compared, compared_info
     from vidnoise.io import OutputOptions, open_reader, open_writer
 
+    check_path("source", source)
+    check_path("target", target)
+    check_callback("progress", progress)
+    check_callback("opened", opened)
+    check("output", "overwrite", overwrite, bool, Option(help=""))
     chain = as_chain(filters)
     place = choose(device, precision, tile)
     if not isinstance(output, OutputOptions | None):

@@ -15,12 +15,14 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from functools import wraps
-from os import PathLike, fspath
+from numbers import Integral
+from os import PathLike
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from vidnoise.colour import UNSPECIFIED, Colour, PixelFormat, from_rgb
 from vidnoise.errors import UsageError, VidnoiseError
 from vidnoise.frame import Frame, StreamInfo
+from vidnoise.options import check_path
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -107,7 +109,8 @@ class VideoCapture:
     @_alone
     def open(self, source: str | PathLike[str] | int) -> bool:
         """Open another source; False where that fails, and `error` says why."""
-        self._source = f"/dev/video{source}" if isinstance(source, int) else fspath(source)
+        number = isinstance(source, (int, Integral))  # NumPy's, too
+        self._source = f"/dev/video{source:d}" if number else check_path("source", source)
         return self._start(Fraction(0), 0)
 
     def isOpened(self) -> bool:  # noqa: N802 - OpenCV's name

@@ -9,7 +9,7 @@ import types
 import typing
 from dataclasses import dataclass
 from numbers import Integral, Real
-from os import PathLike
+from os import PathLike, fspath
 from types import NoneType
 from typing import Any
 
@@ -117,6 +117,31 @@ def _check_range(what: str, value: Any, described: Option) -> None:
         raise UsageError(
             f"{what}={shown} is out of range; it takes {described.range_text() or 'numbers'}{unit}"
         )
+
+
+def check_path(name: str, value: object) -> str:
+    """What shall be the name of a file, as text.
+
+    Raises:
+        UsageError: it is of another type.
+    """
+    text = fspath(value) if isinstance(value, (str, PathLike)) else None
+    if isinstance(text, str):
+        return text
+    raise UsageError(
+        f"{name} is of type {type(value).__name__}; it takes the name of a file as text or pathlib.Path, such as "
+        f"'clip.mp4' (for pictures in memory there is vidnoise.opencv.Cleaner)"
+    )
+
+
+def check_callback(name: str, value: object) -> None:
+    """Hold what shall be called against what can be.
+
+    Raises:
+        UsageError: it cannot, and is not None.
+    """
+    if value is not None and not callable(value):
+        raise UsageError(f"{name}={value!r} cannot be called; give a function, or None")
 
 
 def is_switch(value: object) -> bool:

@@ -12,17 +12,20 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from typing import TypeVar
 
 from vidnoise.errors import UsageError, class_and_text
 from vidnoise.filter import Filter
 
 GROUP = "vidnoise.filters"
 
+F = TypeVar("F", bound=Filter)
+
 _registered: dict[str, type[Filter]] = {}
 _loading = False
 
 
-def register(filter: type[Filter]) -> type[Filter]:
+def register(filter: type[F]) -> type[F]:
     """Make a filter known by its name in this process; works as a decorator.
 
     A class of the same module and qualified name, such as a notebook's cell that is run again, takes the place of the

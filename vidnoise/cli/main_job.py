@@ -179,7 +179,7 @@ FILTERS, RESULT, PART, WHERE, SAID = "Filters", "The result", "What is read", "W
 )
 @option(
     "--threads",
-    type=click.IntRange(min=0),
+    type=click.IntRange(0, 1024),
     default=0,
     metavar="N",
     section=WHERE,

@@ -27,6 +27,7 @@ from vidnoise.io.facts import facts_of, stream_lines
 from vidnoise.io.interlace import InterlaceGate
 from vidnoise.io.picture_tags import read_tags
 from vidnoise.io.protocols import Location, locate, mask
+from vidnoise.options import Option, check, check_path
 
 if TYPE_CHECKING:
     import av
@@ -52,6 +53,9 @@ GEN_PTS = 1
 """FFmpeg's flag for guessing times, AVFMT_FLAG_GENPTS."""
 
 MICRO = Fraction(1, 1_000_000)
+
+MOST_THREADS = 1024
+"""More take longer to begin than a video takes."""
 
 LATEST = 10**9
 """Seconds; FFmpeg's clocks overflow at later places."""
@@ -523,6 +527,10 @@ def open_reader(
 
     from vidnoise.io.sequence import open_sequence
 
+    check_path("source", source)
+    check("input", "threads", threads, int, Option(help="", low=0, high=MOST_THREADS))
+    check("input", "deinterlace", deinterlace, bool, Option(help=""))
+    check("input", "assume_progressive", assume_progressive, bool, Option(help=""))
     begin, length = _part(start, duration)
     source = source if isinstance(source, str) else Path(source)
     options: dict[str, Any] = {

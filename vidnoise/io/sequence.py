@@ -22,6 +22,7 @@ from vidnoise.io.picture_tags import PictureTags, read_tags, takes_tags, turned,
 from vidnoise.io.protocols import LOCAL
 from vidnoise.io.reader import Reader
 from vidnoise.io.target import Target
+from vidnoise.options import Option, check
 
 if TYPE_CHECKING:
     import av
@@ -219,6 +220,7 @@ def open_sequence(
     pattern = Pattern.parse(source)
     if pattern is None:
         return None
+    check("input", "rate", rate, float | None, Option(help="", unit="pictures a second"))
     exact = RATE if rate is None else Fraction(rate).limit_denominator(1001)
     if exact <= 0:
         raise UsageError(f"--rate must be more than 0 pictures a second, not {rate}")

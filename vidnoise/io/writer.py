@@ -22,7 +22,7 @@ from vidnoise.io.sidedata import Transplant, has_kept, names
 from vidnoise.io.subtitles import Conversion, can_convert
 from vidnoise.io.target import Target
 from vidnoise.io.timeline import Timeline
-from vidnoise.options import Option, check
+from vidnoise.options import Option, check, check_path
 
 if TYPE_CHECKING:
     import av
@@ -46,7 +46,7 @@ class OutputOptions:
     `codec` is a codec (`h264`) or an encoder (`libx264`, `h264_nvenc`). `crf` is the encoder's own quality
     scale, lower is better. `preset` is the encoder's own speed setting. `encoder_opts` go to the encoder as
     they are, both names and values as text. `threads` is for the encoder, 0 for as many as there are processors.
-    `audio` is "copy" or "none". `format` is that of the standard output, `nut` or `y4m`.
+    `audio` is "copy" or "none". `format` is that of the standard output, `nut` or `y4m`, and None for files.
 
     Raises:
         UsageError: a value is of another type, no finite number, or none of the choices.
@@ -57,7 +57,7 @@ class OutputOptions:
     preset: str | None = None
     pix_fmt: str | None = None
     encoder_opts: Mapping[str, str] = field(default_factory=dict)
-    threads: int = field(default=0, metadata={"low": 0})
+    threads: int = field(default=0, metadata={"low": 0, "high": 1024})
     audio: str = field(default="copy", metadata={"choices": ("copy", "none")})
     overwrite: bool = False
     format: str | None = None
@@ -660,10 +660,16 @@ def open_writer(
         UsageError: the file exists, is the input, or the options do not fit.
         OutputError: folder, permissions, container or encoder refuse.
     """
+    check_path("target", target)
     options = options or OutputOptions()
     target = target if isinstance(target, str) else Path(target)
     if target == "-":
         return _open_stdout(reader, info, options)
+    if options.format is not None:
+        raise UsageError(
+            f"--format {options.format} is for the standard output, -o -; a file is of the kind that its name says: "
+            f"leave it out"
+        )
     from vidnoise.io.sequence import open_pictures
 
     if pictures := open_pictures(target, reader, info, options):
