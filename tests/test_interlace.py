@@ -2,16 +2,20 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import cv2
 import numpy as np
 import pytest
 import skimage.data
+import torch
 
+from vidnoise.device import Device
 from vidnoise.errors import InputError, UsageError
 from vidnoise.io import open_reader
 from vidnoise.io.interlace import InterlaceGate
+from vidnoise.io.planes import planes_of, to_av
 
 HEIGHT, WIDTH = 240, 320
 PICTURE = cv2.cvtColor(skimage.data.astronaut(), cv2.COLOR_RGB2GRAY).astype(np.float32)
@@ -89,6 +93,57 @@ def test_combed_video_without_flags_is_refused_and_the_message_says_what_to_type
         through(gate(), given)
     assert "--deinterlace" in str(refused.value)
     assert "--assume-progressive" in str(refused.value)
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("layout", ["nv12", "p010le"])
+def test_combed_video_on_a_gpu_is_refused_too(layout):
+    combed = frames([woven(time, "top") for time in range(30)], format=layout)
+    there = []
+    for frame in combed:
+        planes, format = planes_of(frame)
+        there.append(to_av(tuple(plane.to("cuda") for plane in planes), format, WIDTH, HEIGHT))
+        there[-1].pts, there[-1].time_base = frame.pts, frame.time_base
+    torch.cuda.synchronize()
+    assert {frame.format.name for frame in there} == {"cuda"}
+    with pytest.raises(InputError, match="top field first"):
+        through(gate(), there)
+
+
+class OnGpu:
+    """A frame that says that it lies on a GPU, whose planes may only be had as a GPU's may."""
+
+    def __init__(self, frame: av.VideoFrame) -> None:
+        self.sw_format, self.format = frame.format, av.VideoFormat("cuda", frame.width, frame.height)
+        self.width, self.height, self.time, self.interlaced_frame = (
+            frame.width,
+            frame.height,
+            frame.time,
+            False,
+        )
+        self.planes = [
+            SimpleNamespace(__dlpack__=p.__dlpack__, buffer_size=p.buffer_size) for p in frame.planes
+        ]
+
+
+@pytest.mark.parametrize("layout", ["nv12", "p010le"])
+def test_the_content_of_frames_that_nvdec_left_on_the_gpu_is_looked_at(monkeypatch, layout):
+    stream = SimpleNamespace(wait_stream=lambda other: None)
+    monkeypatch.setattr("torch.cuda.current_stream", lambda device: stream)
+    monkeypatch.setattr("torch.cuda.default_stream", lambda device: stream)
+    combed = frames([woven(time, "top") for time in range(30)], format=layout)
+    with pytest.raises(InputError, match="top field first"):
+        through(gate(), [OnGpu(frame) for frame in combed])
+    whole = frames([moment(time) for time in range(30)], format=layout)
+    assert len(through(gate(), [OnGpu(frame) for frame in whole])) == 30
+
+
+def test_pictures_are_made_whole_on_the_cpu_where_there_is_a_gpu(tmp_path):
+    path = flagged_file(tmp_path / "clip.mkv", [woven(time, "top") for time in range(30)])
+    gpu = Device(torch.device("cuda"), torch.float16, "")
+    with open_reader(path, device=gpu, deinterlace=True) as reader:
+        assert reader.decoder.endswith("on the CPU, because bwdif makes whole pictures there")
+        assert len(list(reader)) == 30
 
 
 @pytest.mark.parametrize("sigma", [0, 5, 30, 60])

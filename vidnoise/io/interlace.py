@@ -96,13 +96,14 @@ class Evidence:
         return (self.far - self.near) / size if size > 2 * CERTAIN * self.error else None
 
 
-def luma(frame: VideoFrame) -> NDArray[np.float32] | None:
-    """(H, at most COLUMNS) luma, or gray made of it, of evenly spread columns, in the frame's own codes.
+def luma(frame: VideoFrame) -> NDArray[np.float32]:
+    """(H, at most COLUMNS) luma, or gray made of it, of evenly spread columns, in the frame's own codes."""
+    step = -(-frame.width // COLUMNS)
+    if frame.sw_format is not None:  # only these columns leave the GPU
+        from vidnoise.io.planes import planes_of
 
-    None for frames that lie on a GPU: only their flags are read.
-    """
-    if frame.sw_format is not None:
-        return None
+        columns: NDArray[np.float32] = planes_of(frame)[0][0][:, ::step].float().cpu().numpy()
+        return columns
     kind = frame.format
     if (
         kind.is_rgb
@@ -116,7 +117,6 @@ def luma(frame: VideoFrame) -> NDArray[np.float32] | None:
     dtype = np.dtype((">u2" if kind.is_big_endian else "<u2") if wide else "u1")
     plane = frame.planes[0]
     lines = np.frombuffer(memoryview(plane), dtype).reshape(-1, plane.line_size // dtype.itemsize)
-    step = -(-frame.width // COLUMNS)
     return lines[: frame.height, : frame.width : step].astype(np.float32)
 
 
@@ -136,7 +136,7 @@ class FieldOrder:
     def push(self, frame: VideoFrame) -> Evidence | None:
         """What the frame says together with the one before; None for the first, small ones and after a change of size."""
         picture = luma(frame)
-        if picture is None or picture.shape[0] < LINES or picture.shape[1] < LEAST:
+        if picture.shape[0] < LINES or picture.shape[1] < LEAST:
             return None
         even = picture[: len(picture) // 2 * 2]
         top, bottom = even[0::2], even[1::2]

@@ -142,7 +142,7 @@ class Reader:
         self._packets = self._demux()
         self.gpu: Device | None = None
         if device is not None and device.is_cuda:
-            self._try_gpu(device)
+            self._try_gpu(device, deinterlace)
         self._ready = deque(self._prime())
         from vidnoise.io.planes import pixel_format
 
@@ -257,10 +257,13 @@ class Reader:
             self._ended = packet is None
             self._ready.extend(self._decode(packet))
 
-    def _try_gpu(self, device: Device) -> None:
+    def _try_gpu(self, device: Device, deinterlace: bool) -> None:
         """Decode with NVDEC if it can; the packets of the trial are decoded again."""
         from vidnoise.io.gpu import Trial
 
+        if deinterlace:
+            self.decoder += ", because bwdif makes whole pictures there"
+            return
         trial = Trial(self.stream, device, self._packets)
         self._packets = chain(trial.packets, self._packets)
         if trial.context is None:
