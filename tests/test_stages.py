@@ -305,3 +305,21 @@ def test_what_no_filter_changed_keeps_the_planes_of_its_source():
     frame = clip(1)[0]
     assert not frame.replace(touched=False).with_image(frame.image).touched
     assert frame.with_image(frame.image + 1).touched
+
+
+def test_filters_do_not_hear_that_the_program_computes_in_bfloat16():
+    frames = clip(3, sigma=15)
+    expected = process(Chain.parse("denoise"), frames)
+    with torch.autocast("cpu", torch.bfloat16):
+        done = process(Chain.parse("denoise"), frames)
+    assert all(torch.equal(a.image, b.image) for a, b in zip(done, expected, strict=True))
+
+
+def test_another_default_type_of_pytorch_is_refused_with_what_to_type():
+    torch.set_default_dtype(torch.float64)
+    try:
+        with pytest.raises(UsageError, match=r"float64; type torch\.set_default_dtype\(torch\.float32\)"):
+            process(Chain.parse("median"), clip(1))
+        assert len(process(Chain(), clip(1))) == 1
+    finally:
+        torch.set_default_dtype(torch.float32)

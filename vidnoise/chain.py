@@ -110,7 +110,10 @@ class Chain(Filter):
 
         Raises:
             FilterError: a filter cannot work on such a stream.
+            UsageError: what PyTorch makes new tensors of is not float32.
         """
+        if self.filters:
+            _check_default_type()
         stages = [FilterStage(filter, info, device) for filter in self.filters]
         if not (self.wants_noise or self.wants_motion):
             return ChainStage(stages)
@@ -311,6 +314,16 @@ def _text(value: Any) -> str:
         return "yes" if value else "no"
     # Fractions too are written as `make` reads them.
     return str(float(value) if isinstance(value, Real) and not isinstance(value, Integral) else value)
+
+
+def _check_default_type() -> None:
+    import torch
+
+    if (found := torch.get_default_dtype()) is not torch.float32:
+        raise UsageError(
+            f"filters compute in float32, and PyTorch was told to make new tensors of {str(found).removeprefix('torch.')}; "
+            f"type torch.set_default_dtype(torch.float32) while vidnoise runs"
+        )
 
 
 def _refuse(item: object) -> NoReturn:

@@ -12,7 +12,8 @@ import sys
 import typing
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from inspect import get_annotations
@@ -232,16 +233,26 @@ class BaseStage(ABC):
         return done
 
     def _guarded(self, work: Any) -> list[Frame]:
-        import torch
-
         if self._failure is not None:
             raise FilterError(f"this stage failed ({self._failure}); call reset() before pushing again")
         try:
-            with torch.no_grad():
+            with _plainly():
                 return list(work())
         except BaseException as failure:
             self._failure = failure
             raise
+
+
+@contextmanager
+def _plainly() -> Iterator[None]:
+    """Without gradients, and in the types that filters ask for, whatever the caller's program has switched on."""
+    import torch
+
+    with ExitStack() as stack:
+        stack.enter_context(torch.no_grad())
+        for kind in filter(torch.is_autocast_enabled, ("cpu", "cuda")):
+            stack.enter_context(torch.autocast(kind, enabled=False))
+        yield
 
 
 def scenes(frames: Iterable[Frame]) -> list[list[Frame]]:
