@@ -393,6 +393,16 @@ def test_a_damaged_checkpoint_is_named_with_what_to_do(part: float, tmp_path: Pa
         train(small(1), media, tmp_path, options=replace(options, resume=True), report=lambda _: None)
 
 
+def test_resuming_a_run_that_had_ended_tells_of_no_loss(tmp_path: Path) -> None:
+    media, options, lines = Media(photographs(), []), Options(device="cpu"), []
+    train(small(2), media, tmp_path, options=options, report=lines.append)
+    result = train(small(2), media, tmp_path, options=replace(options, resume=True), report=lines.append)
+    assert result.steps == 2
+    assert "loss 0." in lines[0]
+    assert lines[1].endswith("goes on from step 2")
+    assert "loss" not in lines[2]
+
+
 def test_resuming_where_there_is_no_checkpoint_begins_and_says_so(tmp_path: Path) -> None:
     lines: list[str] = []
     options = Options(device="cpu", resume=True)

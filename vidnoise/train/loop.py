@@ -261,7 +261,7 @@ class Run:
         line = {
             "step": self.step,
             "seconds": round(self.clock.seconds, 1),
-            "loss": round(float(losses) / max(self.learned - since, 1), 6),
+            **self._mean_loss(losses, since),
             "rate": rate(self.recipe, self.step, self.clock.progress(self.step)),
             "skipped": self.skipped,
         } | {k: round(v, 3) for k, v in self.figures.items()}
@@ -271,6 +271,11 @@ class Run:
             self.fabric.log_dict({k: v for k, v in line.items() if k != "step"}, self.step)
             self._log_picture()
         self.report(f"{self.name} " + " ".join(f"{k} {v:.6g}" for k, v in line.items()))
+
+    def _mean_loss(self, losses: Tensor, since: int) -> dict[str, float]:
+        # Of none there is no mean, as where a run that had ended is resumed.
+        count = self.learned - since
+        return {"loss": round(float(losses) / count, 6)} if count else {}
 
     def _check_finite(self) -> None:
         # As float16, as they are written.
