@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from math import lcm
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -137,6 +137,9 @@ def find(what: str, sigma: float = 0.0) -> Subject:
         parameter.requires_grad = False
     network.eval()
     if isinstance(network, TemporalDenoiser):
+        _refuse_unwritten(
+            filter, "quality", "sigma", "settled", "ahead"
+        )  # by which --calibrate runs the filter
         if sigma:
             raise UsageError(
                 f"{what} is told the noise level block by block, so none can be fixed; leave --sigma out, or give the "
@@ -149,6 +152,7 @@ def find(what: str, sigma: float = 0.0) -> Subject:
         )
         return Subject(name, asked, TEMPORAL, multiple, card, filter=filter)
     if isinstance(network, PictureDenoiser):
+        _refuse_unwritten(filter)
         multiple = lcm(network.multiple, _BLOCK)
         if network.blind and sigma:
             raise UsageError(f"{what} finds the noise level by itself; leave --sigma out")
@@ -170,3 +174,12 @@ def _filter(what: str) -> Filter:
             f"train wrote"
         )
     return filters[0]
+
+
+def _refuse_unwritten(filter: Filter | None, *written: str) -> None:
+    """Refuse options that change what is done beside the network: the file would be without them, unseen."""
+    chosen = [f.name for f in fields(filter) if getattr(filter, f.name) != f.default] if filter else []
+    for name in chosen:
+        if name not in written:
+            remedy = "give the level as --sigma" if name == "sigma" else "leave it out"
+            raise UsageError(f"{filter}: {name}= is no part of the network, which alone is written; {remedy}")
