@@ -323,3 +323,20 @@ def test_another_default_type_of_pytorch_is_refused_with_what_to_type():
         assert len(process(Chain(), clip(1))) == 1
     finally:
         torch.set_default_dtype(torch.float32)
+
+
+@dataclass(frozen=True)
+class Fitting(SpatialFilter):
+    """Finds its gain by descent, frame by frame."""
+
+    def apply(self, x: torch.Tensor) -> torch.Tensor:
+        with torch.enable_grad():
+            gain = torch.ones((), requires_grad=True)
+            (x * gain).mean().square().backward()
+            return x * (gain - 0.1 * gain.grad)
+
+
+def test_what_a_filter_computed_by_gradients_leaves_it_as_a_plain_picture():
+    (done,) = process(Fitting(), clip(1))
+    assert not done.image.requires_grad
+    assert done.image.numpy().shape == done.image.shape

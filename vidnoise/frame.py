@@ -154,7 +154,7 @@ class Frame:
         check_image(image, (3, self.height, self.width))
         changes: dict[str, Any] = {}
         if image is not self._image:
-            changes = {"_image": image.float(), "touched": True}
+            changes = {"_image": image.detach().float(), "touched": True}
         if confidence is not None:
             changes["confidence"] = confidence
         return self.replace(**changes)
