@@ -794,6 +794,27 @@ def test_an_argument_of_a_wrong_kind_is_named_with_what_it_takes(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in.mp4"]
 
 
+@pytest.mark.parametrize(
+    ("option", "hint"),
+    [
+        ("crf", r"write output=vidnoise\.io\.OutputOptions\(crf=18\)"),
+        ("overwite", "did you mean 'overwrite'"),
+        ("strat", "did you mean 'start'"),
+        ("fps", "it takes .*rate"),
+    ],
+)
+def test_an_argument_that_nobody_takes_is_answered_with_what_was_meant(
+    tmp_path: Path, option: str, hint: str
+) -> None:
+    with pytest.raises(UsageError, match=f"vidnoise.run takes no '{option}'; {hint}"):
+        vidnoise.run(tmp_path / "in.mp4", "none", tmp_path / "out.mp4", **{option: 18})
+    with (
+        pytest.raises(UsageError, match=f"vidnoise.open takes no '{option}'"),
+        vidnoise.open(tmp_path / "in.mp4", "none", **{option: 18}),
+    ):
+        pass
+
+
 @pytest.mark.parametrize("name", [None, 3, b"in.mp4", ["in.mp4"]])
 def test_what_is_no_name_of_a_file_is_refused_with_what_is(tmp_path: Path, name: Any) -> None:
     source = Clip(frames=2).save(tmp_path / "in.mp4")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from inspect import signature
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -113,6 +115,7 @@ def run(
     check_callback("progress", progress)
     check_callback("opened", opened)
     check("output", "overwrite", overwrite, bool, Option(help=""))
+    _refuse_unknown(reading, run, OutputOptions)
     chain = as_chain(filters)
     place = choose(device, precision, tile)
     if not isinstance(output, OutputOptions | None):
@@ -168,6 +171,7 @@ def open(
     """
     from vidnoise.io import open_reader
 
+    _refuse_unknown(reading, open)
     chain = as_chain(filters)
     place = choose(device, precision, tile)
     with open_reader(source, device=place, **reading) as reader:
@@ -176,6 +180,24 @@ def open(
             yield frames
         finally:
             frames.close()
+
+
+def _refuse_unknown(
+    given: Mapping[str, Any], function: Callable[..., object], output: type[OutputOptions] | None = None
+) -> None:
+    """Refuse arguments that nobody takes, with what may have been meant."""
+    from vidnoise.io import open_reader
+
+    known = {*signature(open_reader).parameters, *signature(function).parameters} - {"reading"}
+    for name, value in given.items():
+        if name in known:
+            continue
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.7)
+        if output and name in output.__dataclass_fields__:
+            hint = f"write output=vidnoise.io.OutputOptions({name}={value!r})"
+        else:
+            hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(sorted(known))}"
+        raise UsageError(f"vidnoise.{function.__name__} takes no {name!r}; {hint}")
 
 
 def open_chain(chain: Chain, info: StreamInfo, device: Device, max_latency: int | None) -> ChainStage:
