@@ -6,6 +6,7 @@ import pytest
 import torch
 from skimage import data
 from streams import CPU, clip, info, process, through
+from torch.overrides import TorchFunctionMode
 
 from vidnoise.chain import Chain
 from vidnoise.colour import Colour, PixelFormat
@@ -81,6 +82,22 @@ def test_the_median_for_gpus_is_the_one_on_the_cpu():
     for radius in (1, 2):
         filter = Median(radius=radius)
         assert torch.equal(one(filter, cup(31, 47)), filter._apply_on_gpu(cup(31, 47)[None])[0])
+
+
+class NoConvolution(TorchFunctionMode):
+    """GPUs do convolutions of float32 with 11 bits of each sample, unless told otherwise."""
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        assert "conv" not in function.__name__
+        return function(*args, **(kwargs or {}))
+
+
+def test_filters_for_gpus_take_their_sums_with_all_bits():
+    image = cup(41, 57)
+    with NoConvolution():
+        Median(radius=2)._apply_on_gpu(image[None])
+        guided = Guided(radius=2, contrast=1)._apply_on_gpu(image)
+    assert torch.allclose(guided, one(Guided(radius=2, contrast=1), image), atol=1e-4)
 
 
 def test_the_guided_filter_is_kornias():
