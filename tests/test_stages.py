@@ -288,6 +288,17 @@ def test_a_gpu_takes_as_many_frames_as_its_memory_has_room_for(monkeypatch):
         assert at_once(gpu, 4) == expected
 
 
+def test_memory_that_earlier_work_left_with_pytorch_is_room_on_a_gpu(monkeypatch):
+    gpu = replace(CPU, torch=torch.device("cuda"))
+    for name, found in (
+        ("mem_get_info", (3_000, 8_000)),
+        ("memory_reserved", 5_000),
+        ("memory_allocated", 1_000),
+    ):
+        monkeypatch.setattr(torch.cuda, name, lambda _, found=found: found)
+    assert device.free_memory(gpu) == 7_000
+
+
 def test_an_option_out_of_range_is_refused_with_its_range():
     with pytest.raises(UsageError, match=r"mean: before=10 is out of range; it takes 0\.\.9 frames"):
         Mean(before=10)

@@ -143,7 +143,9 @@ def free_memory(device: Device) -> int:
     import torch
 
     if device.is_cuda:
-        return int(torch.cuda.mem_get_info(device.torch)[0])
+        # What earlier work has left with PyTorch is taken before more is asked of the system.
+        idle = torch.cuda.memory_reserved(device.torch) - torch.cuda.memory_allocated(device.torch)
+        return int(torch.cuda.mem_get_info(device.torch)[0] + idle)
     import os
 
     available = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
