@@ -16,7 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vidnoise.colour import PixelFormat
+from vidnoise.device import Device
 from vidnoise.errors import InputError
+from vidnoise.io.gpu import accelerator
 from vidnoise.io.planes import goes_to_nvenc, pixel_format, planes_of, to_av
 
 if TYPE_CHECKING:
@@ -256,6 +258,16 @@ def test_only_even_sized_420_can_stay_on_the_gpu(name: str, size: tuple[int, int
     assert goes_to_nvenc(pixel_format(name), *size) is stays
 
 
+def test_ffmpeg_shares_the_context_that_pytorch_has_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    """FFmpeg refuses the device's primary context where that has other flags than its own, as PyTorch's has."""
+    begun: list[torch.device] = []
+    monkeypatch.setattr("torch.cuda.set_device", lambda device: None)
+    monkeypatch.setattr("torch.zeros", lambda size, device: begun.append(device))
+    there = torch.device("cuda", 0)
+    assert accelerator(Device(there, torch.float16, "")).options == {"primary_ctx": "0", "current_ctx": "1"}
+    assert begun == [there]
+
+
 @pytest.fixture
 def gpu() -> torch.device:
     if not torch.cuda.is_available() and os.environ.get("VIDNOISE_REQUIRE_CUDA") != "1":
@@ -321,9 +333,8 @@ def test_nvdec_gives_the_planes_of_the_software_decoder(
     gpu: torch.device, tmp_path: Path, codec: str, name: str
 ) -> None:
     path = clip(tmp_path / "clip.mp4", codec, name, 40, 322, 182)
-    hardware = av.codec.hwaccel.HWAccel(
-        "cuda", str(gpu.index), allow_software_fallback=False, is_hw_owned=True
-    )
+    hardware = accelerator(Device(gpu, torch.float16, ""))
+    hardware.allow_software_fallback = False
     count = 0
     with av.open(str(path)) as soft, av.open(str(path), hwaccel=hardware) as hard:
         for one, other in zip(soft.decode(video=0), hard.decode(video=0), strict=True):

@@ -19,11 +19,23 @@ LAYOUTS = ("nv12", "p010le")
 
 
 def accelerator(device: Device) -> Any:
-    """PyAV's description of the GPU that PyTorch uses; frames stay in its memory, in PyTorch's own context."""
+    """PyAV's description of the GPU that PyTorch uses; frames stay in its memory, in PyTorch's own context.
+
+    It must be put to use in the thread that asks for it. FFmpeg is told to take the context that is current there: asked
+    for the device's own one it refuses what PyTorch has begun with other flags.
+    """
+    import torch
     from av.codec.hwaccel import HWAccel
 
-    index = str(device.torch.index or 0)
-    return HWAccel("cuda", device=index, allow_software_fallback=True, is_hw_owned=True)
+    torch.cuda.set_device(device.torch)
+    torch.zeros(1, device=device.torch)  # makes PyTorch's context the current one
+    return HWAccel(
+        "cuda",
+        device=str(device.torch.index or 0),
+        allow_software_fallback=True,
+        options={"primary_ctx": "0", "current_ctx": "1"},
+        is_hw_owned=True,
+    )
 
 
 class Trial:
@@ -90,9 +102,7 @@ def encodes_from_gpu(
 
 def _open(stream: Any, device: Device) -> Any:
     import av
-    import torch
 
-    torch.zeros(1, device=device.torch)  # the context must be there before FFmpeg asks for it
     source = stream.codec_context
     # The canonical name, since decoders such as libdav1d run on CPUs only.
     context = av.CodecContext.create(source.codec.canonical_name, "r", hwaccel=accelerator(device))

@@ -211,9 +211,10 @@ def _frame_on_gpu(planes: Planes, format: PixelFormat, width: int, height: int) 
         luma.copy_(_raise(planes[0], format.depth))
         chroma[:, 0::2] = _raise(planes[1], format.depth)
         chroma[:, 1::2] = _raise(planes[2], format.depth)
-    return av.VideoFrame.from_dlpack(
-        (luma, chroma), layout, width, height, cuda_context=_cuda_context(device.index)
-    )
+    with torch.cuda.device(device):
+        return av.VideoFrame.from_dlpack(
+            (luma, chroma), layout, width, height, cuda_context=_cuda_context(device.index)
+        )
 
 
 def _lower(plane: Tensor, depth: int) -> Tensor:
@@ -239,7 +240,8 @@ def _raise(plane: Tensor, depth: int) -> Tensor:
 def _cuda_context(index: int) -> CudaContext:
     from av.video.frame import CudaContext
 
-    return CudaContext(device_id=index)
+    # FFmpeg refuses the device's own context where PyTorch has begun it with other flags.
+    return CudaContext(device_id=index, primary_ctx=False, current_ctx=True)
 
 
 class _ordered:  # noqa: N801 - used as a function
