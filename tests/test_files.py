@@ -14,6 +14,7 @@ from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -24,9 +25,11 @@ import torch
 from clips import Clip, Extra
 
 import vidnoise
+from vidnoise.device import Device
 from vidnoise.errors import InputError, OutputError, UsageError, VidnoiseError
 from vidnoise.frame import Frame, StreamInfo
 from vidnoise.io import OutputOptions, Reader, Writer, open_reader, open_writer
+from vidnoise.io.gpu import Trial
 from vidnoise.io.planes import planes_of
 
 MASTERING = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)"
@@ -251,6 +254,27 @@ def test_video_with_alpha_becomes_an_mp4_that_players_show(
     assert streams(tmp_path / "out.mp4") == [("video", "h264")]
     assert clips.decoded(tmp_path / "out.mp4")[0].format.name == "yuv420p"
     assert any("alpha is lost (--codec ffv1 in .mkv keeps it)" in line for line in writer.warnings)
+
+
+def test_alpha_that_nvdec_would_drop_is_decoded_on_the_cpu(tmp_path: Path) -> None:
+    source = Clip(codec="libvpx-vp9", pix_fmt="yuva420p", options={}, frames=3).save(tmp_path / "in.webm")
+    with open_reader(source, device=Device(torch.device("cuda"), torch.float16, "")) as reader:
+        assert reader.decoder == "libvpx-vp9 on the CPU, because NVDEC would drop its alpha"
+        assert next(iter(reader)).alpha is not None
+
+
+@pytest.mark.parametrize(("size", "works"), [((320, 180), True), ((321, 180), False), ((320, 181), False)])
+def test_nvdec_is_used_where_pyav_hands_on_all_colours(
+    monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], works: bool
+) -> None:
+    """Of planes with an odd side PyAV gives one line or column of colours too few."""
+    cuda, nv12 = (SimpleNamespace(name=name) for name in ("cuda", "nv12"))
+    frame = SimpleNamespace(format=cuda, sw_format=nv12, width=size[0], height=size[1])
+    decoder = SimpleNamespace(is_hwaccel=True, decode=lambda packet: [frame], flush_buffers=lambda: None)
+    monkeypatch.setattr("vidnoise.io.gpu._open", lambda stream, device: decoder)
+    trial = Trial(None, Device(torch.device("cuda"), torch.float16, ""), iter([None]))
+    assert (trial.context is decoder) is works
+    assert works or f"{size[0]}x{size[1]}" in trial.why
 
 
 @pytest.mark.parametrize(("ext", "pix_fmt"), [("mkv", "bgra"), ("mov", "bgra"), ("webm", "yuva420p")])
@@ -1126,6 +1150,7 @@ def test_an_encoder_does_not_put_the_process_before_all_others(tmp_path):
 
 AV1 = """
 import os, sys
+from vidnoise.io.gpu import Trial
 from vidnoise.io.planes import planes_of
 from vidnoise.io import OutputOptions, open_reader, open_writer
 with open_reader(sys.argv[1]) as reader:

@@ -169,14 +169,22 @@ def layout_of(frame: av.VideoFrame) -> str:
     return frame.format.name if frame.sw_format is None else frame.sw_format.name
 
 
+LIBVPX = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+
+
+def hides_alpha(stream: Any) -> bool:
+    """Whether a stream has alpha that only the decoder of libvpx gives: FFmpeg's own and NVDEC drop it."""
+    marked = {k.lower(): v for k, v in stream.metadata.items()}.get("alpha_mode") == "1"
+    return marked and stream.codec_context.codec.canonical_name in LIBVPX
+
+
 def decoder_for(stream: Any, threads: int) -> Any:
-    """The decoder of a stream; for VP8 and VP9 with alpha, which FFmpeg's own decoders drop, that of libvpx."""
+    """The decoder of a stream; that of libvpx where it hides alpha."""
     import av
 
     context: Any = stream.codec_context
-    alpha = {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(context.codec.canonical_name)
-    if alpha and {k.lower(): v for k, v in stream.metadata.items()}.get("alpha_mode") == "1":
-        context = av.CodecContext.create(alpha, "r")
+    if hides_alpha(stream):
+        context = av.CodecContext.create(LIBVPX[context.codec.canonical_name], "r")
     context.thread_count = threads
     # Where each thread decodes a frame, damage is told late, and at the end not at all: see `Tail`.
     # Codecs that reorder frames are too slow otherwise.

@@ -120,6 +120,8 @@ def _why_not(frames: Sequence[av.VideoFrame]) -> str:
     if frame.sw_format is None or frame.sw_format.name not in LAYOUTS:
         layout = frame.sw_format.name if frame.sw_format else "an unknown layout"
         return f"NVDEC gives {layout}, which cannot be handed to PyTorch"
+    if frame.width % 2 or frame.height % 2:
+        return f"PyAV would cut off colours of {frame.width}x{frame.height} pixels on the GPU"
     if any("A53_CC" in names(f) for f in frames):
         return "the closed captions would be lost on the GPU"
     return ""

@@ -22,7 +22,7 @@ from vidnoise.frame import Frame, StreamInfo
 from vidnoise.io import pipes, stills
 from vidnoise.io.carry import is_cover
 from vidnoise.io.continuity import Continuity
-from vidnoise.io.decode import Conformer, Decoder, Losses, Tail, decoder_for, layout_of
+from vidnoise.io.decode import Conformer, Decoder, Losses, Tail, decoder_for, hides_alpha, layout_of
 from vidnoise.io.facts import facts_of, stream_lines
 from vidnoise.io.interlace import InterlaceGate
 from vidnoise.io.picture_tags import read_tags
@@ -261,8 +261,9 @@ class Reader:
         """Decode with NVDEC if it can; the packets of the trial are decoded again."""
         from vidnoise.io.gpu import Trial
 
-        if deinterlace:
-            self.decoder += ", because bwdif makes whole pictures there"
+        if deinterlace or hides_alpha(self.stream):
+            why = "bwdif makes whole pictures there" if deinterlace else "NVDEC would drop its alpha"
+            self.decoder += f", because {why}"
             return
         trial = Trial(self.stream, device, self._packets)
         self._packets = chain(trial.packets, self._packets)
