@@ -10,7 +10,7 @@ from streams import CPU, Mean, Running, clip, info, process, through
 
 from vidnoise import device
 from vidnoise.chain import Chain, ChainStage
-from vidnoise.errors import FilterError, UsageError
+from vidnoise.errors import DeviceError, FilterError, UsageError
 from vidnoise.filter import Filter, SpatialFilter, option
 from vidnoise.frame import Frame
 
@@ -286,6 +286,18 @@ def test_a_gpu_takes_as_many_frames_as_its_memory_has_room_for(monkeypatch):
     ):
         monkeypatch.setattr(device, "free_memory", lambda _, free=free: free)
         assert at_once(gpu, 4) == expected
+
+
+def test_a_gpu_that_cannot_be_used_is_left_alone_with_the_reason(monkeypatch):
+    def current_device() -> int:
+        raise RuntimeError("Cannot re-initialize CUDA in forked subprocess.\nUse spawn")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", current_device)
+    assert "cannot be used here (Cannot re-initialize CUDA in forked subprocess.)" in device.choose().why
+    assert device.choose().torch.type == "cpu"
+    with pytest.raises(DeviceError, match="forked subprocess"):
+        device.choose("cuda")
 
 
 def test_memory_that_earlier_work_left_with_pytorch_is_room_on_a_gpu(monkeypatch):

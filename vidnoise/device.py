@@ -52,28 +52,28 @@ def choose(device: str = "auto", precision: str = "auto", tile: int = 0, batch: 
     check("device", "batch", batch, int, Option(help="", low=0, unit="frames"))
     import torch
 
-    found = torch.cuda.is_available()
-    if device == "cuda" and not found:
-        raise DeviceError(f"--device cuda was asked for, but {_why_no_cuda()}; use --device cpu or auto")
-    if found and device != "cpu":
-        name = torch.cuda.get_device_name()
-        where, reason = (
-            torch.device("cuda", torch.cuda.current_device()),
-            f"an NVIDIA GPU is present ({name})",
-        )
-    else:
-        reason = "asked for" if device == "cpu" else _why_no_cuda()
-        where = torch.device("cpu")
+    where, reason = (None, "asked for") if device == "cpu" else _gpu()
+    if device == "cuda" and where is None:
+        raise DeviceError(f"--device cuda was asked for, but {reason}; use --device cpu or auto")
+    where = where or torch.device("cpu")
     dtype, int8, words = _precision(precision, where)
     return Device(where, dtype, f"{where.type}: {reason}; {words}", tile, batch, int8)
 
 
-def _why_no_cuda() -> str:
+def _gpu() -> tuple[torch_.device | None, str]:
+    """The GPU that PyTorch works on, and that it is there; or None, and why."""
     import torch
 
-    if torch.version.cuda is None:
-        return "this build of PyTorch has no CUDA"
-    return "no NVIDIA GPU was found"
+    if not torch.cuda.is_available():
+        missing = torch.version.cuda is None
+        return None, "this build of PyTorch has no CUDA" if missing else "no NVIDIA GPU was found"
+    try:
+        index, name = torch.cuda.current_device(), torch.cuda.get_device_name()
+    except (
+        RuntimeError
+    ) as failure:  # another program has it alone, or this process was forked after it was used
+        return None, f"the NVIDIA GPU cannot be used here ({str(failure).strip().splitlines()[0]})"
+    return torch.device("cuda", index), f"an NVIDIA GPU is present ({name})"
 
 
 def _precision(precision: str, where: torch_.device) -> tuple[torch_.dtype, bool, str]:
