@@ -549,6 +549,19 @@ def test_a_device_that_is_not_there_is_said_to_be_missing(vidnoise):
     assert "use --device cpu or auto" in answer.err
 
 
+def test_a_device_that_cannot_be_used_is_told_of(vidnoise, monkeypatch):
+    def busy(*_: object) -> int:
+        raise RuntimeError("CUDA-capable devices are busy")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "current_device", busy)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", busy)
+    answer = vidnoise("devices", "--json")
+    assert answer.status == 0
+    assert "cannot be used here (CUDA-capable devices are busy)" in json.loads(answer.out)["why"]
+
+
 # Probe
 
 
