@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
+import time
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from streams import CPU, Running, clip, info
@@ -19,7 +23,7 @@ from vidnoise.live.clock import OutputClock
 from vidnoise.live.destination import resolve
 from vidnoise.live.ladder import ladder
 from vidnoise.live.pace import TRIAL, Pace, Trials
-from vidnoise.live.recording import pieces_of, prune
+from vidnoise.live.recording import pieces_of, prune, round_after
 from vidnoise.live.region import Region
 from vidnoise.live.secrets import fill
 from vidnoise.live.status import Status
@@ -267,8 +271,8 @@ def test_a_clock_that_is_set_anew_neither_squeezes_nor_parts_the_pictures(given,
     now = 100.0
     clock = OutputClock(lambda: now)
     found = []
-    for time in given:
-        found.append(float(clock.place(Fraction(time).limit_denominator(1000))))
+    for seen in given:
+        found.append(float(clock.place(Fraction(seen).limit_denominator(1000))))
         now += 0.5
     assert found == pytest.approx(placed, abs=0.002)
 
@@ -352,6 +356,7 @@ def test_passwords_come_from_the_environment_or_a_file_encoded_as_a_url_needs_th
         ("-", {}, "standard output"),
         ("cam/%H.mp4", {}, "--segment 10m"),
         ("cam.avi", {}, ".mkv"),
+        ("cam/%c.mp4", {"segment": "1h", "keep": "1d"}, "%Y-%m-%d_"),
     ],
 )
 def test_what_is_no_output_for_a_camera_is_refused_with_what_is(text, options, words):
@@ -360,8 +365,6 @@ def test_what_is_no_output_for_a_camera_is_refused_with_what_is(text, options, w
 
 
 def test_pieces_beyond_an_age_or_a_size_are_removed_oldest_first_and_other_files_stay(tmp_path):
-    import os
-
     pattern = f"{tmp_path}/%Y/%m-%d_%H.mp4"
     (tmp_path / "2026").mkdir()
     names = ["01-01_10.mp4", "01-01_11.mp4", "01-01_11_1.mp4", "01-01_12.mp4", "notes.txt", "holiday.mp4"]
@@ -371,10 +374,10 @@ def test_pieces_beyond_an_age_or_a_size_are_removed_oldest_first_and_other_files
         os.utime(path, (1000 - age, 1000 - age))
     current = tmp_path / "2026/01-01_12.mp4"
     assert {path.name for path in pieces_of(pattern)} == set(names[:4])
-    prune(resolve(pattern, segment="1h", keep="1.5MB"), 1000, current)
+    prune(resolve(pattern, segment="1h", keep="1.5MB"), 1000, current, pytest.fail)
     left = {path.name for path in (tmp_path / "2026").iterdir()}
     assert left == {"01-01_11_1.mp4", "01-01_12.mp4", "notes.txt", "holiday.mp4"}
-    prune(resolve(pattern, segment="1h", keep="1s"), 1000, current)
+    prune(resolve(pattern, segment="1h", keep="1s"), 1000, current, pytest.fail)
     assert {path.name for path in (tmp_path / "2026").iterdir()} == {
         "01-01_12.mp4",
         "notes.txt",
@@ -382,7 +385,7 @@ def test_pieces_beyond_an_age_or_a_size_are_removed_oldest_first_and_other_files
     }
 
 
-def test_recordings_of_others_in_the_same_folder_are_no_pieces_of_this_one(tmp_path):
+def test_recordings_of_others_in_the_same_folder_are_no_pieces_of_this_one(tmp_path, monkeypatch):
     others = [
         "holiday-in-rome.mp4",
         "door_night_10-00.mp4",
@@ -395,3 +398,46 @@ def test_recordings_of_others_in_the_same_folder_are_no_pieces_of_this_one(tmp_p
         (tmp_path / name).touch()
     patterns = ("%Y-%m-%d.mp4", "%F.mp4", "door_%H-%M.mp4", "100%%_%b.mp4")
     assert {path.name for pattern in patterns for path in pieces_of(f"{tmp_path}/{pattern}")} == set(mine)
+    monkeypatch.chdir(tmp_path)
+    assert {str(path) for path in pieces_of("./%F.mp4")} == set(mine[:2])
+
+
+def test_a_piece_that_cannot_be_removed_is_told_of_and_the_others_are_removed(tmp_path, monkeypatch):
+    for name in ("01.ts", "02.ts", "03.ts"):
+        (tmp_path / name).write_bytes(b"old")
+        os.utime(tmp_path / name, (0, 0))
+    unlink = Path.unlink
+
+    def refuse(path, missing_ok=False):
+        if path.name == "02.ts":
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    told = []
+    prune(resolve(f"{tmp_path}/%H.ts", segment="1h", keep="1h"), 1e6, tmp_path / "04.ts", told.append)
+    assert [path.name for path in tmp_path.iterdir()] == ["02.ts"]
+    assert told == [f"{tmp_path}/02.ts cannot be removed: Operation not permitted"]
+
+
+@pytest.mark.parametrize(
+    ("zone", "from_", "length", "until"),
+    [
+        ("CET-1CEST,M3.5.0,M10.5.0/3", "2026-03-29 00:00", "1d", "2026-03-30 00:00"),  # of 23 hours
+        ("CET-1CEST,M3.5.0,M10.5.0/3", "2026-10-25 00:00", "1d", "2026-10-26 00:00"),  # of 25
+        ("CET-1CEST,M3.5.0,M10.5.0/3", "2026-10-25 00:00", "12h", "2026-10-25 12:00"),
+        ("CET-1CEST,M3.5.0,M10.5.0/3", "2026-03-29 01:10", "1h", "2026-03-29 03:00"),
+        ("CET-1CEST,M3.5.0,M10.5.0/3", "2026-03-29 01:10", "45m", "2026-03-29 01:30"),
+        ("LHST-10:30LHDT-11,M10.1.0,M4.1.0", "2026-04-05 01:10", "1h", "2026-04-05 02:00"),
+    ],
+)
+def test_pieces_begin_at_round_times_of_the_clock_on_the_wall(zone, from_, length, until, monkeypatch):
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        begins = time.mktime(time.strptime(from_, "%Y-%m-%d %H:%M"))
+        ends = round_after(begins + 0.3, seconds(length))
+        assert time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(ends)) == f"{until}:00"
+    finally:
+        monkeypatch.undo()
+        time.tzset()

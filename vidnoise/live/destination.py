@@ -35,6 +35,23 @@ SERVERS = {
 FILES = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska", ".ts": "mpegts"}
 """Endings of files that can be written without an end in sight."""
 
+_TWO = r"[ \d]?\d"
+WRITTEN = {
+    **dict.fromkeys("CdegHIklmMSuUVwWy", _TWO),
+    **dict.fromkeys("aAbBhpP", r"[^\W\d_]+\.?"),
+    **dict.fromkeys("YG", r"\d{4}"),
+    "j": r"\d{1,3}",
+    "s": r"\d+",
+    "F": r"\d{4}-\d\d-\d\d",
+    "R": r"\d\d:\d\d",
+    "T": r"\d\d:\d\d:\d\d",
+    "%": "%",
+}
+"""What `%Y` and the like stand for in a name, by their letter: names beside a recording may look like its own."""
+
+LETTER = re.compile(r"%[-_0^#]?([A-Za-z%])")
+"""`%Y` and the like in a name."""
+
 
 @dataclass(frozen=True)
 class Destination:
@@ -122,6 +139,11 @@ def _segments(path: str, segment: str | None, keep: str | None) -> Destination:
     if segment is None:
         raise UsageError(f"{path} is a name for pieces; say how long each is: --segment 10m")
     format = _format(path)
+    unknown = [letter for letter in LETTER.findall(path) if letter not in WRITTEN] if keep else []
+    if unknown:
+        raise UsageError(
+            f"{path}: --keep does not find pieces by %{unknown[0]}; write for example %Y-%m-%d_%H-%M-%S"
+        )
     by_size = keep is not None and keep.strip()[-1:] in "bB"
     return Destination(
         "segments",

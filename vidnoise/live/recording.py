@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import glob
+import os
 import re
+import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from vidnoise.live.destination import Destination
+from vidnoise.live.destination import LETTER, WRITTEN, Destination
 from vidnoise.live.mux import Muxer
 from vidnoise.live.packets import VIDEO, Packet
-
-_TWO = r"[ \d]?\d"
-WRITTEN = {
-    **dict.fromkeys("CdegHIklmMSuUVwWy", _TWO),
-    **dict.fromkeys("aAbBhpP", r"[^\W\d_]+\.?"),
-    **dict.fromkeys("YG", r"\d{4}"),
-    "j": r"\d{1,3}",
-    "s": r"\d+",
-    "F": r"\d{4}-\d\d-\d\d",
-    "R": r"\d\d:\d\d",
-    "T": r"\d\d:\d\d:\d\d",
-    "%": "%",
-}
-"""What `%Y` and the like stand for in a name, by their letter: names beside a recording may look like its own."""
 
 
 class Recording:
@@ -80,7 +70,7 @@ class Recording:
         self._until = round_after(now, self._place.segment)
         path = self._path = free(Path(time.strftime(self._place.url, time.localtime(now))))
         path.parent.mkdir(parents=True, exist_ok=True)
-        prune(self._place, now, path)  # first of all: it may make the room that the new piece needs
+        prune(self._place, now, path, self._warn)  # first: it may make the room that the new piece needs
         self._piece = Muxer(
             str(path), self._place.format, self._place.options, self._head, self._warn, packet.seconds
         )
@@ -88,8 +78,13 @@ class Recording:
 
 def round_after(now: float, length: float) -> float:
     """When the next piece begins, of pieces that last `length` seconds; times are seconds of the clock."""
-    local = now + time.localtime(now).tm_gmtoff
-    return now + length - local % length
+    shift = time.localtime(now).tm_gmtoff
+    until = now + length - (now + shift) % length
+    later = time.localtime(until).tm_gmtoff
+    if shift == later or round(until + later) % length == 0:
+        return until
+    moved = until + shift - later  # days in which summer time begins or ends are shorter or longer
+    return until if is_over(moved, now, length) else moved
 
 
 def is_over(until: float, now: float, length: float) -> bool:
@@ -97,38 +92,47 @@ def is_over(until: float, now: float, length: float) -> bool:
     return not 0 < until - now <= 2 * length
 
 
-def prune(place: Destination, now: float, current: Path) -> None:
+def prune(place: Destination, now: float, current: Path, warn: Callable[[str], None]) -> None:
     """Remove the oldest pieces until the others are within what `place` keeps; the current one stays."""
     if place.keep_seconds is None and place.keep_bytes is None:
         return
-    pieces = sorted((path.stat().st_mtime, path) for path in pieces_of(place.url) if path != current)
+    pieces = sorted(_files(path for path in pieces_of(place.url) if path != current))
     room = place.keep_bytes
-    total = sum(path.stat().st_size for _, path in pieces)
-    for written, path in pieces:
+    total = sum(size for _, size, _ in pieces)
+    for written, size, path in pieces:
         old = place.keep_seconds is not None and now - written > place.keep_seconds
         if not old and (room is None or total <= room):
             continue
-        total -= path.stat().st_size
-        path.unlink(missing_ok=True)
+        try:
+            path.unlink(missing_ok=True)
+            total -= size
+        except OSError as failure:
+            warn(f"{path} cannot be removed: {failure.strerror}")
+
+
+def _files(paths: Iterable[Path]) -> Iterator[tuple[float, int, Path]]:
+    """When each file was written, its size and path; what somebody removes meanwhile is left out."""
+    for path in paths:
+        with contextlib.suppress(OSError):
+            found = path.stat()
+            if stat.S_ISREG(found.st_mode):
+                yield found.st_mtime, found.st_size, path
 
 
 def pieces_of(pattern: str) -> list[Path]:
-    """The files whose names a pattern with `%Y`, `%H` and the like can have made."""
+    """What has a name that a pattern with `%Y`, `%H` and the like can have made."""
     fixed = Path(pattern.split("%")[0] + "x").parent
-    inner = pattern if fixed == Path() else str(Path(pattern).relative_to(fixed))
-    literals_and_letters = re.split(r"%[-_0^#]?([A-Za-z%])", inner)
+    inner = Path(pattern).relative_to(fixed)
+    stem, suffix = os.path.splitext(inner)
     known = re.compile(
         "".join(
-            WRITTEN.get(part, r"[^/]+?") if number % 2 else re.escape(part)
-            for number, part in enumerate(literals_and_letters)
+            WRITTEN[part] if number % 2 else re.escape(part) for number, part in enumerate(LETTER.split(stem))
         )
+        + rf"(_\d+)?{re.escape(suffix)}"
     )
-    return [p for p in fixed.rglob("*") if p.is_file() and _made(known, p.relative_to(fixed))]
-
-
-def _made(known: re.Pattern[str], path: Path) -> bool:
-    plain = re.sub(r"_\d+$", "", path.stem)
-    return any(known.fullmatch(str(path.with_name(stem + path.suffix))) for stem in (path.stem, plain))
+    # There may be a hundred thousand.
+    names = glob.glob("/".join("*" * len(inner.parts)), root_dir=fixed, include_hidden=True)
+    return [fixed / name for name in names if known.fullmatch(name)]
 
 
 def free(path: Path) -> Path:
