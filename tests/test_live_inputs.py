@@ -16,16 +16,18 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from itertools import pairwise, repeat
 
 import av
+import cv2
 import numpy as np
 import pytest
 from cameras import LIMIT, camera, frames, free_port, sender, vidnoise
 from test_interlace import flagged_file, gray, moment, psnr, woven
 from test_interlace import frames as pictures
+from web import serving
 
 from vidnoise.errors import InputError, UsageError
 from vidnoise.io.interlace import FieldOrder, Scan, verdict
@@ -383,6 +385,35 @@ def undated(packet: bytes) -> bytes:
     """A packet that holds such a beginning, less the picture's time."""
     at = packet.index(TIMED) + 7
     return packet[:at] + bytes([packet[at] & 0x3F]) + packet[at + 1 :]
+
+
+class Dawn(BaseHTTPRequestHandler):
+    """JPEGs of one client: gray ones first, then others."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+        self.end_headers()
+        scene = np.random.default_rng(0).integers(0, 256, (96, 160, 3), np.uint8)
+        with suppress(OSError):
+            for number in range(1000):
+                picture = scene | [255, 0, 0] if number > 20 else scene[..., 0]
+                data = cv2.imencode(".jpg", picture.astype(np.uint8))[1].tobytes()
+                self.wfile.write(b"--frame\r\nContent-Type: image/jpeg\r\n\r\n" + data + b"\r\n")
+                time.sleep(0.05)
+
+
+def test_a_camera_that_begins_in_gray_gets_its_colours_by_day(tmp_path):
+    def has_colours() -> bool:
+        shown = []
+        with suppress(av.error.FFmpegError, OSError, IndexError), av.open(tmp_path / "a.ts") as made:
+            shown.extend(picture.to_ndarray()[96:].mean() for picture in made.decode(video=0))
+        return bool(shown) and shown[0] == 128 and shown[-1] > 130
+
+    words = ("--live", *RAW, "-o", f"{tmp_path}/a.ts")
+    with serving(tmp_path, Dawn) as address, vidnoise(address, *words) as job:
+        job.wait(has_colours)
+        assert job.stop() == 0
 
 
 def test_a_file_is_no_camera(tmp_path):

@@ -200,11 +200,12 @@ class Conformer:
     """Brings pictures whose size, format or colour has changed in mid-stream to those of the first one.
 
     One file holds one size and one colour. `changed` is True when the last picture differed from the one
-    before. `then` ends a warning's sentence; `{time}` in it stands for the picture's seconds.
+    before. `then` ends a warning's sentence; `{time}` in it stands for the picture's seconds. With `colours` a first
+    picture of gray gets room for those of later ones.
     """
 
-    def __init__(self, warnings: list[str], then: str = CONVERTED) -> None:
-        self._warnings, self._then = warnings, then
+    def __init__(self, warnings: list[str], then: str = CONVERTED, *, colours: bool = False) -> None:
+        self._warnings, self._then, self._colours = warnings, then, colours
         self._first: tuple[Any, ...] | None = None
         self._last: tuple[Any, ...] | None = None
         self.changed = False
@@ -215,7 +216,8 @@ class Conformer:
         self.changed = self._last is not None and shape != self._last
         self._last = shape
         if self._first is None:
-            self._first = shape
+            name = shape[2].replace("gray", "yuv420p") if self._colours else shape[2]
+            self._first = (*shape[:2], name, *shape[3:])
         if shape == self._first:
             return frame
         if self.changed:

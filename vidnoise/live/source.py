@@ -130,7 +130,7 @@ class Source:
         self._log = log
         self._clock = OutputClock()
         self._warnings: list[str] = []
-        self._conform = Conformer(self._warnings, "; it goes out as it was at the start")
+        self._conform = Conformer(self._warnings, "; it goes out as it was at the start", colours=True)
         self._sound = ""
         self._heard = Fraction(-1)
         self._hears = False
