@@ -257,6 +257,24 @@ def test_a_camera_that_ends_again_and_again_is_tried_and_told_of_less_and_less_o
     assert job.told().count("connected") == 3
 
 
+def test_a_password_that_is_missing_while_it_is_replaced_is_waited_for(tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text("a")
+
+    def clips() -> Iterator[bytes]:
+        yield transport_stream(sound=False)
+        secret.unlink()
+        yield from repeat(transport_stream(sound=False))
+
+    words = (*RAW, "--max-backoff", "0.2s", "-o", f"{tmp_path}/a.ts")
+    with one_by_one(clips()) as url, vidnoise(f"{url}?x={{file:{secret}}}", *words) as job:
+        job.hears("cannot be read: No such file or directory; trying again")
+        secret.write_text("b")
+        told = len(job.said)
+        job.wait(lambda: any("connected" in line for line in job.said[told:]))
+        assert job.stop() == 0
+
+
 @pytest.mark.parametrize(
     ("first", "words"), [(False, "the camera sends sound now"), (True, "the sound is gone now")]
 )

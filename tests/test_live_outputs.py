@@ -21,7 +21,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from cameras import LIMIT, Job, children, frames, sender, vidnoise
+from cameras import LIMIT, Job, children, frames, free_port, sender, vidnoise
 from streams import info
 
 from vidnoise.frame import Frame
@@ -283,6 +283,25 @@ def test_a_receiver_that_hangs_up_at_once_is_tried_less_and_less_often():
     assert "open" in job.told()
     waits = [float(seconds) for seconds in re.findall(r"trying again in ([\d.]+) s", job.told())]
     assert waits[2] >= 0.8  # after the fourth try; the third is not told
+
+
+def test_an_output_takes_the_password_of_now(tmp_path):
+    secret, came = tmp_path / "secret", threading.Event()
+
+    class Notes(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            if self.rfile.read(1):
+                came.set()
+
+    secret.write_text(str(free_port()))
+    with socketserver.TCPServer(("127.0.0.1", 0), Notes) as server, sender() as url:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with vidnoise(url, *RAW, "-o", f"tcp://127.0.0.1:{{file:{secret}}}") as job:
+            job.hears("trying again in")
+            secret.write_text(str(server.server_address[1]))
+            job.wait(came.is_set)
+            assert job.stop() == 0
+        server.shutdown()
 
 
 @pytest.mark.parametrize("signals", [[signal.SIGHUP], [signal.SIGINT] * 2, [signal.SIGTERM, signal.SIGHUP]])

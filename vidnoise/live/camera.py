@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from vidnoise.api import open_chain
 from vidnoise.live.cleaner import Cleaner, Shot
-from vidnoise.live.destination import ready
+from vidnoise.live.destination import prepare
 from vidnoise.live.ladder import ladder
 from vidnoise.live.output import Output
 from vidnoise.live.pace import Pace, Trials
@@ -66,8 +66,10 @@ class Camera:
         self._written = set() if written is None else written
         self.places = [
             replace(place, overwrite=place.overwrite and place.where not in self._written)
-            for place in map(ready, settings.places())
+            for place in settings.places()
         ]
+        for place in self.places:
+            prepare(place)
         self.status.outputs = [OutputStatus(place.name) for place in self.places]
         self._inbox = Inbox(self._dropped)
         self._sound: deque[Packet] = deque(maxlen=SOUND)

@@ -57,7 +57,7 @@ LETTER = re.compile(r"%[-_0^#]?([A-Za-z%])")
 class Destination:
     """An output, resolved: what FFmpeg has to open, and how.
 
-    `url` may hold a password, or until it is `ready` where that is; `name` is for people and holds none. `segment` is
+    `url` may hold a password, or until it is `filled` where that is; `name` is for people and holds none. `segment` is
     the length of a piece in seconds; `keep_seconds` and `keep_bytes` bound what older pieces may stay, None for all.
     A file that exists is replaced where `overwrite` says so; otherwise the recording goes on in a name with a number.
     """
@@ -105,21 +105,29 @@ def resolve(
     return _file(path, overwrite)
 
 
-def ready(place: Destination) -> Destination:
-    """The same with its password in the URL, or its folder made.
+def filled(place: Destination) -> Destination:
+    """The same with the password of now in the URL.
 
     Raises:
         UsageError: there is no such password.
+    """
+    return replace(place, url=fill(place.url)) if place.kind == "network" else place
+
+
+def prepare(place: Destination) -> None:
+    """Make its folder.
+
+    Raises:
+        UsageError: there is no password for it.
         OutputError: the folder cannot be made.
     """
-    if place.kind == "network":
-        return replace(place, url=fill(place.url))
+    if filled(place).kind == "network":
+        return
     folder = Path(place.url.split("%")[0] + "x").parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as failure:
         raise OutputError(f"the folder {folder} cannot be made: {failure.strerror}") from failure
-    return place
 
 
 def _network(text: str, scheme: str) -> Destination:

@@ -17,8 +17,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import IO, Any
 
+from vidnoise.errors import UsageError
 from vidnoise.live.backoff import Backoff
-from vidnoise.live.destination import Destination
+from vidnoise.live.destination import Destination, filled
 from vidnoise.live.packets import VIDEO, Packet
 from vidnoise.live.seldom import Seldom
 from vidnoise.live.status import OutputStatus
@@ -123,7 +124,7 @@ class Output:
         while not self._ending.is_set():
             try:
                 self._once()
-            except (OSError, ValueError) as failure:
+            except (OSError, ValueError, UsageError) as failure:
                 self._said = self._said or str(failure)
             if self._ending.is_set():
                 return
@@ -136,8 +137,10 @@ class Output:
 
     def _once(self) -> None:
         """Start a process and feed it until either ends."""
-        self._said = "it has ended"
+        self._said = ""
         self._opened_at = math.inf
+        place = filled(self._place)
+        self._said = "it has ended"
         child = self._child = subprocess.Popen(
             [sys.executable, "-m", "vidnoise.live.sender"],
             stdin=subprocess.PIPE,
@@ -153,7 +156,7 @@ class Output:
         listener.start()
         self._writing = time.monotonic() + STARTING
         try:
-            for setting in (self._place, self._head, self._patience):
+            for setting in (place, self._head, self._patience):
                 pickle.dump(setting, child.stdin)
             child.stdin.flush()
             self._feed(child, child.stdin)

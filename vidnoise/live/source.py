@@ -11,7 +11,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from vidnoise.errors import InputError
+from vidnoise.errors import InputError, UsageError, VidnoiseError
 from vidnoise.frame import Frame, StreamInfo
 from vidnoise.io.decode import Conformer, layout_of
 from vidnoise.live.backoff import Backoff
@@ -165,15 +165,15 @@ class Source:
                 finally:
                     if self._seen:
                         self.taken.wait()
-        except InputError as failure:
+        except (InputError, UsageError) as failure:  # a password's file may be missing while it is replaced
             self._inbox.put(Torn())
             self._meet(failure)
 
-    def _meet(self, failure: InputError) -> None:
+    def _meet(self, failure: VidnoiseError) -> None:
         """Wait before the next try, or give up. A pipe that has ended does not come back.
 
         Raises:
-            InputError: the failure, where there shall be no further try.
+            VidnoiseError: the failure, where there shall be no further try.
         """
         settings, self._status.failure = self._settings, str(failure)
         if not self._seen and not settings.wait:
