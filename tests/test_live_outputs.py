@@ -21,7 +21,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from cameras import LIMIT, Job, children, frames, free_port, sender, vidnoise
+from cameras import LIMIT, Job, children, frames, free_port, sender, vidnoise, wait
 from streams import info
 
 from vidnoise.frame import Frame
@@ -29,10 +29,12 @@ from vidnoise.io.planes import planes_of
 from vidnoise.live.destination import resolve
 from vidnoise.live.encode import LiveEncoder
 from vidnoise.live.mux import Muxer
+from vidnoise.live.output import Output
 from vidnoise.live.packets import VIDEO, Packet
 from vidnoise.live.recording import Recording
 from vidnoise.live.settings import Settings
 from vidnoise.live.sound import bare
+from vidnoise.live.status import OutputStatus
 
 RAW = ("-f", "none", "--wait", "--max-backoff", "0.2s")
 
@@ -78,6 +80,31 @@ def test_an_output_whose_process_stands_still_is_ended_and_started_again(tmp_pat
         told = json.loads(job.out)["outputs"][0]
     assert told["reconnects"] == 1
     assert told["dropped"] > 0
+
+
+def test_an_output_whose_process_cannot_be_ended_is_told_of(tmp_path, monkeypatch, caplog):
+    stuck = tmp_path / "stuck"
+    stuck.write_text("#!/bin/sh\ntrap '' ALRM\necho '{\"open\": true}'\nwhile :; do sleep 0.1; done\n")
+    stuck.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(stuck))
+    status = OutputStatus("a.ts")
+    output = Output(
+        resolve(f"{tmp_path}/a.ts"),
+        b"",
+        patience=0.1,
+        most=1.0,
+        status=status,
+        want_key=bool,
+        log=LoggerAdapter(getLogger("a")),
+    )
+
+    def is_told() -> bool:
+        output.put(Packet(VIDEO, 0, Fraction(1, 25), 1, True, bytes(100_000)))
+        return "cannot be ended; the disk may hang" in caplog.text
+
+    wait(is_told)
+    assert not status.connected
+    output.close()
 
 
 def test_a_file_that_exists_is_refused_for_one_camera(tmp_path):

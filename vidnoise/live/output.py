@@ -76,6 +76,7 @@ class Output:
         self._ending = threading.Event()
         self._child: subprocess.Popen[bytes] | None = None
         self._writing = math.inf  # since when the process is being written to
+        self._hangs = False
         self._opened_at = math.inf
         self._said = ""
         self._thread = threading.Thread(target=self._run, name="vidnoise-output", daemon=True)
@@ -97,9 +98,15 @@ class Output:
 
     def _watch(self) -> None:
         """End a process that has read nothing for twice its patience; its own alarm clock does before, if it runs."""
-        if self._child is not None and time.monotonic() - self._writing > 2 * self._patience:
-            self._child.send_signal(signal.SIGALRM)
-            self._child.send_signal(signal.SIGCONT)  # one that is stopped dies only when it goes on
+        waited = time.monotonic() - self._writing
+        if self._child is None or waited < 2 * self._patience:
+            return
+        self._child.send_signal(signal.SIGALRM)
+        self._child.send_signal(signal.SIGCONT)  # one that is stopped dies only when it goes on
+        if not self._hangs and waited > 3 * self._patience:
+            self._hangs, self._status.connected = True, False
+            text = f"nothing is written for {3 * self._patience:g} s, and its process cannot be ended; the disk may hang"
+            self._log.log(self._warned.level(text), "output %s: %s", self._place.name, text)
 
     def _drop_waiting(self) -> None:
         """Leave out what waits, and what comes up to the next keyframe."""
@@ -137,7 +144,7 @@ class Output:
 
     def _once(self) -> None:
         """Start a process and feed it until either ends."""
-        self._said = ""
+        self._said, self._hangs = "", False
         self._opened_at = math.inf
         place = filled(self._place)
         self._said = "it has ended"
