@@ -342,6 +342,14 @@ def test_a_camera_ends_in_good_order_however_it_is_asked(signals, tmp_path):
     assert "interrupted" not in job.told()
 
 
+def test_a_camera_needs_no_standard_streams(tmp_path):
+    with sender() as url:
+        words = [sys.executable, "-m", "vidnoise", url, *RAW, "--duration", "3", "-o", f"{tmp_path}/a.ts"]
+        closed = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *words]
+        done = subprocess.run(closed, timeout=LIMIT, check=False)
+    assert done.returncode == 0
+
+
 ENDLESS = """
 import time
 from vidnoise.cli.live import SAME, stopping
