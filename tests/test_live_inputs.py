@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from fractions import Fraction
 from functools import partial
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
@@ -363,6 +364,38 @@ def test_a_stream_that_goes_on_under_another_number_is_followed():
     ):
         seen.extend(item for item in connection if isinstance(item, av.VideoFrame))
     assert len(seen) > 40  # what came at once at the beginning is skipped
+
+
+@contextmanager
+def begun_anew(pause: float) -> Iterator[str]:
+    """The address of a camera that, within a connection, pauses once and sets its clock anew."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def send() -> None:
+            client, _ = server.accept()
+            with suppress(OSError), client, client.makefile("wb") as out:
+                for start, count in ((0, 60), (500, 1000)):
+                    container = av.open(out, "w", format="mpegts", options={"flush_packets": "1"})
+                    stream = container.add_stream("mpeg2video", rate=20)
+                    stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p"
+                    for number in range(20 * start, 20 * start + count):
+                        picture = av.VideoFrame(160, 96, "yuv420p")
+                        picture.pts, picture.time_base = number, Fraction(1, 20)
+                        container.mux(stream.encode(picture))
+                        out.flush()
+                        time.sleep(0.05)
+                    time.sleep(pause)
+
+        threading.Thread(target=send, daemon=True).start()
+        yield f"tcp://127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_a_pause_in_which_the_camera_sets_its_clock_anew_lasts_as_long_as_it_did(tmp_path):
+    with begun_anew(3) as url, vidnoise(url, *RAW, "-o", f"{tmp_path}/a.ts") as job:
+        job.wait(lambda: len(frames(tmp_path / "a.ts")) > 80)
+        assert job.stop() == 0
+    assert "trying again" not in job.told()
+    assert 2.5 < max(later - earlier for earlier, later in pairwise(frames(tmp_path / "a.ts"))) < 20
 
 
 def test_a_playlist_that_has_ended_is_no_camera(tmp_path):

@@ -48,6 +48,7 @@ class Connection:
         video: the stream that is decoded.
         audio: the stream of sound, or None.
         torn: whether the last picture follows on a loss; whoever reads it clears it.
+        jumped: whether the camera's clock has jumped before the last picture; whoever reads it clears it.
 
     Raises:
         InputError: it cannot be opened; the text says why in words, without passwords.
@@ -110,7 +111,7 @@ class Connection:
         self._kinds = {
             stream.index: _kind(stream) for stream in (self.video, self.audio) if stream is not None
         }
-        self.torn = False
+        self.torn = self.jumped = False
 
     @property
     def losses(self) -> Losses:
@@ -160,7 +161,7 @@ class Connection:
                 if not packet.size:
                     continue
                 self._refuse_other(packet.stream)
-                self._continuity.join(packet)
+                self.jumped |= self._continuity.join(packet)
                 if packet.stream_index != self.video.index:
                     yield packet
                     continue

@@ -204,6 +204,9 @@ class Source:
             if first:
                 self._begin(camera, item)
             first = False
+            if camera.jumped:
+                self._clock.connect()
+                camera.jumped = False
             if camera.torn:
                 self._see_all(fields.flush(), cut)
                 cut, camera.torn = True, False
