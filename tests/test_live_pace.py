@@ -277,6 +277,27 @@ def test_a_clock_that_is_set_anew_neither_squeezes_nor_parts_the_pictures(given,
     assert found == pytest.approx(placed, abs=0.002)
 
 
+@pytest.mark.parametrize("leap", [8.0, -8.0])
+def test_sound_whose_clock_leaps_before_that_of_the_pictures_stays_beside_them(leap):
+    now = 100.0
+    clock = OutputClock(lambda: now)
+    heard = []
+    for tick in range(60):
+        now += 0.1
+        seen = clock.place(Fraction(tick + 10 * round(leap) * (tick > 20), 10))
+        heard.append(clock.beside(Fraction(tick + 10 * round(leap) * (tick > 18), 10)) - seen)
+    assert all(abs(apart) < 0.3 for apart in heard)
+
+
+def test_sound_goes_on_while_pictures_are_rare():
+    now = 100.0
+    clock = OutputClock(lambda: now)
+    clock.place(Fraction(5))
+    for tick in range(100):
+        assert clock.beside(Fraction(5) + Fraction(tick, 10)) == Fraction(tick, 10)
+        now += 0.1
+
+
 def test_waits_double_up_to_the_bound_and_never_go_in_step():
     waits = [[backoff.next() for _ in range(12)] for backoff in (Backoff(5.0), Backoff(5.0))]
     assert waits[0] != waits[1]

@@ -15,6 +15,9 @@ LEAP = 2.0
 DISORDER = Fraction(1, 10)
 """Seconds by which it may fall back before it was."""
 
+APART = 3
+"""Seconds by which sound may be dated before or after the pictures with which it comes before its clock is another one."""
+
 
 class OutputClock:
     """Places the times of each connection where they happened since the first picture.
@@ -29,6 +32,7 @@ class OutputClock:
         self._offset: Fraction | None = None
         self._last = Fraction(-1)
         self._given, self._at = Fraction(-1), 0.0
+        self._aside = Fraction(0)
 
     def connect(self) -> None:
         """A new connection has begun: its times have another zero."""
@@ -45,7 +49,7 @@ class OutputClock:
         placed = self._beyond(time, now - self._at)
         if placed is None:
             placed = max(_seconds(now - self._origin), self._last + 1 / Fraction(1000))
-            self._offset = placed - time
+            self._offset, self._aside = placed - time, Fraction(0)
         self._given, self._at = time, now
         self._last = max(placed, self._last + BASE)
         return self._last
@@ -60,8 +64,14 @@ class OutputClock:
         return placed if -DISORDER < placed - self._last < since + LEAP else None
 
     def beside(self, time: Fraction) -> Fraction | None:
-        """The output's time of something else of the same connection, such as sound; None before its first picture."""
-        return None if self._offset is None else time + self._offset
+        """The output's time of sound of the same connection; None before its first picture."""
+        if self._offset is None:
+            return None
+        placed = time + self._offset + self._aside
+        if not -APART < placed - self._last < _seconds(self._now() - self._at) + APART:
+            self._aside += self._last - placed
+            return self._last
+        return placed
 
 
 def _seconds(span: float) -> Fraction:
