@@ -69,6 +69,17 @@ def test_an_output_whose_process_is_killed_goes_on_in_another_file(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+def test_what_was_recorded_is_in_the_file_within_half_a_second(name, tmp_path):
+    head, data = coded()
+    place = resolve(f"{tmp_path}/{name}")
+    muxer = Muxer(place.url, place.format, place.options, head, pytest.fail)
+    for tick in range(100):
+        muxer.write(Packet(VIDEO, tick, Fraction(1, 25), 1, not tick, data))
+    assert len(frames(tmp_path / name)) > 80
+    muxer.close()
+
+
 def test_an_output_whose_process_stands_still_is_ended_and_started_again(tmp_path):
     words = (*RAW, "--timeout", "1s", "--json", "-o", f"{tmp_path}/a.ts")
     with sender() as url, vidnoise(url, *words) as job:
@@ -190,6 +201,24 @@ def test_sound_whose_times_are_one_in_the_ticks_of_the_container_ends_no_output(
     muxer.close()
     with av.open(tmp_path / "a.mp4") as made:
         assert [packet.pts for packet in made.demux() if packet.size] == [0, 1152, 1153, 1154, 2304]
+
+
+@pytest.mark.parametrize("codec", ["pcm_alaw", "pcm_mulaw"])
+def test_telephone_sound_goes_into_matroska_as_it_is(codec, tmp_path):
+    head = BytesIO()
+    with av.open(head, "w", format="nut") as container:
+        stream = container.add_stream(codec, rate=8000, layout="mono")
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 160), np.int16), "s16", "mono")
+        silence.sample_rate = 8000
+        container.mux(stream.encode(silence))
+    muxer = Muxer(str(tmp_path / "a.mkv"), "matroska", {}, head.getvalue(), pytest.fail)
+    sound = [bytes([number] * 160) for number in range(1, 9)]
+    for number, data in enumerate(sound):
+        muxer.write(Packet(0, 160 * number, Fraction(1, 8000), 160, True, data))
+    muxer.close()
+    with av.open(tmp_path / "a.mkv") as made:
+        assert made.streams.audio[0].codec_context.name == codec
+        assert [bytes(packet) for packet in made.demux() if packet.size] == sound
 
 
 def test_a_clock_that_is_set_back_begins_a_new_piece(tmp_path):

@@ -32,6 +32,9 @@ IN_TRANSPORT_STREAMS = {
 }  # fmt: skip
 """Codecs that MPEG-TS has a number for. Its muxer takes all others too, but nobody can tell what they are."""
 
+IN_MATROSKA = {"pcm_alaw", "pcm_mulaw"}
+"""Codecs that Matroska holds as AVI does, which FFmpeg does not tell PyAV."""
+
 MAC_LANGUAGES = {
     "sqi": "alb", "hye": "arm", "eus": "baq", "mya": "bur", "zho": "chi", "cze": "ces", "nld": "dut", "fre": "fra",
     "kat": "geo", "deu": "ger", "ell": "gre", "isl": "ice", "mkd": "mac", "msa": "may", "fas": "per", "rum": "ron",
@@ -204,8 +207,9 @@ def add_copy(container: OutputContainer, stream: Stream) -> Any:
     """Add a stream to `container` that takes the packets of `stream` as they are."""
     from av.bitstream import BitStreamFilterContext
 
-    if stream.codec_context is None and stream.type not in ("data", "attachment"):
-        # No decoder, so PyAV has no template; the filter that does nothing copies the parameters all the
+    refused = container.format.name == "matroska" and _codec(stream) in IN_MATROSKA
+    if refused or (stream.codec_context is None and stream.type not in ("data", "attachment")):
+        # PyAV has no template without a decoder; the filter that does nothing copies the parameters all the
         # same.
         copy: Any = container.add_data_stream()
         BitStreamFilterContext("null", in_stream=stream, out_stream=copy)

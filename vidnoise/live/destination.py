@@ -32,6 +32,14 @@ SERVERS = {
 }
 """Schemes of network outputs, with FFmpeg's format for each and its options."""
 
+IN_TIME = {
+    "mp4": FRAGMENTED,
+    "mov": FRAGMENTED,
+    "matroska": {"cluster_time_limit": "500", "flush_packets": "1"},
+    "mpegts": {"flush_packets": "1"},
+}
+"""Options by which what is recorded is in the file within half a second."""
+
 FILES = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska", ".ts": "mpegts"}
 """Endings of files that can be written without an end in sight."""
 
@@ -158,7 +166,7 @@ def _segments(path: str, segment: str | None, keep: str | None) -> Destination:
         path,
         path,
         format,
-        dict(FRAGMENTED) if format in ("mp4", "mov") else {"flush_packets": "1"},
+        dict(IN_TIME[format]),
         segment=seconds(segment),
         keep_seconds=seconds(keep) if keep and not by_size else None,
         keep_bytes=amount(keep) if keep and by_size else None,
@@ -179,8 +187,7 @@ def _hls(path: str) -> Destination:
 
 def _file(path: str, overwrite: bool) -> Destination:
     format = _format(path)
-    options = dict(FRAGMENTED) if format in ("mp4", "mov") else {"flush_packets": "1"}
-    return Destination("file", path, path, format, options, overwrite=overwrite)
+    return Destination("file", path, path, format, dict(IN_TIME[format]), overwrite=overwrite)
 
 
 def _format(path: str) -> str:
