@@ -5,10 +5,11 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import pickle
 import time
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ from vidnoise.live.pace import TRIAL, Pace, Trials
 from vidnoise.live.recording import pieces_of, prune, round_after
 from vidnoise.live.region import Region
 from vidnoise.live.secrets import fill
+from vidnoise.live.seldom import Seldom
 from vidnoise.live.status import Status
 from vidnoise.live.units import amount, seconds
 
@@ -327,6 +329,14 @@ def test_what_fails_for_weeks_is_told_less_and_less_often_and_at_once_when_it_fa
     assert backoff.level("no piece 20") == logging.WARNING  # the fourth
     backoff.worked(36000)
     assert backoff.level("no piece 21") == logging.WARNING
+
+
+def test_texts_without_end_are_forgotten_but_not_what_recurs_among_them():
+    seldom = Seldom()
+    names = ("".join(letters) for letters in product("abcdefghij", repeat=3))
+    told = [seldom.level("full") for name in names if seldom.level(f"no {name}")]
+    assert told.count(logging.WARNING) == 10  # 1, 2, 4 to 512
+    assert len(pickle.dumps(seldom)) < 10_000
 
 
 def test_that_it_works_again_is_told_where_its_failure_was():

@@ -111,9 +111,10 @@ def _check(place: Destination, sink: Muxer | Recording) -> None:
 def _tidy(playlist: Path) -> None:
     """Remove what processes before this one have left of HLS: pieces that players are no longer at, an empty playlist."""
     named = playlist.read_text(errors="replace") if playlist.is_file() else ""
-    for piece in playlist.parent.glob("*.ts"):
-        number = piece.stem.removeprefix(playlist.stem)  # which begins with the seconds since 1970
-        if number != piece.stem and len(number) >= 10 and number.isdigit() and piece.name not in named:
+    for piece in (*playlist.parent.glob("*.ts"), *playlist.parent.glob("*.ts.tmp")):
+        name = piece.name.removesuffix(".tmp").removesuffix(".ts")
+        number = name.removeprefix(playlist.stem)  # which begins with the seconds since 1970
+        if number != name and len(number) >= 10 and number.isdigit() and piece.name not in named:
             piece.unlink(missing_ok=True)
     if playlist.is_file() and not named:
         playlist.unlink()
