@@ -32,7 +32,7 @@ from web import serving
 
 from vidnoise.errors import InputError, UsageError
 from vidnoise.io.interlace import FieldOrder, Scan, verdict
-from vidnoise.live import hosts
+from vidnoise.live import connection, hosts
 from vidnoise.live.connection import Connection
 from vidnoise.live.fields import Fields
 from vidnoise.live.local import why
@@ -316,8 +316,8 @@ def test_a_host_is_not_blamed_for_a_network_that_is_down(url, reason, words, mon
     assert hosts.unknown(OSError(errno.EIO, ""), url) == words
 
 
-def transport_stream(*, sound: bool, codec: str = "mpeg2video", number: int = 0x100) -> bytes:
-    """Fifty pictures, and as much of silence."""
+def transport_stream(*, sound: bool, codec: str = "mpeg2video", number: int = 0x100, start: int = 0) -> bytes:
+    """Fifty pictures, of which `start` is the number of the first, and as much of silence."""
     buffer = BytesIO()
     with av.open(buffer, "w", format="mpegts") as container:
         stream = container.add_stream(codec, rate=25)
@@ -325,6 +325,7 @@ def transport_stream(*, sound: bool, codec: str = "mpeg2video", number: int = 0x
         audio = container.add_stream("mp2", rate=48000, layout="mono") if sound else None
         for number in range(50):
             picture = av.VideoFrame.from_ndarray(np.full((144, 160), number, np.uint8), "yuv420p")
+            picture.pts, picture.time_base = start + number, Fraction(1, 25)
             container.mux(stream.encode(picture))
             if audio is not None:
                 silence = av.AudioFrame.from_ndarray(np.zeros((1, 1920), np.int16), "s16", "mono")
@@ -411,6 +412,31 @@ def test_a_playlist_that_has_ended_is_no_camera(tmp_path):
         with pytest.raises(InputError, match="the playlist is at its end"):
             Connection(f"{address}/ended.m3u8", transport="tcp", timeout=LIMIT)
         server.shutdown()
+
+
+def test_a_playlist_that_does_not_go_on_is_shown_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(connection, "PLAYLIST_WAIT", 1.0)
+    monkeypatch.setattr(connection, "KEYFRAME_WAIT", 1.0)
+    seen: list[list[float]] = []
+    shown = None
+    with serving(tmp_path) as address:
+        for pieces in (2, 2, 3):
+            names = [f"{number}.ts" for number in range(pieces)]
+            for number, name in enumerate(names):
+                (tmp_path / name).write_bytes(transport_stream(sound=False, start=50 * number))
+            listed = "".join(f"#EXTINF:2,\n{name}\n" for name in names)
+            (tmp_path / "a.m3u8").write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n{listed}")
+            times: list[float] = []
+            seen.append(times)
+            with (
+                Connection(f"{address}/a.m3u8", transport="tcp", timeout=1, shown=shown) as camera,
+                pytest.raises(InputError),
+            ):
+                times.extend(picture.time for picture in camera)
+            shown = camera.shown
+    assert [len(times) > 45 for times in seen] == [True, False, True]
+    assert not seen[1]
+    assert min(seen[2]) > max(seen[0])
 
 
 def test_a_picture_whose_time_was_lost_is_dated_as_the_one_before():

@@ -22,12 +22,12 @@ class Continuity:
     """Moves the packets after a jump of the clock, of all streams alike, to where the one before it ended.
 
     `active` says whether the clock may begin and jump anywhere; `jumps` are the times, in seconds after the correction,
-    at which it has jumped.
+    at which it has jumped; `offset` are the seconds by which times are corrected now.
     """
 
     def __init__(self, format: str) -> None:
         self.active = any(name in JUMPING for name in format.split(","))
-        self._offset = Fraction(0)
+        self.offset = Fraction(0)
         self._next: dict[int, Fraction] = {}
         self.jumps: list[Fraction] = []
 
@@ -36,15 +36,15 @@ class Continuity:
         if not self.active or packet.dts is None:
             return False
         base: Fraction = packet.time_base
-        time = packet.dts * base + self._offset
+        time = packet.dts * base + self.offset
         expected = self._next.get(packet.stream_index)
         jumped = expected is not None and not -BACK <= time - expected <= AHEAD
         if jumped and expected is not None and packet.stream.type in ("video", "audio"):
-            self._offset += expected - time
+            self.offset += expected - time
             time = expected
             self.jumps.append(time)
         self._next[packet.stream_index] = time + (packet.duration or 0) * base
-        ticks = round(self._offset / base)
+        ticks = round(self.offset / base)
         packet.dts += ticks
         packet.pts = None if packet.pts is None else packet.pts + ticks
         return jumped

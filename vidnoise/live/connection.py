@@ -29,6 +29,9 @@ PLAYLIST_WAIT = 30.0
 KEYFRAME_WAIT = 30.0
 """Seconds in which something must come to begin with, where packets come: some cameras send a keyframe every ten or so."""
 
+REPEATED = 60
+"""Seconds of pictures that a playlist may give again to who connects again: its last three pieces."""
+
 NEARER = {"mp1": "mp3", "mp2": "mp3", "mpeg1video": "mpeg2video"}
 """Codecs that a transport stream does not tell apart; which it is shows in the data, when they come."""
 
@@ -44,10 +47,17 @@ class Connection:
     All carry the camera's own times, in which a jump of its clock is mended. The iteration never ends well: it
     raises when the camera stalls, ends or fails.
 
+    Args:
+        source: a URL, a device, or `-`.
+        transport: "tcp" or "udp", for RTSP.
+        timeout: seconds to wait for an answer or a picture.
+        shown: as the connection before has left it, so that a playlist shows nothing twice.
+
     Attributes:
         video: the stream that is decoded.
         audio: the stream of sound, or None.
         torn: whether the last picture follows on a loss; whoever reads it clears it.
+        shown: the camera's time of the last picture in seconds, None before the first.
         jumped: whether the camera's clock has jumped before the last picture; whoever reads it clears it.
 
     Raises:
@@ -55,8 +65,10 @@ class Connection:
         UsageError: the protocol is not allowed, or a password is not where it should be.
     """
 
-    def __init__(self, source: str, *, transport: str, timeout: float) -> None:
+    def __init__(self, source: str, *, transport: str, timeout: float, shown: Fraction | None = None) -> None:
         import av
+
+        self._before = self.shown = shown
 
         place = locate(fill(source))
         self.name = place.name if place.kind == "stdin" else mask(source)
@@ -166,8 +178,10 @@ class Connection:
                     yield packet
                     continue
                 for frame in self._decoder.decode(packet):
+                    self._date(frame, time.monotonic())
+                    if self._is_old(frame):
+                        continue
                     seen, patience = time.monotonic(), self._patience
-                    self._date(frame, seen)
                     if pace:
                         pace.wait(frame)
                         seen = time.monotonic()
@@ -187,6 +201,16 @@ class Connection:
         elif frame.pts is None or self._undated:
             frame.pts, frame.time_base = round(now * MICRO), Fraction(1, MICRO)
         self._dated = frame.pts, frame.time_base
+
+    def _is_old(self, frame: av.VideoFrame) -> bool:
+        """Whether a playlist gives what it gave before; one whose sender is gone would do so without end."""
+        assert frame.pts is not None
+        assert frame.time_base is not None
+        at = frame.pts * frame.time_base - self._continuity.offset
+        if self._paced and self._before is not None and 0 <= self._before - at < REPEATED:
+            return True
+        self._before, self.shown = None, at
+        return False
 
     def _refuse_other(self, stream: Any) -> None:
         """Transport streams may change the codec on the way; the decoder would make noise of it."""

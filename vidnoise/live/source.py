@@ -137,6 +137,7 @@ class Source:
         self._backoff = Backoff(settings.max_backoff)
         self._began = math.inf  # when this connection has given its first picture
         self._warned = Seldom()
+        self._shown: Fraction | None = None
         self._seen = False
         self._over = False
         self.taken = threading.Event()
@@ -158,11 +159,12 @@ class Source:
             self._status.state = "connecting"
             settings = self._settings
             with Connection(
-                settings.source, transport=settings.transport, timeout=settings.timeout
+                settings.source, transport=settings.transport, timeout=settings.timeout, shown=self._shown
             ) as camera:
                 try:
                     self._read(camera)
                 finally:
+                    self._shown = camera.shown
                     if self._seen:
                         self.taken.wait()
         except (InputError, UsageError) as failure:  # a password's file may be missing while it is replaced
