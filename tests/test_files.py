@@ -173,6 +173,10 @@ def _see_through(number: int, frame: av.VideoFrame) -> av.VideoFrame:
         ("mpeg4", "yuv420p", "avi", ("mpeg4", "yuv420p")),
         ("mpeg2video", "yuv422p", "ts", ("mpeg2video", "yuv422p")),
         ("mjpeg", "yuvj420p", "avi", ("mjpeg", "yuvj420p")),
+        ("flv", "yuv420p", "flv", ("flv1", "yuv420p")),
+        ("msmpeg4", "yuv420p", "avi", ("msmpeg4v3", "yuv420p")),
+        ("snow", "yuv420p", "avi", ("snow", "yuv420p")),
+        ("speedhq", "yuv422p", "nut", ("speedhq", "yuv422p")),
         ("prores_ks", "yuva444p10le", "mov", ("prores", "yuva444p12le")),
         ("dnxhd", "yuv422p", "mov", ("dnxhd", "yuv422p")),
         ("dnxhd", "yuv422p10le", "mov", ("dnxhd", "yuv422p10le")),
@@ -240,6 +244,21 @@ def test_y4m_is_a_file_too(tmp_path: Path) -> None:
     _, writer = through(source, tmp_path / "out.y4m")
     assert [clips.number_of(frame) for frame in clips.decoded(tmp_path / "out.y4m")] == [0, 1, 2]
     assert any("y4m has one frame rate" in line for line in writer.warnings)
+
+
+def test_raw_dv_has_the_rate_of_its_pictures(tmp_path: Path) -> None:
+    clip = Clip(
+        codec="dvvideo", pix_fmt="yuv411p", size=(720, 480), rate=Fraction(30000, 1001), options={}, frames=5
+    )
+    source = clip.save(tmp_path / "in.dv")
+    with open_reader(source, assume_progressive=True) as reader:
+        assert (reader.info.rate, reader.info.frames) == (Fraction(30000, 1001), 5)
+
+
+def test_pictures_that_a_decoder_gives_upside_down_stay_upright(tmp_path: Path) -> None:
+    clip = Clip(codec="amv", pix_fmt="yuvj420p", options={"strict": "-1"}, size=(96, 64), frames=3)
+    through(clip.save(tmp_path / "in.avi"), tmp_path / "out.mkv")
+    assert [clips.number_of(frame) for frame in clips.decoded(tmp_path / "out.mkv")] == [0, 1, 2]
 
 
 @pytest.mark.parametrize(
@@ -677,14 +696,24 @@ def test_rotation_that_the_container_cannot_hold_is_reported(tmp_path: Path) -> 
     assert [w for w in writer.warnings if "rotation" in w and ".mp4" in w]
 
 
-@pytest.mark.parametrize("codec", ["libsvtav1", "libx264"])
-def test_sample_shape_in_matroska_is_kept_or_reported(tmp_path: Path, codec: str) -> None:
+@pytest.mark.parametrize(
+    ("codec", "ext"),
+    [
+        ("libsvtav1", "mkv"),
+        ("libx264", "mkv"),
+        ("huffyuv", "avi"),
+        ("ffv1", "nut"),
+        ("rawvideo", "y4m"),
+        ("libvpx", "ogv"),
+    ],
+)
+def test_sample_shape_is_kept_or_reported(tmp_path: Path, codec: str, ext: str) -> None:
     def wide(stream: Any) -> None:
         stream.codec_context.sample_aspect_ratio = Fraction(4, 3)
 
-    source = Clip(codec=codec, options={}, prepare=wide, frames=2).save(tmp_path / "in.mp4")
-    _, writer = through(source, tmp_path / "out.mkv")
-    with av.open(str(tmp_path / "out.mkv")) as out:
+    source = Clip(prepare=wide, frames=2).save(tmp_path / "in.mp4")
+    _, writer = through(source, tmp_path / f"out.{ext}", OutputOptions(codec=codec))
+    with av.open(str(tmp_path / f"out.{ext}")) as out:
         kept = out.streams.video[0].sample_aspect_ratio == Fraction(4, 3)
     assert kept != bool([w for w in writer.warnings if "4:3" in w and ".mp4" in w])
 
@@ -741,7 +770,14 @@ def test_a_pixel_format_can_be_chosen(tmp_path: Path) -> None:
         (OutputOptions(codec="libx264", crf=1000), "--crf 1000 .* 0, the best, to 51"),
         (OutputOptions(codec="libsvtav1", crf=64), "--crf 64 .* to 63"),
         (OutputOptions(codec="mpeg4", crf=0), "--crf 0 .* 1, the best, to 31"),
-        (OutputOptions(codec="libx264", encoder_opts={"crf": "52"}), "crf=52: libx264 takes -1 to 51"),
+        (
+            OutputOptions(codec="libx264", encoder_opts={"crf": "52"}),
+            "crf=52: libx264 takes numbers from -1 to 51",
+        ),
+        (
+            OutputOptions(codec="libsvtav1", preset="3.5"),
+            "--preset 3.5: libsvtav1 takes whole numbers from -2 to 13",
+        ),
         (OutputOptions(codec="prores", encoder_opts={"profile": "foo"}), "profile=foo: .*4444xq"),
         (OutputOptions(codec="libx264", pix_fmt="yuv420p12le"), "--pix-fmt"),
         (OutputOptions(codec="libvpx-vp9"), ".mkv"),

@@ -271,8 +271,14 @@ def test_what_a_format_cannot_hold_is_said(tmp_path):
         convert(tmp_path / "in.png", tmp_path / "out.pgm")
     with pytest.raises(UsageError, match="--preset does not apply"):
         convert(tmp_path / "in.png", tmp_path / "new.png", preset="fast")
-    with pytest.raises(UsageError, match="numbered pictures are"):
-        convert(tmp_path / "in.png", tmp_path / "%05d.mp4")
+    with pytest.raises(UsageError, match=r"pictures are written as \.png"):
+        convert(tmp_path / "in.png", tmp_path / "%05d.jp2")
+
+
+def test_a_video_may_have_a_number_s_mark_in_its_name(tmp_path):
+    cv2.imwrite(str(tmp_path / "in.png"), picture())
+    convert(tmp_path / "in.png", tmp_path / "50%d.mp4")
+    assert (tmp_path / "50%d.mp4").is_file()
 
 
 def test_jpeg_stays_jpeg_at_a_quality_that_shows_no_loss(tmp_path):

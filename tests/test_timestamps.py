@@ -182,6 +182,14 @@ def test_a_start_before_zero_loses_no_frame(tmp_path: Path) -> None:
     np.testing.assert_allclose(gaps, 0.04, atol=0.001)
 
 
+def test_pictures_before_zero_keep_their_places_in_matroska(tmp_path: Path) -> None:
+    """FFmpeg's demuxer does not know their times."""
+    clip = Clip(frames=12, start=-0.2, container_options={"avoid_negative_ts": "disabled"})
+    through(clip.save(tmp_path / "in.mkv"), tmp_path / "out.mkv")
+    assert [clips.number_of(frame) for frame in clips.decoded(tmp_path / "out.mkv")] == list(range(12))
+    np.testing.assert_allclose(np.diff(np.array(clips.times(tmp_path / "out.mkv"), float)), 0.04, atol=0.001)
+
+
 @pytest.mark.parametrize("start", [0, 3.52])
 @pytest.mark.parametrize(
     ("first", "second", "audio"),

@@ -47,9 +47,21 @@ def _known() -> Iterable[Encoder]:
         yield Encoder(name, "cq", quality, "preset", "p5", {"rc": "vbr", "b": "0"})
     for name in ("h264_qsv", "hevc_qsv", "av1_qsv", "vp9_qsv"):
         yield Encoder(name, "global_quality", 19, "preset", "medium")
-    for name in ("mpeg4", "mpeg2video", "mpeg1video", "msmpeg4", "msmpeg4v2", "wmv1", "wmv2", "flv"):
+    old = (
+        "mpeg4",
+        "mpeg2video",
+        "mpeg1video",
+        "msmpeg4",
+        "msmpeg4v2",
+        "wmv1",
+        "wmv2",
+        "flv",
+        "h263p",
+        "rv10",
+        "rv20",
+    )
+    for name in (*old, "snow", "speedhq"):
         yield Encoder(name, QSCALE, 2, fixed={"b": "200M"})
-    yield Encoder("h263p", QSCALE, 2, fixed={"b": "200M"})
     yield Encoder("mjpeg", QSCALE, 2)
     yield Encoder("ffv1", fixed={"level": "3", "slicecrc": "1"})
 
@@ -71,6 +83,8 @@ BY_CODEC = {
     "vp9": ("libvpx-vp9",),
     "vp8": ("libvpx",),
     "prores": ("prores_ks",),
+    "flv1": ("flv",),
+    "msmpeg4v3": ("msmpeg4",),
 }
 """The encoders of a codec, best first, where they are not the one of the codec's own name."""
 
@@ -127,6 +141,9 @@ SPEEDS = (
 
 NUMBERS = {2, 3, 4, 5}
 """FFmpeg's types of options that are whole numbers or not (AV_OPT_TYPE_INT to FLOAT)."""
+
+WHOLE = {2, 3}
+"""Those that are whole."""
 
 ALWAYS = ("default", "min", "max", "none", "all")
 """Words that FFmpeg takes in place of any number."""
@@ -417,12 +434,15 @@ def _check_quality(encoder: Encoder, name: str, crf: float) -> None:
 def _check_value(encoder: str, name: str, value: str, typed: str) -> None:
     """Hold a value, which was typed so, against those that the encoder takes, as far as FFmpeg knows them."""
     low, high, names = _values(encoder, name)
+    whole = bool(names == SPEEDS or _options(encoder)[name].type in WHOLE)
     try:
-        fits = low <= float(value) <= high
+        number = float(value)
+        fits = low <= number <= high and (number.is_integer() or not whole)
     except ValueError:  # FFmpeg computes, too: 5M, 2*3
         fits = low == -inf or not value.isalpha() or value in (*names, *ALWAYS)
     if not fits:
-        numbers = f"{low:g} to {high:g}" if high < 2**31 - 1 else "numbers"
+        kind = "whole numbers" if whole else "numbers"
+        numbers = f"{kind} from {low:g} to {high:g}" if high < 2**31 - 1 else kind
         raise UsageError(f"{typed}: {encoder} takes {', '.join((numbers, *names))}")
 
 

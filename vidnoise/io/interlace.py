@@ -116,7 +116,9 @@ def luma(frame: VideoFrame) -> NDArray[np.float32]:
     wide = kind.components[0].bits > 8
     dtype = np.dtype((">u2" if kind.is_big_endian else "<u2") if wide else "u1")
     plane = frame.planes[0]
-    lines = np.frombuffer(memoryview(plane), dtype).reshape(-1, plane.line_size // dtype.itemsize)
+    lines = np.frombuffer(memoryview(plane), dtype).reshape(-1, abs(plane.line_size) // dtype.itemsize)
+    if plane.line_size < 0:  # upside down
+        lines = lines[::-1]
     return lines[: frame.height, : frame.width : step].astype(np.float32)
 
 

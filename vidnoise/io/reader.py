@@ -22,7 +22,7 @@ from vidnoise.frame import Frame, StreamInfo
 from vidnoise.io import pipes, stills
 from vidnoise.io.carry import is_cover
 from vidnoise.io.continuity import Continuity
-from vidnoise.io.decode import Conformer, Decoder, Losses, Tail, decoder_for, hides_alpha, layout_of
+from vidnoise.io.decode import DELAY, Conformer, Decoder, Losses, Tail, decoder_for, hides_alpha, layout_of
 from vidnoise.io.facts import facts_of, stream_lines
 from vidnoise.io.interlace import InterlaceGate
 from vidnoise.io.picture_tags import read_tags
@@ -59,6 +59,9 @@ MOST_THREADS = 1024
 
 LATEST = 10**9
 """Seconds; FFmpeg's clocks overflow at later places."""
+
+HIGHEST = 1000
+"""Frames a second; more than that is a clock's rate, not a video's."""
 
 BACK = (0, 10, 60, LATEST)
 """Seconds before the part that is read at which a keyframe is looked for, in turn."""
@@ -124,6 +127,7 @@ class Reader:
         )
         self._time_base: Fraction = self.stream.time_base or Fraction(1, 90000)
         self._step = _ticks_per_frame(self.stream, self._time_base)
+        self._undated: list[av.VideoFrame] | None = [] if "matroska" in container.format.name else None
         self._last: int | None = None
         self._last_shown: int | None = None
         self._steps: deque[int] = deque(maxlen=8)
@@ -295,7 +299,7 @@ class Reader:
 
     def _decode(self, packet: av.Packet[Any] | None) -> list[av.VideoFrame]:
         ready: list[av.VideoFrame] = []
-        for frame in self._decoder.decode(packet):
+        for frame in self._dated(self._decoder.decode(packet), packet is None):
             if not self._timed(frame):
                 continue
             frame = self._conform(frame)
@@ -303,6 +307,22 @@ class Reader:
                 self._gaps.add(frame.pts or 0)
             ready += self._gate.push(frame)
         return ready if packet is not None else ready + self._gate.flush()
+
+    def _dated(self, frames: list[av.VideoFrame], ended: bool) -> list[av.VideoFrame]:
+        """Pictures with times: those before zero, to which Matroska's demuxer gives none, are dated by what follows."""
+        if self._undated is None:
+            return frames
+        self._undated += frames
+        held = self._undated
+        dates = [frame.pts if frame.pts is not None else frame.dts for frame in held]
+        known = next(((number, date) for number, date in enumerate(dates) if date is not None), None)
+        if known is None and not ended and len(held) < DELAY:
+            return []
+        self._undated = None
+        first, date = known or (0, 0)
+        for number in range(first):
+            held[number].pts = date - (first - number) * self._step
+        return held
 
     def _follows_gap(self, frame: av.VideoFrame) -> bool:
         """Whether damage has torn this picture from the one before: at once, or where the times then jump."""
@@ -491,7 +511,7 @@ class Reader:
             width=picture.width,
             height=picture.height,
             time_base=self._time_base,
-            rate=self.stream.average_rate or self.stream.guessed_rate,
+            rate=_mean_rate(self.stream),
             frames=_count(self.stream, self.container, self.shift, self._end),
             format=replace(format, name=format.name.replace("yuvj", "yuv")),
             colour=colour_of(picture, self.facts.chroma_location),
@@ -609,14 +629,20 @@ def _main_video(container: InputContainer, source: str) -> Any:
     raise InputError(f"{source} has no video to clean; it holds {found}")
 
 
+def _mean_rate(stream: Any) -> Fraction | None:
+    """Frames a second; of raw DV FFmpeg gives ticks a second for the mean."""
+    mean: Fraction | None = stream.average_rate
+    return mean if mean and mean <= HIGHEST else stream.guessed_rate
+
+
 def _ticks_per_frame(stream: Any, time_base: Fraction) -> int:
-    rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+    rate = _mean_rate(stream) or Fraction(25)
     return max(1, round(1 / (rate * time_base)))
 
 
 def _count(stream: Any, container: Any, shift: Fraction, end: Fraction | None) -> int | None:
     """How many frames there are to come, as far as the header says."""
-    rate = stream.average_rate
+    rate = _mean_rate(stream)
     if not shift and end is None and stream.frames:
         return int(stream.frames)
     if not rate or not (stream.duration or container.duration):

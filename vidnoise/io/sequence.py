@@ -454,21 +454,15 @@ class PictureWriter:
 def open_pictures(
     target: str | Path, reader: Reader | None, info: StreamInfo, options: OutputOptions
 ) -> PictureWriter | None:
-    """A writer of pictures, or None where the target is no picture or numbered name.
+    """A writer of pictures, or None where the target is no picture: `50%d.mp4` is a video.
 
     Raises:
         UsageError: files exist, the target is the input, several frames would go into one picture, or options
             do not fit.
         OutputError: the folder is missing or the pixels do not fit.
     """
-    numbered = Pattern.parse(target) is not None
-    suffix = Path(target).suffix.lower()
-    if suffix in ENCODERS:
+    if Path(target).suffix.lower() in ENCODERS:
         return PictureWriter(target, reader, info, options)
-    if numbered:
-        raise UsageError(
-            f"{target}: numbered pictures are {', '.join(ENCODERS)}, not {suffix or 'without one'}"
-        )
     return None
 
 

@@ -36,7 +36,10 @@ IN_ORDER = {"av1", "vp8", "vp9"}
 """Codecs whose packets come in the order of presentation."""
 
 OWN_SHAPE = {"h264", "hevc", "mpeg4", "mpeg2video", "mpeg1video", "mjpeg", "h263p", "dvvideo"}
-"""Codecs that hold the sample aspect ratio themselves; with others Matroska would have to, and PyAV cannot say it."""
+"""Codecs that hold the sample aspect ratio themselves."""
+
+TOLD_SHAPE = {*carry.QUICKTIME, "asf", "mxf", "oga", "ogg", "ogv"}
+"""Containers that are told it with the codec's parameters; others would have to be told apart, which PyAV cannot."""
 
 
 @dataclass(frozen=True)
@@ -398,6 +401,11 @@ class Writer:
                 f"{path}: GIF holds 256 colours, which spoils what was cleaned, so it is not written; "
                 f"type -o {path.with_suffix('.mp4')}, or -o - | ffmpeg -i - {path}"
             )
+        if container.format.name == "image2":
+            from vidnoise.io.sequence import ENCODERS
+
+            path = self._target.path
+            raise UsageError(f"{path}: pictures are written as {', '.join(ENCODERS)}, not {path.suffix}")
         if container.format.name == "rawvideo" and self._target.codec is None:
             path = self._target.path
             raise UsageError(
@@ -530,10 +538,12 @@ class Writer:
             self.warnings.append(f"{label} cannot hold the rotation of this video; .mp4, .mov and .mkv can")
         self.warnings.extend(f"{what} cannot be written here and is left out" for what in facts.others)
         shape = self._reader.stream.sample_aspect_ratio if self._reader else None
-        if shape not in (None, 0, 1) and container in ("matroska", "webm") and choice.codec not in OWN_SHAPE:
+        if shape not in (None, 0, 1) and container not in TOLD_SHAPE and choice.codec not in OWN_SHAPE:
+            ratio = f"{shape.numerator}:{shape.denominator}"
+            piped = isinstance(self._target, pipes.StdoutTarget)
+            advice = f"tell the next program, as in: -vf setsar={shape}" if piped else ".mp4 and .mov can"
             self.warnings.append(
-                f"{label} cannot be told here that {choice.codec} samples are {shape.numerator}:{shape.denominator}, not "
-                "square; .mp4 and .mov can"
+                f"{label} cannot be told here that {choice.codec} samples are {ratio}, not square; {advice}"
             )
         return f"{choice.encoder.name} {choice.pix_fmt}" + (f" ({choice.why})" if choice.why else "")
 
