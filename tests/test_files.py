@@ -515,6 +515,24 @@ def test_a_timecode_track_becomes_one_that_can_be_read(tmp_path: Path, ext: str)
         assert len(list(out.decode(video=0))) == 12
 
 
+@pytest.mark.parametrize(
+    ("rate", "code", "found"),
+    [
+        (25, "01:02:03:24", "01:02:05:00"),
+        (Fraction(30000, 1001), "00:00:58;29", "00:01:00;03"),
+        (Fraction(30000, 1001), "00:09:58;29", "00:10:00;01"),
+        (Fraction(30000, 1001), "23:59:59:00", "00:00:00:02"),
+    ],
+)
+def test_a_timecode_begins_with_the_part(tmp_path: Path, rate: Fraction, code: str, found: str) -> None:
+    """Behind a semicolon 0 and 1 are left out at every minute but the tenth."""
+    clip = Clip(frames=40, rate=rate, video_metadata={"timecode": code})
+    step = 26 if rate == 25 else 32
+    through(clip.save(tmp_path / "in.mov"), tmp_path / "out.mov", start=step / rate)
+    with av.open(str(tmp_path / "out.mov")) as out:
+        assert out.streams.video[0].metadata["timecode"] == found
+
+
 def test_sound_and_timecode_of_mxf_are_kept(tmp_path: Path) -> None:
     clip = Clip(codec="mpeg2video", time_base=Fraction(1, 25), audio="pcm_s16le", options={"qmax": "2"})
     source = replace(clip, metadata={"timecode": "10:00:00:05"}).save(tmp_path / "in.mxf")
@@ -977,6 +995,20 @@ def test_pcm_of_no_known_loudspeakers_goes_into_mp4(tmp_path: Path) -> None:
     (before, heard), (after, heard_out) = clips.sound(source), clips.sound(tmp_path / "out.mp4")
     assert before == after
     assert np.array_equal(heard, heard_out)
+
+
+def test_pcm_of_more_channels_than_have_names_is_left_out_of_mp4_by_name(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "in.mov"), "w") as out:
+        video = out.add_stream("libx264", rate=25, width=96, height=64)
+        audio = out.add_stream("pcm_s16le", rate=48000, layout="12 channels")
+        sound = av.AudioFrame.from_ndarray(
+            np.zeros((1, 12 * 480), np.int16), format="s16", layout="12 channels"
+        )
+        sound.sample_rate = 48000
+        for stream, frame in ((video, Clip().frame(0)), (audio, sound)):
+            out.mux([*stream.encode(frame), *stream.encode(None)])
+    _, writer = through(tmp_path / "in.mov", tmp_path / "out.mp4")
+    assert [warning for warning in writer.warnings if "pcm_s16le" in warning and ".mkv can" in warning]
 
 
 @pytest.mark.parametrize(("name", "frames"), [("in.mkv", 12), ("in.png", 1)])

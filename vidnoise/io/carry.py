@@ -196,7 +196,9 @@ def can_hold(format: str, stream: Stream, line: str = "", options: dict[str, str
         scratch = av.open(io.BytesIO(), "w", format=format, options=options or {})
         if format == "mxf":  # which has its video first, and no header without one
             scratch.add_stream("mpeg2video", rate=25, width=64, height=64)
-        add_copy(scratch, stream)
+        copy = add_copy(scratch, stream)
+        if format == "mp4" and _codec(copy).startswith("pcm_") and _unnamed(copy):
+            return False  # it would say so at its very end
         scratch.start_encoding()
     except (ValueError, OSError, EOFError, av.error.FFmpegError):
         return False
@@ -225,10 +227,16 @@ def add_copy(container: OutputContainer, stream: Stream) -> Any:
 
 
 def _name_channels(copy: Any) -> None:
-    """Say which loudspeakers the sound is for where nobody does: MP4 takes no PCM without, and says so at its end."""
+    """Say which loudspeakers the sound is for where nobody does: MP4 takes no PCM without."""
     context = copy.codec_context
-    if copy.type == "audio" and context is not None and context.layout.name.endswith(" channels"):
+    if _unnamed(copy):
         context.layout = LAYOUTS.get(context.layout.nb_channels, context.layout.name)
+
+
+def _unnamed(stream: Any) -> bool:
+    """Whether nobody says which loudspeakers the sound of a stream is for."""
+    context = stream.codec_context
+    return stream.type == "audio" and context is not None and context.layout.name.endswith(" channels")
 
 
 def _codec(stream: Any) -> str:

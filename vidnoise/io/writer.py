@@ -21,6 +21,7 @@ from vidnoise.io.reader import Reader
 from vidnoise.io.sidedata import Transplant, has_kept, names
 from vidnoise.io.subtitles import Conversion, can_convert
 from vidnoise.io.target import Target
+from vidnoise.io.timecode import later
 from vidnoise.io.timeline import Timeline
 from vidnoise.options import Option, check, check_path
 
@@ -448,7 +449,8 @@ class Writer:
         if self._reader is not None:
             source = self._reader.stream
             context.sample_aspect_ratio = source.sample_aspect_ratio or Fraction(1)
-            stream.metadata.update(carry.stream_metadata(source, container.format.name, encoded=True))
+            entries = carry.stream_metadata(source, container.format.name, encoded=True)
+            stream.metadata.update(self._begun_later(entries))
             self.warnings += carry.language_warning(source, container.format.name)
             stream.disposition = source.disposition
         return stream
@@ -598,7 +600,7 @@ class Writer:
 
     def _add_metadata(self, reader: Reader) -> None:
         container = self._container
-        entries = carry.container_metadata(reader.container)
+        entries = self._begun_later(carry.container_metadata(reader.container))
         container.metadata.update(entries)
         extra = carry.beyond_itunes(entries)
         if container.format.name not in carry.QUICKTIME or not extra:
@@ -609,6 +611,18 @@ class Writer:
             )
             return
         container.container_options["movflags"] = "+use_metadata_tags"
+
+    def _begun_later(self, entries: dict[str, str]) -> dict[str, str]:
+        """Metadata with the time code of the first picture, where `--start` has left out some before it."""
+        reader = self._reader
+        if reader is None or not reader.shift:
+            return entries
+        begin = (reader.stream.start_time or 0) * reader.info.time_base
+        frames = round((reader.first - reader.shift - begin) * self._rate)
+        codes = {
+            key: later(code, frames, self._rate) for key, code in entries.items() if key.lower() == "timecode"
+        }
+        return entries | codes
 
     def _add_chapters(self, reader: Reader) -> None:
         chapters = []
