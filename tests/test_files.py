@@ -347,6 +347,20 @@ def test_text_subtitles_take_the_form_that_the_container_has(
         assert out.streams[1].metadata["language"] in ("deu", "ger")
 
 
+@pytest.mark.parametrize("ext", ["mp4", "mov"])
+def test_texts_that_overlap_are_shown_together_where_only_one_can_be(tmp_path: Path, ext: str) -> None:
+    texts = [(0, 0.3, b"Anna"), (0, 0.3, b"Bert"), (0.2, 0.2, b"Cleo"), (0.6, 0.1, b"Dora")]
+    source = Clip(frames=20, audio="aac", extras=[Extra("subrip", texts)]).save(tmp_path / "in.mkv")
+    reader, _ = through(source, tmp_path / f"out.{ext}")
+    assert not reader.losses
+    assert _texts(tmp_path / f"out.{ext}") == [
+        (0, 0.2, "Anna\nBert"),
+        (0.2, 0.1, "Anna\nBert\nCleo"),
+        (0.3, 0.1, "Cleo"),
+        (0.6, 0.1, "Dora"),
+    ]
+
+
 def _texts(path: Path) -> list[tuple[float, float, str]]:
     """When each text subtitle begins, how long it lasts, and what it says."""
     found = []

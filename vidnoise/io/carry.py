@@ -314,7 +314,7 @@ class Copy:
     losses: Losses
     delays: bool = False
     offset: Fraction = Fraction(0)
-    convert: Callable[[av.Packet[Any]], av.Packet[Any] | None] | None = None
+    convert: Callable[[av.Packet[Any]], list[av.Packet[Any]]] | None = None
     last: int | None = None
 
     def fit(self, packet: av.Packet[Any]) -> bool:
@@ -330,7 +330,7 @@ class Copy:
         packet.dts += shift
         packet.pts = packet.dts if packet.pts is None else packet.pts + shift
         if self.last is not None:
-            least = self.last + (self.container not in SIMULTANEOUS)
+            least = self.last + (self.container not in SIMULTANEOUS and self.convert is None)
             if packet.dts < least and packet.pts < least:
                 self.losses.copied += 1
                 return False
@@ -345,17 +345,17 @@ class Copy:
             return packet.pts
         return packet.pts - REORDERED if self.last is None else min(packet.pts, self.last - shift + 1)
 
-    def made(self, packet: av.Packet[Any]) -> av.Packet[Any] | None:
+    def made(self, packet: av.Packet[Any]) -> list[av.Packet[Any]]:
         """What is written of a fitted packet: itself, unless it is converted."""
         import av
 
         if self.convert is None:
-            return packet
+            return [packet]
         try:
             return self.convert(packet)
         except (av.error.FFmpegError, ValueError):
             self.losses.copied += 1
-            return None
+            return []
 
     def _hidden(self, packet: av.Packet[Any], time: Fraction) -> bool:
         """Whether a packet is left out on purpose: an edit list has cut it away, or it lies before zero.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from vidnoise.io.carry import QUICKTIME, describe, stream_metadata
@@ -25,6 +27,46 @@ def can_convert(format: str, stream: Stream) -> bool:
     return text and format in TAKEN
 
 
+TICK = Fraction(1, 1_000_000)
+"""Of texts in QuickTime files, as FFmpeg's muxer counts them: it compares its ticks with those of the other streams."""
+
+
+class Pages:
+    """Texts that overlap, as QuickTime files show them: one page at a time, with all that is shown on it.
+
+    Times are whole ticks of any length, pages (begin, end, sample) with samples of tx3g (3GPP TS 26.245).
+    """
+
+    def __init__(self) -> None:
+        self._texts: list[tuple[int, bytes]] = []
+        self._begin = 0
+
+    def add(self, begin: int, end: int, sample: bytes) -> list[tuple[int, int, bytes]]:
+        """Note the next text; the pages before it."""
+        made = self.until(begin)
+        self._begin = max(self._begin, begin)
+        self._texts.append((end, sample))
+        return made
+
+    def until(self, time: float) -> list[tuple[int, int, bytes]]:
+        """The pages up to a time."""
+        made = []
+        while self._texts and self._begin < time:
+            end = int(min(time, *(end for end, _ in self._texts)))
+            if end > self._begin:
+                made.append((self._begin, end, _joined([sample for _, sample in self._texts])))
+                self._begin = end
+            self._texts = [text for text in self._texts if text[0] > end]
+        return made
+
+
+def _joined(samples: list[bytes]) -> bytes:
+    """Several samples as one, a text below the other, with the styles of the first."""
+    ends = [2 + int.from_bytes(sample[:2], "big") for sample in samples]
+    text = b"\n".join(sample[2:end] for sample, end in zip(samples, ends, strict=True))[: 2**16 - 1]
+    return len(text).to_bytes(2, "big") + text + samples[0][ends[0] :]
+
+
 class Conversion:
     """One stream of text subtitles on its way into another form; adds it to `container`.
 
@@ -38,21 +80,38 @@ class Conversion:
         self._decoder: Any = stream.codec_context
         self._decoder.open(strict=False)
         self.stream: Any = container.add_stream(TAKEN[container.format.name])
-        self.stream.time_base = stream.time_base
+        self._pages = Pages() if container.format.name in QUICKTIME else None
+        self._tick: Fraction = stream.time_base
+        self.stream.time_base = TICK if self._pages else stream.time_base
         self._encoder = self.stream.codec_context
         self._encoder.time_base = stream.time_base
         self._encoder.subtitle_header = self._decoder.subtitle_header
         self.stream.metadata.update(stream_metadata(stream, container.format.name, encoded=True))
         self.stream.disposition = stream.disposition
 
-    def __call__(self, packet: av.Packet[Any]) -> av.Packet[Any] | None:
-        """A text in the other form; None for the pauses between texts, which some containers write out."""
+    def __call__(self, packet: av.Packet[Any]) -> list[av.Packet[Any]]:
+        """What can be written now; of the pauses between texts, which some containers write out, nothing."""
         text = self._decoder.decode2(packet)
         if text is None or not text.rects:
-            return None
+            return []
         made: av.Packet[Any] = self._encoder.encode_subtitle(text)
-        made.stream, made.time_base = self.stream, packet.time_base
-        made.pts, made.dts, made.duration = packet.pts, packet.dts, packet.duration
+        begin, end = packet.pts or 0, (packet.pts or 0) + (packet.duration or 1)
+        pages = (
+            [(begin, end, bytes(made))] if self._pages is None else self._pages.add(begin, end, bytes(made))
+        )
+        return [self._packet(*page) for page in pages]
+
+    def until(self, time: float) -> list[av.Packet[Any]]:
+        """What is left to be written up to a time in seconds."""
+        last = inf if time == inf else int(time / self._tick)
+        return [self._packet(*page) for page in self._pages.until(last)] if self._pages else []
+
+    def _packet(self, begin: int, end: int, data: bytes) -> av.Packet[Any]:
+        import av
+
+        made: av.Packet[Any] = av.Packet(data)
+        made.stream, made.time_base, made.is_keyframe = self.stream, self._tick, True
+        made.pts, made.dts, made.duration = begin, begin, end - begin
         return made
 
     def warning(self, container: str, stream: Any) -> str:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
@@ -82,6 +83,9 @@ FILMS = {*carry.QUICKTIME, "matroska", "webm"}
 """Containers whose players count from zero, and which hold decoding times before it."""
 
 
+LATE = 5
+"""Seconds by which a text may lie behind the sound in a file."""
+
 COUNTING = {"avi", "rm"}
 """Containers without times: frames are counted from the first one, and sound from the beginning."""
 
@@ -110,6 +114,7 @@ class Writer:
         self._lock = threading.Lock()
         self._closed = False
         self._copies: dict[int, carry.Copy] = {}
+        self._texts: list[Conversion] = []
         self._transplant = Transplant()
         self._rate = _rate(info)
         self._clock: pipes.SteadyClock | None = None
@@ -203,6 +208,7 @@ class Writer:
         """
         try:
             self._encode(None)
+            self._mux_texts(inf)
             self._close()
         except BaseException:
             self.abort()
@@ -234,8 +240,18 @@ class Writer:
             return
         if self._muxer in COUNTING and copy.stream.type == "audio" and not packet.is_discard:
             self._check_begin(packet)
-        if copy.fit(packet) and (made := copy.made(packet)):
+        if not copy.fit(packet):
+            return
+        for made in copy.made(packet):
             self._mux(made)
+        if copy.stream.type == "audio":
+            self._mux_texts(float((packet.dts or 0) * packet.time_base) - LATE)
+
+    def _mux_texts(self, time: float) -> None:
+        """Write the converted texts up to a time in seconds."""
+        for text in self._texts:
+            for made in text.until(time):
+                self._mux(made)
 
     def _mux(self, packet: av.Packet[Any]) -> None:
         with self._lock:
@@ -581,6 +597,7 @@ class Writer:
     def _convert(self, reader: Reader, stream: Any) -> None:
         """Text subtitles in the container's own form."""
         text = Conversion(self._container, stream)
+        self._texts.append(text)
         self.warnings.append(text.warning(self._target.kind, stream))
         format = self._container.format.name
         self._copies[stream.index] = carry.Copy(
