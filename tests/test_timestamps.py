@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -262,6 +263,29 @@ def test_what_an_edit_list_cuts_away_stays_away(tmp_path: Path, ext: str) -> Non
         # Hidden priming is a packet or two; the half second that was cut away is gone from the file.
         with av.open(str(target)) as out:
             assert sum(packet.is_discard for packet in out.demux(audio=0)) <= 5
+
+
+def edited_twice(path: Path) -> Path:
+    """The same file with each edit of its lists a second time: the film is shown from its beginning again."""
+    data = bytearray(path.read_bytes())
+    place = data.rfind(b"elst")
+    while place >= 0:
+        entry = data[place + 12 : place + 24]
+        data[place + 24 : place + 24] = entry
+        data[place + 11] += 1
+        for name in (b"elst", b"edts", b"trak", b"moov"):  # which all contain it, each before the next
+            size = data.rfind(name, 0, place + 4) - 4
+            data[size : size + 4] = struct.pack(">I", struct.unpack(">I", data[size : size + 4])[0] + 12)
+        place = data.rfind(b"elst", 0, place)
+    path.write_bytes(data)
+    return path
+
+
+def test_a_second_edit_is_no_damage(tmp_path: Path) -> None:
+    source = edited_twice(cut_with_edit_list(tmp_path, 2.04))
+    reader, _ = through(source, tmp_path / "out.mp4")
+    assert not reader.losses
+    check_times(source, tmp_path / "out.mp4")
 
 
 @pytest.mark.parametrize("ext", ["mp4", "mkv"])

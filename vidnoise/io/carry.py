@@ -364,7 +364,10 @@ class Copy:
         delay in Matroska's header. Others would shift the whole file to make room for it.
         """
         if self.container in QUICKTIME:
-            return packet.is_discard and not (self.stream.type == "audio" and -PRIMING <= time < 0)
+            late = (
+                self.last is not None and time + self.offset <= self.last * packet.time_base
+            )  # of a further edit
+            return packet.is_discard and (late or self.stream.type != "audio" or not -PRIMING <= time < 0)
         return packet.is_discard or (
             self.stream.type == "audio" and time + self.offset < 0 and not self.delays
         )
