@@ -347,6 +347,19 @@ def test_text_subtitles_take_the_form_that_the_container_has(
         assert out.streams[1].metadata["language"] in ("deu", "ger")
 
 
+def test_subtitles_of_camcorders_and_discs_stay_what_they_are(tmp_path: Path) -> None:
+    """These have several packets at one time, and numbers of their own in transport streams."""
+    parts = [(time, 0.1, b"\x16\0\1%c\x80\0\0" % number) for number, time in enumerate((0.1, 0.1, 0.2))]
+    source = Clip(extras=[Extra("hdmv_pgs_subtitle", parts)]).save(tmp_path / "in.m2ts")
+    reader, writer = through(source, tmp_path / "out.MTS")
+    assert not reader.losses
+    assert writer.warnings == []
+    assert streams(tmp_path / "out.MTS")[1] == ("subtitle", "hdmv_pgs_subtitle")
+    assert [data for _, data in clips.packets(tmp_path / "out.MTS", 1)] == [data for _, _, data in parts]
+    _, writer = through(source, tmp_path / "out.ts")
+    assert any("(pgssub), so it is left out; .mkv can" in line for line in writer.warnings)
+
+
 @pytest.mark.parametrize("ext", ["mp4", "mov"])
 def test_texts_that_overlap_are_shown_together_where_only_one_can_be(tmp_path: Path, ext: str) -> None:
     texts = [(0, 0.3, b"Anna"), (0, 0.3, b"Bert"), (0.2, 0.2, b"Cleo"), (0.6, 0.1, b"Dora")]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from vidnoise.io.decode import Losses
@@ -34,6 +35,9 @@ IN_TRANSPORT_STREAMS = {
 
 IN_MATROSKA = {"pcm_alaw", "pcm_mulaw"}
 """Codecs that Matroska holds as AVI does, which FFmpeg does not tell PyAV."""
+
+OF_DISCS = {"hdmv_pgs_subtitle", "pcm_bluray"}
+"""Those of them that have one on Blu-ray discs and in camcorders alone."""
 
 MAC_LANGUAGES = {
     "sqi": "alb", "hye": "arm", "eus": "baq", "mya": "bur", "zho": "chi", "cze": "ces", "nld": "dut", "fre": "fra",
@@ -156,7 +160,7 @@ LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6
 """What FFmpeg takes so many channels for."""
 
 SIMULTANEOUS = {"matroska", "webm"}
-"""Muxers that take packets of one stream at one time: subtitles of two speakers, TrueHD in milliseconds."""
+"""Muxers that take all packets of one time, as TrueHD has in milliseconds; those of subtitles all muxers take."""
 
 REORDERED = 16
 """How many pictures a codec reorders at the most."""
@@ -178,7 +182,9 @@ def is_chapter_track(container: Any, stream: Any) -> bool:
     return bool(starts) and entries == starts
 
 
-def can_hold(format: str, stream: Stream, line: str = "", options: dict[str, str] | None = None) -> bool:
+def can_hold(
+    format: str, stream: Stream, line: str = "", options: Mapping[str, str] = MappingProxyType({})
+) -> bool:
     """Whether a container takes a copy of a stream: found by writing a header, as muxers check best themselves."""
     import av
 
@@ -186,14 +192,15 @@ def can_hold(format: str, stream: Stream, line: str = "", options: dict[str, str
         return format == "matroska"  # as a file, whatever is in it
     if stream.type == "attachment":
         return format == "matroska"
-    if format == "mpegts" and _codec(stream) not in IN_TRANSPORT_STREAMS:
+    known = IN_TRANSPORT_STREAMS if "mpegts_m2ts_mode" in options else IN_TRANSPORT_STREAMS - OF_DISCS
+    if format == "mpegts" and _codec(stream) not in known:
         return False
     # FFmpeg writes whatever it does not know as gpmd, the telemetry of action cameras, and that alone is right.
     unknown = ("Data: none" in line or "Data: bin_data" in line) and "(gpmd / " not in line
     if stream.type == "data" and (format == "avi" or unknown):
         return False
     try:
-        scratch = av.open(io.BytesIO(), "w", format=format, options=options or {})
+        scratch = av.open(io.BytesIO(), "w", format=format, options=dict(options))
         if format == "mxf":  # which has its video first, and no header without one
             scratch.add_stream("mpeg2video", rate=25, width=64, height=64)
         copy = add_copy(scratch, stream)
@@ -330,7 +337,8 @@ class Copy:
         packet.dts += shift
         packet.pts = packet.dts if packet.pts is None else packet.pts + shift
         if self.last is not None:
-            least = self.last + (self.container not in SIMULTANEOUS and self.convert is None)
+            simultaneous = self.container in SIMULTANEOUS or self.stream.type in ("subtitle", "data")
+            least = self.last + (not simultaneous)
             if packet.dts < least and packet.pts < least:
                 self.losses.copied += 1
                 return False
@@ -374,7 +382,12 @@ class Copy:
 
 
 def plan(
-    container: InputContainer, video: int, format: str, lines: dict[int, str], wants: Callable[[Stream], bool]
+    container: InputContainer,
+    video: int,
+    format: str,
+    lines: dict[int, str],
+    wants: Callable[[Stream], bool],
+    options: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[list[Stream], list[Stream]]:
     """Which streams are copied, and which cannot be; those that the muxer makes anew are in neither."""
     held: list[Stream] = []
@@ -388,7 +401,7 @@ def plan(
             or is_chapter_track(container, stream)
         ):
             continue
-        (held if can_hold(format, stream, line) else lost).append(stream)
+        (held if can_hold(format, stream, line, options) else lost).append(stream)
     return held, lost
 
 

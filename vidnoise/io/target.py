@@ -35,6 +35,8 @@ class Target:
     ) -> None:
         self.path = Path(path)
         self.kind = self.path.suffix  # what messages call the container
+        if self.kind.lower() in (".mts", ".m2ts"):  # as camcorders and Blu-ray discs have it
+            self.options = {"mpegts_m2ts_mode": "1"}
         self._overwrite = overwrite
         try:
             self._place = Path(os.path.realpath(path))  # a link stays one

@@ -576,7 +576,8 @@ class Writer:
                 return False  # a still of the animation
             return stream.type != "audio" or self._options.audio == "copy"
 
-        held, lost = carry.plan(reader.container, reader.stream.index, format, reader.lines, wants)
+        options = self._target.options
+        held, lost = carry.plan(reader.container, reader.stream.index, format, reader.lines, wants, options)
         for stream in held:
             if carry.is_cover(stream) and format == "matroska":
                 self._attach_cover(reader, stream)
