@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -323,6 +324,7 @@ class Copy:
     offset: Fraction = Fraction(0)
     convert: Callable[[av.Packet[Any]], list[av.Packet[Any]]] | None = None
     last: int | None = None
+    placed: int | None = None
 
     def fit(self, packet: av.Packet[Any]) -> bool:
         """Make a packet ready for the muxer; False where it must be left out."""
@@ -337,15 +339,29 @@ class Copy:
         packet.dts += shift
         packet.pts = packet.dts if packet.pts is None else packet.pts + shift
         if self.last is not None:
-            simultaneous = self.container in SIMULTANEOUS or self.stream.type in ("subtitle", "data")
-            least = self.last + (not simultaneous)
-            if packet.dts < least and packet.pts < least:
+            if packet.dts < self.last and packet.pts < self.last:
                 self.losses.copied += 1
                 return False
-            packet.dts = max(packet.dts, least)
+            packet.dts = max(packet.dts, self.last)
         self.last = packet.dts
         packet.stream = self.stream
+        if self.container not in SIMULTANEOUS and self.stream.type not in ("subtitle", "data"):
+            self._spread(packet)
         return True
+
+    def _spread(self, packet: av.Packet[Any]) -> None:
+        """Put packets behind each other that fall on one tick of the output.
+
+        TrueHD has several in a millisecond of Matroska; AVI takes some ADPCM for longer than it is.
+        """
+        tick = self.stream.time_base or packet.time_base
+        scale = packet.time_base / tick
+        place, shown = (math.floor((time or 0) * scale + Fraction(1, 2)) for time in (packet.dts, packet.pts))
+        if self.placed is not None and place <= self.placed:
+            place = self.placed + 1
+            packet.pts, packet.dts = max(place, shown), place
+            packet.duration, packet.time_base = round((packet.duration or 0) * scale), tick
+        self.placed = place
 
     def _decoded(self, packet: av.Packet[Any], shift: int) -> int | None:
         """A decoding time where there is none: FFmpeg knows none of the first reordered pictures in Matroska."""

@@ -471,7 +471,8 @@ def _existing(pattern: Pattern) -> list[int]:
         raise InputError(f"{pattern}: there is no folder {pattern.folder}")
     if numbers := pattern.numbers():
         return numbers
-    similar = sorted(entry for entry in os.listdir(pattern.folder) if entry.endswith(pattern.after))
+    ending = pattern.after.lower()
+    similar = sorted(entry for entry in os.listdir(pattern.folder) if entry.lower().endswith(ending))
     hint = f"; there is {similar[0]}" if similar else ""
     raise InputError(f"{pattern}: no such pictures in {pattern.folder}{hint}")
 
