@@ -34,11 +34,11 @@ IN_TRANSPORT_STREAMS = {
 }  # fmt: skip
 """Codecs that MPEG-TS has a number for. Its muxer takes all others too, but nobody can tell what they are."""
 
-IN_MATROSKA = {"pcm_alaw", "pcm_mulaw"}
-"""Codecs that Matroska holds as AVI does, which FFmpeg does not tell PyAV."""
-
 OF_DISCS = {"hdmv_pgs_subtitle", "pcm_bluray"}
 """Those of them that have one on Blu-ray discs and in camcorders alone."""
+
+IN_MATROSKA = {"pcm_alaw", "pcm_mulaw"}
+"""Codecs that Matroska holds as AVI does, which FFmpeg does not tell PyAV."""
 
 MAC_LANGUAGES = {
     "sqi": "alb", "hye": "arm", "eus": "baq", "mya": "bur", "zho": "chi", "cze": "ces", "nld": "dut", "fre": "fra",
