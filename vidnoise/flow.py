@@ -35,6 +35,8 @@ SMALLEST_SIDE = 32
 KEPT = 16
 """Thumbnails and flow fields that are remembered: more than any look-ahead uses at once."""
 
+QUICK = 6, 6
+"""Pixels between patches, and steps of each, of the quick search."""
 CELL = 4
 """Pixels a side of a thumbnail, over which light is averaged."""
 
@@ -85,6 +87,18 @@ def search(here: Tensor, there: Tensor) -> Tensor:
     """The flow (2,H,W) from one picture (3,H,W) to another, as `SharedFlow` finds it, on the first one's device."""
     found = _searcher().calc(thumbnail(here), thumbnail(there), None)
     return _enlarged(found, here)
+
+
+def coarse(here: Tensor, there: Tensor) -> tuple[Tensor, int]:
+    """The same, found quickly, as (2,h,w) vectors in pixels, one for each k x k pixels, and k.
+
+    The vector of a cell is that of its middle; the last cells may lie beyond the picture.
+    """
+    import torch
+
+    found = _searcher(*QUICK).calc(thumbnail(here), thumbnail(there), None)
+    k = shrinking(*here.shape[1:])
+    return torch.from_numpy(found).to(here.device).permute(2, 0, 1) * k, k
 
 
 class SharedFlow:
@@ -144,7 +158,7 @@ class SharedFlow:
 
     def _compute(self, a: Frame, b: Frame, quick: bool) -> NDArray[np.float32]:
         if quick not in self._searchers:
-            self._searchers[quick] = _searcher(stride=6, steps=6) if quick else _searcher()
+            self._searchers[quick] = _searcher(*QUICK) if quick else _searcher()
         found: NDArray[np.float32] = self._searchers[quick].calc(self._thumbnail(a), self._thumbnail(b), None)
         return found
 
