@@ -147,6 +147,19 @@ def test_the_past_and_the_future_help() -> None:
     assert first[1] > first[0] + 0.2
 
 
+@pytest.mark.parametrize("quality", ["balanced", "fast"])
+def test_film_grain_is_taken_from_the_first_frame_on(quality: str) -> None:
+    """One frame cannot tell it from texture, and the first was left as it was."""
+    pictures = [coffee(top=40 + 2 * i, left=60 + 3 * i, height=240, width=320) for i in range(4)]
+    generator = torch.Generator().manual_seed(0)
+    coarse = [F.avg_pool2d(torch.randn(1, 242, 322, generator=generator), 3, 1) / 8.5 for _ in pictures]
+    grainy = [
+        Frame(image=p + grain, pts=40 * i) for i, (p, grain) in enumerate(zip(pictures, coarse, strict=True))
+    ]
+    cleaned = process(Chain.of(Denoise(quality=quality)), grainy)
+    assert psnr(cleaned[0].image, pictures[0]) > psnr(grainy[0].image, pictures[0]) + 1.5
+
+
 def test_the_estimated_noise_is_nearly_as_good_as_the_true_one() -> None:
     assert last(Denoise(), panned(6), 25) > last(Denoise(sigma=25), panned(6), 25) - 0.1
 
