@@ -478,7 +478,7 @@ class RecurrentStage(BaseStage, Generic[S]):
 
 
 def _heard_with(first: Frame, second: Frame) -> Frame:
-    """The first frame of a scene, with the noise of the second where that is clearly more: two frames tell what one cannot."""
+    """The first frame of a scene, with the noise of the second where that is clearly more: two tell what one cannot."""
     if first.sigma is None or second.sigma is None:
         return first
     alone, together = (float(noise.sigma.square().sum()) for noise in (first.sigma, second.sigma))
