@@ -374,6 +374,15 @@ def test_texts_that_overlap_are_shown_together_where_only_one_can_be(tmp_path: P
     ]
 
 
+@pytest.mark.parametrize("ext", ["mp4", "mov"])
+def test_a_text_after_a_long_pause_is_shown_in_its_place(tmp_path: Path, ext: str) -> None:
+    """FFmpeg's muxer puts one that is 2^31 ticks behind the last directly after it."""
+    texts = [(0, 1, b"Anna"), (10_000, 1, b"Bert")]
+    source = Clip(frames=11, rate=Fraction(1, 1000), extras=[Extra("subrip", texts)]).save(tmp_path / "in.mkv")
+    through(source, tmp_path / f"out.{ext}")
+    assert _texts(tmp_path / f"out.{ext}") == [(0, 1, "Anna"), (10_000, 1, "Bert")]
+
+
 def _texts(path: Path) -> list[tuple[float, float, str]]:
     """When each text subtitle begins, how long it lasts, and what it says."""
     found = []
@@ -1254,7 +1263,6 @@ def test_an_encoder_does_not_put_the_process_before_all_others(tmp_path):
 
 AV1 = """
 import os, sys
-from vidnoise.io.gpu import Trial
 from vidnoise.io.planes import planes_of
 from vidnoise.io import OutputOptions, open_reader, open_writer
 with open_reader(sys.argv[1]) as reader:

@@ -27,8 +27,9 @@ def can_convert(format: str, stream: Stream) -> bool:
     return text and format in TAKEN
 
 
-TICK = Fraction(1, 1_000_000)
-"""Of texts in QuickTime files, as FFmpeg's muxer counts them: it compares its ticks with those of the other streams."""
+TICK = Fraction(1, 200_000)
+"""Of texts in QuickTime files: finer than those of other streams, with which FFmpeg's muxer compares it, but 2^31 of them,
+the longest pause that it writes, are three hours."""
 
 
 class Pages:
