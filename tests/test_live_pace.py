@@ -460,6 +460,8 @@ def test_a_piece_that_cannot_be_removed_is_told_of_and_the_others_are_removed(tm
         ("CET-1CEST,M3.5.0,M10.5.0/3", "2026-03-29 01:10", "1h", "2026-03-29 03:00"),
         ("CET-1CEST,M3.5.0,M10.5.0/3", "2026-03-29 01:10", "45m", "2026-03-29 01:30"),
         ("LHST-10:30LHDT-11,M10.1.0,M4.1.0", "2026-04-05 01:10", "1h", "2026-04-05 02:00"),
+        ("CET-1CEST,M3.5.0,M10.5.0/3", "2026-03-29 00:10", "2h", "2026-03-29 03:00"),
+        ("LHST-10:30LHDT-11,M10.1.0,M4.1.0", "2026-10-04 01:10", "1h", "2026-10-04 02:30"),
     ],
 )
 def test_pieces_begin_at_round_times_of_the_clock_on_the_wall(zone, from_, length, until, monkeypatch):

@@ -78,13 +78,20 @@ class Recording:
 
 def round_after(now: float, length: float) -> float:
     """When the next piece begins, of pieces that last `length` seconds; times are seconds of the clock."""
-    shift = time.localtime(now).tm_gmtoff
-    until = now + length - (now + shift) % length
-    later = time.localtime(until).tm_gmtoff
-    if shift == later or round(until + later) % length == 0:
+    until = now + length - (now + _ahead(now)) % length
+    if _is_round(until, length):
         return until
-    moved = until + shift - later  # days in which summer time begins or ends are shorter or longer
-    return until if is_over(moved, now, length) else moved
+    moved = until + _ahead(now) - _ahead(until)  # days in which summer time begins or ends are shorter or longer
+    return moved if _is_round(moved, length) and not is_over(moved, now, length) else until
+
+
+def _is_round(moment: float, length: float) -> bool:
+    return round(moment + _ahead(moment)) % length == 0
+
+
+def _ahead(moment: float) -> int:
+    """Seconds by which the clock on the wall is ahead of UTC then."""
+    return time.localtime(moment).tm_gmtoff
 
 
 def is_over(until: float, now: float, length: float) -> bool:
