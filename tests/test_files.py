@@ -378,7 +378,9 @@ def test_texts_that_overlap_are_shown_together_where_only_one_can_be(tmp_path: P
 def test_a_text_after_a_long_pause_is_shown_in_its_place(tmp_path: Path, ext: str) -> None:
     """FFmpeg's muxer puts one that is 2^31 ticks behind the last directly after it."""
     texts = [(0, 1, b"Anna"), (10_000, 1, b"Bert")]
-    source = Clip(frames=11, rate=Fraction(1, 1000), extras=[Extra("subrip", texts)]).save(tmp_path / "in.mkv")
+    source = Clip(frames=11, rate=Fraction(1, 1000), extras=[Extra("subrip", texts)]).save(
+        tmp_path / "in.mkv"
+    )
     through(source, tmp_path / f"out.{ext}")
     assert _texts(tmp_path / f"out.{ext}") == [(0, 1, "Anna"), (10_000, 1, "Bert")]
 

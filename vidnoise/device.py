@@ -71,8 +71,9 @@ def _gpu() -> tuple[torch_.device | None, str]:
         index, name = torch.cuda.current_device(), torch.cuda.get_device_name()
     except (
         RuntimeError
-    ) as failure:  # another program has it alone, or this process was forked after it was used
-        return None, f"the NVIDIA GPU cannot be used here ({str(failure).strip().splitlines()[0]})"
+    ) as failure:  # another program has it alone, or it was used before this process was forked
+        why = str(failure).strip().partition("\n")[0]
+        return None, f"the NVIDIA GPU cannot be used here ({why})"
     return torch.device("cuda", index), f"an NVIDIA GPU is present ({name})"
 
 

@@ -388,9 +388,8 @@ class Copy:
         delay in Matroska's header. Others would shift the whole file to make room for it.
         """
         if self.container in QUICKTIME:
-            late = (
-                self.last is not None and time + self.offset <= self.last * packet.time_base
-            )  # of a further edit
+            # What a further edit cuts away lies before what was shown already.
+            late = self.last is not None and time + self.offset <= self.last * packet.time_base
             return packet.is_discard and (late or self.stream.type != "audio" or not -PRIMING <= time < 0)
         return packet.is_discard or (
             self.stream.type == "audio" and time + self.offset < 0 and not self.delays

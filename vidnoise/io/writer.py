@@ -18,7 +18,7 @@ from vidnoise.frame import Frame, StreamInfo
 from vidnoise.io import carry, encoders, gpu, pipes, scheduling, stills
 from vidnoise.io.encoders import Choice
 from vidnoise.io.facts import LOCATIONS, Facts
-from vidnoise.io.reader import Reader
+from vidnoise.io.reader import MOST_THREADS, Reader
 from vidnoise.io.sidedata import Transplant, has_kept, names
 from vidnoise.io.subtitles import Conversion, can_convert
 from vidnoise.io.target import Target
@@ -62,7 +62,7 @@ class OutputOptions:
     preset: str | None = None
     pix_fmt: str | None = None
     encoder_opts: Mapping[str, str] = field(default_factory=dict)
-    threads: int = field(default=0, metadata={"low": 0, "high": 1024})
+    threads: int = field(default=0, metadata={"low": 0, "high": MOST_THREADS})
     audio: str = field(default="copy", metadata={"choices": ("copy", "none")})
     overwrite: bool = False
     format: str | None = None
