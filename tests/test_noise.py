@@ -221,6 +221,12 @@ def grain(like: Tensor, sigma: float, seed: int) -> Tensor:
     return coarse + noise(like, 1, seed + 100)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float64])
+def test_noise_in_pictures_of_another_float_type_is_found(dtype: torch.dtype) -> None:
+    frames = [(still() + noise(still(), 10, seed)).to(dtype) for seed in range(3)]
+    assert codes(estimate(frames)) == pytest.approx([10, 10, 10], rel=0.1)
+
+
 @pytest.mark.parametrize("name", ["chelsea", "astronaut", "rocket"])
 def test_film_grain_before_a_moving_camera_is_found(name: str) -> None:
     """A single frame cannot tell it from texture: less than half of it was found."""

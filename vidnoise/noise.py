@@ -466,11 +466,11 @@ def _along_motion(image: Tensor, last: Tensor | None) -> tuple[Tensor, Tensor]:
     if last is None or last.shape != image.shape or min(image.shape[1:]) < _BLOCK:
         nothing = torch.zeros(3, 3, device=image.device)
         return nothing, nothing
-    pixels = followed(image, last)
+    pixels = followed(image.float(), last.float())
     brightness = (pixels[0] + pixels[1]).mean(2) / 2
     whole = ((brightness > _DIM) & (brightness < _BRILLIANT)).all(0)
     basis = dct.basis(image.device)[_order()]
-    here, there = (side[:, whole].float() @ basis.T for side in pixels)
+    here, there = (side[:, whole] @ basis.T for side in pixels)
     return noise_spectrum.along_motion(here, there, _sums(image.device))
 
 

@@ -57,7 +57,7 @@ WRITTEN = {
 }
 """What `%Y` and the like stand for in a name, by their letter: names beside a recording may look like its own."""
 
-LETTER = re.compile(r"%[-_0^#]?([A-Za-z%])")
+LETTER = re.compile(r"%[-_0^#]?(.)")
 """`%Y` and the like in a name."""
 
 
