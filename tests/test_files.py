@@ -374,6 +374,13 @@ def test_texts_that_overlap_are_shown_together_where_only_one_can_be(tmp_path: P
     ]
 
 
+def test_a_long_text_beside_sound_is_one_page(tmp_path: Path) -> None:
+    texts = [(0, 1, b"Anna"), (2, 15, b"Bert")]
+    source = Clip(frames=20, rate=1, audio="aac", extras=[Extra("subrip", texts)]).save(tmp_path / "in.mkv")
+    through(source, tmp_path / "out.mp4")
+    assert _texts(tmp_path / "out.mp4") == [(0, 1, "Anna"), (2, 15, "Bert")]
+
+
 @pytest.mark.parametrize("ext", ["mp4", "mov"])
 def test_a_text_after_a_long_pause_is_shown_in_its_place(tmp_path: Path, ext: str) -> None:
     """FFmpeg's muxer puts one that is 2^31 ticks behind the last directly after it."""

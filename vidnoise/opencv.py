@@ -109,7 +109,7 @@ class VideoCapture:
     @_alone
     def open(self, source: str | PathLike[str] | int) -> bool:
         """Open another source; False where that fails, and `error` says why."""
-        number = isinstance(source, (int, Integral))  # NumPy's, too
+        number = isinstance(source, Integral)  # NumPy's, too
         self._source = f"/dev/video{source:d}" if number else check_path("source", source)
         return self._start(Fraction(0), 0)
 

@@ -137,9 +137,8 @@ def find(what: str, sigma: float = 0.0) -> Subject:
         parameter.requires_grad = False
     network.eval()
     if isinstance(network, TemporalDenoiser):
-        _refuse_unwritten(
-            filter, "quality", "sigma", "settled", "ahead"
-        )  # by which --calibrate runs the filter
+        # By these --calibrate runs the filter.
+        _refuse_unwritten(filter, "quality", "sigma", "settled", "ahead")
         if sigma:
             raise UsageError(
                 f"{what} is told the noise level block by block, so none can be fixed; leave --sigma out, or give the "

@@ -45,20 +45,24 @@ class Pages:
     def add(self, begin: int, end: int, sample: bytes) -> list[tuple[int, int, bytes]]:
         """Note the next text; the pages before it."""
         made = self.until(begin)
+        if self._texts and begin > self._begin:
+            made.append(self._page(begin))
         self._begin = max(self._begin, begin)
         self._texts.append((end, sample))
         return made
 
     def until(self, time: float) -> list[tuple[int, int, bytes]]:
-        """The pages up to a time."""
+        """The pages that end up to a time."""
         made = []
-        while self._texts and self._begin < time:
-            end = int(min(time, *(end for end, _ in self._texts)))
+        while self._texts and (end := min(end for end, _ in self._texts)) <= time:
             if end > self._begin:
-                made.append((self._begin, end, _joined([sample for _, sample in self._texts])))
+                made.append(self._page(end))
                 self._begin = end
             self._texts = [text for text in self._texts if text[0] > end]
         return made
+
+    def _page(self, end: int) -> tuple[int, int, bytes]:
+        return self._begin, end, _joined([sample for _, sample in self._texts])
 
 
 def _joined(samples: list[bytes]) -> bytes:
