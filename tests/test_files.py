@@ -374,6 +374,14 @@ def test_texts_that_overlap_are_shown_together_where_only_one_can_be(tmp_path: P
     ]
 
 
+def test_a_text_of_unknown_length_stays_so_in_webm(tmp_path: Path) -> None:
+    source = Clip(extras=[Extra("subrip", [(0.1, 0, b"Anna"), (0.2, 0.1, b"Bert")])]).save(
+        tmp_path / "in.mkv"
+    )
+    through(source, tmp_path / "out.webm", OutputOptions(codec="vp9"))
+    assert _texts(tmp_path / "out.webm") == [(0.1, 0, "Anna"), (0.2, 0.1, "Bert")]
+
+
 def test_a_long_text_beside_sound_is_one_page(tmp_path: Path) -> None:
     texts = [(0, 1, b"Anna"), (2, 15, b"Bert")]
     source = Clip(frames=20, rate=1, audio="aac", extras=[Extra("subrip", texts)]).save(tmp_path / "in.mkv")

@@ -100,11 +100,10 @@ class Conversion:
         if text is None or not text.rects:
             return []
         made: av.Packet[Any] = self._encoder.encode_subtitle(text)
-        begin, end = packet.pts or 0, (packet.pts or 0) + (packet.duration or 1)
-        pages = (
-            [(begin, end, bytes(made))] if self._pages is None else self._pages.add(begin, end, bytes(made))
-        )
-        return [self._packet(*page) for page in pages]
+        begin, length = packet.pts or 0, packet.duration or 0
+        if self._pages is None:
+            return [self._packet(begin, begin + length, bytes(made))]
+        return [self._packet(*page) for page in self._pages.add(begin, begin + max(1, length), bytes(made))]
 
     def until(self, time: float) -> list[av.Packet[Any]]:
         """What is left to be written up to a time in seconds."""
