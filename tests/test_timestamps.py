@@ -172,6 +172,15 @@ def test_sound_before_the_picture_that_avi_leaves_out_is_named_once(tmp_path: Pa
     assert "1.01 s of it before that are left out; .mkv and .mp4 keep it" in writer.warnings[0]
 
 
+def test_a_long_packet_of_sound_that_begins_before_the_picture_is_heard_in_avi(tmp_path: Path) -> None:
+    clip = Clip(
+        frames=60, start=0.08, flashes=True, audio="pcm_s16le", audio_start=0, options={"crf": "4", "bf": "0"}
+    )
+    through(clip.save(tmp_path / "in.mkv"), tmp_path / "out.avi")
+    flashes, beeps = (found(tmp_path / "out.avi") for found in (clips.flash_times, clips.beep_times))
+    np.testing.assert_allclose(beeps[-2:], [float(time) for time in flashes[-2:]], atol=0.1)
+
+
 def test_a_start_before_zero_loses_no_frame(tmp_path: Path) -> None:
     """MPEG-TS counts in 33 bits; FFmpeg puts what lies before the overflow before zero."""
     source = Clip(frames=12, start=Fraction(2**33, 90000) - Fraction(1, 5)).save(tmp_path / "in.ts")

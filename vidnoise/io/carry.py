@@ -160,6 +160,9 @@ PRIMING = Fraction(1, 10)
 LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 """What FFmpeg takes so many channels for."""
 
+COUNTING = {"avi", "rm"}
+"""Muxers without times: frames are counted from the first one, and sound from the beginning."""
+
 SIMULTANEOUS = {"matroska", "webm"}
 """Muxers that take all packets of one time, as TrueHD has in milliseconds; those of subtitles all muxers take."""
 
@@ -338,6 +341,8 @@ class Copy:
             return False
         packet.dts += shift
         packet.pts = packet.dts if packet.pts is None else packet.pts + shift
+        if self.container in COUNTING and self.stream.type == "audio":
+            packet.dts, packet.pts = max(0, packet.dts), max(0, packet.pts)
         if self.last is not None:
             if packet.dts < self.last and packet.pts < self.last:
                 self.losses.copied += 1
@@ -391,9 +396,10 @@ class Copy:
             # What a further edit cuts away lies before what was shown already.
             late = self.last is not None and time + self.offset <= self.last * packet.time_base
             return packet.is_discard and (late or self.stream.type != "audio" or not -PRIMING <= time < 0)
-        return packet.is_discard or (
-            self.stream.type == "audio" and time + self.offset < 0 and not self.delays
-        )
+        begin = time + self.offset
+        if self.container in COUNTING:  # what follows is heard earlier by as much as is left out
+            begin += (packet.duration or 0) * packet.time_base / 2
+        return packet.is_discard or (self.stream.type == "audio" and begin < 0 and not self.delays)
 
 
 def plan(

@@ -86,9 +86,6 @@ FILMS = {*carry.QUICKTIME, "matroska", "webm"}
 LATE = 5
 """Seconds by which a text may lie behind the sound in a file."""
 
-COUNTING = {"avi", "rm"}
-"""Containers without times: frames are counted from the first one, and sound from the beginning."""
-
 
 class Writer:
     """One output file. `write` may be called from another thread than the one that iterates the reader.
@@ -121,7 +118,7 @@ class Writer:
         self._origin: Fraction | None = None
         self._begun: set[int] = set()
         self._muxer = self._open_container().format.name
-        if self._muxer in COUNTING and reader is not None:
+        if self._muxer in carry.COUNTING and reader is not None:
             self._rate = _grid(reader.stream, self._rate)
         if self._muxer == pipes.FORMATS["y4m"]:
             self._clock = pipes.SteadyClock(self._rate, self._warn_once)
@@ -166,7 +163,7 @@ class Writer:
         base = self._info.time_base
         time = None if frame.pts is None else frame.pts * frame.time_base + self._offset
         ticks = None if time is None else round(time / base)
-        if time is not None and self._muxer in COUNTING:
+        if time is not None and self._muxer in carry.COUNTING:
             self._check_grid(time)
         if self._clock is not None:
             ticks = self._clock.tick(frame)
@@ -238,7 +235,7 @@ class Writer:
         copy = self._copies.get(packet.stream_index)
         if copy is None:
             return
-        if self._muxer in COUNTING and copy.stream.type == "audio" and not packet.is_discard:
+        if self._muxer in carry.COUNTING and copy.stream.type == "audio" and not packet.is_discard:
             self._check_begin(packet)
         if not copy.fit(packet):
             return
@@ -457,7 +454,7 @@ class Writer:
         context.colorspace, context.color_range = colour.matrix, colour.range
         context.color_primaries, context.color_trc = colour.primaries, colour.transfer
         context.time_base = 1 / self._rate
-        stream.time_base = 1 / self._rate if container.format.name in COUNTING else info.time_base
+        stream.time_base = 1 / self._rate if container.format.name in carry.COUNTING else info.time_base
         if choice.codec == "hevc" and container.format.name in carry.QUICKTIME:
             context.codec_tag = "hvc1"  # which Apple's players need, and all others take
         if self._facts.matrix:
@@ -505,7 +502,7 @@ class Writer:
         reader = self._reader
         if reader is None:
             return Fraction(0)
-        if format in COUNTING:
+        if format in carry.COUNTING:
             return -reader.first
         return max(-reader.zero if format in FILMS else Fraction(0), -reader.first)
 
