@@ -69,9 +69,8 @@ def _gpu() -> tuple[torch_.device | None, str]:
         return None, "this build of PyTorch has no CUDA" if missing else "no NVIDIA GPU was found"
     try:
         index, name = torch.cuda.current_device(), torch.cuda.get_device_name()
-    except (
-        RuntimeError
-    ) as failure:  # another program has it alone, or it was used before this process was forked
+    except RuntimeError as failure:
+        # Another program has it alone, or it was used before this process was forked.
         why = str(failure).strip().partition("\n")[0]
         return None, f"the NVIDIA GPU cannot be used here ({why})"
     return torch.device("cuda", index), f"an NVIDIA GPU is present ({name})"

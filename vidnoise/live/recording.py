@@ -81,9 +81,8 @@ def round_after(now: float, length: float) -> float:
     until = now + length - (now + _ahead(now)) % length
     if _is_round(until, length):
         return until
-    moved = (
-        until + _ahead(now) - _ahead(until)
-    )  # days in which summer time begins or ends are shorter or longer
+    # Days in which summer time begins or ends are shorter or longer.
+    moved = until + _ahead(now) - _ahead(until)
     return moved if _is_round(moved, length) and not is_over(moved, now, length) else until
 
 
