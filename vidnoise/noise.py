@@ -196,14 +196,14 @@ class NoiseTracker:
             return _assemble(still)
         if self._count == 2:
             self._history.clear()  # of the first frame, which had nothing to be compared with
-        still, (moving, informed, copied, pure), (along, sure) = at_once(
-            sample.coefficients,
-            lambda: _measure(sample),
-            lambda: _compare(sample, previous),
-            lambda: _along_motion(image, self._last),
+        still, compared = at_once(
+            sample.coefficients, lambda: _measure(sample), lambda: _compare(sample, previous)
         )
-        found = _chosen(still, sample.irregular, moving, informed, copied, pure)
-        self._history.append(_raised(found, along, sample.irregular * sure)[0])
+        found = _chosen(still, sample.irregular, *compared)
+        if _hidden(found, compared[0]):
+            along, sure = _along_motion(image, self._last)
+            found, _ = _raised(found, along, sample.irregular * sure)
+        self._history.append(found)
         self._follow(float(sample.brightness.median()))
         stacked = (torch.stack(values) for values in zip(*self._history, strict=True))
         return _assemble(_Measure(*(values.quantile(_RANK, dim=0) for values in stacked)))
@@ -453,6 +453,12 @@ def _chosen(
     raised, growth = _raised(found, noise_spectrum.power(moving.variance, moving.spectrum), pure)
     same = ramp(growth, *_CHANGED)
     return _Measure(*(torch.lerp(f, r, same) for f, r in zip(found, raised, strict=True)))
+
+
+def _hidden(found: _Measure, moving: _Measure) -> bool:
+    """Whether frames differ by clearly more than the noise found: by motion, or by noise behind it; else there is no more."""
+    own, most = (noise_spectrum.power(m.variance, m.spectrum) for m in (found, moving))
+    return bool((most > noise_spectrum.MORE[0] * own).any())
 
 
 def _raised(measure: _Measure, power: Tensor, where: Tensor) -> tuple[_Measure, Tensor]:

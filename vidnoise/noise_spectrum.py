@@ -30,7 +30,7 @@ _COARSE, _FINE = (
 )  # sums of two frequency indexes: flat in those up to the first, measured from the second on
 _STILL = 0.2  # share of the blocks of a difference in which nothing moved, at least
 _SAME, _DIFFERENT = 1.25, 1.5  # times the power of blocks with less: up to 1.2 in noise, from 1.9 in motion
-_MORE = 1.1, 1.3  # times the power: up to the first by chance
+MORE = 1.1, 1.3  # times the power: up to the first by chance
 _TINY = 1e-9  # power beside which there is none
 _PLAINEST, _ENOUGH = 0.25, 64  # share of the blocks along a motion that are compared, and how many are needed
 # There, times the power of blocks with less, and in what both frames show, times the power of their difference: up to
@@ -182,7 +182,7 @@ def raised(variance: Tensor, spectrum: Tensor, other: Tensor, where: Tensor) -> 
         By how much the variance grows, (), and the spectrum then.
     """
     own, wanted = power(variance, spectrum) + _TINY, other + _TINY
-    more = own.lerp(wanted, where * ramp(wanted / own, *_MORE))
+    more = own.lerp(wanted, where * ramp(wanted / own, *MORE))
     growth = 1 + ((more - own) @ _shares(own.device)).sum() / variance.sum().clamp(min=_TINY)
     return growth, spectrum * more / own / growth
 
