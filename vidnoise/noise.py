@@ -456,7 +456,7 @@ def _chosen(
 
 
 def _hidden(found: _Measure, moving: _Measure) -> bool:
-    """Whether frames differ by clearly more than the noise found: by motion, or by noise behind it; else there is no more."""
+    """Whether frames differ by clearly more than the noise found: by motion or noise behind it; else there is no more."""
     own, most = (noise_spectrum.power(m.variance, m.spectrum) for m in (found, moving))
     return bool((most > noise_spectrum.MORE[0] * own).any())
 
