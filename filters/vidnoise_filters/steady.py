@@ -96,7 +96,9 @@ class Steady(RecurrentFilter[State]):
 def _averaged(picture: Tensor, variance: Tensor, past: State, noise: float) -> tuple[Tensor, Tensor, Tensor]:
     """The picture averaged with the past, the variance left, and how far the past was trusted (1,h,w)."""
     gain = brightening(_cells(picture), _cells(past.mean), noise)
-    before = State(past.mean * lines(gain, picture.shape[1], dct.BLOCK), past.left * gain.square())
+    before = past
+    if bool((gain != 1).any()):
+        before = State(past.mean * lines(gain, picture.shape[1], dct.BLOCK), past.left * gain.square())
     change = before.mean - picture
     expected = variance + before.left
     trust = _likeness(area_means(change.square(), dct.BLOCK), expected)
