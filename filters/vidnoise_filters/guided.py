@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from vidnoise.filter import SpatialFilter, option
 from vidnoise.scaling import means_around
@@ -38,28 +38,13 @@ class Guided(SpatialFilter):
         """(B,3,H,W) -> (B,3,H,W)."""
         import torch
 
-        if x.is_cuda:
-            return torch.stack([self._apply_on_gpu(image) for image in x])
-        return torch.stack([self._apply_on_cpu(image) for image in x])
+        return torch.stack([self._apply(image) for image in x])
 
     @property
     def _floor(self) -> float:
         return (self.contrast / 255) ** 2
 
-    def _apply_on_cpu(self, image: Tensor) -> Tensor:
-        import torch
-
-        guide = image.mean(0).numpy()
-        mean_guide = self._mean(guide)
-        spread = self._mean(guide * guide) - mean_guide * mean_guide
-        clean = torch.empty_like(image)
-        for plane, target in zip(image.numpy(), clean.numpy(), strict=True):
-            mean = self._mean(plane)
-            slope = (self._mean(guide * plane) - mean_guide * mean) / (spread + self._floor)
-            target[:] = self._mean(slope) * guide + self._mean(mean - slope * mean_guide)
-        return clean
-
-    def _apply_on_gpu(self, image: Tensor) -> Tensor:
+    def _apply(self, image: Tensor) -> Tensor:
         def mean(picture: Tensor) -> Tensor:  # no convolution, which a GPU does with 11 bits of each sample
             return means_around(picture, self.radius)
 
@@ -68,9 +53,3 @@ class Guided(SpatialFilter):
         spread = mean(guide * guide) - mean_guide * mean_guide
         slope = (mean(guide * image) - mean_guide * level) / (spread + self._floor)
         return mean(slope) * guide + mean(level - slope * mean_guide)
-
-    def _mean(self, plane: Any) -> Any:
-        import cv2
-
-        size = 2 * self.radius + 1
-        return cv2.boxFilter(plane, -1, (size, size), borderType=cv2.BORDER_REPLICATE)
