@@ -74,8 +74,10 @@ def coloured(level: Tensor, spectrum: Tensor, matrix: Tensor) -> Tensor:
     Returns:
         (3,64,h,w).
     """
-    whole = mix(level.square(), matrix.square())
-    return whole[:, None] * (spectrum @ band_of(level.device))[:, :, None, None]
+    whole = (
+        mix(level.square(), matrix.square())[..., None] * (spectrum @ band_of(level.device))[:, None, None]
+    )
+    return whole.permute(0, 3, 1, 2)  # frequencies side by side, as `dct` has them
 
 
 def spectrum(noise: Tensor, level: Tensor, matrix: Tensor) -> Tensor:

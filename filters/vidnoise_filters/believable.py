@@ -36,22 +36,28 @@ def believable(output: Tensor, noisy: Tensor, variance: Tensor) -> Tensor:
         (3,H,W).
     """
     matrix = opponent(noisy.device)
-    taken = dct.forward(mix(in_blocks(noisy - output), matrix))
-    power = taken.square().div_(variance.clamp(min=1e-12))
-    rows, columns = (power.amax((0, 1)) > NOISE[0] ** 2).nonzero(as_tuple=True)
-    if not len(rows):
+    taken = _cells(dct.forward(mix(in_blocks(noisy - output), matrix)))
+    power = taken.square().div_(_cells(variance).clamp(min=1e-12))
+    which = (power.amax((0, 2)) > NOISE[0] ** 2).nonzero()[:, 0]
+    if not len(which):
         return output
-    taken, power = (part[:, :, rows, columns] for part in (taken, power))
+    taken, power = (part.index_select(1, which) for part in (taken, power))
     far = power.sqrt()
     basis, whole = dct.basis(noisy.device), in_blocks(output).contiguous()
     blocks = _blocks(whole)
-    left = mix(basis @ blocks[:, rows, columns].flatten(2).mT, matrix)
+    rows, columns = which // blocks.shape[2], which % blocks.shape[2]
+    left = mix(blocks[:, rows, columns].flatten(2) @ basis.T, matrix)
     some, far_out = (ramp(far, *ends) for ends in zip(NOISE, PICTURE, strict=True))
     still = ramp(left.abs() / taken.abs().clamp(min=1e-12), NOTHING, MUCH)
     wrong = far_out.maximum(some * still)
-    kept = taken * wrong.maximum(ramp((power * wrong).mean((0, 1)), *HARM))
-    blocks[:, rows, columns] += mix(basis.T @ kept, matrix.T).mT.view(3, -1, dct.BLOCK, dct.BLOCK)
+    kept = taken * wrong.maximum(ramp((power * wrong).mean((0, 2)), *HARM)[:, None])
+    blocks[:, rows, columns] += mix(kept @ basis, matrix.T).view(3, -1, dct.BLOCK, dct.BLOCK)
     return whole[:, : output.shape[1], : output.shape[2]]
+
+
+def _cells(coefficients: Tensor) -> Tensor:
+    """(C,64,h,w) -> (C,hw,64), the same memory where frequencies lie side by side in it."""
+    return coefficients.permute(0, 2, 3, 1).flatten(1, 2)
 
 
 def _blocks(image: Tensor) -> Tensor:
