@@ -388,9 +388,10 @@ def _statistics(
     level = (_take(brightness, groups) * mask).sum(2) / some
     floor = variance + _QUIET**2
     # White noise is as strong at low frequencies as at high ones. What has more there is texture in part, and
-    # texture only ever adds: trust the even and the quiet groups.
+    # texture only ever adds: trust the even and the quiet groups. The latter not too much, as a sensor's noise is several
+    # times as strong in the dark.
     excess = ((_take(low, groups) * mask).sum(2) / some / floor).clamp_min(1)
-    weight = count * excess**-3 * (floor / _QUIET**2) ** -2
+    weight = count * excess**-3 / floor
     return level, variance, weight
 
 
