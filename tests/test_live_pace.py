@@ -452,6 +452,18 @@ def test_a_piece_that_cannot_be_removed_is_told_of_and_the_others_are_removed(tm
     assert told == [f"{tmp_path}/02.ts cannot be removed: Operation not permitted"]
 
 
+def test_folders_whose_last_piece_was_removed_go_as_well_unless_they_hold_something_else(tmp_path):
+    for name in ("2026/11/30/10.ts", "2026/12/30/10.ts", "2026/12/31/10.ts", "2026/12/31/notes.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"old")
+        os.utime(tmp_path / name, (0, 0))
+    current = tmp_path / "2027/01/01/00.ts"
+    current.parent.mkdir(parents=True)  # it is about to be written
+    prune(resolve(f"{tmp_path}/%Y/%m/%d/%H.ts", segment="1h", keep="1h"), 1e6, current, pytest.fail)
+    left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.name != "notes.txt"}
+    assert left == {"2026", "2026/12", "2026/12/31", "2027", "2027/01", "2027/01/01"}
+
+
 @pytest.mark.parametrize(
     ("zone", "from_", "length", "until"),
     [

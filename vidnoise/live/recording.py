@@ -116,6 +116,15 @@ def prune(place: Destination, now: float, current: Path, warn: Callable[[str], N
             total -= size
         except OSError as failure:
             warn(f"{path} cannot be removed: {failure.strerror}")
+        _leave(path.parent, current)
+
+
+def _leave(folder: Path, current: Path) -> None:
+    """Remove a folder, as of a day, that has become empty, and those of the month and the year."""
+    with contextlib.suppress(OSError):  # there is more in it
+        while folder not in current.parents:
+            folder.rmdir()
+            folder = folder.parent
 
 
 def _files(paths: Iterable[Path]) -> Iterator[tuple[float, int, Path]]:
