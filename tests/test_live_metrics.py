@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import struct
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from vidnoise.live import metrics
+from vidnoise.live.camera import Camera
 from vidnoise.live.metrics import Server
+from vidnoise.live.settings import Settings
 from vidnoise.live.status import OutputStatus, Status
 
 
@@ -65,3 +69,13 @@ def test_clients_that_hang_up_or_never_ask_hold_nothing(monkeypatch, capfd):
         for client in clients:
             client.close()
     assert capfd.readouterr().err == ""
+
+
+def test_a_camera_is_well_for_as_long_as_it_may_send_nothing(tmp_path):
+    patient = Camera(Settings("udp://127.0.0.1:9", (f"{tmp_path}/a.ts",), name="patient", timeout=90)).status
+    usual = Camera(Settings("udp://127.0.0.1:9", (f"{tmp_path}/b.ts",), name="usual")).status
+    for status in (patient, usual):
+        status.last = time.monotonic() - 60
+    with serving("127.0.0.1:0", patient, usual) as server, pytest.raises(HTTPError) as answer:
+        urlopen(f"http://127.0.0.1:{server.port}/healthz", timeout=10)
+    assert json.load(answer.value)["cameras"] == {"patient": True, "usual": False}

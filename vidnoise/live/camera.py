@@ -60,7 +60,7 @@ class Camera:
     ) -> None:
         self.settings = settings
         self._trials = trials
-        self.status = Status(settings.name)
+        self.status = Status(settings.name, settings.timeout)
         self.log = logging.LoggerAdapter(logging.getLogger("vidnoise.live"), {"camera": settings.name})
         self._stop = threading.Event()
         self._written = set() if written is None else written

@@ -21,7 +21,7 @@ from vidnoise.live.status import Status
 STATES = ("connecting", "running", "waiting", "ended")
 SHARES = (0.5, 0.9, 0.99)
 HEALTHY = 15.0
-"""Seconds since the last picture after which a camera is not well."""
+"""Seconds since the last picture after which a camera is not well, unless its timeout is longer."""
 
 Cameras = Callable[[], Sequence[Status]]
 

@@ -28,10 +28,12 @@ class Status:
 
     `state` is "connecting", "running", "waiting" (for the next try) or "ended". `taken` counts pictures of the
     camera, `given` those that went to the outputs, of which `passed` were not cleaned; `dropped` were left out.
-    `tier` counts how far the filters have been made cheaper, 0 for what was asked for; `filters` says them.
+    `tier` counts how far the filters have been made cheaper, 0 for what was asked for; `filters` says them. `timeout` are
+    the seconds for which the camera may send nothing.
     """
 
     name: str
+    timeout: float = 0.0
     state: str = "connecting"
     taken: int = 0
     given: int = 0
@@ -87,8 +89,8 @@ class Status:
         return [known[min(len(known) - 1, int(share * len(known)))] for share in shares]
 
     def healthy(self, patience: float) -> bool:
-        """Whether a picture has gone out within the last `patience` seconds."""
-        return self.last is not None and time.monotonic() - self.last < patience
+        """Whether a picture has gone out within the last `patience` seconds, or more where the camera may take longer."""
+        return self.last is not None and time.monotonic() - self.last < max(patience, self.timeout)
 
 
 def _rate(times: deque[float]) -> float:
