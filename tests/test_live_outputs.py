@@ -64,6 +64,7 @@ def test_an_output_whose_process_is_killed_goes_on_in_another_file(tmp_path):
         recorded(job, tmp_path / "a_1.ts")
         assert job.stop() == 0
     assert target.read_bytes().startswith(before)
+    assert frames(tmp_path / "a_1.ts")[0] == frames(target)[0]
     assert [line for line in job.said if "a_1.ts" in line] == [
         line for line in job.said if "it exists" in line
     ]

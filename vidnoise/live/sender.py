@@ -79,8 +79,8 @@ def _send(given: IO[bytes], answers: IO[str]) -> None:
 def _open(place: Destination, head: bytes, warn: Callable[[str], None]) -> Muxer | Recording:
     if place.kind == "segments":
         return Recording(place, head, warn)
-    # A server sees a new stream each time; who receives UDP may have seen what came before.
-    zero = None if place.format in ("rtsp", "flv") else Fraction(0)
+    # A server sees a new stream each time, and a file begins with itself; who receives UDP may have seen what came before.
+    zero = None if place.kind == "file" or place.format in ("rtsp", "flv") else Fraction(0)
     url = place.url
     if place.kind != "network":
         Path(url).parent.mkdir(parents=True, exist_ok=True)  # it may have been removed since
