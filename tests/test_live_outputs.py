@@ -24,6 +24,7 @@ import pytest
 from cameras import LIMIT, Job, children, frames, free_port, sender, vidnoise, wait
 from streams import info
 
+from vidnoise.errors import OutputError
 from vidnoise.frame import Frame
 from vidnoise.io.planes import planes_of
 from vidnoise.live.destination import resolve
@@ -154,11 +155,12 @@ def test_pieces_begin_with_the_first_picture_after_a_round_time(tmp_path):
     assert all(10 <= len(frames(path)) <= 30 for path in whole)  # keyframes come every two seconds otherwise
 
 
-def coded() -> tuple[bytes, bytes]:
+def coded(tick: Fraction = Fraction(1, 25), codec: str = "mpeg4") -> tuple[bytes, bytes]:
     """A head as outputs are told, and a picture."""
     head, data = BytesIO(), b""
     with av.open(head, "w", format="nut") as container:
-        stream = container.add_stream("mpeg4", rate=25)
+        stream = container.add_stream(codec, rate=25)
+        stream.codec_context.time_base = tick
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         for packet in (*stream.encode(av.VideoFrame(64, 48)), *stream.encode(None)):
             data += bytes(packet)
@@ -185,6 +187,19 @@ def test_a_full_disk_gets_room_by_what_is_too_old_and_no_empty_pieces(tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("format", "hours"), [("mp4", [0, 7]), ("flv", [0, 200, 400, 600])])
+def test_a_time_that_a_container_cannot_count_ends_it_rather_than_being_written_as_another(
+    format, hours, tmp_path
+):
+    head, data = coded(Fraction(1, 90000), "libx264")
+    muxer = Muxer(f"{tmp_path}/a.{format}", format, {}, head, pytest.fail)
+    for hour in hours[:-1]:
+        muxer.write(Packet(VIDEO, hour * 3600, Fraction(1), 0, True, data))
+    with pytest.raises(OutputError, match=f"{format} cannot count {hours[-1]}.0 h; it begins anew"):
+        muxer.write(Packet(VIDEO, hours[-1] * 3600, Fraction(1), 0, True, data))
+    muxer.close()
 
 
 def test_sound_whose_times_are_one_in_the_ticks_of_the_container_ends_no_output(tmp_path):

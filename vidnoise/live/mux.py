@@ -7,12 +7,16 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
+from vidnoise.errors import OutputError
 from vidnoise.io import carry
 from vidnoise.live.packets import VIDEO, Packet
 from vidnoise.live.sound import ToAac
 
 INTERLEAVE = "100000"
 """Microseconds for which FFmpeg may hold pictures back to wait for sound."""
+
+COUNTED = 2**31
+"""Ticks that MP4 counts from one picture to the next, and FLV in all: hours and weeks. FFmpeg writes more as less."""
 
 
 class Muxer:
@@ -31,6 +35,7 @@ class Muxer:
 
     Raises:
         OSError, ValueError: whatever FFmpeg finds wrong.
+        OutputError: the container cannot count so long a time; another one of its kind can go on.
     """
 
     def __init__(
@@ -45,6 +50,7 @@ class Muxer:
         import av
 
         self.url = url
+        self._format = format
         self._zero = zero
         self._last: dict[int, tuple[Fraction, int]] = {}  # when, and in the container's ticks
         with av.open(io.BytesIO(head)) as source:
@@ -70,13 +76,18 @@ class Muxer:
         if self._zero is None:
             self._zero = packet.seconds
         time = packet.seconds - self._zero
-        last, tick = self._last.get(packet.stream, (Fraction(-1), -1))
+        last, before = self._last.get(packet.stream, (Fraction(-1), -1))
         if time < 0 or time <= last:
             return
         stream = self._streams.get(packet.stream)
         base = packet.base if stream is None else stream.time_base
         # Two times may be one in ticks that are longer, which containers refuse.
-        tick = max(round(time / base), tick + 1)
+        tick = max(round(time / base), before + 1)
+        span = {"mp4": tick - before, "mov": tick - before, "flv": tick}.get(self._format, 0)
+        if span >= COUNTED:
+            raise OutputError(
+                f"{self._format} cannot count {float(span * base) / 3600:.1f} h; it begins anew"
+            )
         self._last[packet.stream] = time, tick
         made = av.Packet(packet.data)
         made.pts = made.dts = tick
