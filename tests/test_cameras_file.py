@@ -34,6 +34,12 @@ def test_what_a_camera_says_itself_goes_before_the_defaults(tmp_path):
     assert (camera.timeout, str(camera.filters), camera.outputs) == (2.0, "", ("a.ts",))
 
 
+def test_a_file_of_an_editor_that_marks_its_encoding_is_read(tmp_path):
+    path = written(tmp_path, '[cameras."Tür"]\nsource = "rtsp://a/1"\noutputs = "a.ts"')
+    path.write_text(path.read_text(), encoding="utf-8-sig")
+    assert list(load(path)) == ["Tür"]
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -46,6 +52,7 @@ def test_what_a_camera_says_itself_goes_before_the_defaults(tmp_path):
         ('[cameras.a]\nsource = "rtsp://a"\noutputs = ["a.ts"]\nfilters = "nosuch"', "nosuch"),
         ('[cameras.a]\nsource = "rtsp://a"\noutputs = ["a.ts"]\nmax_delay = "soon"', "500ms"),
         ('[cameras.a]\nsource = "rtsp://a"\noutputs = ["a.ts"]\nignore = [[1, 2]]', "cameras.a"),
+        ('[cameras.a]\nsource = "rtsp://a"\noutputs = ["a\\u0000.ts"]', "null"),
         ("[cameras]\na = 5", "one \\[cameras.NAME\\]"),
         ('defaults = 5\n[cameras.a]\nsource = "rtsp://a"', "one \\[cameras.NAME\\]"),
     ],

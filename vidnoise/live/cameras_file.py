@@ -37,7 +37,7 @@ def load(path: Path) -> dict[str, Settings]:
         UsageError: the file cannot be read, or something in it is not as it should be; the text says where.
     """
     try:
-        content = tomllib.loads(path.read_text())
+        content = tomllib.loads(path.read_text("utf-8-sig"))  # some editors begin a file with a mark
     except (OSError, UnicodeDecodeError) as failure:
         raise UsageError(f"{path} cannot be read: {getattr(failure, 'strerror', '') or failure}") from failure
     except tomllib.TOMLDecodeError as failure:
@@ -85,7 +85,7 @@ def _camera(where: str, name: str, given: dict[str, Any]) -> Settings:
     made = {key: _read(f"{where}: {key}", value, _HINTS[key]) for key, value in values.items()}
     try:
         return Settings(**made, name=name)
-    except UsageError as failure:
+    except (UsageError, ValueError) as failure:  # of a name that no file can have
         raise UsageError(f"{where}: {failure}") from failure
 
 
