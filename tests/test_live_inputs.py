@@ -579,3 +579,11 @@ def test_what_is_marked_interlaced_is_held_back_by_one_picture_from_the_first_on
     fields = Fields(0, warnings.append)
     assert [len(fields.push(picture)) for picture in given[:10]] == [0] + [1] * 9
     assert len(warnings) == 1
+
+
+@pytest.mark.parametrize("words", [("watch", "nowhere.toml"), ("rtsp://127.0.0.1:1/x", *RAW, "-o", "a.ts")])
+def test_what_ends_it_is_told_to_machines_in_json_too(words):
+    with vidnoise(*words, "--log", "json") as job:
+        assert job.end() != 0
+    (line,) = job.said
+    assert json.loads(line)["level"] == "error"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -98,11 +99,21 @@ def _report(failure: BaseException, words: Sequence[str]) -> int:
         return Status.UNREAD
     if "--debug" in words:
         traceback.print_exception(failure)
-    click.echo(f"vidnoise: {message(failure)}{_dashed(failure, words)}", err=True)
+    _say(message(failure) + _dashed(failure, words))
     if isinstance(failure, click.UsageError) and failure.ctx is not None:
         command = failure.ctx.command_path.removesuffix(" run")
         click.echo(f"{command} --help explains all options", err=True)
     return status_of(failure)
+
+
+def _say(text: str) -> None:
+    """Tell why it ends, as cameras tell what happens where it is one."""
+    from vidnoise.live import log
+
+    if log.is_json():
+        logging.getLogger(log.NAME).error(text)
+    else:
+        click.echo(f"vidnoise: {text}", err=True)
 
 
 def _dashed(failure: BaseException, words: Sequence[str]) -> str:

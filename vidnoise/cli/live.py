@@ -155,10 +155,10 @@ def run_camera(source: str, targets: tuple[str, ...], chosen: dict[str, Any]) ->
     from vidnoise.live import log
     from vidnoise.live.camera import Camera, summary
 
+    log.start(chosen["log"] or DEFAULTS["log"], verbose=chosen["verbose"], quiet=chosen["quiet"])
     unfit = [name for name in FOR_FILES if chosen[name]]
     if unfit:
         raise UsageError(f"--{unfit[0].replace('_', '-')} is for files, not for cameras")
-    log.start(chosen["log"] or DEFAULTS["log"], verbose=chosen["verbose"], quiet=chosen["quiet"])
     camera = Camera(_settings(source, targets, chosen))
     for place in camera.places:
         if place.kind == "file" and not place.overwrite and os.path.exists(place.url):

@@ -43,8 +43,8 @@ def watch(cameras: Path, metrics: str | None, log: str) -> None:
     from vidnoise.live.cameras_file import load
     from vidnoise.live.fleet import Fleet
 
-    wanted = load(cameras)
     logs.start(log)
+    wanted = load(cameras)
     fleet = Fleet()
     ending = threading.Event()
     asked: list[int] = []

@@ -50,6 +50,11 @@ def start(format: str, *, verbose: bool = False, quiet: bool = False) -> None:
     logger.setLevel(logging.ERROR if quiet else logging.DEBUG if verbose else logging.INFO)
 
 
+def is_json() -> bool:
+    """Whether events are told as JSON."""
+    return any(isinstance(handler.formatter, _Json) for handler in logging.getLogger(NAME).handlers)
+
+
 def _camera(record: logging.LogRecord) -> str:
     return str(getattr(record, "camera", ""))
 
