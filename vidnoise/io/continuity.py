@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -21,15 +22,15 @@ AHEAD = Fraction(10)
 class Continuity:
     """Moves the packets after a jump of the clock, of all streams alike, to where the one before it ended.
 
-    `active` says whether the clock may begin and jump anywhere; `jumps` are the times, in seconds after the correction,
-    at which it has jumped; `offset` are the seconds by which times are corrected now.
+    `active` says whether the clock may begin and jump anywhere; `jumps` are the last times, in seconds after the
+    correction, at which it has jumped; `offset` are the seconds by which times are corrected now.
     """
 
     def __init__(self, format: str) -> None:
         self.active = any(name in JUMPING for name in format.split(","))
         self.offset = Fraction(0)
         self._next: dict[int, Fraction] = {}
-        self.jumps: list[Fraction] = []
+        self.jumps: deque[Fraction] = deque(maxlen=8)  # a camera may set its clock for weeks
 
     def join(self, packet: av.Packet[Any]) -> bool:
         """Correct a packet's times; True where its stream has jumped."""

@@ -401,7 +401,7 @@ class Reader:
         """Count packets that were incomplete over a second ago; around a jump of the clock, recordings were joined."""
         while self._marked and time > self._marked[0] + 1:
             mark = self._marked.popleft()
-            self.losses.marked += all(abs(mark - jump) > 1 for jump in self._continuity.jumps[-8:])
+            self.losses.marked += all(abs(mark - jump) > 1 for jump in self._continuity.jumps)
 
     def _is_past_end(self, packet: av.Packet[Any]) -> bool:
         """Note how far the input has been read; True a second after the end of the selected part."""
