@@ -345,6 +345,17 @@ def test_sound_that_appears_on_the_way_is_no_reason_to_give_up():
             list(connection)
 
 
+def test_sound_that_is_announced_and_does_not_come_is_told_of_and_hinders_nothing(tmp_path):
+    data = transport_stream(sound=True)
+    parts = [data[at : at + 188] for at in range(0, len(data), 188)]
+    silent = b"".join(part for part in parts if int.from_bytes(part[1:3]) & 0x1FFF != 0x101)
+    assert len(silent) < len(data)
+    with one_by_one(repeat(silent)) as url, vidnoise(url, *RAW, "-o", f"{tmp_path}/a.mkv") as job:
+        job.hears("the camera announces sound and sends none")
+        job.wait(lambda: len(frames(tmp_path / "a.mkv")) > 5)
+        assert job.stop() == 0
+
+
 def test_another_codec_in_one_connection_begins_a_new_one():
     seen = []
     with (

@@ -56,6 +56,7 @@ class Connection:
     Attributes:
         video: the stream that is decoded.
         audio: the stream of sound, or None.
+        mute: whether sound is announced and none has come, so that nobody knows what it is.
         torn: whether the last picture follows on a loss; whoever reads it clears it.
         shown: the camera's time of the last picture in seconds, None before the first.
         jumped: whether the camera's clock has jumped before the last picture; whoever reads it clears it.
@@ -104,7 +105,9 @@ class Connection:
         if not videos:
             raise InputError(f"{self.name}: it sends no video that can be decoded")
         self.video: Any = videos[0]
-        self.audio: Any = next((s for s in self._container.streams.audio if s.codec_context), None)
+        sounds = [s for s in self._container.streams.audio if s.codec_context]
+        self.audio: Any = next((s for s in sounds if _is_known(s.codec_context)), None)
+        self.mute = bool(sounds) and self.audio is None
         context = self.video.codec_context
         context.thread_type = "SLICE"  # threads by frames would hold back a frame each
         self._decoder = Decoder(context, Losses())
@@ -243,6 +246,11 @@ def _kind(stream: Any) -> str:
         copy = container.add_data_stream()
         BitStreamFilterContext("null", in_stream=stream, out_stream=copy)
         return NEARER.get(str(copy.name), str(copy.name))
+
+
+def _is_known(sound: Any) -> bool:
+    """Whether it is known what a stream of sound holds; transport streams tell in its packets alone."""
+    return bool(sound.sample_rate and sound.layout.nb_channels)
 
 
 def _is_picture(item: Any) -> bool:

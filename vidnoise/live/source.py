@@ -230,6 +230,8 @@ class Source:
             picture = self._conform(picture)
             self._sound = _kind(audio)
             self._inbox.put(Opened(_describe(camera, picture), audio, self.taken))
+            if camera.mute and self._settings.audio == "copy":
+                self._warn("the camera announces sound and sends none; only a new start takes it along")
         elif not self._sound and audio is not None:
             self._warn(
                 "the camera sends sound now, which it did not at the start; only a new start takes it along"
