@@ -233,6 +233,18 @@ def test_pictures_that_are_left_out_are_told_of_by_the_minute(caplog):
     ] * 4  # minutes 1, 2, 4 and 8
 
 
+def test_filters_that_come_and_go_without_end_are_told_of_less_and_less_often(caplog):
+    pace = Pace(2, 1.0)
+    made, status = cleaner([Chain.of(Running()), Chain()], pace, [0.0])
+    (frame,) = clip(1)
+    with caplog.at_level(logging.INFO):
+        for number in range(40):
+            pace.tier = number % 2
+            while not status.filters or status.tier != pace.tier:
+                made.push(Shot(frame, 0.0), 0)
+    assert caplog.messages.count("filters: running") == 5  # times 1, 2, 4, 8 and 16
+
+
 @pytest.mark.parametrize("box", [(60, 0, 10, 10), (0, 40, 10, 10), (0, 0, 0, 5)])
 def test_a_region_that_reaches_beyond_the_picture_is_refused(box):
     with pytest.raises(UsageError, match="64x48"):

@@ -154,7 +154,10 @@ class Cleaner:
         self._current = wanted
         self._pace.settle()
         self._status.tier, self._status.filters = self._tiers.index(wanted), str(wanted.chain) or "none"
-        self._log.info("filters: %s%s", self._status.filters, CHEAPER if self._status.tier else "")
+        text = f"filters: {self._status.filters}{CHEAPER if self._status.tier else ''}"
+        self._log.log(
+            min(logging.INFO, self._warned.level(text)), "%s", text
+        )  # at its limit it goes to and fro
         return done
 
     def _rests(self) -> bool:
