@@ -20,6 +20,7 @@ from functools import partial
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from itertools import pairwise, repeat
+from types import SimpleNamespace
 
 import av
 import cv2
@@ -448,6 +449,25 @@ def test_a_playlist_that_does_not_go_on_is_shown_once(tmp_path, monkeypatch):
     assert [len(times) > 45 for times in seen] == [True, False, True]
     assert not seen[1]
     assert min(seen[2]) > max(seen[0])
+
+
+@pytest.mark.parametrize("missed", [0, 6])
+def test_a_playlist_of_a_quick_clock_or_with_pieces_missed_is_not_read_later_and_later(missed, monkeypatch):
+    now = 0.0
+
+    def sleep(seconds):
+        nonlocal now
+        now += seconds
+
+    monkeypatch.setattr(connection, "time", SimpleNamespace(monotonic=lambda: now, sleep=sleep))
+    pace = connection._Pace()
+    for number in range(20_000):  # two a second, in pieces of two seconds, by a clock that gains 9 s a day
+        there = 2 * (number // 4) * 0.9999
+        now = max(now, there)
+        picture = av.VideoFrame(16, 16)
+        picture.pts, picture.time_base = number + 2 * missed * (number > 10_000), Fraction(1, 2)
+        pace.wait(picture)
+    assert now - there < 1.8
 
 
 def test_a_picture_whose_time_was_lost_is_dated_as_the_one_before():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import math
 import time
 from collections.abc import Iterator
 from fractions import Fraction
@@ -31,6 +32,12 @@ KEYFRAME_WAIT = 30.0
 
 REPEATED = 60
 """Seconds of pictures that a playlist may give again to who connects again: its last three pieces."""
+
+QUICKER = 0.001
+"""The share by which a playlist is read quicker than it is dated, so that a camera whose clock is quick is kept up with."""
+
+SKIPPED = 1.0
+"""Seconds from one picture to the next beyond which pieces were missed: who waits for that long misses the next ones."""
 
 NEARER = {"mp1": "mp3", "mp2": "mp3", "mpeg1video": "mpeg2video"}
 """Codecs that a transport stream does not tell apart; which it is shows in the data, when they come."""
@@ -226,13 +233,15 @@ class _Pace:
     """Gives the pictures of a playlist, which come in bursts of seconds, at their own pace."""
 
     def __init__(self) -> None:
-        self._lead: float | None = None
+        self._lead = -math.inf
+        self._due = 0.0
 
     def wait(self, frame: av.VideoFrame) -> None:
         """Sleep until the frame is due."""
         due = float(frame.pts * frame.time_base) if frame.pts is not None and frame.time_base else 0.0
-        now = time.monotonic()
-        if self._lead is None or now - due > self._lead:
+        now, step, self._due = time.monotonic(), due - self._due, due
+        self._lead -= QUICKER * max(0.0, step)
+        if step > SKIPPED or now - due > self._lead:
             self._lead = now - due  # the first, or late: all that follows is late as well
         time.sleep(max(0.0, due + self._lead - now))
 
