@@ -385,6 +385,8 @@ def test_passwords_come_from_the_environment_or_a_file_encoded_as_a_url_needs_th
     (tmp_path / "word").write_text("d:e\n")
     assert fill("rtsp://me:{env:CAM}@cam/1") == "rtsp://me:a%2Fb%40c@cam/1"
     assert fill(f"rtsp://me:{{file:{tmp_path}/word}}@cam/1") == "rtsp://me:d%3Ae@cam/1"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert fill("rtsp://me:{file:~/word}@cam/1") == "rtsp://me:d%3Ae@cam/1"
     with pytest.raises(UsageError, match="NOWHERE is not set"):
         fill("rtsp://me:{env:NOWHERE}@cam/1")
     with pytest.raises(UsageError, match="cannot be read"):
@@ -406,6 +408,12 @@ def test_passwords_come_from_the_environment_or_a_file_encoded_as_a_url_needs_th
 def test_what_is_no_output_for_a_camera_is_refused_with_what_is(text, options, words):
     with pytest.raises(UsageError, match=words):
         resolve(text, **options)
+
+
+@pytest.mark.parametrize("name", ["rec/%H.mp4", "a.mp4", "hls/index.m3u8"])
+def test_a_home_in_the_name_of_an_output_is_that_of_the_user(name, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert resolve(f"~/{name}", segment="1h").url == f"/home/me/{name}"
 
 
 def test_pieces_beyond_an_age_or_a_size_are_removed_oldest_first_and_other_files_stay(tmp_path):
