@@ -291,6 +291,29 @@ def test_a_clock_that_is_set_anew_neither_squeezes_nor_parts_the_pictures(given,
     assert found == pytest.approx(placed, abs=0.002)
 
 
+@pytest.mark.parametrize("rate", [0.01, 0.3, 1.0, 1.5])
+def test_a_camera_whose_clock_goes_wrong_is_dated_as_its_pictures_come(rate):
+    now = 100.0
+    clock, found, heard = OutputClock(lambda: now), [], []
+    for tick in range(1200):
+        now = 100.0 + tick / 10
+        found.append(float(clock.place(Fraction(tick, 10) * Fraction(rate).limit_denominator(1000))))
+        heard.append(float(clock.beside(Fraction(tick, 10))))
+    late = range(400, 1200)
+    assert found[1199] - found[400] == pytest.approx(79.9, abs=0.1)
+    assert all(abs(heard[tick] - found[tick]) < 4 for tick in late)
+    assert all(found[tick] > found[tick - 1] for tick in late)
+
+
+def test_a_camera_that_catches_up_after_stalls_keeps_its_own_times():
+    clock, arrival = OutputClock(lambda: arrival), 0.0
+    found = []
+    for tick in range(1200):
+        arrival = max(arrival, 100 + tick / 10, 100 + 9 * (1 + tick // 90) if tick % 90 > 30 else 0)
+        found.append(float(clock.place(Fraction(tick, 10))))
+    assert found == pytest.approx([tick / 10 for tick in range(1200)])
+
+
 @pytest.mark.parametrize("leap", [8.0, -8.0])
 def test_sound_whose_clock_leaps_before_that_of_the_pictures_stays_beside_them(leap):
     now = 100.0

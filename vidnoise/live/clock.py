@@ -19,15 +19,51 @@ APART = 3
 """Seconds by which sound may be dated before or after the pictures with which it comes before its clock is another one."""
 
 
+WINDOW, IN_A_ROW = 10.0, 3
+"""Seconds over which a camera's clock is held against ours, and how often these must agree: after a stall it catches up."""
+
+WRONG = 1.25
+"""How many times as quick or as slow as ours it may be."""
+
+
+class Rate:
+    """Tells a camera that counts its pictures instead of seconds: by night, when it sends fewer, its clock is slow."""
+
+    def __init__(self) -> None:
+        self.start()
+
+    def start(self) -> None:
+        """The clock has been set: look afresh."""
+        self._since: tuple[Fraction, float] | None = None
+        self._row = 0
+
+    def is_wrong(self, time: Fraction, now: float) -> bool:
+        """Whether the clock, which says `time` now, has been too quick or too slow for long."""
+        since, began = self._since = self._since or (time, now)
+        if now - began >= WINDOW:
+            rate = float(time - since) / (now - began)
+            way = (rate > WRONG) - (rate < 1 / WRONG)
+            self._row = way + (self._row if way * self._row > 0 else 0)
+            self._since = time, now
+        return abs(self._row) >= IN_A_ROW
+
+
 class OutputClock:
     """Places the times of each connection where they happened since the first picture.
 
     Within a connection the distances are the camera's own; between two they are the wall clock's, and so they are where
-    the camera's clock stands still, falls back or leaps ahead. A time that is given twice moves none of those after it.
+    the camera's clock stands still, falls back, leaps ahead or goes wrong. A time that is given twice moves none of those
+    after it.
+
+    Args:
+        now: our clock.
+        paced: whether pictures come as quickly as their times say; of a pipe nobody knows.
     """
 
-    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, now: Callable[[], float] = time.monotonic, *, paced: bool = True) -> None:
         self._now = now
+        self._paced = paced
+        self._rate = Rate()
         self._origin: float | None = None
         self._offset: Fraction | None = None
         self._last = Fraction(-1)
@@ -37,6 +73,7 @@ class OutputClock:
     def connect(self) -> None:
         """A new connection has begun: its times have another zero."""
         self._offset = None
+        self._rate.start()
 
     def place(self, time: Fraction) -> Fraction:
         """The output's time, in seconds, of a picture that the camera dates `time`, in seconds.
@@ -46,7 +83,7 @@ class OutputClock:
         now = self._now()
         if self._origin is None:
             self._origin = now
-        placed = self._beyond(time, now - self._at)
+        placed = self._beyond(time, now)
         if placed is None:
             placed = max(_seconds(now - self._origin), self._last + 1 / Fraction(1000))
             self._offset, self._aside = placed - time, Fraction(0)
@@ -54,11 +91,12 @@ class OutputClock:
         self._last = max(placed, self._last + BASE)
         return self._last
 
-    def _beyond(self, time: Fraction, since: float) -> Fraction | None:
-        """Where the offset places a picture that comes `since` seconds after the last; None where it no longer can."""
+    def _beyond(self, time: Fraction, now: float) -> Fraction | None:
+        """Where the offset places a picture that comes now; None where it no longer can."""
         if self._offset is None:
             return None
-        if time == self._given:
+        since = now - self._at
+        if time == self._given or (self._paced and self._rate.is_wrong(time, now)):
             return self._last + _seconds(since)
         placed = time + self._offset
         return placed if -DISORDER < placed - self._last < since + LEAP else None

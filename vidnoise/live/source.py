@@ -128,7 +128,7 @@ class Source:
         self._status = status
         self._stop = stop
         self._log = log
-        self._clock = OutputClock()
+        self._clock = OutputClock(paced=settings.source != "-")
         self._warnings: list[str] = []
         self._conform = Conformer(self._warnings, "; it goes out as it was at the start", colours=True)
         self._sound = ""
