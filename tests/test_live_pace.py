@@ -25,7 +25,7 @@ from vidnoise.live.destination import resolve
 from vidnoise.live.ladder import ladder
 from vidnoise.live.pace import TRIAL, Pace, Trials
 from vidnoise.live.recording import pieces_of, prune, round_after
-from vidnoise.live.region import Region
+from vidnoise.live.region import Region, check
 from vidnoise.live.secrets import fill
 from vidnoise.live.seldom import Seldom
 from vidnoise.live.status import Status
@@ -248,7 +248,7 @@ def test_filters_that_come_and_go_without_end_are_told_of_less_and_less_often(ca
 @pytest.mark.parametrize("box", [(60, 0, 10, 10), (0, 40, 10, 10), (0, 0, 0, 5)])
 def test_a_region_that_reaches_beyond_the_picture_is_refused(box):
     with pytest.raises(UsageError, match="64x48"):
-        Region(lambda size: Running().open(size, CPU), info(), box, [])
+        check(info(), box, [])
 
 
 def test_times_never_go_back_across_connections_and_gaps_last_as_long_as_they_did():

@@ -18,7 +18,7 @@ from vidnoise.live.output import Output
 from vidnoise.live.pace import Pace, Trials
 from vidnoise.live.packets import Packet
 from vidnoise.live.recording import is_over, round_after
-from vidnoise.live.region import Region
+from vidnoise.live.region import Region, check
 from vidnoise.live.settings import Settings
 from vidnoise.live.source import Inbox, Opened, Source, Torn
 from vidnoise.live.status import OutputStatus, Status
@@ -125,6 +125,7 @@ class Camera:
         from vidnoise.live.encode import LiveEncoder
 
         settings = self.settings
+        check(opened.info, settings.roi, settings.ignore)
         self._encoder = LiveEncoder(opened.info, opened.audio, settings, self.log)
         opened.taken.set()
         chains = ladder(settings.filters)

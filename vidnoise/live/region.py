@@ -20,16 +20,11 @@ class Region:
         info: of the whole picture.
         roi: what is cleaned, None for all.
         ignore: what is not.
-
-    Raises:
-        UsageError: a box is empty or reaches beyond the picture.
     """
 
     def __init__(
         self, open: Callable[[StreamInfo], Stage], info: StreamInfo, roi: Box | None, ignore: Sequence[Box]
     ) -> None:
-        for name, box in (("roi", roi), *(("ignore", box) for box in ignore)):
-            _check(name, box, info)
         self._roi: Box = roi or (0, 0, info.width, info.height)
         self._ignore = [_slices(box) for box in ignore]
         self._inner = open(replace(info, width=self._roi[2], height=self._roi[3]))
@@ -77,11 +72,15 @@ def _slices(box: Box) -> tuple[slice, slice]:
     return slice(y, y + height), slice(x, x + width)
 
 
-def _check(name: str, box: Box | None, info: StreamInfo) -> None:
-    if box is None:
-        return
-    x, y, width, height = box
-    if min(x, y) < 0 or min(width, height) < 1 or x + width > info.width or y + height > info.height:
-        raise UsageError(
-            f"--{name} {x},{y},{width},{height} reaches beyond the picture, which is {info.width}x{info.height}"
-        )
+def check(info: StreamInfo, roi: Box | None, ignore: Sequence[Box]) -> None:
+    """Look whether all boxes are within the picture.
+
+    Raises:
+        UsageError: one is empty or reaches beyond it.
+    """
+    for name, box in (*(("roi", box) for box in (roi,) if box), *(("ignore", box) for box in ignore)):
+        x, y, width, height = box
+        if min(x, y) < 0 or min(width, height) < 1 or x + width > info.width or y + height > info.height:
+            raise UsageError(
+                f"--{name} {x},{y},{width},{height} reaches beyond the picture, which is {info.width}x{info.height}"
+            )
