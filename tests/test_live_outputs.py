@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
@@ -27,8 +28,10 @@ from streams import info
 from vidnoise.errors import OutputError
 from vidnoise.frame import Frame
 from vidnoise.io.planes import planes_of
+from vidnoise.live.camera import Camera
 from vidnoise.live.destination import resolve
 from vidnoise.live.encode import LiveEncoder
+from vidnoise.live.fleet import Fleet
 from vidnoise.live.mux import Muxer
 from vidnoise.live.output import Output
 from vidnoise.live.packets import VIDEO, Packet
@@ -135,6 +138,21 @@ def test_a_region_beyond_the_picture_is_told_of_before_anything_is_written(tmp_p
         assert job.end() == 2
     assert "--roi 0,0,5000,10 reaches beyond the picture, which is 160x96" in job.told()
     assert not list(tmp_path.iterdir())
+
+
+def test_a_camera_that_fails_again_and_again_leaves_nothing_behind(tmp_path, caplog):
+    fleet, before = Fleet(), {id(made) for made in gc.get_objects() if type(made) is Camera}
+    gc.disable()
+    try:
+        with sender() as url:
+            settings = Settings(url, (f"{tmp_path}/a.ts",), wait=True, roi=(0, 0, 5000, 10), max_backoff=0.01)
+            fleet.become({"a": settings})
+            wait(lambda: caplog.text.count("starting anew") >= 3)
+            fleet.close()
+        left = [made for made in gc.get_objects() if type(made) is Camera and id(made) not in before]
+    finally:
+        gc.enable()
+    assert len(left) <= 1
 
 
 @pytest.mark.parametrize("change", ["its settings", "its name"])

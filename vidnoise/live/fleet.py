@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 import time
@@ -61,15 +62,16 @@ class Keeper:
             failure = self._once()
             if failure is None:
                 return
+            _free()
             backoff.worked(time.monotonic() - began if self.status.given else 0.0)
-            self.status.state, self.status.failure = "waiting", str(failure)
+            self.status.state, self.status.failure = "waiting", failure
             wait = backoff.next()
-            level = backoff.level(str(failure))
+            level = backoff.level(failure)
             LOG.log(level, "%s; starting anew in %.1f s", failure, wait, extra={"camera": self.settings.name})
             self._ending.wait(wait)
 
-    def _once(self) -> BaseException | None:
-        """Run it once; what it failed with."""
+    def _once(self) -> str | None:
+        """Run it once; what it failed with, in words: the failure itself would hold on to its pictures."""
         try:
             with self._lock:
                 if self._ending.is_set():
@@ -78,7 +80,10 @@ class Keeper:
                 self.status = self._camera.status
             self._camera.run()
         except BaseException as failure:
-            return failure
+            return str(failure)
+        finally:
+            with self._lock:
+                self._camera = None
         return None
 
 
@@ -98,6 +103,8 @@ class Fleet:
         """Start what is new, end what is gone, and start anew what has changed; the others go on undisturbed."""
         gone = [keeper for name, keeper in self._keepers.items() if wanted.get(name) != keeper.settings]
         _end(gone)
+        if gone:
+            _free()
         kept = {name: keeper for name, keeper in self._keepers.items() if keeper not in gone}
         self._keepers = {
             name: kept.get(name) or Keeper(settings, self._trials, self._written)
@@ -107,6 +114,15 @@ class Fleet:
     def close(self) -> None:
         """End all."""
         _end(list(self._keepers.values()))
+
+
+def _free() -> None:
+    """Give back what cameras that have ended leave behind.
+
+    Their parts hold each other, and Python looks for such things by their number, not by their size: a few starts of a
+    camera would take all memory.
+    """
+    gc.collect()
 
 
 def _end(keepers: list[Keeper]) -> None:
