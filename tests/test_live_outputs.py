@@ -225,7 +225,10 @@ def test_a_time_that_a_container_cannot_count_ends_it_rather_than_being_written_
         muxer.write(Packet(VIDEO, hour * 3600, Fraction(1), 0, True, data))
     with pytest.raises(OutputError, match=f"{format} cannot count {hours[-1]}.0 h; it begins anew"):
         muxer.write(Packet(VIDEO, hours[-1] * 3600, Fraction(1), 0, True, data))
-    muxer.close()
+    with av.open(f"{tmp_path}/a.{format}") as made:
+        assert [float(packet.pts * packet.time_base) for packet in made.demux() if packet.size] == [
+            3600 * hour for hour in hours[:-1]
+        ]
 
 
 def test_sound_whose_times_are_one_in_the_ticks_of_the_container_ends_no_output(tmp_path):

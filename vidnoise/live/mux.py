@@ -85,6 +85,7 @@ class Muxer:
         tick = max(round(time / base), before + 1)
         span = {"mp4": tick - before, "mov": tick - before, "flv": tick}.get(self._format, 0)
         if span >= COUNTED:
+            self.close()  # so that all before the pause is there
             raise OutputError(
                 f"{self._format} cannot count {float(span * base) / 3600:.1f} h; it begins anew"
             )
