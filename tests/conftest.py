@@ -1,5 +1,6 @@
 """Shared by all tests: one thread a worker, and GPU tests that skip only where a GPU is not required."""
 
+import logging
 import os
 from collections.abc import Iterator
 
@@ -21,6 +22,16 @@ def ordinary_scheduling() -> Iterator[None]:
     """A test that opens an encoder of its own must not leave its worker before all other processes."""
     with scheduling.ordinary():
         yield
+
+
+@pytest.fixture(autouse=True)
+def ordinary_logging() -> Iterator[None]:
+    """A test that runs a command must not leave its log, whose stream is gone, to those after it."""
+    logger = logging.getLogger("vidnoise.live")
+    before = logger.handlers, logger.propagate, logger.level
+    yield
+    logger.handlers, logger.propagate = before[:2]
+    logger.setLevel(before[2])
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

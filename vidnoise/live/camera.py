@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections import deque
@@ -14,6 +13,7 @@ from vidnoise.api import open_chain
 from vidnoise.live.cleaner import Cleaner, Shot
 from vidnoise.live.destination import prepare
 from vidnoise.live.ladder import ladder
+from vidnoise.live.log import Voice
 from vidnoise.live.output import Output
 from vidnoise.live.pace import Pace, Trials
 from vidnoise.live.packets import Packet
@@ -44,6 +44,7 @@ class Camera:
         settings: what to run.
         trials: those of the cameras beside it.
         written: where this process has recorded; what is there is not replaced. Grows.
+        hushed: see `vidnoise.live.log.Voice`.
 
     Attributes:
         settings: as given.
@@ -56,12 +57,16 @@ class Camera:
     """
 
     def __init__(
-        self, settings: Settings, trials: Trials | None = None, written: set[str] | None = None
+        self,
+        settings: Settings,
+        trials: Trials | None = None,
+        written: set[str] | None = None,
+        hushed: bool = False,
     ) -> None:
         self.settings = settings
         self._trials = trials
         self.status = Status(settings.name, settings.timeout)
-        self.log = logging.LoggerAdapter(logging.getLogger("vidnoise.live"), {"camera": settings.name})
+        self.log = Voice(settings.name, hushed)
         self._stop = threading.Event()
         self._written = set() if written is None else written
         self.places = [

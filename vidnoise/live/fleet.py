@@ -41,6 +41,7 @@ class Keeper:
         self._ending = threading.Event()
         self._lock = threading.Lock()
         self._camera: Camera | None = None
+        self._hushed = False
         self._thread = threading.Thread(target=self._run, name=f"vidnoise-{settings.name}", daemon=True)
         self._thread.start()
 
@@ -67,6 +68,7 @@ class Keeper:
             self.status.state, self.status.failure = "waiting", failure
             wait = backoff.next()
             level = backoff.level(failure)
+            self._hushed = level == logging.DEBUG
             LOG.log(level, "%s; starting anew in %.1f s", failure, wait, extra={"camera": self.settings.name})
             self._ending.wait(wait)
 
@@ -76,7 +78,7 @@ class Keeper:
             with self._lock:
                 if self._ending.is_set():
                     return None
-                self._camera = Camera(self.settings, self._trials, self._written)
+                self._camera = Camera(self.settings, self._trials, self._written, self._hushed)
                 self.status = self._camera.status
             self._camera.run()
         except BaseException as failure:

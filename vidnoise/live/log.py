@@ -6,11 +6,33 @@ import json
 import logging
 import sys
 import time
+from typing import Any
 
 from vidnoise.io.protocols import mask
 
 FORMATS = ("text", "json")
 NAME = "vidnoise.live"
+
+
+HUSH = 60.0
+"""Seconds for which a camera that was started anew, after a failure that is not told any more, is not told of either."""
+
+
+class Voice(logging.LoggerAdapter[logging.Logger]):
+    """Tells what happens to one camera.
+
+    Args:
+        camera: its name.
+        hushed: whether what happens at first is for developers alone.
+    """
+
+    def __init__(self, camera: str, hushed: bool) -> None:
+        super().__init__(logging.getLogger(NAME), {"camera": camera})
+        self._aloud = time.monotonic() + HUSH * hushed
+
+    def log(self, level: int, msg: object, *args: Any, **kwargs: Any) -> None:
+        """Tell one thing."""
+        super().log(level if time.monotonic() >= self._aloud else logging.DEBUG, msg, *args, **kwargs)
 
 
 class _Text(logging.Formatter):
