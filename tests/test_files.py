@@ -442,6 +442,19 @@ def test_text_that_a_transport_stream_would_bury_is_left_out_and_named(tmp_path:
     assert "subtitle stream 2" in text
 
 
+@pytest.mark.parametrize(
+    ("audio", "ext"),
+    [("adpcm_ima_wav", "wmv"), ("adpcm_ms", "avi"), ("pcm_alaw", "mov"), ("pcm_mulaw", "avi")],
+)
+def test_sound_without_a_name_in_matroska_is_kept_as_avi_has_it(tmp_path: Path, audio: str, ext: str) -> None:
+    source = Clip(audio=audio, codec="mpeg4", options={}).save(tmp_path / f"in.{ext}")
+    _, writer = through(source, tmp_path / "out.mkv")
+    assert writer.warnings == []
+    assert streams(tmp_path / "out.mkv")[1] == ("audio", audio)
+    sounds = [[data for _, data in clips.packets(path, 1)] for path in (source, tmp_path / "out.mkv")]
+    assert sounds[0] == sounds[1] != []
+
+
 @pytest.mark.parametrize(("language", "found"), [("deu", {"deu", "ger"}), ("fra", {"fra", "fre"})])
 @pytest.mark.parametrize("ext", ["mp4", "mov", "mkv"])
 def test_languages_are_kept(tmp_path: Path, ext: str, language: str, found: set[str]) -> None:
@@ -486,7 +499,9 @@ def test_fonts_stay_attached(tmp_path: Path) -> None:
         assert [(s.metadata["filename"], s.metadata["mimetype"], bytes(s.data)) for s in found] == [font]
 
 
-@pytest.mark.parametrize(("first", "second"), [("mp4", "mkv"), ("mkv", "mp4"), ("mp4", "mp4")])
+@pytest.mark.parametrize(
+    ("first", "second"), [("mp4", "mkv"), ("mkv", "mp4"), ("mp4", "mp4"), ("mkv", "m4v"), ("mp4", "m4v")]
+)
 def test_a_cover_stays_a_cover_across_containers(tmp_path: Path, first: str, second: str) -> None:
     picture = clips.cover()
     as_stream = [Extra("mjpeg", [(0, 0, picture)], disposition=1 << 10, size=(32, 32))]

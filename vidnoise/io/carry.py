@@ -37,8 +37,8 @@ IN_TRANSPORT_STREAMS = {
 OF_DISCS = {"hdmv_pgs_subtitle", "pcm_bluray"}
 """Those of them that have one on Blu-ray discs and in camcorders alone."""
 
-IN_MATROSKA = {"pcm_alaw", "pcm_mulaw"}
-"""Codecs that Matroska holds as AVI does, which FFmpeg does not tell PyAV."""
+UNTOLD = {("matroska", "audio"): "avi", ("ipod", "video"): "mp4"}
+"""Muxers that hold sound, or covers, as another one does, which FFmpeg does not tell PyAV."""
 
 MAC_LANGUAGES = {
     "sqi": "alb", "hye": "arm", "eus": "baq", "mya": "bur", "zho": "chi", "cze": "ces", "nld": "dut", "fre": "fra",
@@ -218,22 +218,39 @@ def can_hold(
 
 def add_copy(container: OutputContainer, stream: Stream) -> Any:
     """Add a stream to `container` that takes the packets of `stream` as they are."""
-    from av.bitstream import BitStreamFilterContext
-
-    refused = container.format.name == "matroska" and _codec(stream) in IN_MATROSKA
-    if refused or (stream.codec_context is None and stream.type not in ("data", "attachment")):
-        # PyAV has no template without a decoder; the filter that does nothing copies the parameters all the
-        # same.
-        copy: Any = container.add_data_stream()
-        BitStreamFilterContext("null", in_stream=stream, out_stream=copy)
-        copy.time_base = stream.time_base
+    if stream.codec_context is None and stream.type not in ("data", "attachment"):
+        copy = _add_parameters(container, stream)  # PyAV has no template without a decoder
     else:
-        copy = container.add_stream_from_template(stream, opaque=True)
-        _name_channels(copy)
+        copy = _add_template(container, stream)
     copy.metadata.update(stream_metadata(stream, container.format.name, encoded=False))
     copy.disposition = stream.disposition
     if container.format.name == "mpegts" and stream.id >= 32:
         copy.id = stream.id
+    return copy
+
+
+def _add_template(container: OutputContainer, stream: Stream) -> Any:
+    import av
+
+    try:
+        copy: Any = container.add_stream_from_template(stream, opaque=True)
+    except ValueError:
+        like = UNTOLD.get((container.format.name, stream.type))
+        if like is None or (stream.type == "video" and not is_cover(stream)):
+            raise
+        other = av.open(io.BytesIO(), "w", format=like)
+        return _add_parameters(container, other.add_stream_from_template(stream, opaque=True))
+    _name_channels(copy)
+    return copy
+
+
+def _add_parameters(container: OutputContainer, stream: Stream) -> Any:
+    """Add a stream without a codec, to which the filter that does nothing copies the parameters all the same."""
+    from av.bitstream import BitStreamFilterContext
+
+    copy: Any = container.add_data_stream()
+    BitStreamFilterContext("null", in_stream=stream, out_stream=copy)
+    copy.time_base = stream.time_base
     return copy
 
 
