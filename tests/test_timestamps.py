@@ -181,6 +181,16 @@ def test_a_long_packet_of_sound_that_begins_before_the_picture_is_heard_in_avi(t
     np.testing.assert_allclose(beeps[-2:], [float(time) for time in flashes[-2:]], atol=0.1)
 
 
+@pytest.mark.parametrize("audio", ["ac3", "aac"])
+def test_sound_in_frames_keeps_its_speed_from_avi_to_avi(tmp_path: Path, audio: str) -> None:
+    """AVI says how large blocks of it are, by which FFmpeg counts it where it is told so."""
+    source = Clip(frames=30, audio=audio, options={"bf": "0"}).save(tmp_path / "in.avi")
+    through(source, tmp_path / "out.avi")
+    before, after = (clips.packets(tmp_path / name, 1) for name in ("in.avi", "out.avi"))
+    assert float(before[-1][0]) > 1
+    assert after == before
+
+
 def test_a_start_before_zero_loses_no_frame(tmp_path: Path) -> None:
     """MPEG-TS counts in 33 bits; FFmpeg puts what lies before the overflow before zero."""
     source = Clip(frames=12, start=Fraction(2**33, 90000) - Fraction(1, 5)).save(tmp_path / "in.ts")

@@ -37,6 +37,12 @@ IN_TRANSPORT_STREAMS = {
 OF_DISCS = {"hdmv_pgs_subtitle", "pcm_bluray"}
 """Those of them that have one on Blu-ray discs and in camcorders alone."""
 
+FRAMED = {"ac3": "ac3", "mp3": "libmp3lame", "mp2": "mp2", "aac": "aac"}
+"""Sound that AVI counts in frames, and encoders that make them as long."""
+
+BLOCKS = {"avi", "asf"}
+"""Demuxers that tell a size of blocks for it as well, by which FFmpeg's muxer would count it."""
+
 UNTOLD = {("matroska", "audio"): "avi", ("ipod", "video"): "mp4"}
 """Muxers that hold sound, or covers, as another one does, which FFmpeg does not tell PyAV."""
 
@@ -220,6 +226,10 @@ def add_copy(container: OutputContainer, stream: Stream) -> Any:
     """Add a stream to `container` that takes the packets of `stream` as they are."""
     if stream.codec_context is None and stream.type not in ("data", "attachment"):
         copy = _add_parameters(container, stream)  # PyAV has no template without a decoder
+    elif (
+        container.format.name == "avi" and stream.container.format.name in BLOCKS and _codec(stream) in FRAMED
+    ):
+        copy = _add_framed(container, stream)
     else:
         copy = _add_template(container, stream)
     copy.metadata.update(stream_metadata(stream, container.format.name, encoded=False))
@@ -241,6 +251,16 @@ def _add_template(container: OutputContainer, stream: Stream) -> Any:
         other = av.open(io.BytesIO(), "w", format=like)
         return _add_parameters(container, other.add_stream_from_template(stream, opaque=True))
     _name_channels(copy)
+    return copy
+
+
+def _add_framed(container: OutputContainer, stream: Stream) -> Any:
+    """Add a stream of sound that says how long its frames are."""
+    source: Any = stream.codec_context
+    copy: Any = container.add_stream(FRAMED[_codec(stream)], rate=source.sample_rate, layout=source.layout)
+    copy.codec_context.open(strict=False)
+    copy.codec_context.bit_rate, copy.codec_context.extradata = source.bit_rate or 0, source.extradata
+    copy.time_base = stream.time_base
     return copy
 
 
