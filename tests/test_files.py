@@ -442,6 +442,25 @@ def test_text_that_a_transport_stream_would_bury_is_left_out_and_named(tmp_path:
     assert "subtitle stream 2" in text
 
 
+def test_text_that_a_program_stream_would_bury_is_left_out_and_named(tmp_path: Path) -> None:
+    source = Clip(extras=[clips.subtitles("mkv")]).save(tmp_path / "in.mkv")
+    _, writer = through(source, tmp_path / "out.mpg")
+    assert [kind for kind, _ in streams(tmp_path / "out.mpg")] == ["video"]
+    assert any("subtitle stream 1" in line for line in writer.warnings)
+
+
+@pytest.mark.parametrize(
+    ("audio", "first", "second"),
+    [("eac3", "mkv", "avi"), ("flac", "mkv", "wmv")],
+)
+def test_sound_that_would_be_written_wrongly_is_left_out_and_named(
+    tmp_path: Path, audio: str, first: str, second: str
+) -> None:
+    _, writer = through(Clip(audio=audio).save(tmp_path / f"in.{first}"), tmp_path / f"out.{second}")
+    assert [kind for kind, _ in streams(tmp_path / f"out.{second}")] == ["video"]
+    assert any("audio stream 1" in line for line in writer.warnings)
+
+
 @pytest.mark.parametrize(
     ("audio", "ext"),
     [("adpcm_ima_wav", "wmv"), ("adpcm_ms", "avi"), ("pcm_alaw", "mov"), ("pcm_mulaw", "avi")],

@@ -37,6 +37,12 @@ IN_TRANSPORT_STREAMS = {
 OF_DISCS = {"hdmv_pgs_subtitle", "pcm_bluray"}
 """Those of them that have one on Blu-ray discs and in camcorders alone."""
 
+PROGRAM = {"mpeg", "vob", "dvd", "svcd", "vcd"}
+"""MPEG-PS, whose muxers bury all other subtitles as if they were those of DVDs."""
+
+MISWRITTEN = {"avi": {"dts", "eac3", "vorbis"}, "asf": {"flac"}}
+"""Sound that FFmpeg's muxers take, but write at a wrong speed."""
+
 FRAMED = {"ac3": "ac3", "mp3": "libmp3lame", "mp2": "mp2", "aac": "aac"}
 """Sound that AVI counts in frames, and encoders that make them as long."""
 
@@ -204,6 +210,10 @@ def can_hold(
         return format == "matroska"
     known = IN_TRANSPORT_STREAMS if "mpegts_m2ts_mode" in options else IN_TRANSPORT_STREAMS - OF_DISCS
     if format == "mpegts" and _codec(stream) not in known:
+        return False
+    if format in PROGRAM and stream.type == "subtitle" and _codec(stream) != "dvd_subtitle":
+        return False
+    if _codec(stream) in MISWRITTEN.get(format, ()) or (format == "asf" and stream.type == "subtitle"):
         return False
     # FFmpeg writes whatever it does not know as gpmd, the telemetry of action cameras, and that alone is right.
     unknown = ("Data: none" in line or "Data: bin_data" in line) and "(gpmd / " not in line
