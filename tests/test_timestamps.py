@@ -191,6 +191,14 @@ def test_sound_in_frames_keeps_its_speed_from_avi_to_avi(tmp_path: Path, audio: 
     assert after == before
 
 
+def test_the_last_packet_of_sound_is_heard_where_nobody_says_how_long_it_is(tmp_path: Path) -> None:
+    """As of ALAC in Matroska."""
+    source = Clip(frames=30, audio="alac").save(tmp_path / "in.mkv")
+    through(source, tmp_path / "out.mp4")
+    assert clips.packets(tmp_path / "out.mp4", 1)[-1][1] == clips.packets(source, 1)[-1][1]
+    assert len(clips.sound(tmp_path / "out.mp4")[1]) == len(clips.sound(source)[1])
+
+
 def test_a_start_before_zero_loses_no_frame(tmp_path: Path) -> None:
     """MPEG-TS counts in 33 bits; FFmpeg puts what lies before the overflow before zero."""
     source = Clip(frames=12, start=Fraction(2**33, 90000) - Fraction(1, 5)).save(tmp_path / "in.ts")

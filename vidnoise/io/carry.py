@@ -395,6 +395,8 @@ class Copy:
                 self.losses.copied += 1
                 return False
             packet.dts = max(packet.dts, self.last)
+            if not packet.duration and self.container in QUICKTIME and self.stream.type != "subtitle":
+                packet.duration = packet.dts - self.last  # or the last one is not shown
         self.last = packet.dts
         packet.stream = self.stream
         if self.container not in SIMULTANEOUS and self.stream.type not in ("subtitle", "data"):
