@@ -191,6 +191,24 @@ def test_sound_in_frames_keeps_its_speed_from_avi_to_avi(tmp_path: Path, audio: 
     assert after == before
 
 
+def test_what_primes_slow_sound_is_kept(tmp_path: Path) -> None:
+    """A packet of AAC at 8 kHz lasts 0.128 s."""
+    with av.open(str(tmp_path / "in.mp4"), "w") as out:
+        video = out.add_stream("libx264", rate=25, width=96, height=64)
+        audio = out.add_stream("aac", rate=8000, layout="mono")
+        sound = av.AudioFrame.from_ndarray(np.zeros((1, 8000), np.int16), format="s16", layout="mono")
+        sound.sample_rate, sound.time_base, sound.pts = 8000, Fraction(1, 8000), 0
+        for stream, frame in ((video, Clip().frame(0)), (audio, sound)):
+            out.mux([*stream.encode(frame), *stream.encode(None)])
+    through(tmp_path / "in.mp4", tmp_path / "out.mp4")
+    sounds = []
+    for name in ("in.mp4", "out.mp4"):
+        with av.open(str(tmp_path / name)) as container:
+            sounds.append([(bytes(packet), packet.is_discard) for packet in container.demux(audio=0)])
+    assert sounds[0][0][1]
+    assert sounds[0] == sounds[1]
+
+
 def test_the_last_packet_of_sound_is_heard_where_nobody_says_how_long_it_is(tmp_path: Path) -> None:
     """As of ALAC in Matroska."""
     source = Clip(frames=30, audio="alac").save(tmp_path / "in.mkv")

@@ -167,7 +167,7 @@ TITLED = {"mp4", "mov"}
 """QuickTime muxers that write the title of a stream; the others write the name of its handler, which players show too."""
 
 PRIMING = Fraction(1, 10)
-"""Audio up to this many seconds before zero primes the decoder; more was cut away on purpose."""
+"""Audio up to this many seconds before zero, or three packets of it, primes the decoder; more was cut away on purpose."""
 
 LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 """What FFmpeg takes so many channels for."""
@@ -359,6 +359,12 @@ def knows_delay(source: str, stream: Stream, target: str) -> bool:
     return target in ("matroska", "webm") and ("matroska" in source or opus)
 
 
+def priming(packet: av.Packet[Any]) -> Fraction:
+    """How many seconds of sound before zero may prime its decoder."""
+    length = 0 if _codec(packet.stream).startswith("pcm_") else packet.duration or 0
+    return max(PRIMING, 3 * length * packet.time_base)
+
+
 @dataclass
 class Copy:
     """One copied stream: checks and mends the times of its packets, which muxers take only in order.
@@ -444,7 +450,9 @@ class Copy:
         if self.container in QUICKTIME:
             # What a further edit cuts away lies before what was shown already.
             late = self.last is not None and time + self.offset <= self.last * packet.time_base
-            return packet.is_discard and (late or self.stream.type != "audio" or not -PRIMING <= time < 0)
+            return packet.is_discard and (
+                late or self.stream.type != "audio" or not -priming(packet) <= time < 0
+            )
         begin = time + self.offset
         if self.container in COUNTING:  # what follows is heard earlier by as much as is left out
             begin += (packet.duration or 0) * packet.time_base / 2

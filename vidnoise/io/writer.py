@@ -189,7 +189,7 @@ class Writer:
         late = (packet.pts or 0) * packet.time_base + self._offset
         if late > Fraction(1, 20):
             lost = f"what begins {float(late):.2f} s later is heard too early"
-        elif late < -carry.PRIMING:
+        elif late < -carry.priming(packet):
             lost = f"the {float(-late):.2f} s of it before that are left out"
         else:
             return
