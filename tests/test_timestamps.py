@@ -217,6 +217,14 @@ def test_the_last_packet_of_sound_is_heard_where_nobody_says_how_long_it_is(tmp_
     assert len(clips.sound(tmp_path / "out.mp4")[1]) == len(clips.sound(source)[1])
 
 
+def test_a_text_ends_with_the_part_that_is_cut_out(tmp_path: Path) -> None:
+    source = Clip(frames=50, extras=[clips.Extra("subrip", [(0.4, 1.5, b"long")])]).save(tmp_path / "in.mkv")
+    through(source, tmp_path / "out.mkv", start=0.2, duration=1)
+    with av.open(str(tmp_path / "out.mkv")) as out:
+        assert out.duration is not None
+        assert out.duration / 1e6 == pytest.approx(1, abs=0.05)
+
+
 def test_a_start_before_zero_loses_no_frame(tmp_path: Path) -> None:
     """MPEG-TS counts in 33 bits; FFmpeg puts what lies before the overflow before zero."""
     source = Clip(frames=12, start=Fraction(2**33, 90000) - Fraction(1, 5)).save(tmp_path / "in.ts")

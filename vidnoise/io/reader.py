@@ -450,6 +450,9 @@ class Reader:
         ticks = round(self.shift / base)
         packet.pts = pts + ticks
         packet.dts = None if packet.dts is None else packet.dts + ticks
+        if packet.stream.type == "subtitle" and self._end is not None and time + length > self._end:
+            length = self._end - time  # or the file lasts as long as the text
+            packet.duration = round(length / base)
         if packet.stream.type == "subtitle" and time + self.shift < 0 < time + length + self.shift:
             packet.duration = round((time + length + self.shift) / base)
             packet.pts = packet.dts = 0
