@@ -590,6 +590,14 @@ def test_metadata_that_mp4_has_no_place_for_moves_from_matroska(tmp_path: Path) 
     assert (found["title"], found["lens"]) == ("Wasser", "35 mm")
 
 
+def test_metadata_that_quicktime_has_no_place_for_moves_from_mp4(tmp_path: Path) -> None:
+    entries = {"title": "Wasser", "description": "Am Fluss", "show": "Reise", "album_artist": "Ada"}
+    source = Clip(metadata=entries).save(tmp_path / "in.mp4")
+    through(source, tmp_path / "out.mov")
+    with av.open(str(tmp_path / "out.mov")) as out:
+        assert {key: out.metadata.get(key) for key in entries} == entries
+
+
 @pytest.mark.parametrize("ext", ["mov", "mp4", "mkv"])
 def test_a_timecode_track_becomes_one_that_can_be_read(tmp_path: Path, ext: str) -> None:
     source = Clip(video_metadata={"timecode": "01:02:03:04"}).save(tmp_path / "in.mov")

@@ -529,12 +529,35 @@ ITUNES = frozenset(
 """Metadata that QuickTime and MP4 files have a place of their own for."""
 
 
+QUICKTIME_KEYS = frozenset(
+    (
+        "title",
+        "artist",
+        "author",
+        "album",
+        "date",
+        "comment",
+        "genre",
+        "copyright",
+        "make",
+        "model",
+        "location",
+        "keywords",
+        "encoder",
+        "creation_time",
+        "timecode",
+    )
+)
+"""Those of them that QuickTime files have one for."""
+
+
 def container_metadata(container: Container) -> dict[str, str]:
     """A container's metadata without what the muxer makes anew."""
     stale = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration"}
     return {key: value for key, value in container.metadata.items() if key.lower() not in stale}
 
 
-def beyond_itunes(entries: dict[str, str]) -> list[str]:
-    """The keys for which MP4 has no place of its own."""
-    return [key for key in entries if key.lower().partition("-")[0] not in ITUNES]
+def beyond_places(entries: dict[str, str], format: str) -> list[str]:
+    """The keys for which MP4, or a QuickTime file, has no place of its own."""
+    places = QUICKTIME_KEYS if format == "mov" else ITUNES
+    return [key for key in entries if key.lower().partition("-")[0] not in places]

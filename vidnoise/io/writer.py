@@ -617,7 +617,7 @@ class Writer:
         container = self._container
         entries = self._begun_later(carry.container_metadata(reader.container))
         container.metadata.update(entries)
-        extra = carry.beyond_itunes(entries)
+        extra = carry.beyond_places(entries, container.format.name)
         if container.format.name not in carry.QUICKTIME or not extra:
             return
         if any(carry.is_cover(copy.stream) for copy in self._copies.values()):
