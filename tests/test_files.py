@@ -598,6 +598,13 @@ def test_metadata_that_quicktime_has_no_place_for_moves_from_mp4(tmp_path: Path)
         assert {key: out.metadata.get(key) for key in entries} == entries
 
 
+@pytest.mark.parametrize("ext", ["ts", "avi", "mpg", "flv", "mxf"])
+def test_chapters_that_cannot_be_held_are_named(tmp_path: Path, ext: str) -> None:
+    source = Clip(chapters=[(0.0, 0.2, "Anfang"), (0.2, 0.48, "Schluss")]).save(tmp_path / "in.mkv")
+    _, writer = through(source, tmp_path / f"out.{ext}")
+    assert f".{ext} cannot hold the chapters; .mkv and .mp4 can" in writer.warnings
+
+
 @pytest.mark.parametrize("ext", ["mov", "mp4", "mkv"])
 def test_a_timecode_track_becomes_one_that_can_be_read(tmp_path: Path, ext: str) -> None:
     source = Clip(video_metadata={"timecode": "01:02:03:04"}).save(tmp_path / "in.mov")

@@ -175,6 +175,9 @@ LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6
 COUNTING = {"avi", "rm"}
 """Muxers without times: frames are counted from the first one, and sound from the beginning."""
 
+CHAPTERED = {*QUICKTIME, "matroska", "webm", "nut", "asf", "ogg", "ogv", "oga"}
+"""Muxers that write chapters."""
+
 SIMULTANEOUS = {"matroska", "webm"}
 """Muxers that take all packets of one time, as TrueHD has in milliseconds; those of subtitles all muxers take."""
 

@@ -651,7 +651,9 @@ class Writer:
                 kept = chapter.copy()
                 kept["start"], kept["end"] = max(0, start), min(end, last)
                 chapters.append(kept)
-        if chapters:
+        if chapters and self._muxer not in carry.CHAPTERED:
+            self.warnings.append(f"{self._target.kind} cannot hold the chapters; .mkv and .mp4 can")
+        elif chapters:
             self._container.set_chapters(chapters)
 
     def _warn_once(self, text: str) -> None:
