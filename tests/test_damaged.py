@@ -116,6 +116,13 @@ def test_a_truncated_mp4_with_its_index_in_front_gives_its_beginning(tmp_path: P
     assert losses.truncated
 
 
+def test_an_mp4_that_was_cut_off_before_its_index_is_told_so(tmp_path: Path) -> None:
+    data = Clip(frames=FRAMES).save(tmp_path / "whole.mp4").read_bytes()
+    (tmp_path / "in.mp4").write_bytes(data[: len(data) // 2])
+    with pytest.raises(InputError, match=r"before its index \(moov\).* was cut off"):
+        open_reader(tmp_path / "in.mp4")
+
+
 @pytest.mark.parametrize("ext", ["mp4", "mkv", "ts", "avi", "webm", "mov"])
 def test_intact_files_have_no_losses(intact: dict[str, Path], tmp_path: Path, ext: str) -> None:
     count, losses = save_what_is_left(intact[ext], tmp_path / "out.mkv")

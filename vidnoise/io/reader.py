@@ -586,7 +586,7 @@ def open_reader(
             timeout=PATIENCE if place.kind == "network" else None,
         )
     except (av.error.FFmpegError, OSError) as failure:
-        hint = pipes.hint(place.url)
+        hint = pipes.hint(place.url) or (_cut_off(name) if place.kind == "file" else "")
         raise InputError(f"{name} cannot be read as video: {mask(_reason(failure))}{hint}") from failure
     try:
         return Reader(container, name, seekable=place.seekable, device=device, **options)
@@ -707,6 +707,29 @@ def _check_file(name: str) -> None:
         raise InputError(f"{name} cannot be opened: {_reason(failure)}{hint}") from failure
     if empty:
         raise InputError(f"{name} is empty (0 bytes)")
+
+
+def _cut_off(name: str) -> str:
+    """What is missing where MP4 ends before its index, which FFmpeg tells its log alone; nothing for other files."""
+    kinds: list[bytes] = []
+    at = 0
+    if pipes.is_named(name):
+        return ""
+    with open(name, "rb") as file:
+        while len(head := file.read(16)) >= 8:
+            size = int.from_bytes(head[:4], "big")
+            size = int.from_bytes(head[8:], "big") if size == 1 else size
+            kinds.append(head[4:8])
+            if size < 8:
+                break
+            at += size
+            file.seek(at)
+    if not {b"ftyp", b"mdat", b"wide"} & set(kinds[:1]) or {b"moov", b"moof"} & set(kinds):
+        return ""
+    return (
+        "; it ends before its index (moov), so the recording or the download was cut off: load it again, or rebuild it "
+        "with untrunc and a whole file of the same camera"
+    )
 
 
 def _reason(failure: BaseException) -> str:
