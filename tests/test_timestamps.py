@@ -191,6 +191,23 @@ def test_sound_in_frames_keeps_its_speed_from_avi_to_avi(tmp_path: Path, audio: 
     assert after == before
 
 
+@pytest.mark.parametrize(("ext", "audio"), [("ogv", "libopus"), ("wmv", "aac")])
+def test_sound_stays_with_pictures_where_a_container_holds_few_times(
+    tmp_path: Path, ext: str, audio: str
+) -> None:
+    """Ogg numbers pictures of one rate, and WMV has one time for each."""
+    clip = Clip(frames=60, flashes=True, audio=audio, time_base=Fraction(1, 1000))
+    through(clip.save(tmp_path / "in.mkv"), tmp_path / f"out.{ext}")
+    assert clips.flash_times(tmp_path / f"out.{ext}") == [0, 1, 2]
+    np.testing.assert_allclose(clips.beep_times(tmp_path / f"out.{ext}")[1:], [1, 2], atol=0.015)
+
+
+def test_uneven_times_are_named_where_ogg_moves_them(tmp_path: Path) -> None:
+    source = Clip(times=[Fraction(i * i, 50) for i in range(12)]).save(tmp_path / "in.mkv")
+    _, writer = through(source, tmp_path / "out.ogv")
+    assert any(".ogv has one frame rate" in line for line in writer.warnings)
+
+
 def test_what_primes_slow_sound_is_kept(tmp_path: Path) -> None:
     """A packet of AAC at 8 kHz lasts 0.128 s."""
     with av.open(str(tmp_path / "in.mp4"), "w") as out:

@@ -175,6 +175,9 @@ LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6
 COUNTING = {"avi", "rm"}
 """Muxers without times: frames are counted from the first one, and sound from the beginning."""
 
+GRIDS = {*COUNTING, "ogg", "ogv"}
+"""Muxers that number pictures of one rate."""
+
 CHAPTERED = {*QUICKTIME, "matroska", "webm", "nut", "asf", "ogg", "ogv", "oga"}
 """Muxers that write chapters."""
 

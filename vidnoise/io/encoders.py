@@ -105,7 +105,11 @@ FALLBACK = (
 )
 """What is tried, in this order, where the input's own codec cannot be written."""
 
-FALLBACKS = {"mp4": ("libx264", "libx265", "libsvtav1"), "yuv4mpegpipe": ("rawvideo",)}
+FALLBACKS = {
+    "mp4": ("libx264", "libx265", "libsvtav1"),
+    "asf": ("wmv2", "msmpeg4", "mpeg4"),
+    "yuv4mpegpipe": ("rawvideo",),
+}
 """The same for containers that are made for players, which know these, and for those that hold one codec."""
 
 NVENC = {"h264": "h264_nvenc", "hevc": "hevc_nvenc", "av1": "av1_nvenc"}
@@ -265,6 +269,8 @@ def readable(container: str, name: str, pix_fmt: str) -> bool:
     traits, codec = _traits(pix_fmt), canonical(name)
     if codec in ("vp8", "vp9") and traits is not None and traits.alpha:
         return container in ("matroska", "webm")  # which alone keep the alpha beside the packets
+    if container == "asf" and codec in SELF_TOLD:
+        return False  # its only times are those of decoding
     if codec in SOUND.get(container, ()):
         return True
     made = _read_back(container, name, pix_fmt)

@@ -118,7 +118,7 @@ class Writer:
         self._origin: Fraction | None = None
         self._begun: set[int] = set()
         self._muxer = self._open_container().format.name
-        if self._muxer in carry.COUNTING and reader is not None:
+        if self._muxer in carry.GRIDS and reader is not None:
             self._rate = _grid(reader.stream, self._rate)
         if self._muxer == pipes.FORMATS["y4m"]:
             self._clock = pipes.SteadyClock(self._rate, self._warn_once)
@@ -163,7 +163,7 @@ class Writer:
         base = self._info.time_base
         time = None if frame.pts is None else frame.pts * frame.time_base + self._offset
         ticks = None if time is None else round(time / base)
-        if time is not None and self._muxer in carry.COUNTING:
+        if time is not None and self._muxer in carry.GRIDS:
             self._check_grid(time)
         if self._clock is not None:
             ticks = self._clock.tick(frame)
@@ -454,7 +454,7 @@ class Writer:
         context.colorspace, context.color_range = colour.matrix, colour.range
         context.color_primaries, context.color_trc = colour.primaries, colour.transfer
         context.time_base = 1 / self._rate
-        stream.time_base = 1 / self._rate if container.format.name in carry.COUNTING else info.time_base
+        stream.time_base = 1 / self._rate if container.format.name in carry.GRIDS else info.time_base
         if choice.codec == "hevc" and container.format.name in carry.QUICKTIME:
             context.codec_tag = "hvc1"  # which Apple's players need, and all others take
         if self._facts.matrix:
