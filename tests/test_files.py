@@ -246,6 +246,29 @@ def test_y4m_is_a_file_too(tmp_path: Path) -> None:
     assert any("y4m has one frame rate" in line for line in writer.warnings)
 
 
+@pytest.mark.parametrize(
+    ("codec", "pix_fmt", "held"),
+    [("prores_ks", "yuv422p10le", "yuv422p10le"), ("rawvideo", "yuyv422", "yuv422p")],
+)
+def test_y4m_holds_deep_and_packed_samples(tmp_path: Path, codec: str, pix_fmt: str, held: str) -> None:
+    clip = Clip(frames=2, size=(128, 64), codec=codec, pix_fmt=pix_fmt, options={})
+    source = clip.save(tmp_path / "in.mov")
+    through(source, tmp_path / "out.y4m")
+    samples = [
+        [[bytes(plane) for plane in frame.reformat(format=held).planes] for frame in clips.decoded(path)]
+        for path in (source, tmp_path / "out.y4m")
+    ]
+    assert clips.decoded(tmp_path / "out.y4m")[0].format.name == held
+    assert samples[0] == samples[1]
+
+
+def test_y4m_names_pixels_that_it_holds_in_place_of_others(tmp_path: Path) -> None:
+    source = Clip(frames=2, codec="ffv1", pix_fmt="yuva420p", options={}).save(tmp_path / "in.mkv")
+    with pytest.raises(UsageError, match=r"y4m cannot hold yuva420p; type --pix-fmt yuv420p\n"):
+        through(source, tmp_path / "out.y4m")
+    assert [path.name for path in tmp_path.iterdir()] == ["in.mkv"]
+
+
 def test_raw_dv_has_the_rate_of_its_pictures(tmp_path: Path) -> None:
     clip = Clip(
         codec="dvvideo", pix_fmt="yuv411p", size=(720, 480), rate=Fraction(30000, 1001), options={}, frames=5

@@ -77,13 +77,23 @@ def choose(format: str | None, pix_fmt: str, reader: Reader | None) -> str:
     """
     if format is not None and format not in FORMATS:
         raise UsageError(f"--format {format}: the standard output can be {' or '.join(FORMATS)}")
-    if format == "y4m" and pix_fmt not in Y4M:
-        raise UsageError(f"y4m cannot hold {pix_fmt}; type --format nut, or --pix-fmt {_nearest(pix_fmt)}")
+    if format == "y4m":
+        check_y4m(pix_fmt, "--format nut, or ")
     from_y4m = reader is not None and reader.container.format.name == FORMATS["y4m"]
     chosen = format or ("y4m" if from_y4m and pix_fmt in Y4M else "nut")
     if chosen == "nut" and pix_fmt in NOT_NUT:
         raise UsageError(f"nut cannot hold {pix_fmt}; type --pix-fmt {_nearest(pix_fmt)}")
     return chosen
+
+
+def check_y4m(pix_fmt: str, other: str = "") -> None:
+    """Refuse pixels that Y4M cannot hold; `other` is what else may be typed.
+
+    Raises:
+        UsageError: the message says what it can hold.
+    """
+    if pix_fmt not in Y4M:
+        raise UsageError(f"y4m cannot hold {pix_fmt}; type {other}--pix-fmt {_nearest(pix_fmt)}")
 
 
 def losses(format: str, info: StreamInfo) -> list[str]:
@@ -164,5 +174,8 @@ class StdoutTarget:
 
 
 def _nearest(pix_fmt: str) -> str:
+    opaque = pix_fmt.replace("yuva", "yuv")
+    if opaque in Y4M and opaque != pix_fmt:
+        return opaque
     deep = next((depth for depth in (16, 14, 12, 10, 9) if str(depth) in pix_fmt.removeprefix("yuv4")), None)
     return f"yuv444p{deep}le" if deep else "yuv444p"

@@ -37,6 +37,8 @@ class Target:
         self.kind = self.path.suffix  # what messages call the container
         if self.kind.lower() in (".mts", ".m2ts"):  # as camcorders and Blu-ray discs have it
             self.options = {"mpegts_m2ts_mode": "1"}
+        if self.kind.lower() == ".y4m":
+            self.codec, self.options = "rawvideo", {"strict": "-1"}  # which takes more than 8 bits
         self._overwrite = overwrite
         try:
             self._place = Path(os.path.realpath(path))  # a link stays one

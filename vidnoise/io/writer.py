@@ -390,7 +390,7 @@ class Writer:
         if wanted.depth > 16:
             return "yuv420p"
         native = self._reader.pix_fmt.replace("yuvj", "yuv") if self._reader else wanted.name
-        if is_layout_of(native, wanted):
+        if is_layout_of(native, wanted) and self._clock is None:
             return native
         return "bgr24" if wanted.name == "gbrp" else wanted.name  # which more containers hold uncompressed
 
@@ -717,10 +717,14 @@ def open_writer(
         return pictures
     place = Target(target, reader.source if reader else None, overwrite=options.overwrite)
     try:
-        return Writer(place, reader, info, options)
+        if place.codec is not None:
+            pipes.check_y4m(options.pix_fmt or info.format.name)
+        writer = Writer(place, reader, info, options)
     except BaseException:
         place.discard()
         raise
+    writer.warnings += pipes.losses("y4m", info) if place.codec is not None else []
+    return writer
 
 
 def _open_stdout(reader: Reader | None, info: StreamInfo, options: OutputOptions) -> Writer:
