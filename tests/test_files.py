@@ -456,6 +456,25 @@ def test_telemetry_of_action_cameras_is_kept(tmp_path: Path, ext: str) -> None:
     assert "data stream 1" in writer.warnings[0]
 
 
+def test_tracks_of_phones_that_nobody_knows_are_left_out_by_name(tmp_path: Path) -> None:
+    """Without boxes of their own, which FFmpeg does not write, they would be unreadable."""
+    met = Extra("bin_data", [(0, 0.2, b"DEVC\0")])
+    data = Clip(extras=[met], audio="aac").save(tmp_path / "in.mp4").read_bytes()
+    for known, other in ((b"gpmd", b"mebx"), (b"mp4a", b"apac"), (b"esds", b"dapa")):
+        data = data.replace(known, other)
+    (tmp_path / "in.mov").write_bytes(data)
+    _, writer = through(tmp_path / "in.mov", tmp_path / "out.mov")
+    assert streams(tmp_path / "out.mov") == [("video", "h264")]
+    assert [("apac" in line, "mebx" in line) for line in writer.warnings] == [(True, False), (False, True)]
+
+
+def test_telemetry_in_wmv_is_named(tmp_path: Path) -> None:
+    source = Clip(extras=[Extra("bin_data", [(0, 0.2, b"DEVC\0")])]).save(tmp_path / "in.mp4")
+    _, writer = through(source, tmp_path / "out.wmv")
+    assert [kind for kind, _ in streams(tmp_path / "out.wmv")] == ["video"]
+    assert any("data stream 1" in line for line in writer.warnings)
+
+
 def test_text_that_a_transport_stream_would_bury_is_left_out_and_named(tmp_path: Path) -> None:
     source = Clip(extras=[clips.subtitles("mkv")], audio="pcm_s16le", frames=30).save(tmp_path / "in.mkv")
     _, writer = through(source, tmp_path / "out.ts")

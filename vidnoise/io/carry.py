@@ -43,6 +43,9 @@ PROGRAM = {"mpeg", "vob", "dvd", "svcd", "vcd"}
 MISWRITTEN = {"avi": {"dts", "eac3", "vorbis"}, "asf": {"flac"}}
 """Sound that FFmpeg's muxers take, but write at a wrong speed."""
 
+UNLIKE = {"avi": {"data"}, "asf": {"data", "subtitle"}}
+"""Streams that they write as others."""
+
 FRAMED = {"ac3": "ac3", "mp3": "libmp3lame", "mp2": "mp2", "aac": "aac"}
 """Sound that AVI counts in frames, and encoders that make them as long."""
 
@@ -219,11 +222,10 @@ def can_hold(
         return False
     if format in PROGRAM and stream.type == "subtitle" and _codec(stream) != "dvd_subtitle":
         return False
-    if _codec(stream) in MISWRITTEN.get(format, ()) or (format == "asf" and stream.type == "subtitle"):
+    if _codec(stream) in MISWRITTEN.get(format, ()) or stream.type in UNLIKE.get(format, ()):
         return False
-    # FFmpeg writes whatever it does not know as gpmd, the telemetry of action cameras, and that alone is right.
-    unknown = ("Data: none" in line or "Data: bin_data" in line) and "(gpmd / " not in line
-    if stream.type == "data" and (format == "avi" or unknown):
+    # FFmpeg knows no more of these than their names, and writes all data as gpmd, the telemetry of action cameras.
+    if (": none (" in line or "Data: bin_data" in line) and "(gpmd / " not in line:
         return False
     try:
         scratch = av.open(io.BytesIO(), "w", format=format, options=dict(options))
@@ -338,10 +340,11 @@ def language_warning(stream: Stream, format: str) -> list[str]:
     return [f".mov cannot hold the language of {describe(stream)}; .mp4 and .mkv can"]
 
 
-def describe(stream: Stream) -> str:
-    """A stream in the words of a warning: its type, number, codec and language."""
+def describe(stream: Stream, line: str = "") -> str:
+    """A stream in the words of a warning: its type, number, codec and language; `line` may know its name in the file."""
     codec: Any = stream.codec_context
     name = codec.name if codec is not None else getattr(stream, "name", None)
+    name = name or line.partition(": none (")[2].partition(" / ")[0]
     details = ", ".join(word for word in (name, stream.metadata.get("language")) if word)
     kind = "cover picture" if is_cover(stream) else f"{stream.type} stream"
     return f"{kind} {stream.index}" + (f" ({details})" if details else "")
@@ -353,7 +356,7 @@ def warning(container: str, format: str, stream: Stream, line: str) -> str:
         (ext for name, ext in OTHERS.items() if name != format and can_hold(name, stream, line)), None
     )
     advice = f"{better} can" if better else "no other container here can either"
-    return f"{container} cannot hold {describe(stream)}, so it is left out; {advice}"
+    return f"{container} cannot hold {describe(stream, line)}, so it is left out; {advice}"
 
 
 def knows_delay(source: str, stream: Stream, target: str) -> bool:
