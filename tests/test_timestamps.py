@@ -408,6 +408,27 @@ def _number(frame: Frame) -> int:
     return clips.number_of(frame.planes[0].numpy())
 
 
+@pytest.mark.parametrize("ext", ["mp4", "mkv"])
+def test_a_part_begins_with_the_picture_that_is_shown_then(tmp_path: Path, ext: str) -> None:
+    """Screen recordings have no picture for seconds."""
+    source = Clip(times=[Fraction(0), Fraction(1, 2), Fraction(4), Fraction(9, 2)]).save(
+        tmp_path / f"in.{ext}"
+    )
+    for start, duration, shown in (
+        (1, None, [(1, 0), (2, 3), (3, 3.5)]),
+        (2, 1, [(1, 0)]),
+        (0.45, 0.1, [(1, 0.05)]),
+    ):
+        target = tmp_path / f"{start}.{ext}"
+        through(source, target, start=start, duration=duration)
+        numbers = [clips.number_of(frame) for frame in clips.decoded(target)]
+        times = [float(time) for time in clips.times(target)]
+        assert numbers == [number for number, _ in shown]
+        np.testing.assert_allclose(times, [time for _, time in shown], atol=0.002)
+    with av.open(str(tmp_path / f"2.{ext}")) as out:
+        assert ext == "mp4" or out.duration == 1_000_000
+
+
 def test_nothing_is_chosen_beyond_the_end(tmp_path: Path) -> None:
     source = Clip(frames=10).save(tmp_path / "in.mp4")
     with pytest.raises(Exception, match="--start"):

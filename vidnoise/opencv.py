@@ -272,7 +272,7 @@ class VideoCapture:
         frame = max(min(frame, self._total or frame), 0)
         # Half a frame early, so that rounding in the container's time base leaves this frame in.
         skipped = self._lead + (frame - Fraction(1, 2)) / rate if frame else Fraction(0)
-        if self._start(skipped, frame):
+        if not (frame and frame == self._total) and self._start(skipped, frame):
             return True
         failure = self.error
         # A source that opens from its beginning has nothing there: like OpenCV's it stays open, at its end.

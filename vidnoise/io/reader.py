@@ -60,6 +60,9 @@ MOST_THREADS = 1024
 LATEST = 10**9
 """Seconds; FFmpeg's clocks overflow at later places."""
 
+STILL = Fraction(1, 10)
+"""Seconds after its begin at which a part may have its first picture; until a later one, that before it is shown."""
+
 HIGHEST = 1000
 """Frames a second; more than that is a clock's rate, not a video's."""
 
@@ -130,6 +133,7 @@ class Reader:
         self._undated: list[av.VideoFrame] | None = [] if "matroska" in container.format.name else None
         self._last: int | None = None
         self._last_shown: int | None = None
+        self._before: av.VideoFrame | None = None
         self._steps: deque[int] = deque(maxlen=8)
         self._sink: Callable[[av.Packet[Any]], None] | None = None
         self._early: deque[av.Packet[Any]] | None = deque()
@@ -299,14 +303,41 @@ class Reader:
 
     def _decode(self, packet: av.Packet[Any] | None) -> list[av.VideoFrame]:
         ready: list[av.VideoFrame] = []
-        for frame in self._dated(self._decoder.decode(packet), packet is None):
-            if not self._timed(frame):
-                continue
+        dated = self._dated(self._decoder.decode(packet), packet is None)
+        for frame in self._part(dated, packet is None):
             frame = self._conform(frame)
             if self._follows_gap(frame) or self._conform.changed:
                 self._gaps.add(frame.pts or 0)
             ready += self._gate.push(frame)
         return ready if packet is not None else ready + self._gate.flush()
+
+    def _part(self, frames: list[av.VideoFrame], ended: bool) -> Iterator[av.VideoFrame]:
+        """The pictures of the part, from the one that is shown where it begins if the next is long in coming."""
+        whole = None if self.length is None else int(self.length / self._time_base)
+        for frame in frames:
+            inside, pts = self._timed(frame), frame.pts or 0
+            if self.shift and pts < 0:
+                self._before = frame
+                continue
+            if not inside or pts * self._time_base > max(
+                STILL, Fraction(3, 2) * self._step * self._time_base
+            ):
+                yield from self._shown_first(pts if inside else whole)
+            self._before = None
+            if inside:
+                yield frame
+        if ended and self._reached > -self.shift:
+            yield from self._shown_first(whole)
+
+    def _shown_first(self, ticks: int | None) -> Iterator[av.VideoFrame]:
+        """The picture before the part, at its begin and for so long, if there is one."""
+        frame, self._before = self._before, None
+        if frame is None:
+            return
+        frame.pts = 0
+        if ticks is not None:
+            frame.duration = ticks
+        yield frame
 
     def _dated(self, frames: list[av.VideoFrame], ended: bool) -> list[av.VideoFrame]:
         """Pictures with times: those before zero, to which Matroska's demuxer gives none, are dated by what follows."""
@@ -410,7 +441,8 @@ class Reader:
             return False
         # What is decoded early is shown late: at a few frames a second these are a second apart.
         self._reached = max(self._reached, max(times) + (packet.duration or 0) * packet.time_base)
-        return self._end is not None and min(times) > self._end + 1
+        # Where nobody says when it is decoded, it may be shown after what follows.
+        return self._end is not None and packet.dts is not None and min(times) > self._end + 1
 
     def _check_end(self) -> None:
         """Notice a file that was cut off: it ends well before the duration that its header promises."""
