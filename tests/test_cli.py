@@ -493,6 +493,25 @@ def test_split_shows_the_left_half_before_and_the_right_half_after(vidnoise, cli
         assert shown[:, 47:49].mean() > 200
 
 
+@pytest.mark.parametrize("degrees", [90, 180, 270])
+@pytest.mark.parametrize("layout", ["split", "side"])
+def test_what_is_turned_when_it_is_shown_has_before_at_its_left(
+    vidnoise, tmp_path, own_filters, layout, degrees
+):
+    turned = Clip(frames=3, prepare=lambda stream: stream.set_display_rotation(degrees))
+    source, out = turned.save(tmp_path / "in.mp4"), tmp_path / "out.mp4"
+    assert vidnoise(source, "-o", out, "-f", "negative", "--compare", layout, "--crf", 4).status == 0
+    for frame, original in zip(decoded(out), decoded(source), strict=True):
+        shown, before = (
+            np.rot90(picture.to_ndarray(format="gray").astype(int), original.rotation // 90)
+            for picture in (frame, original)
+        )
+        half = before.shape[1] // 2 - 4
+        assert shown.shape[1] == (2 if layout == "side" else 1) * before.shape[1]
+        assert np.abs(shown[:, :half] - before[:, :half]).mean() < 3
+        assert np.abs(shown[:, -half:] - (255 - before[:, -half:])).mean() < 6
+
+
 # Filters
 
 

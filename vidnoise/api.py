@@ -133,7 +133,8 @@ def run(
         noise = NoiseMean()
         info = reader.info
         if compare:
-            stage, info = stage.then(Compared(compare)), compared_info(info, compare)
+            matrix = reader.facts.matrix
+            stage, info = stage.then(Compared(compare, matrix)), compared_info(info, compare, matrix)
         writer = open_writer(target, reader, info, options)
         try:
             summary.decoder, summary.encoder = reader.decoder, writer.encoder
