@@ -924,6 +924,7 @@ def test_a_pixel_format_can_be_chosen(tmp_path: Path) -> None:
     [
         (OutputOptions(codec="h265x"), "h265x"),
         (OutputOptions(codec="libx246"), "did you mean 'libx26"),
+        (OutputOptions(codec="H.265"), "did you mean 'hevc'"),
         (OutputOptions(pix_fmt="yuv421p"), "yuv421p"),
         (OutputOptions(codec="ffv1", crf=20), "--crf"),
         (OutputOptions(codec="mjpeg", preset="slow"), "--preset"),
@@ -943,16 +944,33 @@ def test_a_pixel_format_can_be_chosen(tmp_path: Path) -> None:
         (OutputOptions(codec="prores", encoder_opts={"profile": "foo"}), "profile=foo: .*4444xq"),
         (OutputOptions(codec="libx264", pix_fmt="yuv420p12le"), "--pix-fmt"),
         (OutputOptions(codec="libvpx-vp9"), ".mkv"),
+        (OutputOptions(codec="libvpx", crf=3), "--crf 3 .* 4, the best, to 63"),
+        (OutputOptions(encoder_opts={"pixel_format": "yuv444p"}), "--pix-fmt"),
+        (OutputOptions(encoder_opts={"time_base": "1/10"}), "settled by the frames"),
     ],
 )
 def test_a_wrong_option_is_explained_and_leaves_nothing(
     tmp_path: Path, options: OutputOptions, words: str
 ) -> None:
-    ext = {"libvpx-vp9": "ts", "prores": "mov"}.get(options.codec or "", "mp4")
+    ext = {"libvpx-vp9": "ts", "libvpx": "webm", "prores": "mov"}.get(options.codec or "", "mp4")
     source = Clip(frames=2).save(tmp_path / "in.mp4")
     with pytest.raises(VidnoiseError, match=words):
         through(source, tmp_path / f"out.{ext}", options)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("codec", "options"), [("libx264", {"qp": "45"}), ("libx264", {"b": "20k"}), ("mpeg4", {"b": "50k"})]
+)
+def test_a_rate_that_is_asked_for_takes_the_place_of_the_quality(
+    tmp_path: Path, codec: str, options: dict[str, str]
+) -> None:
+    source = Clip(frames=30).save(tmp_path / "in.mp4")
+    sizes = []
+    for name, chosen in (("as it is", {}), ("as asked", options)):
+        through(source, tmp_path / f"{name}.mp4", OutputOptions(codec=codec, encoder_opts=chosen))
+        sizes.append((tmp_path / f"{name}.mp4").stat().st_size)
+    assert sizes[1] < sizes[0]
 
 
 def test_what_the_encoder_calls_a_quality_may_go_beyond_the_scale_of_crf(tmp_path: Path) -> None:

@@ -125,8 +125,17 @@ HDR = {
 SCALE = 51
 """The end of the scale of quality of encoders that do not tell FFmpeg theirs: of H.264 and H.265."""
 
-SCALES = {QSCALE: (1, 31), "global_quality": (1, SCALE)}
-"""The best and the worst of scales that are others for `--crf` than FFmpeg's option of the name."""
+SCALES = {QSCALE: (1, 31), "global_quality": (1, SCALE), "libvpx": (4, 63)}
+"""The best and the worst of scales that are others for `--crf` than FFmpeg's option of the name, by option or encoder."""
+
+RATES = {"b", "qp", "cq", "rc", "qmin", "qmax"}
+"""Options that decide on the quality in place of the scale of `--crf`."""
+
+SETTLED = {"pixel_format", "video_size", "time_base"}
+"""Options of all encoders that say what frames they get, in which they would see other frames than there are."""
+
+MEANT = {"h265": "hevc", "x265": "libx265", "x264": "libx264", "avc": "h264", "svtav1": "libsvtav1"}
+"""Names by which codecs and encoders are known elsewhere."""
 
 X26 = {"libx264", "libx264rgb", "libx265"}
 SPEEDS = (
@@ -338,6 +347,9 @@ def options_of(
         close = difflib.get_close_matches(unknown[0], sorted(known), 1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
         raise UsageError(f"the encoder {encoder.name} has no option {unknown[0]!r}{hint}")
+    if settled := [name for name in extra if name in SETTLED]:
+        instead = "; type --pix-fmt in its place" if settled[0] == "pixel_format" else ", leave it out"
+        raise UsageError(f"--encoder-opt {settled[0]} is settled by the frames{instead}")
     for name, value in extra.items():
         _check_value(encoder.name, name, value, f"--encoder-opt {name}={value}")
     quality_name = encoder.crf or ("crf" if "crf" in known else "")
@@ -354,9 +366,11 @@ def options_of(
     if preset is not None:
         _check_value(encoder.name, speed_name, preset, f"--preset {preset}")
     quality = encoder.quality if crf is None else float(crf)
+    if crf is None and RATES & set(extra):
+        quality_name = ""
     if quality_name == QSCALE:
         chosen |= {"qmin": f"{quality:g}", "qmax": f"{quality:g}"}
-    elif encoder.crf or crf is not None:
+    elif quality_name and (encoder.crf or crf is not None):
         chosen[quality_name] = f"{quality:g}"
     if encoder.preset or preset is not None:
         chosen[speed_name] = preset or encoder.speed
@@ -428,7 +442,7 @@ def _options(name: str) -> dict[str, Any]:
 
 
 def _check_quality(encoder: Encoder, name: str, crf: float) -> None:
-    low, high = SCALES.get(name) or _values(encoder.name, name)[:2]
+    low, high = SCALES.get(encoder.name) or SCALES.get(name) or _values(encoder.name, name)[:2]
     low = max(0, low)  # what is below, FFmpeg takes for not given
     if not low <= crf <= high:
         raise UsageError(
@@ -468,7 +482,9 @@ def _did_you_mean(asked: str) -> str:
     import av
 
     names = sorted({*av.codec.codecs_available, *BY_CODEC})
-    close = [name for name in difflib.get_close_matches(asked, names, 5) if name in BY_CODEC or _exists(name)]
+    asked = asked.lower().replace(".", "")
+    near = [MEANT[asked]] if asked in MEANT else difflib.get_close_matches(asked, names, 5)
+    close = [name for name in near if name in BY_CODEC or _exists(name)]
     return f"; did you mean {close[0]!r}?" if close else "; `--codec h264` and `--codec hevc` always work"
 
 
