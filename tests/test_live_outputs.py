@@ -295,6 +295,18 @@ def test_pictures_of_odd_size_go_out_without_their_last_line_and_column(cleaned)
     assert (shown.width, shown.height) == (96, 64)
 
 
+def test_a_rate_that_is_asked_for_takes_the_place_of_the_quality():
+    noise = np.random.default_rng(0).integers(0, 256, (96, 64), np.uint8)
+    planes, format = planes_of(av.VideoFrame.from_ndarray(noise, "yuv420p"))
+    sizes = []
+    for options in ({}, {"qp": "50"}):
+        settings = Settings("udp://127.0.0.1:9", ("a.ts",), encoder_opts=options)
+        encoder = LiveEncoder(info(64, 64), None, settings, LoggerAdapter(getLogger("a")))
+        (packet,) = encoder.encode(Frame(pts=0, planes=planes, format=format), Fraction(0))
+        sizes.append(len(packet.data))
+    assert sizes[1] < sizes[0] / 2
+
+
 def test_sound_of_a_transport_stream_goes_into_every_container(tmp_path):
     targets = [tmp_path / name for name in ("a.mp4", "a.mov", "a.mkv", "a.ts")]
     outputs = [word for target in targets for word in ("-o", str(target))]

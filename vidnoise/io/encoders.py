@@ -366,7 +366,7 @@ def options_of(
     if preset is not None:
         _check_value(encoder.name, speed_name, preset, f"--preset {preset}")
     quality = encoder.quality if crf is None else float(crf)
-    if crf is None and RATES & set(extra):
+    if is_rated(crf, extra):
         quality_name = ""
     if quality_name == QSCALE:
         chosen |= {"qmin": f"{quality:g}", "qmax": f"{quality:g}"}
@@ -375,6 +375,11 @@ def options_of(
     if encoder.preset or preset is not None:
         chosen[speed_name] = preset or encoder.speed
     return merge(chosen, extra)
+
+
+def is_rated(crf: float | None, extra: Mapping[str, str]) -> bool:
+    """Whether other options decide on the quality."""
+    return crf is None and bool(RATES & set(extra))
 
 
 def merge(options: Mapping[str, str], extra: Mapping[str, str]) -> dict[str, str]:
