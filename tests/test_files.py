@@ -776,6 +776,14 @@ def test_side_data_that_no_encoder_here_writes_is_named(tmp_path: Path) -> None:
     assert [w for w in writer.warnings if "3D views" in w]
 
 
+def test_3d_views_are_arranged_in_matroska_as_they_were_and_named_elsewhere(tmp_path: Path) -> None:
+    source = Clip(video_metadata={"stereo_mode": "top_bottom"}, frames=3).save(tmp_path / "in.mkv")
+    for ext, warned in (("mkv", False), ("mp4", True)):
+        _, writer = through(source, tmp_path / f"out.{ext}", change=touched)
+        assert any("3D views" in line for line in writer.warnings) == warned
+        assert ("STEREO3D" in side_data(tmp_path / f"out.{ext}")) != warned
+
+
 @pytest.mark.parametrize("full", [1, 2])
 @pytest.mark.parametrize("codec", ["libx264", "libx265", "libsvtav1", "libvpx-vp9"])
 def test_range_matrix_and_transfer_tags_are_kept(tmp_path: Path, codec: str, full: int) -> None:

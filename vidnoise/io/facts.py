@@ -78,9 +78,11 @@ class Facts:
     others: tuple[str, ...] = ()
 
 
+VIEWS = "the arrangement of 3D views"
+
 LOST = {
     "SPHERICAL": "the projection of 360-degree video",
-    "STEREO3D": "the arrangement of 3D views",
+    "STEREO3D": VIEWS,
     "DOVI_METADATA": "Dolby Vision metadata",
     "DOVI_RPU_BUFFER": "Dolby Vision metadata",
     "DYNAMIC_HDR_PLUS": "HDR10+ metadata",

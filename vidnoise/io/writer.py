@@ -17,7 +17,7 @@ from vidnoise.errors import OutputError, UsageError, VidnoiseError
 from vidnoise.frame import Frame, StreamInfo
 from vidnoise.io import carry, encoders, gpu, pipes, scheduling, stills
 from vidnoise.io.encoders import Choice
-from vidnoise.io.facts import LOCATIONS, Facts
+from vidnoise.io.facts import LOCATIONS, VIEWS, Facts
 from vidnoise.io.reader import MOST_THREADS, Reader
 from vidnoise.io.sidedata import Transplant, has_kept, names
 from vidnoise.io.subtitles import Conversion, can_convert
@@ -551,7 +551,11 @@ class Writer:
             )
         if facts.matrix and container not in FILMS:
             self.warnings.append(f"{label} cannot hold the rotation of this video; .mp4, .mov and .mkv can")
-        self.warnings.extend(f"{what} cannot be written here and is left out" for what in facts.others)
+        tags = self._reader.stream.metadata if self._reader else {}
+        kept = {VIEWS} if "stereo_mode" in tags and container in ("matroska", "webm") else set()
+        self.warnings.extend(
+            f"{what} cannot be written here and is left out" for what in facts.others if what not in kept
+        )
         shape = self._reader.stream.sample_aspect_ratio if self._reader else None
         if shape not in (None, 0, 1) and container not in TOLD_SHAPE and choice.codec not in OWN_SHAPE:
             ratio = f"{shape.numerator}:{shape.denominator}"
