@@ -359,3 +359,16 @@ def test_pictures_and_videos_stay_upright_in_each_other(tmp_path, suffix):
             assert image.getexif().get(0x112, 1) == orientation
     assert len(upright) == 8
     assert "rotation" in " ".join(convert(tmp_path / "video.mp4", tmp_path / "back.tif"))
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_pictures_become_an_animated_png_without_loss_and_it_another(tmp_path, channels):
+    source = pictures(tmp_path / "in", [1, 2, 4], channels=channels)
+    assert not [line for line in convert(source, tmp_path / "out.apng", same_again) if "missing" not in line]
+    assert not convert(tmp_path / "out.apng", tmp_path / "again.apng")
+    kind = {1: "gray", 3: "bgr24", 4: "bgra"}[channels]
+    with av.open(str(tmp_path / "again.apng")) as made:
+        shown = [(frame.time, frame.to_ndarray(format=kind)) for frame in made.decode(video=0)]
+    assert [round(time, 2) for time, _ in shown] == [0, 0.04, 0.12]
+    for number, (_, image) in zip((1, 2, 4), shown, strict=True):
+        assert np.array_equal(image.reshape(picture(number, channels).shape), picture(number, channels))

@@ -109,6 +109,7 @@ FALLBACKS = {
     "mp4": ("libx264", "libx265", "libsvtav1"),
     "asf": ("wmv2", "msmpeg4", "mpeg4"),
     "yuv4mpegpipe": ("rawvideo",),
+    "apng": ("apng",),
 }
 """The same for containers that are made for players, which know these, and for those that hold one codec."""
 
@@ -200,7 +201,7 @@ def choose(
     """The encoders to try, best first.
 
     Args:
-        codec: the input's codec, `h264` and so on.
+        codec: the input's codec, `h264` and so on; empty where it has none that a video could keep.
         pix_fmt: FFmpeg's name of the frames' pixel format.
         holds: whether the output's container can hold what an encoder makes.
         asked: a codec or an encoder by name; then there is no other codec to fall back to.
@@ -212,7 +213,7 @@ def choose(
         UsageError: an unknown name.
         OutputError: no encoder fits.
     """
-    own = asked or codec
+    own = asked or codec or "h264"
     names = [name for name in _names(own, gpu) if _exists(name)]
     if asked and not names:
         raise UsageError(f"there is no encoder {asked!r} here{_did_you_mean(asked)}")
@@ -242,6 +243,7 @@ SOUND = {
     "webm": {"av1", "vp9", "vp8"},
     "mpegts": {"h264", "hevc", "mpeg2video", "mpeg1video", "mpeg4"},
     "avi": {"h264", "mpeg4", "mjpeg", "msmpeg4v2", "msmpeg4v3"},
+    "apng": {"apng"},
 }
 """Codecs by container that need no trial."""
 
@@ -566,7 +568,7 @@ def _explain(choice: Choice, codec: str, asked: str | None, source: str) -> Choi
     name = choice.encoder.name
     loss = ", ".join(words for _, words in _losses(source, choice.pix_fmt))
     why = ""
-    if asked is None and choice.codec != codec:
+    if asked is None and codec and choice.codec != codec:
         why = f"{codec} cannot be written here with {source} in this container, so {name} is used"
     elif asked in NVENC.values() and name != asked:
         why = f"{asked} cannot be used here, so {name} on the CPU is"

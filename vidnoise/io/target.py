@@ -39,6 +39,8 @@ class Target:
             self.options = {"mpegts_m2ts_mode": "1"}
         if self.kind.lower() == ".y4m":
             self.codec, self.options = "rawvideo", {"strict": "-1"}  # which takes more than 8 bits
+        if self.kind.lower() == ".apng":
+            self.options = {"plays": "0"}  # again and again, as browsers have them
         self._overwrite = overwrite
         try:
             self._place = Path(os.path.realpath(path))  # a link stays one

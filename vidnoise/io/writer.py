@@ -357,13 +357,13 @@ class Writer:
     def _choices(self) -> list[Choice]:
         reader, options = self._reader, self._options
         pictures = reader is not None and reader.of_pictures
-        codec = reader.stream.codec_context.codec.canonical_name if reader and not pictures else "h264"
+        codec = reader.stream.codec_context.codec.canonical_name if reader and not pictures else ""
         container = self._muxer
         asked = options.codec or self._target.codec
         if options.pix_fmt is not None:
             _check_format(options.pix_fmt)
-        plain = container in encoders.FALLBACKS and not encoders.accepts(container, codec)
-        common = pictures or (plain and self._info.format.family == "rgb")
+        plain = container in encoders.FALLBACKS and bool(codec) and not encoders.accepts(container, codec)
+        common = (pictures or (plain and self._info.format.family == "rgb")) and container != "apng"
         return list(
             encoders.choose(
                 codec,
@@ -379,6 +379,8 @@ class Writer:
     def _common_format(self) -> str:
         """What players show, for a video made of pictures."""
         info = self._info
+        if self._muxer == "asf":
+            return "yuv420p"
         odd = info.width % 2 or info.height % 2
         return ("yuv444p" if odd else "yuv420p") + ("10le" if info.format.depth > 8 else "")
 
