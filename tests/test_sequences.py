@@ -372,3 +372,9 @@ def test_pictures_become_an_animated_png_without_loss_and_it_another(tmp_path, c
     assert [round(time, 2) for time, _ in shown] == [0, 0.04, 0.12]
     for number, (_, image) in zip((1, 2, 4), shown, strict=True):
         assert np.array_equal(image.reshape(picture(number, channels).shape), picture(number, channels))
+
+
+def test_pictures_that_no_decoder_knows_are_answered_with_what_to_type(tmp_path):
+    (tmp_path / "1.jxl").write_bytes(b"\xff\x0a" + bytes(50))
+    with pytest.raises(InputError, match=r"\(jpegxl\).*: ffmpeg -i .*%d\.jxl .*%d\.png"):
+        open_reader(tmp_path / "%d.jxl")

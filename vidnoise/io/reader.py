@@ -114,7 +114,7 @@ class Reader:
         container.flags &= ~GEN_PTS
         self.lines = stream_lines(container)
         self.covers: dict[int, bytes] = {}
-        self.stream = _main_video(container, source)
+        self.stream = _main_video(container, source, self.lines)
         context = decoder_for(self.stream, threads)
         self.decoder = f"{context.codec.name} on the CPU"
         threaded = context.codec.reorder and threads != 1
@@ -650,7 +650,7 @@ def _within(planes: Planes, peak: int) -> Planes:
     )
 
 
-def _main_video(container: InputContainer, source: str) -> Any:
+def _main_video(container: InputContainer, source: str, lines: dict[int, str]) -> Any:
     if container.format.name in NOT_VIDEO:
         raise InputError(f"{source} is a text file, not a video")
     videos = [s for s in container.streams.video if not is_cover(s)]
@@ -658,7 +658,14 @@ def _main_video(container: InputContainer, source: str) -> Any:
     if decoded:
         return stills.main_of(decoded, source) if stills.is_boxed(container) else decoded[0]
     if videos:
-        raise InputError(f"{source}: there is no decoder for its video")
+        codec = lines.get(videos[0].index, "").partition("Video: ")[2].partition(",")[0]
+        target = (
+            Path(source).with_suffix(".png") if container.format.name == "image2" else "-c:v ffv1 OUTPUT.mkv"
+        )
+        raise InputError(
+            f"{source}: there is no decoder for its video ({codec}) here; convert it with a program that has one, as in: "
+            f"ffmpeg -i {source} {target}"
+        )
     kinds = sorted({"a cover picture" if s.type == "video" else s.type for s in container.streams})
     found = ", ".join(kinds) or "no streams at all"
     raise InputError(f"{source} has no video to clean; it holds {found}")
