@@ -234,6 +234,20 @@ def test_the_last_packet_of_sound_is_heard_where_nobody_says_how_long_it_is(tmp_
     assert len(clips.sound(tmp_path / "out.mp4")[1]) == len(clips.sound(source)[1])
 
 
+@pytest.mark.parametrize("ext", ["mkv", "mp4"])
+def test_a_text_that_began_before_the_part_is_shown_in_it(tmp_path: Path, ext: str) -> None:
+    """Pictures are decoded from a keyframe on, which comes after it."""
+    options = {"crf": "4", "preset": "veryfast", "g": "10"}
+    text = clips.Extra("subrip", [(0.2, 2.3, b"begun"), (2.6, 0.3, b"later")])
+    source = Clip(frames=75, options=options, extras=[text]).save(tmp_path / "in.mkv")
+    through(source, tmp_path / f"out.{ext}", start=2, duration=0.8)
+    assert clips.number_of(clips.decoded(tmp_path / f"out.{ext}")[0]) == 50
+    assert [float(time) for time, data in clips.packets(tmp_path / f"out.{ext}", 1) if len(data) > 2] == [
+        0,
+        0.6,
+    ]
+
+
 def test_a_text_ends_with_the_part_that_is_cut_out(tmp_path: Path) -> None:
     source = Clip(frames=50, extras=[clips.Extra("subrip", [(0.4, 1.5, b"long")])]).save(tmp_path / "in.mkv")
     through(source, tmp_path / "out.mkv", start=0.2, duration=1)

@@ -66,6 +66,9 @@ STILL = Fraction(1, 10)
 HIGHEST = 1000
 """Frames a second; more than that is a clock's rate, not a video's."""
 
+LONGEST_TEXT = 10
+"""Seconds before the part that is read at which a text in it may have begun."""
+
 BACK = (0, 10, 60, LATEST)
 """Seconds before the part that is read at which a keyframe is looked for, in turn."""
 
@@ -134,6 +137,7 @@ class Reader:
         self._last: int | None = None
         self._last_shown: int | None = None
         self._before: av.VideoFrame | None = None
+        self._entry: int | None = None
         self._steps: deque[int] = deque(maxlen=8)
         self._sink: Callable[[av.Packet[Any]], None] | None = None
         self._early: deque[av.Packet[Any]] | None = deque()
@@ -397,10 +401,10 @@ class Reader:
                     self._join(packet)
                     if self._is_past_end(packet):
                         return
-                    if packet.stream_index == self.stream.index:
-                        yield packet
-                    else:
+                    if packet.stream_index != self.stream.index:
                         self._hand_on(packet)
+                    elif not self._precedes_entry(packet):
+                        yield packet
             except IndexError:
                 return  # PyAV at the end of a file in which streams have appeared on the way
             except av.error.ExitError as failure:
@@ -508,20 +512,31 @@ class Reader:
         """
         for back in BACK:
             self._jump(begin - back)
-            if self._comes_before(begin):
+            self._entry = self._keyframe(begin)
+            if self._entry is not None:
                 break
-        self._jump(begin - back)
+        # Where clocks jump, the keyframe would not be known again.
+        texts = LONGEST_TEXT if self.container.streams.subtitles and not self._continuity.active else 0
+        self._jump(begin - back - texts)
 
-    def _comes_before(self, begin: Fraction) -> bool:
-        """Whether the next keyframe of the video is shown by then."""
+    def _keyframe(self, begin: Fraction) -> int | None:
+        """When the next keyframe of the video is shown; None where that is after `begin`."""
         import av
 
         with contextlib.suppress(av.error.FFmpegError):
             for packet in self.container.demux(self.stream):
                 time = packet.pts if packet.pts is not None else packet.dts
                 if packet.is_keyframe and time is not None:
-                    return bool(time * self._time_base <= begin)
-        return False
+                    return time if time * self._time_base <= begin else None
+        return None
+
+    def _precedes_entry(self, packet: av.Packet[Any]) -> bool:
+        """Whether a packet of the video lies before the keyframe from which it is decoded."""
+        time = packet.pts if packet.pts is not None else packet.dts
+        if self._entry is None or (packet.is_keyframe and time is not None and time >= self._entry):
+            self._entry = None
+            return False
+        return True
 
     def _jump(self, time: Fraction) -> None:
         import av
