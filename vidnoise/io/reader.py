@@ -515,9 +515,10 @@ class Reader:
             self._entry = self._keyframe(begin)
             if self._entry is not None:
                 break
-        # Where clocks jump, the keyframe would not be known again.
-        texts = LONGEST_TEXT if self.container.streams.subtitles and not self._continuity.active else 0
-        self._jump(begin - back - texts)
+        if self._continuity.active:  # where clocks jump, the keyframe would not be known again
+            self._entry = None
+        early = LONGEST_TEXT if self._entry is not None and self.container.streams.subtitles else 0
+        self._jump(begin - back - early)
 
     def _keyframe(self, begin: Fraction) -> int | None:
         """When the next keyframe of the video is shown; None where that is after `begin`."""
