@@ -468,10 +468,11 @@ def test_tracks_of_phones_that_nobody_knows_are_left_out_by_name(tmp_path: Path)
     assert [("apac" in line, "mebx" in line) for line in writer.warnings] == [(True, False), (False, True)]
 
 
-def test_telemetry_in_wmv_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ext", ["wmv", "nut"])
+def test_telemetry_that_nobody_would_know_again_is_named(tmp_path: Path, ext: str) -> None:
     source = Clip(extras=[Extra("bin_data", [(0, 0.2, b"DEVC\0")])]).save(tmp_path / "in.mp4")
-    _, writer = through(source, tmp_path / "out.wmv")
-    assert [kind for kind, _ in streams(tmp_path / "out.wmv")] == ["video"]
+    _, writer = through(source, tmp_path / f"out.{ext}")
+    assert [kind for kind, _ in streams(tmp_path / f"out.{ext}")] == ["video"]
     assert any("data stream 1" in line for line in writer.warnings)
 
 

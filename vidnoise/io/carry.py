@@ -43,7 +43,7 @@ PROGRAM = {"mpeg", "vob", "dvd", "svcd", "vcd"}
 MISWRITTEN = {"avi": {"dts", "eac3", "vorbis"}, "asf": {"flac"}}
 """Sound that FFmpeg's muxers take, but write at a wrong speed."""
 
-UNLIKE = {"avi": {"data"}, "asf": {"data", "subtitle"}}
+UNLIKE = {"avi": {"data"}, "nut": {"data"}, "asf": {"data", "subtitle"}}
 """Streams that they write as others."""
 
 FRAMED = {"ac3": "ac3", "mp3": "libmp3lame", "mp2": "mp2", "aac": "aac"}
