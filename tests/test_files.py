@@ -941,6 +941,7 @@ def test_a_pixel_format_can_be_chosen(tmp_path: Path) -> None:
         (OutputOptions(codec="libx264", preset="quick"), "--preset quick: .*veryfast"),
         (OutputOptions(codec="libx264", crf=1000), "--crf 1000 .* 0, the best, to 51"),
         (OutputOptions(codec="libsvtav1", crf=64), "--crf 64 .* to 63"),
+        (OutputOptions(codec="libsvtav1", crf=20.5), "--crf 20.5 is no whole number"),
         (OutputOptions(codec="mpeg4", crf=0), "--crf 0 .* 1, the best, to 31"),
         (
             OutputOptions(codec="libx264", encoder_opts={"crf": "52"}),

@@ -451,9 +451,12 @@ def _options(name: str) -> dict[str, Any]:
 def _check_quality(encoder: Encoder, name: str, crf: float) -> None:
     low, high = SCALES.get(encoder.name) or SCALES.get(name) or _values(encoder.name, name)[:2]
     low = max(0, low)  # what is below, FFmpeg takes for not given
-    if not low <= crf <= high:
+    option = _options(encoder.name).get(name)
+    whole = name == QSCALE or (option is not None and option.type in WHOLE)
+    if not low <= crf <= high or (whole and not crf.is_integer()):
         raise UsageError(
-            f"--crf {crf:g} is out of range; {encoder.name} takes {low:g}, the best, to {high:g}"
+            f"--crf {crf:g} is {'no whole number' if whole and low <= crf <= high else 'out of range'}; "
+            f"{encoder.name} takes {low:g}, the best, to {high:g}"
             + (f", and {encoder.quality:g} where none is given" if encoder.crf else "")
         )
 
