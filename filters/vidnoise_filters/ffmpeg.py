@@ -96,7 +96,6 @@ class FFmpegStage(BaseStage):
         """Begin with a new graph."""
         self._graph: FilterGraph | None = None
         self._waiting: deque[Frame] = deque()
-        self._given = 0
         self._taken = 0
 
     def _push(self, frame: Frame) -> list[Frame]:
@@ -113,7 +112,6 @@ class FFmpegStage(BaseStage):
         frame = self._waiting.popleft()
         if (picture.width, picture.height) != (frame.width, frame.height):
             raise FilterError(_sizes(self._text, frame.width, frame.height, picture))
-        self._given += 1
         return frame.with_image(_from_av(picture, frame))
 
 

@@ -1,4 +1,4 @@
-"""What a stream says beside its pictures: HDR, rotation, captions, chroma location, time codes.
+"""What a stream says beside its pictures: HDR, rotation, chroma location, time codes.
 
 Side data is read in FFmpeg's own memory layout (libavutil/mastering_display_metadata.h, display.h): 32-bit
 integers in the machine's byte order.
@@ -73,7 +73,6 @@ class Facts:
     mastering: Mastering | None = None
     light: tuple[int, int] | None = None
     matrix: tuple[int, ...] | None = None
-    captions: bool = False
     chroma_location: int = 0
     others: tuple[str, ...] = ()
 
@@ -102,7 +101,6 @@ def facts_of(frame: av.VideoFrame | None, line: str) -> Facts:
         mastering=Mastering.parse(mastering) if mastering else None,
         light=struct.unpack("2I", light[:8]) if light else None,
         matrix=struct.unpack("9i", matrix[:36]) if matrix else None,
-        captions="A53_CC" in data,
         chroma_location=_location(line),
         others=(*dict.fromkeys(LOST[name] for name in data if name in LOST), *_cropping(line)),
     )

@@ -89,7 +89,7 @@ class Reader:
         lines: FFmpeg's description of each stream, by index.
         gpu: the device that NVDEC decodes on, None for decoding on the CPU.
         pix_fmt: FFmpeg's name of the decoder's pixel format, of which `info.format` is the planar equivalent.
-        facts: HDR, rotation and captions of the first picture.
+        facts: HDR and rotation of the first picture.
         covers: the data of cover pictures, by stream index.
         length: of the selected part in seconds, None for all that is left.
         shift: what `start` takes from all times, in seconds; 0 or negative.

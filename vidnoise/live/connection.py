@@ -80,7 +80,6 @@ class Connection:
 
         place = locate(fill(source))
         self.name = place.name if place.kind == "stdin" else mask(source)
-        self._timeout = timeout
         playlist = place.url.split("?")[0].endswith(".m3u8")
         self._patience = max(timeout, PLAYLIST_WAIT) if playlist else timeout
         began = time.monotonic()

@@ -54,7 +54,7 @@ class LiveEncoder:
         self._info = info
         self._force = threading.Event()
         self._next_key = Fraction(0)
-        self._codec = self.name = _encoder(settings.codec)
+        self.name = _encoder(settings.codec)
         self._buffer = io.BytesIO()
         self._container = av.open(self._buffer, "w", format="nut")
         rate = info.rate if info.rate and 0 < info.rate <= 240 else Fraction(25)
