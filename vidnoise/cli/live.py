@@ -59,18 +59,8 @@ class Box(click.ParamType[tuple[int, int, int, int]]):
             self.fail(str(failure), param, ctx)
 
 
-DEFAULTS: dict[str, Any] = {
-    "timeout": 5.0,
-    "max_backoff": 5.0,
-    "max_delay": 1.0,
-    "transport": "tcp",
-    "log": "text",
-}
-"""What live options are where they are not given; the command line leaves them None, to see whether they were."""
-
-
 def live_options(command: F) -> F:
-    """The options that cameras alone have."""
+    """The options that cameras alone have; None where they are not given, to see whether they were."""
     decorators = [
         option("--live", is_flag=True, section=LIVE,
                help="Take an http:// or https:// input (MJPEG, HLS), or a pipe (-), for a camera."),
@@ -155,7 +145,7 @@ def run_camera(source: str, targets: tuple[str, ...], chosen: dict[str, Any]) ->
     from vidnoise.live import log
     from vidnoise.live.camera import Camera, summary
 
-    log.start(chosen["log"] or DEFAULTS["log"], verbose=chosen["verbose"], quiet=chosen["quiet"])
+    log.start(chosen["log"] or "text", verbose=chosen["verbose"], quiet=chosen["quiet"])
     unfit = [name for name in FOR_FILES if chosen[name]]
     if unfit:
         raise UsageError(f"--{unfit[0].replace('_', '-')} is for files, not for cameras")
@@ -176,14 +166,10 @@ def _settings(source: str, targets: tuple[str, ...], chosen: dict[str, Any]) -> 
     from vidnoise.live.settings import Settings
 
     names = {field.name for field in dataclasses.fields(Settings)}
-    given: dict[str, Any] = {
-        name: DEFAULTS.get(name) if value is None else value
-        for name, value in chosen.items()
-        if name in names
-    }
-    given |= {"source": source, "outputs": targets}
+    given = {name: value for name, value in chosen.items() if name in names and value is not None}
     # A frame's delay is worth more here than what looking ahead gains, and the time than what deblurring does.
-    return Settings(**{**given, "filters": chosen_chain(chosen, Chain.parse("denoise:ahead=0"))})
+    filters = chosen_chain(chosen, Chain.parse("denoise:ahead=0"))
+    return Settings(**given | {"source": source, "outputs": targets, "filters": filters})
 
 
 @contextlib.contextmanager
