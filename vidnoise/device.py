@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -116,10 +117,15 @@ def multiplies_bfloat16(where: torch_.device) -> bool:
 
 def cpu_features() -> set[str]:
     """The instruction sets of this CPU as Linux names them; none where that is not known."""
-    return set((cpuinfo("flags") or cpuinfo("Features")).split())
+    return set((_cpuinfo("flags") or _cpuinfo("Features")).split())
 
 
-def cpuinfo(key: str) -> str:
+def cpu_name() -> str:
+    """What this CPU is called; its architecture where nobody says."""
+    return _cpuinfo("model name") or platform.processor() or platform.machine()
+
+
+def _cpuinfo(key: str) -> str:
     """What Linux says of the first CPU; nothing where it does not."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:

@@ -76,7 +76,7 @@ def look(device: str = "auto", precision: str = "auto") -> Machine:
         DeviceError: the device or the precision asked for is not available.
     """
     from vidnoise.cli.hardware import decoders, encoders
-    from vidnoise.device import choose, cpu_features, free_memory
+    from vidnoise.device import choose, cpu_features, cpu_name, free_memory
 
     chosen = choose(device, precision)
     present = cpu_features()
@@ -87,7 +87,7 @@ def look(device: str = "auto", precision: str = "auto") -> Machine:
         precision=str(chosen.dtype).removeprefix("torch.") + (" and int8" if chosen.int8 else ""),
         why=chosen.why,
         memory_free=free_memory(chosen),
-        cpu=_cpu_name(),
+        cpu=cpu_name(),
         cpu_features=[feature for feature in FEATURES if feature in present],
         processors=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         gpus=_gpus(),
@@ -135,12 +135,6 @@ def _gpus() -> list[str]:
     return [
         f"{gpu.name}, {gpu.total_memory / 2**30:.0f} GiB, compute {gpu.major}.{gpu.minor}" for gpu in found
     ]
-
-
-def _cpu_name() -> str:
-    from vidnoise.device import cpuinfo
-
-    return cpuinfo("model name") or platform.processor() or platform.machine()
 
 
 def _versions() -> dict[str, str]:
