@@ -25,7 +25,7 @@ COPY = """
 import sys
 from vidnoise.errors import VidnoiseError
 from vidnoise.io import open_reader, open_writer
-from vidnoise.io.pipes import STATUS, DownstreamError
+from vidnoise.io.pipes import DownstreamError
 
 try:
     with open_reader(sys.argv[1]) as reader:
@@ -36,7 +36,7 @@ try:
             writer.finish()
         except DownstreamError:
             writer.abort()
-            sys.exit(STATUS)
+            sys.exit(141)
 except VidnoiseError as error:
     sys.exit(f"{type(error).__name__}: {error}")
 """

@@ -131,7 +131,7 @@ class Frame:
     @property
     def device(self) -> torch.device:
         """Where the picture lies."""
-        return (self._image if self._image is not None else self.image).device
+        return self.image.device
 
     def replace(self, **changes: Any) -> Frame:
         """A copy with some attributes changed; the picture is shared, not copied."""

@@ -158,10 +158,7 @@ def stream(source: Source, stage: Stage, device: Device, *, convert: bool = True
             for moved in ready(frame.to(device.torch)):
                 read.put(moved)
 
-    def cancel() -> None:
-        read.close()
-
-    with Worker("vidnoise-read", work, cancel) as reader:
+    with Worker("vidnoise-read", work, read.close) as reader:
         try:
             while frames := read.take(together):
                 yield from chain.filter(frames)

@@ -36,11 +36,7 @@ NOT_NUT = frozenset(["yuv440p10le", "yuv440p12le"])
 
 
 class DownstreamError(OutputError):
-    """The program that read the standard output has ended: nobody is left to be told, leave with `STATUS`."""
-
-
-STATUS = 141
-"""The exit status of a program that wrote into a closed pipe, as shells report it (128 + SIGPIPE)."""
+    """The program that read the standard output has ended: nobody is left to be told."""
 
 
 def check_stdin() -> None:
