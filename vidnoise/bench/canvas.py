@@ -35,13 +35,13 @@ class Canvas:
         self.width, self.height = width, height
         self._pixels = np.full((height * SCALE, width * SCALE, 3), 255, np.uint8)
 
-    def line(self, points: Sequence[Point], colour: Colour = INK, width: float = 1) -> None:
+    def line(self, points: Sequence[Point], colour: Colour) -> None:
         """Straight pieces through the points."""
         import cv2
         import numpy as np
 
         path = np.array([[_at(x), _at(y)] for x, y in points], np.int32)
-        cv2.polylines(self._pixels, [path], False, colour, max(1, round(width * SCALE)), cv2.LINE_AA)
+        cv2.polylines(self._pixels, [path], False, colour, SCALE, cv2.LINE_AA)
 
     def dot(self, x: float, y: float, colour: Colour, radius: float = 4, hollow: bool = False) -> None:
         """A disc, or a ring."""
@@ -90,14 +90,14 @@ class Axis:
         low, high, value = (self._scaled(v) for v in (self.low, self.high, value))
         return self.start + (self.stop - self.start) * (value - low) / (high - low)
 
-    def ticks(self, most: int = 8) -> list[float]:
+    def ticks(self) -> list[float]:
         """Round values to label: steps of 1, 2 or 5; on a logarithmic axis 1, 2 and 5, or 1 alone, of every decade."""
         if self.log:
             decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
             steps: Sequence[int] = (1, 2, 5) if len(decades) < 5 else (1,)
             values = [step * 10.0**decade for decade in decades for step in steps]
         else:
-            step = nice_step((self.high - self.low) / most)
+            step = nice_step((self.high - self.low) / 8)
             first = math.ceil(self.low / step - 1e-9)
             values = [i * step for i in range(first, math.floor(self.high / step + 1e-9) + 1)]
         return [value for value in values if self.low <= value <= self.high]

@@ -101,12 +101,12 @@ def clean(source: Path, target: Path, chain: str = "") -> float:
     return time.perf_counter() - start
 
 
-def make_clip(path: Path, size: tuple[int, int], frames: int, sigma: float = 10, seed: int = 0) -> None:
+def make_clip(path: Path, size: tuple[int, int], frames: int) -> None:
     """Encode a rendered noisy scene as H.264, some frames over and over."""
     import av
 
     width, height = size
-    scene = clips.add_noise(clips.rendered(width, height, 12, seed), sigma, seed)
+    scene = clips.add_noise(clips.rendered(width, height, 12), 10, 0)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=25, options={"preset": "superfast", "crf": "20"})
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"

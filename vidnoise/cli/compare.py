@@ -212,8 +212,8 @@ def _record(first: str, second: str, likeness: Likeness, still: Path | None) -> 
     }
 
 
-def curve(values: Sequence[float], unit: str = "dB") -> list[str]:
-    """A curve in text, with its highest and lowest value beside it; nothing where there is nothing to draw."""
+def curve(values: Sequence[float]) -> list[str]:
+    """A curve of dB in text, with its highest and lowest value beside it; nothing where there is nothing to draw."""
     known = [value for value in values if math.isfinite(value)]
     if len(values) < 2 or not known:
         return []
@@ -223,7 +223,7 @@ def curve(values: Sequence[float], unit: str = "dB") -> list[str]:
     levels = [1 + round((8 * CURVE_HEIGHT - 1) * (value - low) / span) for value in columns]
     lines = []
     for row in reversed(range(CURVE_HEIGHT)):
-        label = f"{high:.2f} {unit}" if row == CURVE_HEIGHT - 1 else f"{low:.2f} {unit}" if row == 0 else ""
+        label = f"{high:.2f} dB" if row == CURVE_HEIGHT - 1 else f"{low:.2f} dB" if row == 0 else ""
         lines.append(f"{label:>10} ┤" + "".join(BARS[min(max(level - 8 * row, 0), 8)] for level in levels))
     return [*lines, f"{'frame 0':>10} └{'─' * (len(columns) - 1)} {len(values) - 1}"]
 

@@ -210,9 +210,9 @@ class Scene:
         time = moments(centre, self.exposure * shutter, self.length * shutter)
         return self._seen([layer.path(time) for layer in self.layers])
 
-    def sharp(self, centre: float = 0.0) -> Picture:
-        """The same frame without blur, as it was in the middle of the exposure."""
-        return self._seen([layer.path(np.array([centre])) for layer in self.layers])
+    def sharp(self) -> Picture:
+        """The frame looked at without blur, as it was in the middle of the exposure."""
+        return self._seen([layer.path(np.zeros(1)) for layer in self.layers])
 
     def motion(self, cell: int) -> NDArray[np.float32]:
         """What moved how in squares of `cell` pixels during the exposure at time 0: (h,w,2), pixels right and down.

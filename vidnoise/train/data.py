@@ -23,6 +23,8 @@ Image = NDArray[np.uint8]
 STILLS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 VIDEOS = frozenset({".mp4", ".mkv", ".mov", ".avi", ".webm"})
 FRAMES_OF_A_VIDEO = 48
+VIDEO = 0.15
+"""The share of frames of clips among stills."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,8 @@ def read_picture(path: Path) -> Image:
     return np.ascontiguousarray(picture[..., ::-1]).astype(np.uint8, copy=False)
 
 
-def read_video(path: Path, limit: int = FRAMES_OF_A_VIDEO) -> list[Image]:
-    """The first `limit` frames of a video, shrunk by 2 so that what its compression lost is not learned."""
+def read_video(path: Path) -> list[Image]:
+    """The first `FRAMES_OF_A_VIDEO` frames of a video, shrunk by 2 so that what its compression lost is not learned."""
     import av
     import cv2
 
@@ -58,7 +60,7 @@ def read_video(path: Path, limit: int = FRAMES_OF_A_VIDEO) -> list[Image]:
                 height, width = picture.shape[0] // 2, picture.shape[1] // 2
                 small = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
                 frames.append(np.asarray(small, np.uint8))
-                if len(frames) == limit:
+                if len(frames) == FRAMES_OF_A_VIDEO:
                     break
     except av.error.FFmpegError as error:
         raise InputError(f"{path} cannot be decoded ({error}); take it out of the training data") from error
@@ -193,14 +195,12 @@ class Stills:
     Stills are also taken shrunk to 3/4 and 1/2, which makes fine texture of coarse.
     """
 
-    def __init__(
-        self, media: Media, size: int, device: torch.device, every: int = 6, video: float = 0.15
-    ) -> None:
+    def __init__(self, media: Media, size: int, device: torch.device) -> None:
         groups = [
-            (0.7 * (1 - video), media.stills),
-            (0.2 * (1 - video), [shrink(p, 0.75) for p in media.stills]),
-            (0.1 * (1 - video), [shrink(p, 0.5) for p in media.stills]),
-            (video, [frame for clip in media.clips for frame in clip[::every]]),
+            (0.7 * (1 - VIDEO), media.stills),
+            (0.2 * (1 - VIDEO), [shrink(p, 0.75) for p in media.stills]),
+            (0.1 * (1 - VIDEO), [shrink(p, 0.5) for p in media.stills]),
+            (VIDEO, [frame for clip in media.clips for frame in clip[::6]]),
         ]
         kept = [(share, [p for p in ps if min(p.shape[:2]) >= size]) for share, ps in groups]
         pictures = [p for _, ps in kept for p in ps]
