@@ -556,30 +556,19 @@ class _CpuOps:
         import cv2
         import numpy as np
 
-        (one, first_weight), *others = terms
-        if out is None and not (others or bias) and first_weight == 1:
+        (one, weight), *others = terms
+        if out is None and not (others or bias) and weight == 1:
             return one
         out = self.empty(*one.shape) if out is None else out
         final = {np.uint8: cv2.CV_8U, np.uint16: cv2.CV_16U}.get(out.dtype.type, cv2.CV_32F)
         total = out if final == cv2.CV_32F or len(others) < 2 else self.empty(*one.shape)
-        if not others:
-            cv2.addWeighted(one, first_weight, one, 0, bias, out, final)
-        for index, (other, weight) in enumerate(others):
-            last = index == len(others) - 1
-            if index == 0:
-                cv2.addWeighted(
-                    one,
-                    first_weight,
-                    other,
-                    weight,
-                    bias,
-                    out if last else total,
-                    final if last else cv2.CV_32F,
-                )
-            elif last and final != cv2.CV_32F:
-                cv2.addWeighted(total, 1, other, weight, 0, out, final)
+        other, share = others[0] if others else (one, 0)
+        cv2.addWeighted(one, weight, other, share, bias, total, final if total is out else cv2.CV_32F)
+        for number, (other, share) in enumerate(others[1:], 2):
+            if number == len(others) and total is not out:
+                cv2.addWeighted(total, 1, other, share, 0, out, final)
             else:
-                cv2.scaleAdd(other, weight, total, total)
+                cv2.scaleAdd(other, share, total, total)
         if final == cv2.CV_16U:
             np.minimum(out, np.uint16(peak), out=out)
         return out
