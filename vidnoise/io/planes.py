@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from vidnoise.colour import PixelFormat
+from vidnoise.colour import PixelFormat, from_rgb
 from vidnoise.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from av.video.plane import VideoPlane
     from torch import Tensor
 
-    from vidnoise.colour import Planes
+    from vidnoise.colour import Colour, Planes
+    from vidnoise.frame import Frame
 
 # Floating point, CIE XYZ, mosaics, more than 16 bits, and what swscale repacks with a loss: 2 to 4 bits a
 # channel, and bits shifted up in RGB planes.
@@ -107,6 +108,20 @@ def planes_of(frame: VideoFrame) -> tuple[Planes, PixelFormat]:
     if format.family == "gray" and format.alpha:
         tensors = [samples.contiguous() for samples in tensors[0].unbind(-1)]
     return tuple(tensors), format
+
+
+def planes_in(frame: Frame, format: PixelFormat, colour: Colour) -> Planes:
+    """A frame's picture as planes (H,W) of another format and colour, with its alpha where the format has any.
+
+    Where the frame has none, alpha is opaque.
+    """
+    import torch
+
+    planes = from_rgb(frame.image, format, colour)
+    if not format.alpha:
+        return planes
+    alpha = torch.ones_like(frame.image[0]) if frame.alpha is None else frame.alpha[0]
+    return (*planes, alpha.mul(format.peak).round().to(torch.int32).to(planes[0]))
 
 
 def to_av(planes: Planes, format: PixelFormat, width: int, height: int) -> VideoFrame:

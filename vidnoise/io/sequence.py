@@ -386,8 +386,7 @@ class PictureWriter:
 
     def _planes(self, frame: Frame) -> tuple[Planes, PixelFormat, Colour]:
         """The planes as the files hold them: full range; RGB, or BT.601 in JPEG (JFIF 1.02)."""
-        from vidnoise.colour import from_rgb
-        from vidnoise.io.planes import pixel_format
+        from vidnoise.io.planes import pixel_format, planes_in
 
         format = pixel_format(self._layout)
         jpeg = format.family == "yuv"
@@ -401,8 +400,7 @@ class PictureWriter:
             return frame.planes, format, colour
         if format.family == "rgb":
             colour = replace(colour, matrix=0)
-        planes = tuple(from_rgb(frame.image, format, colour))
-        return (*planes, _alpha(frame, format)) if format.alpha else planes, format, colour
+        return planes_in(frame, format, colour), format, colour
 
     def _save(
         self,
@@ -508,12 +506,3 @@ def _check_options(options: OutputOptions, suffix: str, name: str) -> None:
 def _same_files(a: Pattern, b: Pattern) -> bool:
     same_names = (a.before, a.after) == (b.before, b.after)
     return same_names and os.path.samefile(a.folder, b.folder)
-
-
-def _alpha(frame: Frame, format: PixelFormat) -> Any:
-    import torch
-
-    dtype = torch.uint8 if format.depth == 8 else torch.uint16
-    if frame.alpha is None:
-        return torch.full((frame.height, frame.width), format.peak, dtype=torch.int32).to(dtype)
-    return frame.alpha[0].mul(format.peak).round().to(torch.int32).to(dtype)

@@ -295,27 +295,16 @@ class Writer:
         return lost
 
     def _planes(self, frame: Frame) -> Planes:
-        format = self._format
+        from vidnoise.io.planes import planes_in
+
         if not frame.touched and frame.planes is not None and self._same(frame):
             return frame.planes
-        from vidnoise.colour import from_rgb
-
-        planes = from_rgb(frame.image, format, self._colour)
-        return (*planes, self._alpha(frame).to(planes[0].device)) if format.alpha else planes
+        return planes_in(frame, self._format, self._colour)
 
     def _same(self, frame: Frame) -> bool:
         """Whether the frame's planes mean the same in the output as in the source."""
         a, b = (c.resolved(frame.height, frame.format.family) for c in (frame.colour, self._colour))
         return frame.format == self._format and (a.matrix, a.range) == (b.matrix, b.range)
-
-    def _alpha(self, frame: Frame) -> Any:
-        import torch
-
-        peak = self._format.peak
-        dtype = torch.uint8 if self._format.depth == 8 else torch.uint16
-        if frame.alpha is None:
-            return torch.full((frame.height, frame.width), peak, dtype=torch.int32).to(dtype)
-        return frame.alpha[0].mul(peak).round().to(torch.int32).to(dtype)
 
     # The encoder
 
