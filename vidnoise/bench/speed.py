@@ -226,30 +226,9 @@ def _planes(frame: Samples, size: tuple[int, int]) -> Any:
 
 
 def _program(graph: str, source: Path, size: tuple[int, int], count: int) -> float:
-    words = [
-        "-stream_loop",
-        "-1",
-        "-f",
-        "rawvideo",
-        "-pix_fmt",
-        FORMAT,
-        "-s",
-        f"{size[0]}x{size[1]}",
-        "-r",
-        "25",
-    ]
-    words += [
-        "-i",
-        str(source),
-        "-frames:v",
-        str(count),
-        "-vf",
-        f"{graph},format={FORMAT}",
-        "-f",
-        "null",
-        "-",
-    ]
-    return peers.run_program(words)
+    shape = ["-f", "rawvideo", "-pix_fmt", FORMAT, "-s", f"{size[0]}x{size[1]}", "-r", "25"]
+    work = ["-frames:v", str(count), "-vf", f"{graph},format={FORMAT}", "-f", "null", "-"]
+    return peers.run_program(["-stream_loop", "-1", *shape, "-i", str(source), *work])
 
 
 def _pyav(graph: str, samples: Samples, size: tuple[int, int], count: int) -> float:
