@@ -20,55 +20,13 @@ if TYPE_CHECKING:
 SINK = "yuv444p16le"
 
 FORBIDDEN = {
-    *(
-        "movie",
-        "amovie",
-        "subtitles",
-        "ass",
-        "lut3d",
-        "lut1d",
-        "removelogo",
-        "find_rect",
-        "cover_rect",
-        "drawtext",
-    ),
-    *(
-        "sendcmd",
-        "asendcmd",
-        "zmq",
-        "azmq",
-        "frei0r",
-        "frei0r_src",
-        "ladspa",
-        "lv2",
-        "libvmaf",
-        "ocr",
-        "ocv",
-        "whisper",
-    ),
-    *(
-        "vidstabdetect",
-        "vidstabtransform",
-        "dnn_processing",
-        "dnn_detect",
-        "dnn_classify",
-        "derain",
-        "sr",
-        "signature",
-    ),
-    *(
-        "program_opencl",
-        "libplacebo",
-        "psnr",
-        "ssim",
-        "ssim360",
-        "vmafmotion",
-        "metadata",
-        "ametadata",
-        "quirc",
-    ),
-    *("nnedi", "deshake_opencl", "iccgen", "curves", "feedback", "a3dscope", "arnndn", "sofalizer"),
-}
+    "movie", "amovie", "subtitles", "ass", "lut3d", "lut1d", "removelogo", "find_rect", "cover_rect",
+    "drawtext", "sendcmd", "asendcmd", "zmq", "azmq", "frei0r", "frei0r_src", "ladspa", "lv2", "libvmaf",
+    "ocr", "ocv", "whisper", "vidstabdetect", "vidstabtransform", "dnn_processing", "dnn_detect",
+    "dnn_classify", "derain", "sr", "signature", "program_opencl", "libplacebo", "psnr", "ssim", "ssim360",
+    "vmafmotion", "metadata", "ametadata", "quirc", "nnedi", "deshake_opencl", "iccgen", "curves",
+    "feedback", "a3dscope", "arnndn", "sofalizer",
+}  # fmt: skip
 """Filters that read or write files or the network, load code, or can (by an option)."""
 
 

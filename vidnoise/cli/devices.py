@@ -12,18 +12,9 @@ import click
 from vidnoise.cli.options import SectionCommand, debug_option, device_options, json_option
 
 FEATURES = (
-    "avx2",
-    "f16c",
-    "avx512f",
-    "avx_vnni",
-    "avx512_vnni",
-    "avx512_bf16",
-    "amx_bf16",
-    "amx_int8",
-    "asimd",
-    "bf16",
-    "sve",
-)
+    "avx2", "f16c", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8", "asimd",
+    "bf16", "sve",
+)  # fmt: skip
 """Instruction sets that make networks and OpenCV faster."""
 
 

@@ -91,32 +91,12 @@ def live_options(command: F) -> F:
 
 
 OPTIONS = [
-    "live",
-    "transport",
-    "timeout",
-    "wait",
-    "retries",
-    "max_backoff",
-    "max_delay",
-    "segment",
-    "keep",
-    "roi",
-    "ignore",
-    "metrics",
-    "log",
-]
+    "live", "transport", "timeout", "wait", "retries", "max_backoff", "max_delay", "segment", "keep", "roi",
+    "ignore", "metrics", "log",
+]  # fmt: skip
 """Names of the options of cameras."""
 
-FOR_FILES = [
-    "start",
-    "rate",
-    "deinterlace",
-    "compare",
-    "print_latency",
-    "format",
-    "pix_fmt",
-    "tile",
-]
+FOR_FILES = ["start", "rate", "deinterlace", "compare", "print_latency", "format", "pix_fmt", "tile"]
 """Names of options that a camera has no use for."""
 
 

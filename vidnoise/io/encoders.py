@@ -48,18 +48,9 @@ def _known() -> Iterable[Encoder]:
     for name in ("h264_qsv", "hevc_qsv", "av1_qsv", "vp9_qsv"):
         yield Encoder(name, "global_quality", 19, "preset", "medium")
     old = (
-        "mpeg4",
-        "mpeg2video",
-        "mpeg1video",
-        "msmpeg4",
-        "msmpeg4v2",
-        "wmv1",
-        "wmv2",
-        "flv",
-        "h263p",
-        "rv10",
+        "mpeg4", "mpeg2video", "mpeg1video", "msmpeg4", "msmpeg4v2", "wmv1", "wmv2", "flv", "h263p", "rv10",
         "rv20",
-    )
+    )  # fmt: skip
     for name in (*old, "snow", "speedhq"):
         yield Encoder(name, QSCALE, 2, fixed={"b": "200M"})
     yield Encoder("mjpeg", QSCALE, 2)
@@ -89,20 +80,9 @@ BY_CODEC = {
 """The encoders of a codec, best first, where they are not the one of the codec's own name."""
 
 FALLBACK = (
-    "libx264",
-    "libx264rgb",
-    "libx265",
-    "libsvtav1",
-    "libvpx-vp9",
-    "ffv1",
-    "prores_ks",
-    "utvideo",
-    "png",
-    "mpeg4",
-    "mpeg2video",
-    "libvpx",
-    "mjpeg",
-)
+    "libx264", "libx264rgb", "libx265", "libsvtav1", "libvpx-vp9", "ffv1", "prores_ks", "utvideo", "png",
+    "mpeg4", "mpeg2video", "libvpx", "mjpeg",
+)  # fmt: skip
 """What is tried, in this order, where the input's own codec cannot be written."""
 
 FALLBACKS = {
@@ -140,17 +120,9 @@ MEANT = {"h265": "hevc", "x265": "libx265", "x264": "libx264", "avc": "h264", "s
 
 X26 = {"libx264", "libx264rgb", "libx265"}
 SPEEDS = (
-    "ultrafast",
-    "superfast",
-    "veryfast",
-    "faster",
-    "fast",
-    "medium",
-    "slow",
-    "slower",
-    "veryslow",
+    "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow",
     "placebo",
-)
+)  # fmt: skip
 """Their presets, also by number, which FFmpeg passes on without knowing them."""
 
 NUMBERS = {2, 3, 4, 5}

@@ -275,10 +275,7 @@ def _options(place: Location, transport: str, timeout: float) -> dict[str, str]:
     options = {"analyzeduration": str(MICRO), "fpsprobesize": "0", **again}
     if scheme.startswith("rtsp"):
         # Packets that overtake each other over UDP are waited for during max_delay.
-        options |= {
-            "rtsp_transport": transport,
-            "max_delay": "200000",
-        }
+        options |= {"rtsp_transport": transport, "max_delay": "200000"}
     elif scheme.startswith("http"):
         options |= {"rw_timeout": str(round(timeout * MICRO))}
     elif scheme.startswith("rtmp"):
