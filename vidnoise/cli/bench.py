@@ -19,6 +19,7 @@ from vidnoise.cli.options import (
     json_option,
     option,
 )
+from vidnoise.cli.record import emit
 from vidnoise.errors import OutputError
 
 if TYPE_CHECKING:
@@ -490,7 +491,7 @@ def _say(
     as_json: bool,
 ) -> None:
     from vidnoise.bench.report import record
-    from vidnoise.cli.console import emit, out
+    from vidnoise.cli.console import out
 
     if as_json:
         emit(record(about, rows))

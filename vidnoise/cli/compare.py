@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vidnoise.cli.options import Seconds, SectionCommand, debug_option, json_option, option
+from vidnoise.cli.record import emit
 from vidnoise.errors import InputError, OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -114,8 +115,6 @@ def compare(
     quiet: bool,
 ) -> None:
     """Compare two videos."""
-    from vidnoise.cli.console import emit
-
     if still is not None:
         _check_still(still, (first, second), overwrite)
     likeness = Likeness()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from typing import Any
@@ -41,8 +40,3 @@ def table(*headings: str) -> Table:
     for column in made.columns:
         column.overflow = "fold"
     return made
-
-
-def emit(record: dict[str, Any], *, to_stderr: bool = False) -> None:
-    """One line of JSON."""
-    print(json.dumps(record, allow_nan=False), file=sys.stderr if to_stderr else sys.stdout, flush=True)

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from vidnoise.cli.options import SectionCommand, debug_option, device_options, json_option
+from vidnoise.cli.record import emit
 
 FEATURES = (
     "avx2", "f16c", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8", "asimd",
@@ -51,8 +52,6 @@ class Machine:
 @debug_option
 def devices(device: str, precision: str, as_json: bool) -> None:
     """Look at the machine and say what was found."""
-    from vidnoise.cli.console import emit
-
     machine = look(device, precision)
     if as_json:
         emit(asdict(machine))

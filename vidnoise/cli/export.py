@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from vidnoise.cli.options import SectionCommand, Within, debug_option, json_option, option
+from vidnoise.cli.record import emit
 from vidnoise.export import ENDINGS
 
 WHAT = "What is written"
@@ -68,7 +69,6 @@ def export(
     shapes, colours, range, padding. The network of denoise cleans frames that were averaged along the motion; the
     averaging is not in the file.
     """
-    from vidnoise.cli.console import emit
     from vidnoise.errors import UsageError
     from vidnoise.export.job import export as write
     from vidnoise.export.subject import find

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import math
 from collections.abc import Sequence
-from fractions import Fraction
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +23,7 @@ from vidnoise.cli.options import (
     key_values,
     option,
 )
+from vidnoise.cli.record import emit, plain
 from vidnoise.options import QUALITIES
 
 if TYPE_CHECKING:
@@ -213,7 +212,9 @@ def run(source: str, others: tuple[str, ...], targets: tuple[str, ...], as_json:
             record = run_camera(source, targets, chosen)
             if as_json:
                 with contextlib.suppress(OSError):  # the terminal whose end has ended it is gone
-                    _emit({"input": mask(source), "status": Status.WHOLE, **_plain(record)}, to_stderr)
+                    emit(
+                        plain({"input": mask(source), "status": Status.WHOLE, **record}), to_stderr=to_stderr
+                    )
             leave(Status.WHOLE)
         if chosen["print_latency"]:
             return _print_latency(source, as_json, chosen)
@@ -221,11 +222,11 @@ def run(source: str, others: tuple[str, ...], targets: tuple[str, ...], as_json:
         summary = _clean(source, target, chosen)
     except (Exception, KeyboardInterrupt) as failure:
         if as_json:
-            _emit({**names, "status": status_of(failure), "error": message(failure)}, to_stderr)
+            emit({**names, "status": status_of(failure), "error": message(failure)}, to_stderr=to_stderr)
         raise
     status = Status.LOSSES if summary.losses else Status.WHOLE
     if as_json:
-        _emit({**names, "status": status, **_record(summary)}, to_stderr)
+        emit(plain({**names, "status": status, **asdict(summary), "fps": summary.fps}), to_stderr=to_stderr)
     return status
 
 
@@ -281,7 +282,7 @@ def _print_latency(source: str, as_json: bool, chosen: dict[str, Any]) -> int:
         rate = reader.info.rate
     seconds = float(latency / rate) if rate else None
     if as_json:
-        _emit({"filters": str(chain), "latency": latency, "latency_seconds": seconds}, to_stderr=False)
+        emit({"filters": str(chain), "latency": latency, "latency_seconds": seconds})
     else:
         time = "" if seconds is None else f" ({seconds:.3g} s at {float(rate or 0):g} frames/s)"
         click.echo(f"{str(chain) or 'no filter'} looks {latency} frames ahead{time}")
@@ -292,8 +293,8 @@ def _output(chosen: dict[str, Any]) -> OutputOptions:
     """The writer's options among those of the command line."""
     from vidnoise.io import OutputOptions
 
-    fields = {field.name for field in dataclasses.fields(OutputOptions)}
-    return OutputOptions(**{key: value for key, value in chosen.items() if key in fields})
+    names = {field.name for field in fields(OutputOptions)}
+    return OutputOptions(**{key: value for key, value in chosen.items() if key in names})
 
 
 def _reading(chosen: dict[str, Any]) -> dict[str, Any]:
@@ -309,29 +310,3 @@ def _limit_threads(most: int) -> None:
 
         torch.set_num_threads(most)
         cv2.setNumThreads(most)
-
-
-def _record(summary: Summary) -> dict[str, Any]:
-    """A summary as JSON holds it."""
-    return _plain({**dataclasses.asdict(summary), "fps": summary.fps})
-
-
-def _plain(record: dict[str, Any]) -> dict[str, Any]:
-    return {key: _rounded(value) for key, value in record.items()}
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return [_rounded(item) for item in value]
-    if isinstance(value, float):
-        return round(value, 3) if math.isfinite(value) else None
-    return str(value) if isinstance(value, Fraction) else value
-
-
-def _emit(record: dict[str, Any], to_stderr: bool) -> None:
-    from vidnoise.cli.console import emit
-
-    emit(
-        {key: int(value) if isinstance(value, Status) else value for key, value in record.items()},
-        to_stderr=to_stderr,
-    )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vidnoise.cli.options import SectionCommand, debug_option, json_option
+from vidnoise.cli.record import emit, plain
 
 if TYPE_CHECKING:
     from vidnoise.probe import Probe, Scene
@@ -39,11 +40,10 @@ LEVELS = 9
 def probe(source: str, as_json: bool) -> None:
     """Look at a video and print what was found."""
     import vidnoise.probe
-    from vidnoise.cli.console import emit
 
     found = vidnoise.probe.probe(source)
     if as_json:
-        emit(_plain(asdict(found)))
+        emit(plain(asdict(found)))
     else:
         _show(found)
 
@@ -191,14 +191,3 @@ def _clock(seconds: float | None) -> str:
     if hours:
         return f"{hours}:{minutes:02}:{rest:05.2f}"
     return f"{minutes}:{rest:05.2f}" if minutes else f"{rest:.2f} s"
-
-
-def _plain(value: Any) -> Any:
-    """Rounded to a thousandth, with null for what is no number: JSON has no other word for it."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float):
-        return round(value, 3) if math.isfinite(value) else None
-    return value
