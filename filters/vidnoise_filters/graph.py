@@ -162,7 +162,9 @@ def _build(chains: list[list[Node]], first: VideoFrame, rate: Fraction) -> Any:
     joints.outputs["in"] = (source, 0)
     for chain in chains:
         joints.add([(node, _context(graph, node)) for node in chain])
-    joints.connect(_output(graph))
+    last = graph.add("format", f"pix_fmts={SINK}")
+    last.link_to(graph.add("buffersink"))
+    joints.connect(last)
     graph.configure()
     return graph
 
@@ -181,12 +183,6 @@ def _context(graph: Any, node: Node) -> Any:
     if re.search(r"(?:^|:)\s*/?\w*file\w*\s*=|(?:^|:)\s*/", node.arguments):
         raise FilterError(f"ffmpeg: an option of {node.name} opens a file, which is not allowed in a graph")
     return graph.add(node.name, node.arguments or None)
-
-
-def _output(graph: Any) -> Any:
-    last = graph.add("format", f"pix_fmts={SINK}")
-    last.link_to(graph.add("buffersink"))
-    return last
 
 
 class _Joints:

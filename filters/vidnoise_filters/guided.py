@@ -40,10 +40,6 @@ class Guided(SpatialFilter):
 
         return torch.stack([self._apply(image) for image in x])
 
-    @property
-    def _floor(self) -> float:
-        return (self.contrast / 255) ** 2
-
     def _apply(self, image: Tensor) -> Tensor:
         def mean(picture: Tensor) -> Tensor:  # no convolution, which a GPU does with 11 bits of each sample
             return means_around(picture, self.radius)
@@ -51,5 +47,5 @@ class Guided(SpatialFilter):
         guide = image.mean(0, keepdim=True)
         mean_guide, level = mean(guide), mean(image)
         spread = mean(guide * guide) - mean_guide * mean_guide
-        slope = (mean(guide * image) - mean_guide * level) / (spread + self._floor)
+        slope = (mean(guide * image) - mean_guide * level) / (spread + (self.contrast / 255) ** 2)
         return mean(slope) * guide + mean(level - slope * mean_guide)

@@ -76,11 +76,11 @@ class NLMeans(SpatialFilter):
         import numpy as np
         import torch
 
-        codes = image.clamp(0, 1).mul(255).round().byte().cpu()
-        mixed = cv2.merge([plane.numpy() for plane in codes.flip(0)])
         h = self.strength * sigma
         if h < QUIET:
             return image
+        codes = image.clamp(0, 1).mul(255).round().byte().cpu()
+        mixed = cv2.merge([plane.numpy() for plane in codes.flip(0)])
         # OpenCV goes through Lab in 8 bits: what that alone changes is no noise.
         plain = cv2.cvtColor(cv2.cvtColor(mixed, cv2.COLOR_BGR2Lab), cv2.COLOR_Lab2BGR)
         clean = cv2.fastNlMeansDenoisingColored(mixed, None, h, h, self.patch, self.search)

@@ -50,7 +50,7 @@ class Ours:
         done = list(pipeline.stream(source, stage, self.device))
         self._wait()
         seconds = time.perf_counter() - start
-        return [_picture(frame) for frame in done], seconds
+        return [to_8_bit(frame.image.permute(1, 2, 0).mul(255).cpu().numpy()) for frame in done], seconds
 
     def _wait(self) -> None:
         if self.device.is_cuda:
@@ -84,7 +84,3 @@ def _defaults(name: str) -> Iterator[Chain]:
         yield Chain.of(kind())
     except (TypeError, VidnoiseError):
         yield from (Chain.of(example) for example in kind.examples())
-
-
-def _picture(frame: Frame) -> Picture:
-    return to_8_bit(frame.image.permute(1, 2, 0).mul(255).cpu().numpy())

@@ -38,7 +38,7 @@ def _list(known: Mapping[str, type[Filter]]) -> None:
 
     rows = table("filter", "what it does", "options, with their defaults")
     for name in sorted(known):
-        options = ", ".join(_assignment(field) for field in dataclasses.fields(known[name]))
+        options = ", ".join(f"{field.name}={_default(field)}" for field in dataclasses.fields(known[name]))
         rows.add_row(name, _summary(known[name]), options or "none")
     out().print(rows)
     out().print(
@@ -64,10 +64,6 @@ def _show(filter: type[Filter]) -> None:
         rows.add_row(field.name, _default(field), takes, known.unit or "-", known.help)
     console.print(rows)
     console.print(f"On the command line: -f {_usage(filter)}")
-
-
-def _assignment(field: dataclasses.Field[object]) -> str:
-    return f"{field.name}={_default(field)}"
 
 
 def _default(field: dataclasses.Field[object]) -> str:

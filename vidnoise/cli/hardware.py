@@ -55,7 +55,8 @@ def _encode(encoder: str) -> bytes:
     file = io.BytesIO()
     with av.open(file, "w", format="matroska") as container:
         stream: Any = container.add_stream(encoder, rate=25)
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, _format(encoder)
+        stream.width, stream.height = WIDTH, HEIGHT
+        stream.pix_fmt = "nv12" if encoder.endswith(("qsv", "amf")) else "yuv420p"
         for i in range(3):
             frame = av.VideoFrame(WIDTH, HEIGHT, stream.pix_fmt)
             for plane in frame.planes:
@@ -64,10 +65,6 @@ def _encode(encoder: str) -> bytes:
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return file.getvalue()
-
-
-def _format(encoder: str) -> str:
-    return "nv12" if encoder.endswith(("qsv", "amf")) else "yuv420p"
 
 
 def _decode(clip: bytes, kind: str) -> None:

@@ -12,7 +12,7 @@ from vidnoise.cli.options import SectionCommand, debug_option, json_option
 from vidnoise.cli.record import emit, plain
 
 if TYPE_CHECKING:
-    from vidnoise.probe import Probe, Scene
+    from vidnoise.probe import Probe
 
 ROWS = 20
 """At most so many scenes are printed; JSON has all."""
@@ -114,18 +114,10 @@ def _scenes(found: Probe) -> Any:
 
     rows = table("from", "to", "frames", "R", "G", "B", "correlation", "blur")
     for scene in found.scenes[:ROWS]:
-        rows.add_row(*_row(scene))
+        times = _clock(scene.start), _clock(scene.end), str(scene.frames)
+        noise = (f"{value:.2f}" for value in (*scene.sigma, scene.correlation))
+        rows.add_row(*times, *noise, f"{scene.blur:.1f}")
     return rows
-
-
-def _row(scene: Scene) -> list[str]:
-    times = [_clock(scene.start), _clock(scene.end), str(scene.frames)]
-    return [
-        *times,
-        *(f"{value:.2f}" for value in scene.sigma),
-        f"{scene.correlation:.2f}",
-        f"{scene.blur:.1f}",
-    ]
 
 
 def _scan(scan: str) -> str:
