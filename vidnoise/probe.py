@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from fractions import Fraction
 from itertools import islice, pairwise
 from pathlib import Path
@@ -108,15 +108,15 @@ class Probe:
     others: list[dict[str, Any]]
     losses: dict[str, int]
     warnings: list[str]
-    sampled_frames: int = 0
-    sampled_places: int = 0
-    whole: bool = False
-    noise: tuple[float, float, float] | None = None
-    brightness: tuple[float, ...] = ()
-    curve: tuple[float, ...] = ()
-    correlation: float | None = None
-    blur: float | None = None
-    scenes: list[Scene] = field(default_factory=list)
+    sampled_frames: int
+    sampled_places: int
+    whole: bool
+    noise: tuple[float, float, float]
+    brightness: tuple[float, ...]
+    curve: tuple[float, ...]
+    correlation: float
+    blur: float
+    scenes: list[Scene]
 
 
 class Look:
@@ -139,23 +139,17 @@ class Look:
             self.estimates.append([])
             self.blurs.append([])
             self.starts.append(moment)
-        if frame.sigma is not None:
-            if len(self.estimates[-1]) % EVERY == 0:
-                self.blurs[-1].append(blur_length(frame.image))
-            self.estimates[-1].append(frame.sigma)
+        if len(self.estimates[-1]) % EVERY == 0:
+            self.blurs[-1].append(blur_length(frame.image))
+        assert frame.sigma is not None
+        self.estimates[-1].append(frame.sigma)
         self.times.append(moment)
 
     @property
     def scenes(self) -> list[Scene]:
         """The scenes, each with the last noise estimate, which has learned from all its frames."""
-        ends = [*self.starts[1:], self.times[-1] if self.times else 0.0]
-        return [
-            _scene(start, end, estimates, blurs)
-            for start, end, estimates, blurs in zip(
-                self.starts, ends, self.estimates, self.blurs, strict=True
-            )
-            if estimates
-        ]
+        ends = [*self.starts[1:], self.times[-1]]
+        return list(map(_scene, self.starts, ends, self.estimates, self.blurs))
 
     @property
     def steps(self) -> list[float]:
@@ -260,44 +254,36 @@ def _look(reader: Reader, offset: float, most: int, watch: ScanWatch, deadline: 
     frames = iter(reader)
     for frame in islice(frames, most):
         watch.add(frame)
-        # Of the source picture nothing more is needed, and it would be kept until the cut detector has decided.
-        for done in analysis.push(frame.replace(carrier=None)):
-            look.add(done)
+        look.add(*analysis.push(frame))
         if time.process_time() > deadline and len(look.times) > 1:
             break
     else:
         look.ended = next(frames, None) is None
-    for done in analysis.flush():
-        look.add(done)
     return look
 
 
 def _scene(start: float, end: float, estimates: Sequence[NoiseEstimate], blurs: Sequence[float]) -> Scene:
     last = estimates[-1]
-    curve = last.curve.mean(0) if last.curve.dim() == 2 else last.curve
     r, g, b = (255 * value for value in last.sigma.tolist())
-    sigmas = tuple(255 * v for v in curve.tolist())
-    return Scene(start, end, len(estimates), (r, g, b), sigmas, float(last.correlation), median(blurs))
+    curve = tuple(255 * value for value in last.curve.mean(0).tolist())
+    return Scene(start, end, len(estimates), (r, g, b), curve, float(last.correlation), median(blurs))
 
 
 def _measured(looks: Sequence[Look]) -> dict[str, Any]:
     """The noise and blur over all scenes, each weighted by its frames, and how steady the frames come."""
     scenes = [scene for look in looks for scene in look.scenes]
-    found: dict[str, Any] = {
+    curves = zip(*(scene.curve for scene in scenes), strict=True)
+    return {
         "sampled_frames": sum(len(look.times) for look in looks),
         "sampled_places": len(looks),
         "variable_rate": _varies([step for look in looks for step in look.steps]),
+        "noise": tuple(_weighted(scenes, [scene.sigma[c] for scene in scenes]) for c in range(3)),
+        "brightness": tuple(255 * v for v in looks[0].estimates[0][0].levels.tolist()),
+        "curve": tuple(_weighted(scenes, values) for values in curves),
+        "correlation": _weighted(scenes, [scene.correlation for scene in scenes]),
+        "blur": _weighted(scenes, [scene.blur for scene in scenes]),
         "scenes": scenes,
     }
-    if scenes:
-        estimate = next(e for look in looks for scene in look.estimates for e in scene)
-        found["noise"] = tuple(_weighted(scenes, [scene.sigma[c] for scene in scenes]) for c in range(3))
-        found["brightness"] = tuple(255 * v for v in estimate.levels.tolist())
-        curves = zip(*(scene.curve for scene in scenes), strict=True)
-        found["curve"] = tuple(_weighted(scenes, list(values)) for values in curves)
-        found["correlation"] = _weighted(scenes, [scene.correlation for scene in scenes])
-        found["blur"] = _weighted(scenes, [scene.blur for scene in scenes])
-    return found
 
 
 def _weighted(scenes: Sequence[Scene], values: Sequence[float]) -> float:

@@ -57,9 +57,6 @@ def _show(found: Probe) -> None:
         rows.add_row(name, value)
     console = out()
     console.print(found.source, rows)
-    if found.noise is None:
-        console.print("The noise could not be measured.")
-        return
     console.print("noise over brightness (mean of the channels, of 255)", _curve(found))
     console.print("scenes" if found.whole else "scenes, as far as looked at", _scenes(found))
     if len(found.scenes) > ROWS:
@@ -86,12 +83,10 @@ def _facts(found: Probe) -> list[tuple[str, str]]:
     lines += [("damage", damage)] if damage else []
     lines += [("warning", warning) for warning in found.warnings]
     lines.append(("looked at", f"{found.sampled_frames} frames, {_places(found)}"))
-    if found.noise and found.correlation is not None:
-        r, g, b = found.noise
-        lines.append(("noise", f"R {r:.2f}  G {g:.2f}  B {b:.2f} of 255"))
-        lines += [("grain", _grain(found.correlation))] if max(found.noise) >= VISIBLE else []
-    lines += [("blur", _blur(found.blur))] if found.blur is not None else []
-    return lines
+    r, g, b = found.noise
+    lines.append(("noise", f"R {r:.2f}  G {g:.2f}  B {b:.2f} of 255"))
+    lines += [("grain", _grain(found.correlation))] if max(found.noise) >= VISIBLE else []
+    return [*lines, ("blur", _blur(found.blur))]
 
 
 def _curve(found: Probe) -> Any:
