@@ -387,10 +387,6 @@ class _AsOpenCV:
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
 
-    @property
-    def info(self) -> StreamInfo:
-        return self._reader.info
-
     def __iter__(self) -> Iterator[Frame]:
         from dataclasses import replace
 

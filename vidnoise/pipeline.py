@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from vidnoise.chain import ChainStage
 from vidnoise.filter import Stage
-from vidnoise.frame import Frame, StreamInfo
+from vidnoise.frame import Frame
 from vidnoise.strips import at_once
 
 if TYPE_CHECKING:
@@ -26,12 +26,7 @@ DEPTH, DEPTH_ON_GPU = 1, 4
 
 
 class Source(Protocol):
-    """Frames in order, and what is known of their stream."""
-
-    @property
-    def info(self) -> StreamInfo:
-        """The stream."""
-        ...
+    """Frames in order."""
 
     def __iter__(self) -> Iterator[Frame]: ...
 

@@ -43,11 +43,11 @@ class Ours:
         """Clean RGB frames (H,W,3) in 0..255; gives them and the seconds it took, conversion of types not counted."""
         frames = [Frame(pts=i, image=tensor(x).to(self.device.torch)) for i, x in enumerate(noisy)]
         height, width = noisy[0].shape[:2]
-        source = _Memory(StreamInfo(width=width, height=height, frames=len(frames)), frames)
-        stage = self.chain.open(source.info, self.device)
+        info = StreamInfo(width=width, height=height, frames=len(frames))
+        stage = self.chain.open(info, self.device)
         self._wait()
         start = time.perf_counter()
-        done = list(pipeline.stream(source, stage, self.device))
+        done = list(pipeline.stream(frames, stage, self.device))
         self._wait()
         seconds = time.perf_counter() - start
         return [to_8_bit(frame.image.permute(1, 2, 0).mul(255).cpu().numpy()) for frame in done], seconds
@@ -57,15 +57,6 @@ class Ours:
             import torch
 
             torch.cuda.synchronize(self.device.torch)
-
-
-@dataclass(frozen=True)
-class _Memory:
-    info: StreamInfo
-    frames: Sequence[Frame]
-
-    def __iter__(self) -> Iterator[Frame]:
-        return iter(self.frames)
 
 
 def chains(names: Sequence[str]) -> list[Chain]:

@@ -185,25 +185,20 @@ def through_chain(chain: Chain, place: Device, samples: Samples, size: tuple[int
     info = StreamInfo(*size, Fraction(1, 25), Fraction(25), count, format, colour)
     pictures = [_planes(frame, size) for frame in samples]
 
-    class Source:
-        info: StreamInfo
-
-        def __iter__(self) -> Iterator[Frame]:
-            for i, planes in enumerate(islice(cycle(pictures), count)):
-                yield Frame(
-                    pts=i, time_base=Fraction(1, 25), duration=1, planes=planes, format=format, colour=colour
-                )
+    def source() -> Iterator[Frame]:
+        for i, planes in enumerate(islice(cycle(pictures), count)):
+            yield Frame(
+                pts=i, time_base=Fraction(1, 25), duration=1, planes=planes, format=format, colour=colour
+            )
 
     class Sink:
         def write(self, frame: Frame) -> None:
             for plane in from_rgb(frame.image, frame.format, frame.colour):
                 plane.cpu()
 
-    source = Source()
-    source.info = info
     stage = chain.open(info, place)
     start = time.perf_counter()
-    done = pipeline.run(source, stage, Sink(), place)
+    done = pipeline.run(source(), stage, Sink(), place)
     seconds = time.perf_counter() - start
     if done != count:
         raise FilterError(f"{chain} gave {done} frames of {count}")
