@@ -131,17 +131,11 @@ def save(path: Path, picture: Picture) -> None:
     """Write a picture (blue-green-red) in the format that the extension names.
 
     Raises:
-        OutputError: no such format, or the disk refuses.
+        OutputError: the disk refuses.
     """
     import cv2
 
-    try:
-        written = cv2.imwrite(str(path), picture)
-    except cv2.error as failure:
-        raise OutputError(
-            f"{path}: no picture can be written under this name; end it in .png or .jpg"
-        ) from failure
-    if not written:
+    if not cv2.imwrite(str(path), picture):
         raise OutputError(f"{path} cannot be written; check that its folder exists and may be written to")
 
 

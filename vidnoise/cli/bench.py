@@ -107,8 +107,6 @@ class Numbers(click.ParamType[tuple[float, ...]]):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[float, ...]:
         """The numbers, each from 0 to 255."""
-        if isinstance(value, tuple):
-            return value
         try:
             numbers = tuple(float(part) for part in value.split(","))
         except ValueError:

@@ -123,8 +123,6 @@ def compare(
         likeness.add(a, b)
         if not quiet and not as_json:
             _print_frame(likeness)
-    if not likeness.errors:
-        raise InputError(f"{first} and {second} have no frames to compare")
     if still is not None:
         _write_still(still, likeness, overwrite)
     if as_json:

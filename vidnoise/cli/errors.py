@@ -87,8 +87,6 @@ def _words(failure: BaseException) -> str:
 
 
 def _report(failure: BaseException, words: Sequence[str]) -> int:
-    if isinstance(failure, SystemExit):
-        return failure.code if isinstance(failure.code, int) else Status.WHOLE
     if isinstance(failure, click.exceptions.NoArgsIsHelpError):
         click.echo(failure.ctx.get_help() if failure.ctx else "", err=True)
         return Status.USAGE

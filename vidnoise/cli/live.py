@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn, TypeVar
@@ -34,8 +33,6 @@ class Span(click.ParamType[float]):
         """Seconds from text."""
         from vidnoise.live.units import seconds
 
-        if isinstance(value, int | float):
-            return float(value)
         try:
             return seconds(value)
         except UsageError as failure:
@@ -182,9 +179,6 @@ def leave(status: int) -> NoReturn:
 @contextlib.contextmanager
 def stopping(stop: Callable[[], None]) -> Iterator[None]:
     """Ctrl-C, SIGTERM and a terminal that closes end the work in good order; one that comes later ends it at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
     asked: list[float] = []
 
     def ask(*_: object) -> None:

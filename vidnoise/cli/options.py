@@ -82,8 +82,6 @@ class Seconds(click.ParamType[float]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Seconds from text."""
-        if isinstance(value, int | float):
-            return float(value)
         if not re.fullmatch(r"(\d+:){0,2}\d+(\.\d*)?|\.\d+", value):
             self.fail(f"{value!r} is no time; write seconds (90, 1.5) or h:mm:ss (0:01:30)", param, ctx)
         seconds = 0.0

@@ -503,8 +503,8 @@ def _traits(name: str) -> _Traits | None:
 def _losses(source: str, target: str) -> list[tuple[int, str]]:
     """What `target` cannot hold of `source`: how much it matters, and words."""
     a, b = _traits(source), _traits(target)
-    if a is None or b is None:
-        return []
+    assert a is not None
+    assert b is not None
     found = []
     if b.gray and not a.gray:
         found.append((16, "colour is lost"))
@@ -522,12 +522,11 @@ def _losses(source: str, target: str) -> list[tuple[int, str]]:
 def _cost(source: str, target: str) -> tuple[int, int, bool, bool]:
     """For sorting: what is lost, then what is wasted, then odd ways of storing the same."""
     a, b = _traits(source), _traits(target)
+    assert a is not None
     assert b is not None
-    waste = 0
-    if a is not None:
-        extra_chroma = a.chroma[0] * a.chroma[1] // max(1, b.chroma[0] * b.chroma[1]) - 1
-        waste = 8 * (b.alpha and not a.alpha) + (b.depth - a.depth) + 4 * max(0, extra_chroma)
-        waste += 2 * (a.gray and not b.gray)
+    extra_chroma = a.chroma[0] * a.chroma[1] // max(1, b.chroma[0] * b.chroma[1]) - 1
+    waste = 8 * (b.alpha and not a.alpha) + (b.depth - a.depth) + 4 * max(0, extra_chroma)
+    waste += 2 * (a.gray and not b.gray)
     severity = sum(weight for weight, _ in _losses(source, target))
     return severity, waste, target.startswith("yuvj"), target != source
 

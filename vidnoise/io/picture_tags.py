@@ -184,9 +184,4 @@ def _into_jpeg(data: bytes, tags: PictureTags) -> bytes:
         pieces = [tags.icc[i : i + _ICC_PART] for i in range(0, len(tags.icc), _ICC_PART)]
         for number, piece in enumerate(pieces, 1):
             added.append(_segment(0xE2, _ICC + bytes((number, len(pieces))) + piece))
-    start = 2
-    for marker, body, end in _segments(data):
-        if not (tags.dpi and marker == 0xE0 and body.startswith(b"JFIF\0")):
-            break
-        start = end
-    return data[:2] + b"".join(added) + data[start:]
+    return data[:2] + b"".join(added) + data[2:]

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from .. import dct
-from ..errors import InputError, UsageError
+from ..errors import InputError
 from ..flow import search, warp
 from ..fusion import Look, coloured, join, look, mix, opponent, recall, spectrum
 from ..nets.temporal import TemporalDenoiser, bands_of
@@ -243,10 +243,6 @@ def make_task(recipe: Recipe, media: Media, valid: Media | None, device: torch.d
         "mprnet": MPRNetTask,
         "mprnet-deblur": MPRNetDeblurTask,
     }
-    if recipe.task not in kinds:
-        raise UsageError(f"no task is called {recipe.task!r}: choose one of {', '.join(kinds)}")
-    if recipe.loss not in LOSSES:
-        raise UsageError(f"no loss is called {recipe.loss!r}: choose one of {', '.join(LOSSES)}")
     task = kinds[recipe.task](recipe, media, valid, device)
     if recipe.int8:
         to_eight_bits(task.model)
