@@ -14,7 +14,7 @@ from streams import CPU, clip, info, process, through
 
 from vidnoise.chain import Chain
 from vidnoise.device import choose
-from vidnoise.filter import Filter
+from vidnoise.filter import Filter, RecurrentFilter, SpatialFilter
 from vidnoise.frame import Frame
 from vidnoise.options import describe
 from vidnoise.registry import filters
@@ -74,6 +74,21 @@ def test_frames_come_out_after_the_declared_latency(filter):
     assert frames == []
     given = [len(stage.push(frame)) for frame in analysed(clip(stage.latency + 2, sigma=10), filter)]
     assert given == [0] * stage.latency + [1, 1]
+
+
+def test_a_filter_that_is_called_by_hand_gives_what_its_stage_gives(filter):
+    frames = clip(2, sigma=25)
+    staged = process(filter, frames)
+    with torch.inference_mode():
+        if isinstance(filter, SpatialFilter):
+            images = filter.apply(torch.stack([frame.image for frame in frames]))
+            done = [frame.with_image(image) for frame, image in zip(frames, images, strict=True)]
+        elif isinstance(filter, RecurrentFilter):
+            first, state = filter.step(frames[0], None, frames[1 : 1 + filter.ahead])
+            done = [first, filter.step(frames[1], state, ())[0]]
+        else:
+            pytest.skip("it is made of a stage alone")
+    same(done, staged, 1e-6)
 
 
 def test_a_reset_stage_gives_what_a_new_one_gives(filter):

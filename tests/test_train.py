@@ -6,6 +6,7 @@ import wave
 from dataclasses import replace
 from pathlib import Path
 
+import clips
 import cv2
 import numpy as np
 import pytest
@@ -35,6 +36,7 @@ from vidnoise.train.inherit import load_into
 from vidnoise.train.level import LevelTask
 from vidnoise.train.losses import ssim
 from vidnoise.train.recipe import FOLDER, parse
+from vidnoise.train.tasks import make_task
 
 CPU = torch.device("cpu")
 
@@ -269,6 +271,21 @@ def test_a_video_file_without_pictures_is_named(tmp_path: Path) -> None:
         read_folder(tmp_path)
 
 
+def test_a_video_file_is_a_clip_of_half_its_size(tmp_path: Path) -> None:
+    clips.Clip(frames=6).save(tmp_path / "clip.mkv")
+    media = read_folder(tmp_path)
+    assert [[frame.shape for frame in clip] for clip in media.clips] == [[(32, 48, 3)] * 6]
+    small = cv2.resize(clips.picture(5), (48, 32), interpolation=cv2.INTER_AREA)
+    assert float(np.abs(media.clips[0][5] - small.astype(float)).mean()) < 10
+
+
+@pytest.mark.parametrize("name", ["clip.mkv", "still.png"])
+def test_a_damaged_file_is_named(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"junk")
+    with pytest.raises(InputError, match=rf"{name} .*take it out of the training data"):
+        read_folder(tmp_path)
+
+
 def test_ssim_is_one_for_equal_pictures_and_less_for_noisy_ones() -> None:
     clean = batch(1)
     assert float(ssim(clean, clean)) == pytest.approx(1, abs=1e-4)
@@ -485,6 +502,50 @@ def test_video_networks_train_from_stills(tmp_path: Path) -> None:
     result = train(recipe, media, tmp_path, options=Options(device="cpu"), report=lambda _: None)
     assert result.steps == 2
     assert result.weights.stat().st_size > 50_000
+
+
+def runs(count: int = 8) -> Media:
+    """One clip, of a picture that moves, and no still that is large enough to be set in motion."""
+    picture = photographs()[0]
+    return Media([], [[np.ascontiguousarray(picture[:96, 3 * i : 3 * i + 96]) for i in range(count)]])
+
+
+def test_video_networks_train_from_clips_alone_and_are_measured_with_and_without_the_next_frame() -> None:
+    task = make_task(replace(load_recipe("temporal-fast"), batch=2, size=64), runs(), runs(), CPU)
+    batch = task.batch(source())
+    assert batch["noisy"].shape == batch["target"].shape == (10, 3, 64, 64)
+    steady = task.loss(task.model, batch)
+    task.recipe = replace(task.recipe, steady=0.0)
+    with torch.inference_mode():
+        assert task.loss(task.model, batch) < steady
+        figures, shown = task.validate(task.model.eval()), task.picture(task.model)
+    assert set(figures) == {f"psnr{level}_ahead{n}" for level in (10, 30, 50) for n in (0, 1)} | {"score"}
+    assert figures["psnr10_ahead0"] > figures["psnr30_ahead0"] > figures["psnr50_ahead0"] > 15
+    noisy, clean = (shown[..., start : start + 96] for start in (0, 192))
+    assert psnr(noisy, clean) == pytest.approx(14.5, abs=1)
+
+
+def test_pairs_of_noisy_versions_show_the_same_with_other_noise() -> None:
+    recipe = replace(load_recipe("pairs-noisy"), batch=4, size=48)
+    batch = make_task(recipe, Media(photographs(), []), None, CPU).batch(source())
+    sigma, apart = batch["sigma"].square().mean().sqrt(), batch["noisy"] - batch["target"]
+    assert float(apart.square().mean().sqrt()) == pytest.approx(2**0.5 * float(sigma), rel=0.2)
+    assert abs(float(apart.mean())) < 0.02
+
+
+@pytest.mark.parametrize("name", ["tiny", "temporal-fast", "deblur-balanced", "mprnet-deblur", "blur", "level"])
+def test_without_data_to_validate_on_nothing_is_measured(name: str) -> None:
+    task = make_task(replace(load_recipe(name), batch=2), Media(photographs(), runs().clips), None, CPU)
+    assert task.validate(task.model) == {}
+    assert task.picture(task.model) is None
+
+
+def test_a_run_that_gets_no_better_stops_when_its_patience_is_over(tmp_path: Path) -> None:
+    said: list[str] = []
+    media, options = Media(photographs(), []), Options(device="cpu", every=0)
+    result = train(replace(small(50), patience=2), media, tmp_path, options=options, report=said.append)
+    assert result.steps == 2
+    assert "stopped after 2 steps: no better for 2 validations" in said
 
 
 def test_the_network_that_hears_noise_learns(tmp_path: Path) -> None:

@@ -110,11 +110,14 @@ def test_frames_of_a_clip_are_averaged_along_their_motion() -> None:
 
 @pytest.mark.parametrize("recipe", [DEBLUR, MPRNET, Recipe(task="blur", steps=2, batch=8)])
 def test_a_run_gives_weights_that_load(recipe: Recipe, tmp_path: Path) -> None:
-    result = train(recipe, media(), tmp_path, valid=media(), options=QUIET)
+    options = replace(QUIET, tensorboard=True)
+    result = train(recipe, media(), tmp_path, valid=media(), options=options)
     network, card = read(result.weights)
     assert card.kind == recipe.task
     assert card.steps == recipe.steps
     assert np.isfinite(result.figures["score"])
+    events = b"".join(file.read_bytes() for file in tmp_path.rglob("events.out*"))
+    assert (b"before, after, wanted" in events) == (recipe.task != "blur")
     assert sum(p.numel() for p in network.parameters()) == card.parameters
 
 
