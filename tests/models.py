@@ -24,16 +24,23 @@ def torchscript(module: nn.Module, path: Path) -> Path:
     return path
 
 
-def onnx_file(path: Path, *, shape: list, operator: str = "AveragePool", **attributes) -> Path:
-    """One operator from `picture` to `done`; by default the blur. Needs the package onnx."""
+def onnx_file(
+    path: Path,
+    *,
+    shape: list,
+    operator: str = "AveragePool",
+    inputs: tuple[str, ...] = ("picture",),
+    **attributes,
+) -> Path:
+    """One operator from its inputs to `done`; by default the blur. Needs the package onnx."""
     onnx = pytest.importorskip("onnx", reason="writes ONNX files")
     from onnx import TensorProto, helper
 
     if operator == "AveragePool":
         attributes = {"kernel_shape": [3, 3], "pads": [1] * 4}
-    node = helper.make_node(operator, ["picture"], ["done"], **attributes)
-    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in ("picture", "done")]
-    graph = helper.make_graph([node], "small", ends[:1], ends[1:])
+    node = helper.make_node(operator, inputs, ["done"], **attributes)
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in (*inputs, "done")]
+    graph = helper.make_graph([node], "small", ends[:-1], ends[-1:])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.save(model, str(path))
     return path

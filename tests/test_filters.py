@@ -138,7 +138,7 @@ def test_a_graph_may_branch_and_name_its_links():
 
 
 def test_commas_and_colons_in_quotes_reach_the_filter():
-    text = "geq=lum='if(lt(X,80),lum(X,Y),lum(X\\,Y))':cb='cb(X,Y)':cr='cr(X,Y)'"
+    text = "geq=lum='if(lt(X,80),lum(X,Y),lum(X\\,Y))':cb='cb(X,Y)':cr=cr(X\\,Y)"
     assert float((one(FFmpeg(text), cup()) - cup()).abs().max()) < 1 / 200
     chain = Chain.parse("ffmpeg:graph='bm3d=sigma=8,deband'")
     assert chain == Chain.of(FFmpeg("bm3d=sigma=8,deband"))
@@ -163,10 +163,25 @@ def test_each_frame_gets_its_own_timestamp_back_after_a_graph_that_looks_ahead()
         assert float((before.image - after.image).abs().max()) < 0.01
 
 
-@pytest.mark.parametrize("graph", ["fps=50", "select='not(mod(n,2))'", "framestep=2", "bwdif", "reverse"])
+@pytest.mark.parametrize(
+    "graph", ["fps=50", "select='not(mod(n,2))'", "framestep=2", "bwdif", "reverse", "tpad=stop=2"]
+)
 def test_a_graph_that_changes_the_number_of_frames_is_refused(graph):
     with pytest.raises(FilterError, match="number of frames"):
         FFmpeg(graph).open(info(), CPU)
+
+
+@pytest.mark.parametrize(
+    ("graph", "reason"),
+    [
+        ("trim=end_frame=60", "swallowed 10 frames of a scene"),
+        ("loop=loop=2:size=1:start=60", "gives more frames than it takes"),
+        ("scale=w='if(gt(n,60),1/0,iw)':h=ih:eval=frame", "failed: "),
+    ],
+)
+def test_what_a_graph_does_later_than_in_the_trial_is_told_too(graph, reason):
+    with pytest.raises(FilterError, match=reason):
+        process(FFmpeg(graph), clip(70, 16, 16))
 
 
 @pytest.mark.parametrize("size", [(48, 64), (720, 1280)])

@@ -178,6 +178,7 @@ def test_what_is_no_network_is_refused_with_what_to_give(tmp_path):
     with zipfile.ZipFile(tmp_path / "other.pt", "w") as archive:
         archive.writestr("readme", "hello")
     (tmp_path / "cut.pt").write_bytes(torchscript(blur(), tmp_path / "whole.pt").read_bytes()[:300])
+    (tmp_path / "cut.safetensors").write_bytes(b"\x40\0\0\0\0\0\0\0{}")
     for name, words in {
         "missing.onnx": "No such file.*give an ONNX",
         ".": "Is a directory",
@@ -185,9 +186,46 @@ def test_what_is_no_network_is_refused_with_what_to_give(tmp_path):
         "broken.onnx": "onnxruntime",
         "other.pt": "without a network",
         "cut.pt": "damaged",
+        "cut.safetensors": "no whole safetensors file",
     }.items():
         with pytest.raises(FilterError, match=words):
             through(Model(str(tmp_path / name)), picture())
+
+
+def test_onnx_with_two_inputs_is_refused_with_both(tmp_path):
+    pytest.importorskip("onnxruntime", reason="runs ONNX files")
+    path = onnx_file(
+        tmp_path / "two.onnx", shape=[1, 3, "h", "w"], operator="Add", inputs=("picture", "sigma")
+    )
+    with pytest.raises(
+        FilterError, match=r"takes 2 inputs \(picture .*, sigma .*\) and gives 1 outputs; .*--sigma"
+    ):
+        through(Model(str(path)), picture())
+
+
+class Choosy(nn.Module):
+    """Leaves pictures as they are, but for those wider than what is tried beforehand."""
+
+    def __init__(self, fails: bool) -> None:
+        super().__init__()
+        self.fails = fails
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.shape[3] > 150:
+            assert not self.fails, "too wide"
+            return x[:, :, :, :150]
+        return x
+
+
+@pytest.mark.parametrize(
+    ("fails", "words"), [(True, "failed on 200x100 pixels"), (False, r"gives a tensor \(1, 3, 100, 150\)")]
+)
+def test_a_network_that_fails_on_larger_frames_than_were_tried_is_told_with_their_size(
+    tmp_path, fails, words
+):
+    path = torchscript(Choosy(fails), tmp_path / "net.pt")
+    with pytest.raises(FilterError, match=f"the network {words}"):
+        through(Model(str(path)), picture(100, 200))
 
 
 @pytest.mark.parametrize("name", ["net.pt", "net.pth", "net.onnx"])

@@ -533,7 +533,9 @@ def test_pairs_of_noisy_versions_show_the_same_with_other_noise() -> None:
     assert abs(float(apart.mean())) < 0.02
 
 
-@pytest.mark.parametrize("name", ["tiny", "temporal-fast", "deblur-balanced", "mprnet-deblur", "blur", "level"])
+@pytest.mark.parametrize(
+    "name", ["tiny", "temporal-fast", "deblur-balanced", "mprnet-deblur", "blur", "level"]
+)
 def test_without_data_to_validate_on_nothing_is_measured(name: str) -> None:
     task = make_task(replace(load_recipe(name), batch=2), Media(photographs(), runs().clips), None, CPU)
     assert task.validate(task.model) == {}
