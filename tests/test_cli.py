@@ -16,10 +16,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from clips import Clip, decoded, image_bytes, number_of, picture
+from test_files import HDR
+from test_interlace import flagged_file, woven
 
 from vidnoise import registry
 from vidnoise.cli import main
@@ -327,6 +330,8 @@ def test_the_latency_of_a_chain_is_printed_and_may_be_bounded(vidnoise, clip, tm
         (("-f", "broken:after=10"), "it takes 0..9 frames"),
         (("-f", "broken:after=many"), "is not a whole number"),
         (("-f", "broken:how='bug"), "is not closed"),
+        (("--codec", "flv"), "this container cannot hold flv; .mkv and .mov hold most codecs"),
+        (("--pix-fmt", "yuv410p"), "no encoder for this container takes the pixel format 'yuv410p'"),
     ],
 )
 def test_a_wrong_request_is_status_2_and_says_what_to_type(
@@ -366,6 +371,36 @@ def test_a_bug_gives_no_traceback_unless_asked_and_leaves_no_file(
     assert len(answer.err.splitlines()) == 1
     assert "Traceback" in vidnoise(*words, "--debug").err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("failure", "words"),
+    [
+        (
+            ModuleNotFoundError("No module named 'kornia'", name="kornia"),
+            "the Python package 'kornia' is missing",
+        ),
+        (IsADirectoryError(21, "Is a directory", "result"), "result: Is a directory"),
+    ],
+)
+def test_what_the_system_lacks_or_refuses_is_no_bug(vidnoise, clip, tmp_path, monkeypatch, failure, words):
+    def fails(*_, **__):
+        raise failure
+
+    monkeypatch.setattr("vidnoise.pipeline.run", fails)
+    answer = vidnoise(clip, "-o", tmp_path / "out.mp4", "-f", "none")
+    assert (answer.status, words in answer.err, "bug" in answer.err) == (1, True, False)
+
+
+def test_threads_are_limited(vidnoise, clip, tmp_path):
+    before = torch.get_num_threads(), cv2.getNumThreads()
+    torch.set_num_threads(2)
+    try:
+        assert vidnoise(clip, "-o", tmp_path / "out.mp4", "-f", "none", "--threads", 1).status == 0
+        assert (torch.get_num_threads(), cv2.getNumThreads()) == (1, 1)
+    finally:
+        torch.set_num_threads(before[0])
+        cv2.setNumThreads(before[1])
 
 
 def test_too_little_memory_names_tiles(vidnoise, clip, tmp_path, own_filters):
@@ -420,8 +455,10 @@ def test_a_reader_that_leaves_early_is_no_error(clip):
     reading, writing = os.pipe()
     os.close(reading)
     answer = finished(process("filters", stdout=writing))
-    os.close(writing)
     assert (answer.status, answer.err) == (141, "")
+    answer = finished(process(clip, "-o", "-", "-f", "none", "--json", stdout=writing))
+    os.close(writing)
+    assert (answer.status, json.loads(answer.err)["status"]) == (141, 141)
 
 
 # Progress
@@ -457,8 +494,9 @@ def everything(terminal: int) -> str:
 
 
 def test_in_a_terminal_progress_and_a_summary_are_shown(in_terminal, clip, tmp_path):
-    said = in_terminal(clip, "-o", tmp_path / "out.mp4", "-f", "none", *FAST)
+    said = in_terminal(clip, "-o", tmp_path / "out.mp4", "-f", "nlmeans:search=5", *FAST)
     assert "8/8" in said
+    assert re.search(r"noise \d+\.\d", said)
     assert re.search(r"out\.mp4: 8 frames in .* frames/s", said)
 
 
@@ -535,6 +573,10 @@ def test_one_filter_is_shown_whole(vidnoise, own_filters):
     assert "-f broken:how=bug,after=0" in text
 
 
+def test_a_filter_without_options_is_shown_too(vidnoise, own_filters):
+    assert vidnoise("filters", "negative").out.endswith("two frames late.\n\nIt has no options.\n")
+
+
 def test_a_filter_without_a_docstring_says_nothing_of_itself(vidnoise, own_filters):
     text = " ".join(vidnoise("filters", "untold").out.split())
     assert text.startswith("untold It says nothing of itself. option default")
@@ -592,7 +634,6 @@ def noisy(number: int, sigma: float) -> np.ndarray:
 
 
 def test_probe_measures_the_blur_of_a_single_picture(vidnoise, tmp_path):
-    import cv2
     from skimage import data
 
     picture = tmp_path / "blurred.png"
@@ -641,6 +682,20 @@ def test_probe_says_colour_by_name_and_that_the_rate_varies(vidnoise, tmp_path):
     assert "it varies" in vidnoise("probe", source).out
 
 
+def test_probe_says_how_fields_follow_and_what_raw_video_does_not_say(vidnoise, tmp_path):
+    interlaced = flagged_file(tmp_path / "in.h264", [woven(time, "top") for time in range(20)])
+    text = vidnoise("probe", interlaced).out
+    assert re.search("scan +interlaced, top field first: needs --deinterlace", text)
+    assert re.search("duration +not said, 20 frames", text)
+
+
+def test_probe_says_what_a_picture_was_mastered_for(vidnoise, tmp_path):
+    source = Clip(codec="libx265", pix_fmt="yuv420p10le", options=HDR, frames=3).save(tmp_path / "in.mkv")
+    mastered, light = vidnoise("probe", source, "--json").record["hdr"]
+    assert mastered == "mastered for 0.005 to 1000 cd/m²"
+    assert light == "brightest pixel 1000 cd/m², brightest frame 400 cd/m² on average"
+
+
 def test_probe_of_numbered_pictures_counts_gaps_as_time(vidnoise, tmp_path):
     for number in (3, 4, 5, 9):
         (tmp_path / f"{number:03d}.png").write_bytes(image_bytes("png", picture(number), "rgb24"))
@@ -682,6 +737,7 @@ def test_compare_finds_the_same_video_alike_and_the_worst_frame_of_another(vidno
     b = Clip(**LOSSLESS, frames=6, draw=spoilt).save(tmp_path / "b.mkv")
     same = vidnoise("compare", a, a, "--json").record
     assert (same["psnr"], same["ssim"], same["frames"]) == (None, 1.0, 6)
+    assert vidnoise("compare", a, a, "-q").out == "in all: PSNR inf dB, SSIM 1.0000, 6 frames\n"
     still = tmp_path / "still.png"
     answer = vidnoise("compare", a, b, "--still", still)
     assert re.search(r"in all: PSNR \d\d\.\d\d dB, SSIM 0\.9\d+, 6 frames", answer.out)
@@ -751,6 +807,13 @@ def test_compare_never_replaces_what_it_compares_and_checks_the_still_first(vidn
     assert (picture.read_bytes(), list(tmp_path.iterdir())) == (before, [picture])
 
 
+def test_compare_refuses_pictures_that_are_smaller_than_the_window_of_ssim(vidnoise, tmp_path):
+    small = tmp_path / "small.png"
+    small.write_bytes(image_bytes("png", np.zeros((8, 8, 3), np.uint8), "rgb24"))
+    answer = vidnoise("compare", small, small)
+    assert (answer.status, "is 8x8; SSIM needs 11x11 or more" in answer.err) == (1, True)
+
+
 def test_compare_refuses_other_sizes_and_counts_frames_without_a_partner(vidnoise, clip, tmp_path):
     small = Clip(frames=8, size=(80, 64)).save(tmp_path / "small.mp4")
     answer = vidnoise("compare", clip, small)
@@ -765,7 +828,6 @@ def test_compare_refuses_other_sizes_and_counts_frames_without_a_partner(vidnois
 
 
 def test_training_writes_weights_a_card_and_pictures_and_goes_on(vidnoise, tmp_path: Path) -> None:
-    import cv2
     from skimage import data
 
     for name in ("coffee", "chelsea", "astronaut"):
