@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import time
 from itertools import pairwise
 
@@ -29,8 +30,9 @@ def noisy(picture, sigma=20, seed=1):
 
 
 @pytest.fixture
-def bench(capfd):
+def bench(capfd, monkeypatch):
     """Runs `vidnoise bench` in this process; gives the exit status, what it printed and what it complained of."""
+    monkeypatch.setenv("COLUMNS", "110")
 
     def run(*words):
         with pytest.raises(SystemExit) as ended:
@@ -260,6 +262,26 @@ def test_pairs_say_how_many_pictures_gained_and_how_much(tmp_path):
     assert (untouched["better"], untouched["gain"]) == (0, 0)
 
 
+def test_bench_pairs_cleans_pictures_among_the_frames_around_them(bench, tmp_path):
+    frames = clips.rendered(64, 48, 5)
+    for folder in ("pairs", "sequence"):
+        (tmp_path / folder).mkdir()
+    for i, frame in enumerate(frames):
+        cv2.imwrite(str(tmp_path / "sequence" / f"{i}.png"), noisy(frame, seed=i)[..., ::-1])
+    for name, picture in (("in", noisy(frames[2], seed=2)), ("out", noisy(frames[2], seed=9))):
+        cv2.imwrite(str(tmp_path / "pairs" / f"{name}_real.png"), picture[..., ::-1])
+        cv2.imwrite(str(tmp_path / "pairs" / f"{name}_mean.png"), frames[2][..., ::-1])
+    words = ("pairs", tmp_path / "pairs", "-f", "median", "--device", "cpu")
+    assert re.search(r"median +2 +22\.\d+ +2[4-9]\.\d+ +100\.0%", bench(*words)[1])
+    record = json.loads(bench(*words, "--within", tmp_path / "sequence", "--json")[1])
+    assert [path.rpartition("/")[2] for path in record["rows"][0]["gains"]] == ["in_real.png"]
+    status, _, err = bench(*words, "--within", tmp_path / "pairs", "--words", "mean", "real")
+    assert (status, "none of the pictures is a frame" in err) == (0, False)
+    cv2.imwrite(str(tmp_path / "pairs" / "out_mean.png"), frames[2][:40])
+    status, _, err = bench(*words)
+    assert (status, "out_mean.png differ in size" in err) == (1, True)
+
+
 def test_a_noisy_picture_without_a_partner_is_named(tmp_path):
     import cv2
 
@@ -373,18 +395,28 @@ def test_bench_quality_measures_deblurring_on_pairs_among_neighbours_and_on_clip
     assert (status, "deblur" in err) == (1, True)
 
 
+LITTLE = ("--sigma", "20", "--frames", "6", "-f", "none", "-p", "none", "--device", "cpu")
 RATES = ("--size", "480p", "-f", "median", "-p", "none", "--no-engine")
 
 
 def test_bench_explains_what_it_does_not_understand(bench, data_folder, tmp_path):
+    (tmp_path / "empty").mkdir()
+    unreadable = tmp_path / "unreadable"
+    unreadable.mkdir()
+    (unreadable / "1.png").write_bytes(b"junk")
     for words, said in [
         (("quality", data_folder, "--sigma", "ten"), "10,30,50"),
+        (("quality", data_folder, "--sigma", "10,300"), "goes beyond 0 to 255"),
+        (("quality", tmp_path / "empty", "--stills"), "holds no picture"),
+        (("quality", unreadable, "--stills", "-p", "none", "-f", "none"), "cannot be read as a picture"),
+        (("quality", data_folder, *LITTLE, "-o", unreadable / "1.png" / "x"), "cannot be made"),
+        (("pairs", data_folder, "--words", "real", "real"), "cannot tell noisy pictures from clean ones"),
         (("quality", data_folder, "-f", "medain"), "median"),
         (("quality", data_folder, "--seed", "-1"), "'--seed': -1 is not in the range"),
         (("quality", data_folder / "missing"), "does not exist"),
         (("speed", "--size", "4k"), "1080p"),
         (("speed", "--clip", data_folder / "missing.mp4", *RATES), "missing.mp4"),
-        (("speed", "--clip", tmp_path, *RATES), "holds no frames"),
+        (("speed", "--clip", tmp_path / "empty", *RATES), "holds no frames"),
     ]:
         status, _, err = bench(*words)
         assert status in (1, 2), words
@@ -439,6 +471,27 @@ def test_bench_speed_measures_filters_with_several_frames_at_once(bench, monkeyp
     assert all(row["fps"] > 0 for row in rows)
 
 
+def test_bench_speed_shows_peers_of_all_places_and_what_fails_in_a_table(bench, monkeypatch):
+    monkeypatch.setattr(speed, "isolated", lambda work, job, programs: (work(job), 54321.0))
+    monkeypatch.setitem(speed.SIZES, "480p", (64, 48))
+    monkeypatch.setenv("COLUMNS", "80")
+    words = (
+        "-p",
+        "hqdn3d@ffmpeg",
+        "-p",
+        "removegrain@pyav",
+        "-p",
+        "nlmeans@opencv",
+        "-f",
+        "model:path=lost.onnx",
+    )
+    status, out, err = bench("speed", "--size", "480p", "--seconds", "0.01", "--no-engine", *words)
+    assert status == 0, err
+    for method, place in (("hqdn3d", "ffmpeg"), ("removeg", "PyAV"), ("nlmeans", "OpenCV")):
+        assert re.search(rf" {method}\w* +{place} +- +\d.* 54321 ", out)
+    assert re.search(r"path='.*lost\.onnx'\s+cannot\s+be\s+read", out)
+
+
 def test_memory_is_measured_in_a_process_of_its_own():
     result, little = isolated.isolated(eval, "len(b'x' * 1000)")
     assert result == 1000
@@ -486,6 +539,24 @@ def test_the_engine_is_compared_with_ffmpeg():
 def test_what_is_not_a_number_becomes_null_in_json(tmp_path):
     report.save(tmp_path / "x.json", {"a": math.nan}, [{"b": [math.inf, 1.0]}])
     assert json.loads((tmp_path / "x.json").read_text()) == {"a": None, "rows": [{"b": [None, 1.0]}]}
+
+
+def test_without_the_programs_git_and_ffmpeg_neither_is_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    about = report.describe()
+    assert about["commit"] is None
+    assert "ffmpeg program" not in about["machine"]["versions"]
+    peers.program_filters.cache_clear()
+    assert {peer.home for peer in peers.present()} == {"PyAV", "OpenCV"}
+    peers.program_filters.cache_clear()
+
+
+def test_a_chart_of_noisy_pictures_alone_says_that_nothing_was_measured():
+    noisy_alone = {"method": "noisy", "home": "", "sigma": 30, "psnr": 19.0, "fps": math.nan}
+    drawn = plot.quality_against_speed([noisy_alone], "")
+    assert (drawn[180:240, 200:360] < 200).any()
+    measured = plot.quality_against_speed([noisy_alone, noisy_alone | {"home": "PyAV", "fps": 3.0}], "")
+    assert (drawn != measured).any()
 
 
 def test_labels_of_near_points_do_not_hide_one_another():

@@ -81,7 +81,8 @@ def test_blind_networks_are_models_too_and_are_not_told_the_level():
     assert str(models.told(Chain.parse("dwnet"), 25)) == "dwnet:sigma=25"
 
 
-def test_the_table_has_quality_cost_and_what_papers_reach(capfd, folder, small):
+def test_the_table_has_quality_cost_and_what_papers_reach(capfd, folder, small, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "110")
     page = folder / "models.md"
     words = folder, "-f", "denoise", "-f", "fuse", "--seconds", "0.01", "--device", "cpu"
     status, out, err = run(capfd, *words, "--markdown", page)

@@ -99,7 +99,10 @@ def table(title: str, columns: Mapping[str, tuple[str, str]], rows: Sequence[Row
 
     shown = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for key, (heading, form) in columns.items():
-        whole = key != "settings"
+        whole = key not in (
+            "method",
+            "settings",
+        )  # or figures would lose digits where there is no room for all
         shown.add_column(heading, justify="right" if form else "left", no_wrap=whole, overflow="fold")
     failures = []
     for row in rows:
