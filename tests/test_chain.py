@@ -372,6 +372,11 @@ def test_a_chain_is_made_of_a_list_too():
     assert hash(Chain([Mean()])) == hash(Chain.of(Mean()))
 
 
+def test_a_chain_is_not_made_of_one_filter_alone():
+    with pytest.raises(UsageError, match=r"several as Denoise\(\) \| Deblur\(\)"):
+        Chain(Mean())
+
+
 def test_text_is_joined_to_filters_on_either_side():
     assert Mean() | "running:look=3" == "mean" | Running(look=3) == Mean() | Running(look=3)
     assert Mean() | "none" == Chain.of(Mean())

@@ -578,6 +578,41 @@ def test_a_cover_stays_a_cover_across_containers(tmp_path: Path, first: str, sec
         assert [bytes(p) for p in out.demux(covers[0]) if p.size] == [picture]
 
 
+def test_beside_a_cover_mp4_names_the_metadata_that_it_cannot_hold(tmp_path: Path) -> None:
+    attached = Clip(
+        attachments=[("cover.jpg", "image/jpeg", clips.cover())], metadata={"MOOD": "calm"}, frames=2
+    )
+    _, writer = through(attached.save(tmp_path / "in.mkv"), tmp_path / "out.mp4")
+    assert writer.warnings == ["beside a cover, .mp4 cannot hold the metadata MOOD; .mkv can"]
+    assert [kind for kind, _ in streams(tmp_path / "out.mp4")] == ["video", "video"]
+
+
+def test_frames_made_by_hand_need_no_times_and_no_rate_and_are_opaque(tmp_path: Path) -> None:
+    options = OutputOptions(codec="ffv1", pix_fmt="yuva444p")
+    writer = open_writer(tmp_path / "out.mkv", None, StreamInfo(64, 48), options)
+    for _ in range(3):
+        writer.write(Frame(image=torch.rand(3, 48, 64)))
+    with pytest.raises(OutputError, match="a frame of 62x48 cannot go into a video of 64x48"):
+        writer.write(Frame(image=torch.rand(3, 48, 62)))
+    writer.finish()
+    made = clips.decoded(tmp_path / "out.mkv")
+    assert [frame.pts * frame.time_base for frame in made] == [Fraction(n, 25) for n in range(3)]
+    assert {int(planes_of(frame)[0][-1].min()) for frame in made} == {255}
+
+
+def test_a_file_that_appears_meanwhile_is_kept_and_so_is_the_result(tmp_path: Path) -> None:
+    def appear(frame: Frame) -> Frame:
+        (tmp_path / "out.mkv").write_text("another program's")
+        return frame
+
+    with pytest.raises(
+        OutputError, match=r"out\.mkv has appeared while this ran; the result is kept as (.*)"
+    ) as told:
+        through(Clip(frames=3).save(tmp_path / "in.mp4"), tmp_path / "out.mkv", change=appear)
+    assert (tmp_path / "out.mkv").read_text() == "another program's"
+    assert len(clips.decoded(Path(str(told.value).split("kept as ")[1]))) == 3
+
+
 def test_a_cover_that_no_decoder_knows_is_left_out_of_mp4_and_named(tmp_path: Path) -> None:
     broken = ("cover.jpg", "image/jpeg", b"\xff\xd8\xffnothing")
     source = Clip(attachments=[broken], frames=2).save(tmp_path / "in.mkv")
@@ -1041,6 +1076,23 @@ def test_an_argument_of_a_wrong_kind_is_named_with_what_it_takes(
     source = Clip(frames=2).save(tmp_path / "in.mp4")
     with pytest.raises(UsageError, match=rf"{option}=.*{takes}"):
         vidnoise.run(source, "none", tmp_path / "out.mp4", **{option: value})
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "choices"),
+    [
+        ("compare", "top", "split, side"),
+        ("device", "gpu", "auto, cpu, cuda"),
+        ("precision", "fp8", "auto, fp32, bf16, fp16, int8"),
+    ],
+)
+def test_a_word_that_is_no_choice_is_answered_with_the_choices(
+    tmp_path: Path, option: str, value: str, choices: str
+) -> None:
+    source = Clip(frames=2).save(tmp_path / "in.mp4")
+    with pytest.raises(UsageError, match=f"'{value}' is not known; it is one of {choices}$"):
+        vidnoise.run(source, "median", tmp_path / "out.mp4", **{option: value})
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in.mp4"]
 
 

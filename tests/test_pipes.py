@@ -191,9 +191,13 @@ def test_uneven_times_in_y4m_keep_every_frame_and_are_warned_of():
     assert "timestamps are lost" in " ".join(done.warnings)
 
 
-def test_y4m_refuses_pixels_that_it_cannot_hold_and_says_what_to_type():
+def test_what_the_standard_output_cannot_be_or_hold_is_refused_with_what_to_type():
     with pytest.raises(UsageError, match=r"--format nut, or --pix-fmt yuv444p"):
         copy(video("nut", "gbrp"), format="y4m")
+    with pytest.raises(UsageError, match=r"nut cannot hold yuv440p10le; type --pix-fmt yuv444p10le"):
+        copy(video("nut", "yuv420p"), pix_fmt="yuv440p10le")
+    with pytest.raises(UsageError, match="--format avi: the standard output can be nut or y4m"):
+        copy(video("nut", "yuv420p"), format="avi")
 
 
 def test_a_colour_matrix_that_the_next_program_would_not_guess_is_warned_of():
@@ -258,6 +262,14 @@ def test_a_closed_standard_input_is_named():
     finally:
         os.dup2(saved, 0)
         os.close(saved)
+
+
+def test_a_closed_standard_output_is_named(tmp_path):
+    (tmp_path / "clip.nut").write_bytes(video("nut", "yuv420p"))
+    command = ["sh", "-c", '"$@" >&-', "sh", sys.executable, "-c", COPY, str(tmp_path / "clip.nut"), "-"]
+    done = subprocess.run(command, stderr=subprocess.PIPE, timeout=60, env=environment())
+    assert done.returncode == 1
+    assert b"OutputError: the standard output is closed; give a file" in done.stderr
 
 
 def on_a_terminal(source: str, target: str, which: str) -> str:

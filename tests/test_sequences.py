@@ -79,6 +79,8 @@ def test_numbered_pictures_come_out_exact_with_their_numbers(tmp_path, channels,
 def test_what_is_no_rate_is_refused_in_words(tmp_path, rate):
     with pytest.raises(UsageError, match=r"rate=.*numbers? "):
         open_reader(tmp_path / "%03d.png", rate=rate)
+    with pytest.raises(UsageError, match="--rate must be more than 0 pictures a second, not -1"):
+        open_reader(tmp_path / "%03d.png", rate=-1)
 
 
 def test_numbers_are_times_at_the_rate_that_is_asked_for(tmp_path):
@@ -118,10 +120,12 @@ def test_a_number_that_is_written_in_two_ways_is_read_once(tmp_path):
         assert [frame.pts for frame in reader] == [0, 1]
 
 
-@pytest.mark.parametrize("number", [3, 5])
-def test_a_damaged_picture_is_skipped_and_counted(tmp_path, number):
+@pytest.mark.parametrize(
+    ("number", "content"), [(3, b"no picture at all"), (5, b"no picture at all"), (3, b"")]
+)
+def test_a_damaged_picture_is_skipped_and_counted(tmp_path, number, content):
     source = pictures(tmp_path / "in", range(1, 6))
-    (tmp_path / "in" / f"0000{number}.png").write_bytes(b"no picture at all")
+    (tmp_path / "in" / f"0000{number}.png").write_bytes(content)
     (tmp_path / "out").mkdir()
     with open_reader(source) as reader:
         writer = open_writer(tmp_path / "out" / "%05d.png", reader, reader.info)
@@ -269,8 +273,17 @@ def test_what_a_format_cannot_hold_is_said(tmp_path):
     assert "transparency" in said
     with pytest.raises(OutputError, match=r"use \.png"):
         convert(tmp_path / "in.png", tmp_path / "out.pgm")
-    with pytest.raises(UsageError, match="--preset does not apply"):
-        convert(tmp_path / "in.png", tmp_path / "new.png", preset="fast")
+    assert ".bmp holds 8 of 16 bits" in " ".join(convert(tmp_path / "in.png", tmp_path / "out.bmp"))
+    for said, options in {
+        "--preset does not apply": {"preset": "fast"},
+        r"--crf does not apply to \.png pictures \(to \.jpg it does": {"crf": 10},
+        r"\.png pictures are made by png, not --codec mjpeg": {"codec": "mjpeg"},
+        r"\.png cannot hold --pix-fmt yuv420p; it can hold .*rgb24": {"pix_fmt": "yuv420p"},
+    }.items():
+        with pytest.raises(UsageError, match=said):
+            convert(tmp_path / "in.png", tmp_path / "new.png", **options)
+    convert(tmp_path / "in.png", tmp_path / "gray.png", pix_fmt="gray")
+    assert load(tmp_path / "gray.png").shape == SIZE
     with pytest.raises(UsageError, match=r"pictures are written as \.png"):
         convert(tmp_path / "in.png", tmp_path / "%05d.jp2")
 
