@@ -192,6 +192,42 @@ def test_a_pipe_is_a_camera_until_it_ends(tmp_path):
     assert len(frames(tmp_path / "a.ts")) >= 5
 
 
+def test_a_part_of_the_picture_alone_is_cleaned(tmp_path):
+    words = ("-", "--live", "-f", "median", "--roi", "0,0,80,96", "--crf", "1", "-o", f"{tmp_path}/a.ts")
+    noise = np.random.default_rng(0).integers(60, 200, (144, 160), np.uint8)
+    with (
+        (tmp_path / "said").open("w") as said,
+        subprocess.Popen(
+            [sys.executable, "-m", "vidnoise", *words], stdin=subprocess.PIPE, stderr=said
+        ) as job,
+    ):
+        with av.open(job.stdin, "w", format="mpegts") as container:
+            stream = container.add_stream(
+                "mpeg2video", rate=25, options={"qmin": "1", "qmax": "1", "b": "50M"}
+            )
+            stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p"
+            left, until = 10, time.monotonic() + LIMIT
+            while left and time.monotonic() < until:
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(noise, format="yuv420p")))
+                left -= "filters: median" in (tmp_path / "said").read_text()
+                time.sleep(0.05)
+        job.stdin.close()
+        assert job.wait(LIMIT) == 0, (tmp_path / "said").read_text()
+    with av.open(tmp_path / "a.ts") as made:
+        *_, last = (frame.to_ndarray(format="gray").astype(float) for frame in made.decode(video=0))
+    assert last[8:-8, 8:72].std() < 0.7 * last[8:-8, 88:-8].std()
+
+
+def test_a_part_beyond_the_picture_is_refused_before_anything_is_replaced(tmp_path):
+    (tmp_path / "a.ts").write_text("of yesterday")
+    words = ("-", "--live", "--overwrite", "-o", f"{tmp_path}/a.ts", "--roi", "0,0,161,96")
+    command, given = [sys.executable, "-m", "vidnoise", *words], transport_stream(sound=False)
+    done = subprocess.run(command, input=given, capture_output=True, timeout=LIMIT, check=False)
+    assert done.returncode == 2
+    assert b"--roi 0,0,161,96 reaches beyond the picture, which is 160x96" in done.stderr
+    assert (tmp_path / "a.ts").read_text() == "of yesterday"
+
+
 def test_a_pipe_that_ends_at_once_keeps_its_sound(tmp_path):
     """The connection is over before the encoder has asked what the sound is."""
     words = ("-", "--live", "-f", "none", "--retries", "0", "-o", f"{tmp_path}/a.mkv")

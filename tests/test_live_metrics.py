@@ -15,6 +15,7 @@ from urllib.request import urlopen
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from vidnoise.errors import OutputError
 from vidnoise.live import metrics
 from vidnoise.live.camera import Camera
 from vidnoise.live.metrics import Server
@@ -49,6 +50,21 @@ def test_cameras_of_any_name_are_told_apart():
 def test_an_address_of_ipv6_is_served():
     with serving("[::1]:0", Status("a")) as server:
         assert "vidnoise_state" in fetched(server, "[::1]")
+
+
+def test_other_pages_name_those_that_there_are():
+    with serving("127.0.0.1:0", Status("a")) as server, pytest.raises(HTTPError) as told:
+        urlopen(f"http://127.0.0.1:{server.port}/", timeout=10)
+    assert (told.value.code, told.value.read()) == (404, b"there are /metrics and /healthz\n")
+    told.value.close()
+
+
+def test_a_port_that_is_taken_is_named():
+    with (
+        serving("127.0.0.1:0") as server,
+        pytest.raises(OutputError, match=f"{server.port} cannot be served"),
+    ):
+        Server(str(server.port), list)
 
 
 def test_clients_that_hang_up_or_never_ask_hold_nothing(monkeypatch, capfd):

@@ -249,6 +249,8 @@ def test_filters_that_come_and_go_without_end_are_told_of_less_and_less_often(ca
 def test_a_region_that_reaches_beyond_the_picture_is_refused(box):
     with pytest.raises(UsageError, match="64x48"):
         check(info(), box, [])
+    with pytest.raises(UsageError, match=r"--ignore .* beyond the picture, which is 64x48"):
+        check(info(), None, [(0, 0, 8, 8), box])
 
 
 def test_times_never_go_back_across_connections_and_gaps_last_as_long_as_they_did():

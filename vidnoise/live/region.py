@@ -19,7 +19,7 @@ class Region:
         open: opens the inner stage for the size that it will see.
         info: of the whole picture.
         roi: what is cleaned, None for all.
-        ignore: what is not.
+        ignore: what is not; see `check`.
     """
 
     def __init__(
@@ -73,13 +73,13 @@ def _slices(box: Box) -> tuple[slice, slice]:
 
 
 def check(info: StreamInfo, roi: Box | None, ignore: Sequence[Box]) -> None:
-    """Look whether all boxes are within the picture.
+    """Hold boxes against the picture.
 
     Raises:
-        UsageError: one is empty or reaches beyond it.
+        UsageError: one is empty or reaches beyond the picture.
     """
-    for name, box in (*(("roi", box) for box in (roi,) if box), *(("ignore", box) for box in ignore)):
-        x, y, width, height = box
+    boxes = [("ignore", box) for box in ignore] + ([("roi", roi)] if roi else [])
+    for name, (x, y, width, height) in boxes:
         if min(x, y) < 0 or min(width, height) < 1 or x + width > info.width or y + height > info.height:
             raise UsageError(
                 f"--{name} {x},{y},{width},{height} reaches beyond the picture, which is {info.width}x{info.height}"
