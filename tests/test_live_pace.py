@@ -13,21 +13,25 @@ from itertools import pairwise, product
 from pathlib import Path
 
 import pytest
+from cameras import wait
 from streams import CPU, Running, clip, info
 
 from vidnoise.chain import Chain
-from vidnoise.errors import UsageError
+from vidnoise.errors import FilterError, UsageError
 from vidnoise.filter import SpatialFilter, option
 from vidnoise.live.backoff import Backoff
 from vidnoise.live.cleaner import Cleaner, Shot
 from vidnoise.live.clock import OutputClock
 from vidnoise.live.destination import resolve
+from vidnoise.live.fleet import Fleet
 from vidnoise.live.ladder import ladder
 from vidnoise.live.pace import TRIAL, Pace, Trials
 from vidnoise.live.recording import pieces_of, prune, round_after
 from vidnoise.live.region import Region, check
 from vidnoise.live.secrets import fill
 from vidnoise.live.seldom import Seldom
+from vidnoise.live.settings import Settings
+from vidnoise.live.source import LONGEST_INBOX, Inbox
 from vidnoise.live.status import Status
 from vidnoise.live.units import amount, seconds
 
@@ -187,6 +191,34 @@ def test_pictures_go_out_unfiltered_until_the_filters_are_ready():
     assert not early[0].cleaned
     assert early[0].frame.image is shots[0].frame.image
     assert all(shot.cleaned for shot in made.push(shots[1], 0))
+
+
+def test_filters_that_cannot_be_opened_are_told_of():
+    made, _ = cleaner([Chain.parse("model:path=lost.onnx"), Chain()], Pace(2, 1.0), [0.0])
+    with pytest.raises(FilterError, match=r"lost\.onnx' cannot be read"):
+        ready(made, [Shot(clip(1)[0], 0.0)])
+
+
+def test_pictures_that_wait_too_long_for_the_filters_are_dropped_oldest_first():
+    dropped: list[None] = []
+    inbox = Inbox(lambda: dropped.append(None))
+    for frame in clip(1) * LONGEST_INBOX + clip(3)[1:]:
+        inbox.put(Shot(frame, frame.pts))
+    assert len(dropped) == 2
+    held = [inbox.take(0).frame.pts for _ in range(len(inbox))]
+    assert held[-3:] == [frame.pts for frame in clip(3)]
+
+
+def test_a_camera_that_fails_is_started_anew_whatever_the_reason(caplog):
+    settings = Settings("udp://127.0.0.1:9", ("rtsp://me:{env:LOST}@127.0.0.1:9/a",), max_backoff=0.1)
+    fleet = Fleet()
+    with caplog.at_level(logging.WARNING):
+        fleet.become({"door": settings})
+        wait(lambda: len(caplog.messages) == 2)
+    (status,) = fleet.statuses()
+    fleet.close()
+    assert (status.state, "LOST is not set" in status.failure) == ("waiting", True)
+    assert all("LOST is not set" in said and "; starting anew in 0." in said for said in caplog.messages)
 
 
 def test_late_pictures_leave_in_order_with_those_that_the_filters_hold_before_them():
