@@ -62,13 +62,16 @@ def command() -> None:
     """Measure the filters and their peers (FFmpeg's in the ffmpeg program and in PyAV, OpenCV's) on the same input."""
 
 
+names_option = option(
+    "-f", "--filter", "names", multiple=True, metavar="FILTER", section=WHAT,
+    help="A filter or chain to measure; may be repeated. Without it, every filter at its defaults.",
+)  # fmt: skip
+
+
 def common(function: Callable[..., Any]) -> Callable[..., Any]:
     """The options of both commands."""
     decorators = [
-        option(
-            "-f", "--filter", "names", multiple=True, metavar="FILTER", section=WHAT,
-            help="A filter or chain to measure; may be repeated. Without it, every filter at its defaults.",
-        ),
+        names_option,
         option(
             "-p", "--peer", "peer_names", multiple=True, metavar="PEER", section=WHAT,
             help="A peer such as bm3d or bm3d@PyAV; may be repeated. 'all': wherever each is found; 'none'. "
@@ -235,15 +238,7 @@ def quality(
     section=WHAT,
     help="A folder of numbered frames: pictures that are among them are cleaned with the frames around them.",
 )
-@option(
-    "-f",
-    "--filter",
-    "names",
-    multiple=True,
-    metavar="FILTER",
-    section=WHAT,
-    help="A filter or chain to measure; may be repeated. Without it, every filter at its defaults.",
-)
+@names_option
 @device_options
 @json_option("Print one line of JSON in place of the table.")
 @debug_option
