@@ -13,6 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -116,7 +117,7 @@ class SequenceReader(Reader):
 
         self.pattern = pattern
         self._numbers = _existing(pattern)
-        self.origin = self._numbers[0] + -int(-Fraction(start or 0).limit_denominator(1_000_000) * rate // 1)
+        self.origin = self._numbers[0] + ceil(Fraction(start or 0).limit_denominator(1_000_000) * rate)
         self._expected: int | None = None
         self._size: tuple[int, int] | None = None
         self._rate = rate
@@ -162,9 +163,7 @@ class SequenceReader(Reader):
 
     def _chosen(self) -> list[int]:
         """The numbers in the part that was asked for."""
-        last = (
-            self._numbers[-1] if self._end is None else self.origin - 1 + -int(-self._end * self._rate // 1)
-        )
+        last = self._numbers[-1] if self._end is None else self.origin - 1 + ceil(self._end * self._rate)
         return [number for number in self._numbers if self.origin <= number <= last]
 
     def _demux(self) -> Iterator[av.Packet[Any]]:
