@@ -136,10 +136,11 @@ def rates(job: Job) -> list[float]:
         return _ours(job)
     width, height = SIZES[job.size]
     frames = job.noise.frames(width, height)
-    if isinstance(job.peer, peers.OpenCVPeer):
-        return _timed(_opencv(job.peer, frames, job.noise.sigma), job.pace)
-    samples, graph = peers.planes(frames, FORMAT), job.peer.settings(job.noise.sigma)
-    if job.peer.home == peers.PYAV:
+    peer, sigma = job.peer, job.noise.sigma
+    if isinstance(peer, peers.OpenCVPeer):
+        return _timed(lambda count: peer.run(list(islice(cycle(frames), count)), sigma)[1], job.pace)
+    samples, graph = peers.planes(frames, FORMAT), peer.settings(sigma)
+    if peer.home == peers.PYAV:
         return _timed(lambda count: _pyav(graph, samples, (width, height), count), job.pace)
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "in.raw")
@@ -234,7 +235,3 @@ def _pyav(graph: str, samples: Samples, size: tuple[int, int], count: int) -> fl
     if done != count:
         raise FilterError(f"PyAV's {graph!r} gave {done} frames of {count}")
     return seconds
-
-
-def _opencv(peer: peers.OpenCVPeer, frames: Sequence[clips.Picture], sigma: float) -> Callable[[int], float]:
-    return lambda count: peer.run(list(islice(cycle(frames), count)), sigma)[1]

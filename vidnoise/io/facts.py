@@ -6,6 +6,7 @@ integers in the machine's byte order.
 
 from __future__ import annotations
 
+import re
 import struct
 import threading
 from dataclasses import dataclass
@@ -125,8 +126,8 @@ def stream_lines(container: Any) -> dict[int, str]:
             av.logging.set_level(level)
     lines: dict[int, str] = {}
     for line in map(str.strip, text.splitlines()):
-        if line.startswith("Stream #0:"):
-            lines[int(_digits(line.removeprefix("Stream #0:")))] = line
+        if found := re.match(r"Stream #0:(\d+)", line):
+            lines[int(found[1])] = line
         elif lines and line.startswith(_CROPPING):
             lines[max(lines)] += f", {line}"
     return lines
@@ -143,10 +144,6 @@ def _cropping(line: str) -> list[str]:
     pixels = "/".join(edges.split("/")[:4]).strip()
     hidden = any(edge not in ("", "0") for edge in pixels.split("/"))
     return [f"the container's cropping of {pixels} pixels (left/right/top/bottom)"] if hidden else []
-
-
-def _digits(text: str) -> str:
-    return text[: next((i for i, c in enumerate(text) if not c.isdigit()), len(text))]
 
 
 def _location(line: str) -> int:
