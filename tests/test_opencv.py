@@ -2,6 +2,7 @@
 
 import threading
 from fractions import Fraction
+from pathlib import Path
 
 import clips
 import cv2
@@ -133,6 +134,7 @@ def test_properties_are_those_of_opencv(tmp_path):
         assert theirs.grab()
     assert ours.get(cv2.CAP_PROP_BRIGHTNESS) == 0
     assert not ours.set(cv2.CAP_PROP_FRAME_WIDTH, 40)
+    assert ours.getBackendName() == "VIDNOISE"
 
 
 @pytest.mark.parametrize("start", [0, 3])
@@ -254,6 +256,13 @@ def test_failures_of_filters_are_raised_at_each_read_until_one_goes_elsewhere(tm
     assert capture.read() == (False, None)
 
 
+def test_filters_that_cannot_be_opened_are_raised_and_leave_the_file_closed(tmp_path):
+    source = clips.Clip(frames=2).save(tmp_path / "in.mp4")
+    with pytest.raises(errors.FilterError, match=r"lost\.onnx' cannot be read"):
+        VideoCapture(source, "model:path=lost.onnx")
+    assert str(source) not in {str(file.resolve()) for file in Path("/proc/self/fd").iterdir()}
+
+
 def test_the_callable_names_a_filter_that_fails():
     with pytest.raises(errors.FilterError, match=r"'opencv_failing' .* ZeroDivisionError: no more") as raised:
         Cleaner(Failing())(np.zeros((32, 32, 3), np.uint8))
@@ -285,6 +294,10 @@ def test_the_callable_gives_pictures_back_unchanged_without_filters(shape):
         picture = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
         assert np.array_equal(clean(picture), picture)
     assert clean.flush() == []
+
+
+def test_the_callable_has_nothing_left_before_the_first_picture():
+    assert Cleaner("denoise").flush() == []
 
 
 def test_the_callable_gives_one_result_for_each_picture_in_order():
