@@ -856,6 +856,10 @@ def test_training_writes_weights_a_card_and_pictures_and_goes_on(vidnoise, tmp_p
     recipe.write_text(recipe.read_text().replace("steps = 4", "steps = 6"))
     assert "goes on from step 4" in vidnoise(*words, "--resume").out
     assert json.loads((tmp_path / "out" / "spatial-fast.json").read_text())["steps"] == 6
+    answer = vidnoise(*words, "-o", tmp_path / "short", "--minutes", 0.0001)
+    assert answer.status == 0, answer.err
+    card = json.loads((tmp_path / "short" / "spatial-fast.json").read_text())
+    assert (json.loads(card["recipe"])["minutes"], card["steps"] < 6) == (0.0001, True)
 
 
 def test_interrupted_training_says_that_it_goes_on(tmp_path):

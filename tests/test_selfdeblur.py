@@ -114,14 +114,16 @@ def test_the_command_writes_a_sharper_picture(capfd, tmp_path):
     words = tmp_path / "in.png", "-o", tmp_path / "out.png", "--size", 16, "--minutes", 0, "--device", "cpu"
     status, _, err = run(capfd, *words)
     assert status == 0, err
-    out = torch.from_numpy(cv2.imread(str(tmp_path / "out.png"))).permute(2, 0, 1) / 255
-    assert psnr(out, sharp) > psnr(seen, sharp) + 2
+    restored = torch.from_numpy(cv2.imread(str(tmp_path / "out.png"))).permute(2, 0, 1) / 255
+    assert psnr(restored, sharp) > psnr(seen, sharp) + 2
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in.png", "out.png"]
     status, out, err = run(capfd, *words)
     assert (status, out, len(err.splitlines())) == (2, "", 1)
     assert "--overwrite" in err
-    status, _, err = run(capfd, *words, "--overwrite")
+    status, _, err = run(capfd, *words, "--overwrite", "--minutes", 0.002)
     assert status == 0, err
+    fitted = torch.from_numpy(cv2.imread(str(tmp_path / "out.png"))).permute(2, 0, 1) / 255
+    assert not torch.equal(fitted, restored)
 
 
 def test_what_is_no_single_picture_is_refused(capfd, tmp_path):
@@ -135,6 +137,8 @@ def test_what_is_no_single_picture_is_refused(capfd, tmp_path):
         assert "Traceback" not in err
         assert "bug" not in err
         assert not (tmp_path / "out.png").exists()
+    status, _, err = run(capfd, tmp_path / "%d.png", "-o", tmp_path / "out%d.png", "--device", "cpu")
+    assert (status, "for video and sequences: vidnoise INPUT -o OUTPUT -f deblur" in err) == (2, True)
 
 
 def test_what_the_picture_file_cannot_hold_is_said(capfd, tmp_path):
