@@ -335,6 +335,14 @@ def test_a_colour_profile_does_no_harm_to_a_video_made_of_the_picture(tmp_path):
             assert len(list(container.decode(video=0))) == 1
 
 
+def test_a_damaged_resolution_costs_the_picture_nothing(tmp_path):
+    plain = cv2.imencode(".png", picture())[1].tobytes()
+    chunk = struct.pack(">I4s2sI", 2, b"pHYs", b"\0\0", zlib.crc32(b"pHYs\0\0"))
+    (tmp_path / "in.png").write_bytes(plain[:33] + chunk + plain[33:])
+    assert convert(tmp_path / "in.png", tmp_path / "out.png") == []
+    assert np.array_equal(load(tmp_path / "out.png"), picture())
+
+
 def test_profile_exif_and_resolution_stay_with_png_and_jpeg(tmp_path):
     """Also through a numbered sequence; as Pillow, which scikit-image brings, reads them."""
     from PIL import Image
