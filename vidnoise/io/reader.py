@@ -795,5 +795,6 @@ def _reason(failure: BaseException) -> str:
     return str(getattr(failure, "strerror", "") or failure)
 
 
-# Decoders and encoders that await collection would be freed there, and wait for threads that a copy does not have.
-os.register_at_fork(after_in_child=gc.freeze)
+if hasattr(os, "register_at_fork"):
+    # Decoders and encoders that await collection would be freed there, and wait for threads that a copy does not have.
+    os.register_at_fork(after_in_child=gc.freeze)
