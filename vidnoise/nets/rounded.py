@@ -84,16 +84,16 @@ class ByteConvolution:
 
     def add(self, x: Tensor, scale: Scale, total: Tensor, before: Scale, after: Scale) -> None:
         """Add to bytes, in their place; their scale changes."""
+        self._add(x, scale, total, (*after, torch.uint8, *before))
+
+    def add_exactly(self, x: Tensor, scale: Scale, total: Tensor) -> None:
+        """Add to what is not rounded, in its place."""
+        self._add(x, scale, total, (1.0, 0, total.dtype, 1.0, 0))
+
+    def _add(self, x: Tensor, scale: Scale, total: Tensor, scales: tuple[object, ...]) -> None:
         given = (x, *scale, *self.weights, total, None, *GEOMETRY)
-        scales = (*after, torch.uint8, *before)
         # What it returns is one more copy.
         torch.ops.onednn.qconv2d_pointwise.binary(*given, *scales, "sum", 1.0, "none", [], "")
-
-    def exactly(self, x: Tensor, scale: Scale, dtype: torch.dtype) -> Tensor:
-        """Bytes to what is not rounded."""
-        given = (x, *scale, *self.weights, None, *GEOMETRY)
-        result: Tensor = torch.ops.onednn.qconv2d_pointwise(*given, 1.0, 0, dtype, "none", [], "")
-        return result
 
 
 class RoundedGroup(nn.Module):
@@ -122,7 +122,8 @@ class RoundedGroup(nn.Module):
             inner = layers[i].relu(total, scales[i], scales[i + 1])
             layers[i + 1].add(inner, scales[i + 1], total, scales[i], scales[i + 2])
             full.append(_full(inner))
-        result = layers[-1].exactly(total, scales[-1], x.dtype).add_(x)
+        result = x.clone()
+        layers[-1].add_exactly(total, scales[-1], result)
         self._mend(result, x, torch.stack(full).mean(0))
         return result
 

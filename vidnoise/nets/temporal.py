@@ -53,7 +53,7 @@ class TemporalDenoiser(nn.Module):
         dtype = self.doubt.weight.dtype
         seen = (F.pixel_unshuffle(raw - frame, cell), noise, spread)
         doubt = torch.cat([part.to(dtype) for part in seen], 1).contiguous(memory_format=torch.channels_last)
-        x = self.present(frame, level) + self.doubt(doubt)
+        x = self.present(frame, level).add_(self.doubt(doubt))
         with told(lambda: _deviation(sigma, left, bands)):
             x = self.body(x)
         return crop(frame + self.picture(x), height, width)
