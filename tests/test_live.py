@@ -141,8 +141,8 @@ def test_pictures_over_http_are_a_camera_and_dated_as_they_come(path, tmp_path):
         with vidnoise(*words) as job:
             job.wait(lambda: len(frames(tmp_path / "a.mkv")) > 15)
             assert job.stop() == 0
-    times = frames(tmp_path / "a.mkv")
-    assert (len(times) - 1) / (times[-1] - times[0]) < 15  # ten a second, and not the 25 that FFmpeg guesses
+    # Ten a second, and not the 25 that FFmpeg guesses; on a busy machine some of the first come at once.
+    assert np.median(np.diff(frames(tmp_path / "a.mkv"))) > 1 / 15
 
 
 class MotionJpeg(BaseHTTPRequestHandler):
