@@ -193,10 +193,9 @@ def test_pictures_go_out_unfiltered_until_the_filters_are_ready():
     assert all(shot.cleaned for shot in made.push(shots[1], 0))
 
 
-def test_filters_that_cannot_be_opened_are_told_of():
-    made, _ = cleaner([Chain.parse("model:path=lost.onnx"), Chain()], Pace(2, 1.0), [0.0])
+def test_filters_that_cannot_be_opened_are_told_of_before_a_picture_comes():
     with pytest.raises(FilterError, match=r"lost\.onnx' cannot be read"):
-        ready(made, [Shot(clip(1)[0], 0.0)])
+        cleaner([Chain.parse("model:path=lost.onnx"), Chain()], Pace(2, 1.0), [0.0])
 
 
 def test_pictures_that_wait_too_long_for_the_filters_are_dropped_oldest_first():

@@ -45,7 +45,7 @@ class Shot:
 
 
 class Tier:
-    """One chain of the ladder. It is opened and warmed in a thread, so that pictures need not wait for it.
+    """One chain of the ladder. It is warmed, and opened unless it is already, in a thread: pictures need not wait for it.
 
     `stage` is None until it is ready; `failure` says why it never will be.
     """
@@ -55,17 +55,26 @@ class Tier:
         self.stage: Stage | None = None
         self.failure: BaseException | None = None
         self._open_stage = open
+        self._opened: Stage | None = None
         self._begun = False
+
+    def open(self) -> None:
+        """Open it now, not yet warm.
+
+        Raises:
+            VidnoiseError: it cannot be.
+        """
+        self._opened = self._open_stage(self.chain)
 
     def prepare(self, frame: Frame) -> None:
         """Begin to get ready with copies of a picture; does nothing the second time."""
         if not self._begun:
             self._begun = True
-            threading.Thread(target=self._open, args=(frame,), name="vidnoise-tier", daemon=True).start()
+            threading.Thread(target=self._warm, args=(frame,), name="vidnoise-tier", daemon=True).start()
 
-    def _open(self, frame: Frame) -> None:
+    def _warm(self, frame: Frame) -> None:
         try:
-            stage = self._open_stage(self.chain)
+            stage = self._opened or self._open_stage(self.chain)
             for _ in range(stage.latency + WARM if self.chain.filters else 0):
                 stage.push(frame)
             stage.reset()
@@ -85,6 +94,9 @@ class Cleaner:
         status: counts are kept there.
         log: where changes are told.
         now: the clock of arrivals.
+
+    Raises:
+        VidnoiseError: the dearest cannot be opened, which is told before anything is written.
     """
 
     def __init__(
@@ -98,6 +110,7 @@ class Cleaner:
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._tiers = [Tier(chain, open) for chain in chains]
+        self._tiers[0].open()
         self._device = device
         self._pace = pace
         self._status = status
