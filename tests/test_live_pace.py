@@ -198,6 +198,16 @@ def test_filters_that_cannot_be_opened_are_told_of_before_a_picture_comes():
         cleaner([Chain.parse("model:path=lost.onnx"), Chain()], Pace(2, 1.0), [0.0])
 
 
+def test_filters_that_fail_on_their_first_picture_are_told_of():
+    class Broken(SpatialFilter):
+        def apply(self, x):
+            raise FilterError("it broke")
+
+    made, _ = cleaner([Chain.of(Broken()), Chain()], Pace(2, 1.0), [0.0])
+    with pytest.raises(FilterError, match="it broke"):
+        ready(made, [Shot(clip(1)[0], 0.0)])
+
+
 def test_pictures_that_wait_too_long_for_the_filters_are_dropped_oldest_first():
     dropped: list[None] = []
     inbox = Inbox(lambda: dropped.append(None))
