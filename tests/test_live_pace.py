@@ -457,6 +457,8 @@ def test_passwords_come_from_the_environment_or_a_file_encoded_as_a_url_needs_th
         fill("rtsp://me:{env:NOWHERE}@cam/1")
     with pytest.raises(UsageError, match="cannot be read"):
         fill("rtsp://me:{file:/nowhere}@cam/1")
+    with pytest.raises(UsageError, match="cannot be read"):
+        fill("rtsp://me:{file:~nobody-of-that-name/word}@cam/1")
 
 
 @pytest.mark.parametrize(

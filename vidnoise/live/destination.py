@@ -103,9 +103,8 @@ def resolve(
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.\-]*)://", text)
     if scheme and scheme[1].lower() != "file":
         return _network(text, scheme[1].lower())
-    path = os.path.expanduser(
-        text.removeprefix("file://")
-    )  # no shell has seen what stands in a file or in quotes
+    # No shell has seen what stands in a file or in quotes.
+    path = os.path.expanduser(text.removeprefix("file://"))
     if text == "-":
         raise UsageError("a camera cannot be written to the standard output; give a file, a folder or a URL")
     if "%" in path:

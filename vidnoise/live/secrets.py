@@ -27,7 +27,7 @@ def _look_up(kind: str, name: str) -> str:
             raise UsageError(f"the environment variable {name} is not set; set it, or type {{file:PATH}}")
         return os.environ[name]
     try:
-        return Path(name).expanduser().read_text().strip()
+        return Path(os.path.expanduser(name)).read_text().strip()
     except (OSError, UnicodeDecodeError) as failure:
         reason = getattr(failure, "strerror", None) or "it is no text"
         raise UsageError(f"the password file {name} cannot be read: {reason}") from failure
