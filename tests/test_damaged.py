@@ -284,6 +284,7 @@ def test_a_wrong_extension_does_not_matter(intact: dict[str, Path], tmp_path: Pa
         ("zeros.mkv", bytes(100_000), "video"),
         ("noise.avi", random.Random(1).randbytes(100_000), "video"),
         ("short.mp4", b"\x00\x00\x00\x18ftypmp42", "video"),
+        ("begin.mp4", b"\x00\x00\x00\x01\x67\x64\x00\x1e" + b"\xff" * 40, "video"),
     ],
 )
 def test_what_is_no_video_is_refused_by_name(tmp_path: Path, name: str, content: bytes, words: str) -> None:

@@ -766,19 +766,20 @@ def _check_file(name: str) -> None:
 
 def _cut_off(name: str) -> str:
     """What is missing where MP4 ends before its index, which FFmpeg tells its log alone; nothing for other files."""
-    kinds: list[bytes] = []
-    at = 0
     if pipes.is_named(name):
         return ""
+    kinds: list[bytes] = []
+    at, end = 0, os.path.getsize(name)
     with open(name, "rb") as file:
-        while len(head := file.read(16)) >= 8:
+        while at < end:
+            file.seek(at)
+            head = file.read(16)
             size = int.from_bytes(head[:4], "big")
             size = int.from_bytes(head[8:], "big") if size == 1 else size
             kinds.append(head[4:8])
             if size < 8:
                 break
             at += size
-            file.seek(at)
     if not {b"ftyp", b"mdat", b"wide"} & set(kinds[:1]) or {b"moov", b"moof"} & set(kinds):
         return ""
     return (
