@@ -165,6 +165,14 @@ def test_damage_in_the_middle_is_counted_and_marked_as_a_cut(tmp_path: Path, thr
     assert [cut for _, place, cut in frames if place == 60] == [True]
 
 
+def test_a_part_that_is_lost_is_refused_and_shows_no_picture_from_before_it(tmp_path: Path) -> None:
+    source = Clip(frames=100, options={"g": "10", "crf": "10"}).save(tmp_path / "in.mp4")
+    for back in range(1, 51):
+        empty_packet(source, back)
+    with pytest.raises(InputError, match="no frame lies in the part"):
+        open_reader(source, start=3)
+
+
 def empty_packet(path: Path, back: int) -> None:
     """Overwrite a packet by zeros, counted from the last, 1."""
     with av.open(str(path)) as container:

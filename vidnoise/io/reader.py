@@ -334,9 +334,9 @@ class Reader:
             yield from self._shown_first(whole)
 
     def _shown_first(self, ticks: int | None) -> Iterator[av.VideoFrame]:
-        """The picture before the part, at its begin and for so long, if there is one."""
+        """The picture before the part, at its begin and for so long, if there is one, and nothing around it is lost."""
         frame, self._before = self._before, None
-        if frame is None:
+        if frame is None or self._decoder.suspect:
             return
         frame.pts = 0
         if ticks is not None:
