@@ -1018,6 +1018,16 @@ def test_a_rate_that_is_asked_for_takes_the_place_of_the_quality(
     assert sizes[1] < sizes[0]
 
 
+@pytest.mark.parametrize(("codec", "options"), [("libx264", {"qmax": "50"}), ("libvpx-vp9", {"qmin": "0"})])
+def test_bounds_leave_the_quality_as_it_is(tmp_path: Path, codec: str, options: dict[str, str]) -> None:
+    source = Clip(frames=10).save(tmp_path / "in.mp4")
+    sizes = []
+    for name, chosen in (("as it is", {}), ("bounded", options)):
+        through(source, tmp_path / f"{name}.mkv", OutputOptions(codec=codec, encoder_opts=chosen))
+        sizes.append(sum(len(data) for _, data in clips.packets(tmp_path / f"{name}.mkv", 0)))
+    assert sizes[1] == pytest.approx(sizes[0], rel=0.02)
+
+
 def test_what_the_encoder_calls_a_quality_may_go_beyond_the_scale_of_crf(tmp_path: Path) -> None:
     """In FFmpeg's own option 118 are a step."""
     source = Clip(frames=2).save(tmp_path / "in.mp4")

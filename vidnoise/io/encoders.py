@@ -109,8 +109,11 @@ SCALE = 51
 SCALES = {QSCALE: (1, 31), "global_quality": (1, SCALE), "libvpx": (4, 63)}
 """The best and the worst of scales that are others for `--crf` than FFmpeg's option of the name, by option or encoder."""
 
-RATES = {"b", "qp", "cq", "rc", "qmin", "qmax"}
+RATES = {"b", "qp"}
 """Options that decide on the quality in place of the scale of `--crf`."""
+
+BOUNDS = {"qmin", "qmax"}
+"""Those that do so where that scale is theirs, and only bound it elsewhere."""
 
 SETTLED = {"pixel_format", "video_size", "time_base"}
 """Options of all encoders that say what frames they get, in which they would see other frames than there are."""
@@ -340,7 +343,7 @@ def options_of(
     if preset is not None:
         _check_value(encoder.name, speed_name, preset, f"--preset {preset}")
     quality = encoder.quality if crf is None else float(crf)
-    if is_rated(crf, extra):
+    if is_rated(encoder, crf, extra):
         quality_name = ""
     if quality_name == QSCALE:
         chosen |= {"qmin": f"{quality:g}", "qmax": f"{quality:g}"}
@@ -351,9 +354,10 @@ def options_of(
     return merge(chosen, extra)
 
 
-def is_rated(crf: float | None, extra: Mapping[str, str]) -> bool:
+def is_rated(encoder: Encoder, crf: float | None, extra: Mapping[str, str]) -> bool:
     """Whether other options decide on the quality."""
-    return crf is None and bool(RATES & set(extra))
+    rates = RATES | BOUNDS if encoder.crf == QSCALE else RATES
+    return crf is None and not rates.isdisjoint(extra)
 
 
 def merge(options: Mapping[str, str], extra: Mapping[str, str]) -> dict[str, str]:

@@ -185,7 +185,7 @@ def _options(name: str, settings: Settings) -> dict[str, str]:
     encoder = encoders.KNOWN.get(name, encoders.Encoder(name))
     chosen = encoders.options_of(encoder, settings.crf, settings.preset, settings.encoder_opts)
     asked = {"crf": settings.crf, "preset": settings.preset, **settings.encoder_opts}
-    rated = encoders.is_rated(settings.crf, settings.encoder_opts)
+    rated = encoders.is_rated(encoder, settings.crf, settings.encoder_opts)
     for key, value in FAST.get(name, {}).items():
         if asked.get(key) is None and not (rated and key == "crf"):
             chosen[key] = value
