@@ -487,9 +487,9 @@ def test_a_playlist_that_does_not_go_on_is_shown_once(tmp_path, monkeypatch):
     assert min(seen[2]) > max(seen[0])
 
 
-@pytest.mark.parametrize("missed", [0, 6])
-def test_a_playlist_of_a_quick_clock_or_with_pieces_missed_is_not_read_later_and_later(missed, monkeypatch):
-    now = 0.0
+def shown_at(monkeypatch, times, arrivals):
+    """When pictures of a playlist go on that have these times and are there then."""
+    now, shown = 0.0, []
 
     def sleep(seconds):
         nonlocal now
@@ -497,13 +497,29 @@ def test_a_playlist_of_a_quick_clock_or_with_pieces_missed_is_not_read_later_and
 
     monkeypatch.setattr(connection, "time", SimpleNamespace(monotonic=lambda: now, sleep=sleep))
     pace = connection._Pace()
-    for number in range(20_000):  # two a second, in pieces of two seconds, by a clock that gains 9 s a day
-        there = 2 * (number // 4) * 0.9999
-        now = max(now, there)
+    for dated, arrival in zip(times, arrivals, strict=True):
+        now = max(now, arrival)
         picture = av.VideoFrame(16, 16)
-        picture.pts, picture.time_base = number + 2 * missed * (number > 10_000), Fraction(1, 2)
+        picture.pts, picture.time_base = round(dated * 1000), Fraction(1, 1000)
         pace.wait(picture)
-    assert now - there < 1.8
+        shown.append(now)
+    return shown
+
+
+@pytest.mark.parametrize("missed", [0, 6])
+def test_a_playlist_of_a_quick_clock_or_with_pieces_missed_is_not_read_later_and_later(missed, monkeypatch):
+    numbers = range(20_000)  # two a second, in pieces of two seconds, by a clock that gains 9 s a day
+    there = [2 * (number // 4) * 0.9999 for number in numbers]
+    times = [number / 2 + missed * (number > 10_000) for number in numbers]
+    assert shown_at(monkeypatch, times, there)[-1] - there[-1] < 1.8
+
+
+@pytest.mark.parametrize("step", [1.5, 2, 5])
+def test_pictures_of_a_playlist_that_has_few_a_second_go_on_one_by_one(step, monkeypatch):
+    shown = shown_at(
+        monkeypatch, [number * step for number in range(30)], [number // 3 * 3 * step for number in range(30)]
+    )
+    assert [b - a for a, b in pairwise(shown[3:])] == pytest.approx([step] * 26, rel=0.01)
 
 
 def test_a_picture_whose_time_was_lost_is_dated_as_the_one_before():

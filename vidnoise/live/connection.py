@@ -37,7 +37,10 @@ QUICKER = 0.001
 """The share by which a playlist is read quicker than it is dated, so that a camera whose clock is quick is kept up with."""
 
 SKIPPED = 1.0
-"""Seconds from one picture to the next beyond which pieces were missed: who waits for that long misses the next ones."""
+"""Seconds from one picture to the next beyond which pieces were missed: who waits for that long misses the next ones.
+
+Cameras that send less than one picture a second take as long each time.
+"""
 
 NEARER = {"mp1": "mp3", "mp2": "mp3", "mpeg1video": "mpeg2video"}
 """Codecs that a transport stream does not tell apart; which it is shows in the data, when they come."""
@@ -233,14 +236,15 @@ class _Pace:
 
     def __init__(self) -> None:
         self._lead = -math.inf
-        self._due = 0.0
+        self._due = self._step = 0.0
 
     def wait(self, frame: av.VideoFrame) -> None:
         """Sleep until the frame is due."""
         due = float(frame.pts * frame.time_base) if frame.pts is not None and frame.time_base else 0.0
-        now, step, self._due = time.monotonic(), due - self._due, due
+        now, step, usual = time.monotonic(), due - self._due, self._step
+        self._due, self._step = due, step
         self._lead -= QUICKER * max(0.0, step)
-        if step > SKIPPED or now - due > self._lead:
+        if step > max(SKIPPED, 1.5 * usual) or now - due > self._lead:
             self._lead = now - due  # the first, or late: all that follows is late as well
         time.sleep(max(0.0, due + self._lead - now))
 
