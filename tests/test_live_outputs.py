@@ -132,14 +132,6 @@ def test_a_file_that_exists_is_refused_for_one_camera(tmp_path):
     assert target.read_bytes() == b"old"
 
 
-def test_a_region_beyond_the_picture_is_told_of_before_anything_is_written(tmp_path):
-    words = ("--wait", "-f", "median", "--roi", "0,0,5000,10", "-o", f"{tmp_path}/a.ts")
-    with sender() as url, vidnoise(url, *words) as job:
-        assert job.end() == 2
-    assert "--roi 0,0,5000,10 reaches beyond the picture, which is 160x96" in job.told()
-    assert not list(tmp_path.iterdir())
-
-
 def test_a_camera_that_fails_again_and_again_leaves_nothing_behind_and_is_told_of_less_and_less(
     tmp_path, caplog
 ):
