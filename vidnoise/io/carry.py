@@ -406,29 +406,13 @@ ITUNES = {
     "disc", "sort_name", "sort_artist", "sort_album", "sort_album_artist", "sort_composer", "sort_show",
     "encoder", "creation_time", "location", "timecode", "author", "performer", "year", "rating",
 }  # fmt: skip
-"""Metadata that QuickTime and MP4 files have a place of their own for."""
+"""Metadata that MP4 files have a place of their own for."""
 
-
-QUICKTIME_KEYS = frozenset(
-    (
-        "title",
-        "artist",
-        "author",
-        "album",
-        "date",
-        "comment",
-        "genre",
-        "copyright",
-        "make",
-        "model",
-        "location",
-        "keywords",
-        "encoder",
-        "creation_time",
-        "timecode",
-    )
-)
-"""Those of them that QuickTime files have one for."""
+QUICKTIME_KEYS = {
+    "title", "artist", "author", "album", "date", "comment", "genre", "copyright", "make", "model", "location",
+    "keywords", "encoder", "creation_time", "timecode",
+}  # fmt: skip
+"""The same for QuickTime files alone."""
 
 
 def container_metadata(container: Container) -> dict[str, str]:
