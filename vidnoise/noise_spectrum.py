@@ -32,6 +32,11 @@ _STILL = 0.2  # share of the blocks of a difference in which nothing moved, at l
 _SAME, _DIFFERENT = 1.25, 1.5  # times the power of blocks with less: up to 1.2 in noise, from 1.9 in motion
 MORE = 1.1, 1.3  # times the power: up to the first by chance
 _TINY = 1e-9  # power beside which there is none
+# Deviation of the highest band of brightness over that of the lowest: below the first its noise is not white, from the
+# second on it is. And of what the network hears over what is measured there: up to the first it is overheard, from the
+# second on a codec emptied the flat blocks.
+_COLOURED, _WHITE = 0.5, 0.75
+_OVERHEARD, _EMPTIED = 1.5, 2.0
 _PLAINEST, _ENOUGH = 0.25, 64  # share of the blocks along a motion that are compared, and how many are needed
 # There, times the power of blocks with less, and in what both frames show, times the power of their difference: up to
 # the first it is noise, from the second on texture whose motion was not quite found.
@@ -74,7 +79,7 @@ def of_picture(coefficients: Tensor, shown: Tensor, order: Tensor, white: Tensor
     with torch.inference_mode():
         network = load("level", coefficients.device, torch.float32)
         output = network(describe(blocks, order)[None])
-    power = _filled(deviations(output)[0].square(), _split(blocks, order) * 3 * white.mean())
+    power = _matched(deviations(output)[0].square(), _split(blocks, order) * 3 * white.mean())
     whole = (power @ _shares(power.device)).mean().sqrt()
     return _joined(power * (whole / _LOUD).clamp(_TIMID, 1).square(), white, matrix)
 
@@ -88,13 +93,21 @@ def _split(blocks: Tensor, order: Tensor) -> Tensor:
     return high / high.sum().clamp(min=1e-12)
 
 
-def _filled(power: Tensor, least: Tensor) -> Tensor:
-    """Power by colour and band (3,3) that is in the highest band at least what was measured there (3,).
+def _matched(power: Tensor, measured: Tensor) -> Tensor:
+    """Power by colour and band (3,3), held against what was measured in the highest band (3,).
 
-    In lower bands it grows as much, up to that: a codec leaves more of those, sharpening less.
+    It is at least that there. In lower bands it grows as much, up to that: a codec leaves more of those, sharpening less.
+    White noise of the brightness is all of that power, so that it is no more either.
     """
-    growth = (least / power[:, -1].clamp(min=1e-12)).clamp(min=1)[:, None]
-    return torch.minimum(power * growth, power.maximum(least[:, None]))
+    growth = (measured / power[:, -1].clamp(min=1e-12)).clamp(min=1)[:, None]
+    filled = torch.minimum(power * growth, power.maximum(measured[:, None]))
+    coarse, fine = power[0, 0], filled[0, -1].clamp(min=1e-12)
+    excess = (fine / measured[0].clamp(min=1e-12)).sqrt()
+    sure = ramp((fine / coarse.clamp(min=1e-12)).sqrt(), _COLOURED, _WHITE) * (
+        1 - ramp(excess, _OVERHEARD, _EMPTIED)
+    )
+    filled[0] /= torch.lerp(torch.ones_like(excess), excess, sure).square()
+    return filled
 
 
 def of_difference(
