@@ -35,7 +35,7 @@ _TINY = 1e-9  # power beside which there is none
 # Deviation of the highest band of brightness over that of the lowest: below the first its noise is not white, from the
 # second on it is. And of what the network hears over what is measured there: up to the first it is overheard, from the
 # second on a codec emptied the flat blocks.
-_COLOURED, _WHITE = 0.5, 0.75
+_COLOURED, _WHITE = 0.8, 0.85
 _OVERHEARD, _EMPTIED = 1.5, 2.0
 _PLAINEST, _ENOUGH = 0.25, 64  # share of the blocks along a motion that are compared, and how many are needed
 # There, times the power of blocks with less, and in what both frames show, times the power of their difference: up to
