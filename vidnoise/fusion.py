@@ -42,6 +42,9 @@ moves this much is not counted; counted, it ends the memory after ten frames or 
 BANDS = ((0, 2), (3, 5), (6, 14))
 """Sums of the two frequency indexes: the spectrum of noise is told by these."""
 
+COARSEST = 6.0
+"""How many times the power of the lowest band the mean of a block may have: a camera's colour noise has 3 to 12 times."""
+
 
 @dataclass(frozen=True)
 class Look:
@@ -74,10 +77,18 @@ def coloured(level: Tensor, spectrum: Tensor, matrix: Tensor) -> Tensor:
     Returns:
         (3,64,h,w).
     """
-    whole = (
-        mix(level.square(), matrix.square())[..., None] * (spectrum @ band_of(level.device))[:, None, None]
-    )
+    whole = mix(level.square(), matrix.square())[..., None] * by_frequency(spectrum)[:, None, None]
     return whole.permute(0, 3, 1, 2)  # frequencies side by side, as `dct` has them
+
+
+def by_frequency(spectrum: Tensor) -> Tensor:
+    """The power of noise by opponent colour and frequency (3,64), from that in the `BANDS` (3,3).
+
+    Noise that has more in the lowest band than in the next has as many times more yet in the mean of a block.
+    """
+    power = spectrum @ band_of(spectrum.device)
+    power[:, 0] *= (spectrum[:, 0] / spectrum[:, 1].clamp(min=1e-12)).clamp(1, COARSEST)
+    return power
 
 
 def spectrum(noise: Tensor, level: Tensor, matrix: Tensor) -> Tensor:

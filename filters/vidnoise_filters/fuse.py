@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 from vidnoise import dct
 from vidnoise.filter import RecurrentFilter, option
 from vidnoise.flow import SharedFlow, warp
-from vidnoise.fusion import Look, band_of, brightened, join, look, mix, opponent, recall
+from vidnoise.fusion import Look, brightened, by_frequency, join, look, mix, opponent, recall
 from vidnoise.light import lines
 from vidnoise.scaling import area_means, enlarged, means_around
 from vidnoise.stillness import Watch
@@ -191,15 +191,13 @@ class Fuse(RecurrentFilter[State]):
         mixed = _padded(mix(frame.image, opponent(frame.device)))
         level = self._level(frame, mixed)
         spectrum = noise_spectrum(frame, self.sigma).to(level.device)
-        bands = band_of(level.device)
+        power = by_frequency(spectrum)
         half = area_means(level[1:], 2)[:, None] / 4
         return Parts(
             frame,
             mixed[1:],
-            look(mixed[:1], level[:1, None] * (spectrum[:1] @ bands)[:, :, None, None]),
-            look(
-                area_means(mixed[1:], 2), half * (spectrum[1:] @ _half_bands(level.device))[:, :, None, None]
-            ),
+            look(mixed[:1], level[:1, None] * power[:1, :, None, None]),
+            look(area_means(mixed[1:], 2), half * power[1:, _halved(level.device)][:, :, None, None]),
             level[1:] * spectrum[1:, -1, None, None],
         )
 
@@ -354,9 +352,9 @@ def _padded(image: Tensor) -> Tensor:
 
 
 @cache
-def _half_bands(device: torch.device) -> Tensor:
-    """(3,64): the band that a frequency of a halved picture has in the whole one."""
+def _halved(device: torch.device) -> Tensor:
+    """(64,): the frequency that each of a halved picture has in the whole one."""
     import torch
 
     step = torch.arange(dct.BLOCK, device=device) // 2
-    return band_of(device)[:, (step[:, None] * dct.BLOCK + step).flatten()]
+    return (step[:, None] * dct.BLOCK + step).flatten()
