@@ -42,7 +42,7 @@ moves this much is not counted; counted, it ends the memory after ten frames or 
 BANDS = ((0, 2), (3, 5), (6, 14))
 """Sums of the two frequency indexes: the spectrum of noise is told by these."""
 
-COARSEST = 6.0
+COARSEST = 8.0
 """How many times the power of the lowest band the mean of a block may have: a camera's colour noise has 3 to 12 times."""
 
 
