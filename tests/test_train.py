@@ -242,6 +242,11 @@ def test_linked_folders_are_read_too_and_a_circle_of_links_ends(tmp_path: Path) 
     assert [len(clip) for clip in read_folder(data).clips] == [4]
 
 
+def test_a_picture_of_one_pixel_among_the_data_does_no_harm() -> None:
+    media = Media([np.zeros((1, 1, 3), np.uint8), *photographs()], [])
+    assert Stills(media, 48, CPU)(2, source()).shape == (2, 3, 48, 48)
+
+
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no picture"):
         read_folder(tmp_path)

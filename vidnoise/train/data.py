@@ -48,7 +48,6 @@ def read_picture(path: Path) -> Image:
 def read_video(path: Path) -> list[Image]:
     """The first `FRAMES_OF_A_VIDEO` frames of a video, shrunk by 2 so that what its compression lost is not learned."""
     import av
-    import cv2
 
     frames: list[Image] = []
     try:
@@ -56,10 +55,7 @@ def read_video(path: Path) -> list[Image]:
             if not container.streams.video:
                 raise InputError(f"{path} holds no video; take it out of the training data")
             for frame in container.decode(video=0):
-                picture = frame.to_ndarray(format="rgb24")
-                height, width = picture.shape[0] // 2, picture.shape[1] // 2
-                small = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
-                frames.append(np.asarray(small, np.uint8))
+                frames.append(shrink(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8), 0.5))
                 if len(frames) == FRAMES_OF_A_VIDEO:
                     break
     except av.error.FFmpegError as error:
@@ -112,7 +108,7 @@ def shrink(picture: Image, factor: float) -> Image:
     """A picture shrunk by area averages."""
     import cv2
 
-    height, width = round(picture.shape[0] * factor), round(picture.shape[1] * factor)
+    height, width = (max(1, round(side * factor)) for side in picture.shape[:2])
     return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 

@@ -56,7 +56,6 @@ class Options:
         resume: go on from the folder's checkpoint; where there is none, begin, and say so.
         every: seconds between validations and checkpoints.
         graph: record the step as a CUDA graph.
-        duty: share of the time that the device is kept busy, where others use it too.
         tensorboard: write TensorBoard events beside log.jsonl.
         data: how the weights' card names the training data.
     """
@@ -65,7 +64,6 @@ class Options:
     resume: bool = False
     every: float = 60
     graph: bool = True
-    duty: float = 1.0
     tensorboard: bool = False
     data: str = "not stated"
 
@@ -191,7 +189,6 @@ class Run:
         last, losses = time.monotonic(), torch.zeros((), device=self.device)
         since, batch = self.learned, self._batch(self.step)
         while (progress := self.clock.progress(self.step)) < 1:
-            begun = time.monotonic()
             # The next batch is made beside the step, or queued before its norm is waited for: no processor runs dry.
             coming = self._maker.submit(self._batch, self.step + 1) if self._maker else None
             loss = forward(batch).detach()
@@ -200,8 +197,6 @@ class Run:
             if self._apply(loss, norm, progress):
                 losses += loss
             self.step += 1
-            if self.options.duty < 1:
-                time.sleep((time.monotonic() - begun) * (1 / self.options.duty - 1))
             if time.monotonic() - last >= self.options.every:
                 self._pause(losses, since)
                 losses.zero_()
