@@ -203,6 +203,17 @@ def test_onnx_with_two_inputs_is_refused_with_both(tmp_path):
         through(Model(str(path)), picture())
 
 
+class Told(nn.Module):
+    def forward(self, picture: Tensor, sigma: Tensor) -> Tensor:
+        return picture + sigma
+
+
+def test_torchscript_with_two_inputs_is_refused_with_both(tmp_path):
+    path = torchscript(Told(), tmp_path / "two.pt")
+    with pytest.raises(FilterError, match=r"takes 2 inputs \(picture, sigma\); .*--sigma"):
+        through(Model(str(path)), picture())
+
+
 class Choosy(nn.Module):
     """Leaves pictures as they are, but for those wider than what is tried beforehand."""
 

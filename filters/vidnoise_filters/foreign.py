@@ -117,11 +117,15 @@ def _torchscript(path: Path, device: torch.device) -> Network:
             # PyTorch recommends in its place what runs code on reading.
             warnings.simplefilter("ignore", DeprecationWarning)
             module = torch.jit.load(str(path), map_location=device)  # type: ignore[no-untyped-call]
+        needed = [each.name for each in module.forward.schema.arguments if not each.has_default_value()]
     except Exception as failure:  # damage shows as errors of many kinds
         raise FilterError(
             f"path='{path}' is TorchScript that this PyTorch ({torch.__version__}) cannot read ({first_line(failure)}); "
             f"write it again with this version, or as ONNX"
         ) from failure
+    _, *inputs = needed
+    if len(inputs) != 1:
+        raise FilterError(_several(path, f"{len(inputs)} inputs ({', '.join(inputs)})"))
     return Network(module.eval().float())
 
 
@@ -185,10 +189,7 @@ def _only(path: Path, inputs: Sequence[Picture], outputs: int) -> Picture:
     """The picture that is the only input."""
     found = ", ".join(map(str, inputs))
     if len(inputs) != 1 or outputs != 1:
-        raise FilterError(
-            f"path='{path}' takes {len(inputs)} inputs ({found}) and gives {outputs} outputs; a filter gives one "
-            f"picture and takes one: write the others into the file as constants (vidnoise export has --sigma for that)"
-        )
+        raise FilterError(_several(path, f"{len(inputs)} inputs ({found}) and gives {outputs} outputs"))
     sizes = inputs[0].sizes
     channels_last = sizes[3:] in ([1], [3])
     if (
@@ -203,6 +204,13 @@ def _only(path: Path, inputs: Sequence[Picture], outputs: int) -> Picture:
             f"write the network for that"
         )
     return inputs[0]
+
+
+def _several(path: Path, taken: str) -> str:
+    return (
+        f"path='{path}' takes {taken}; a filter gives one picture and takes one: write the others into the file as "
+        f"constants (vidnoise export has --sigma for that)"
+    )
 
 
 def _safetensors(path: Path, device: torch.device) -> Network:
