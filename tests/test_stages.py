@@ -1,5 +1,6 @@
 """What the engine does for every filter: windows, states, cuts, edges, failures, batches."""
 
+import math
 from dataclasses import dataclass, replace
 
 import pytest
@@ -13,6 +14,7 @@ from vidnoise.chain import Chain, ChainStage
 from vidnoise.errors import DeviceError, FilterError, UsageError
 from vidnoise.filter import Filter, SpatialFilter, option
 from vidnoise.frame import Frame
+from vidnoise.nets import weights
 
 
 def numbered(count: int, cuts: set[int] = frozenset()) -> list[Frame]:
@@ -336,6 +338,29 @@ def test_filters_do_not_hear_that_the_program_computes_in_bfloat16():
     with torch.autocast("cpu", torch.bfloat16):
         done = process(Chain.parse("denoise"), frames)
     assert all(torch.equal(a.image, b.image) for a, b in zip(done, expected, strict=True))
+
+
+@pytest.mark.parametrize(("text", "tile"), [("denoise", 0), ("ffmpeg:graph=deband", 0), ("fuse", 128)])
+def test_filters_do_not_hear_on_what_device_the_program_makes_new_tensors(text, tile):
+    frames, place = clip(2, height=96, width=160), replace(CPU, tile=tile)
+    weights.loaded.cache_clear()
+    torch.set_default_device("meta")  # where nothing can be computed
+    try:
+        stage = Chain.parse(text).open(info(96, 160), place)
+        done = through(stage, frames)
+    finally:
+        torch.set_default_device(None)
+    expected = process(Chain.parse(text), frames, place)
+    assert all(torch.equal(a.image, b.image) for a, b in zip(done, expected, strict=True))
+
+
+@pytest.mark.parametrize("text", ["denoise", "median"])
+@pytest.mark.parametrize("wrong", [math.nan, math.inf])
+def test_a_picture_that_is_given_with_nan_or_infinity_is_refused(text, wrong):
+    frame = clip(1)[0]
+    frame.image[0, 3, 3] = wrong
+    with pytest.raises(UsageError, match="a picture holds NaN or infinity; replace these"):
+        process(Chain.parse(text), [frame])
 
 
 def test_another_default_type_of_pytorch_is_refused_with_what_to_type():

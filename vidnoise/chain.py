@@ -21,7 +21,7 @@ from vidnoise.errors import (
     class_and_text,
     is_out_of_memory,
 )
-from vidnoise.filter import Filter, Stage, hints, option
+from vidnoise.filter import Filter, Stage, hints, option, plainly
 from vidnoise.frame import Frame, StreamInfo
 from vidnoise.options import WORDS, is_switch, kinds
 
@@ -132,7 +132,7 @@ class FilterStage:
         from vidnoise.tiles import open_tiled
 
         self._filter = filter
-        with self._named():
+        with self._named(), plainly():
             self._stage = open_tiled(filter, info, device)
 
     @property
@@ -158,7 +158,7 @@ class FilterStage:
     def _finite(self, frames: Sequence[Frame]) -> Sequence[Frame]:
         for frame in frames:
             with self._named(frame):
-                if frame.touched and not math.isfinite(frame.image.sum()):
+                if not _is_finite(frame):
                     raise ValueError("it gives NaN or infinity")
         return frames
 
@@ -204,7 +204,15 @@ class ChainStage:
         return self.filter(self.measure(frames))
 
     def measure(self, frames: Sequence[Frame]) -> Sequence[Frame]:
-        """The first half of `push`: it may be a frame or more ahead of the second, in another thread."""
+        """The first half of `push`: it may be a frame or more ahead of the second, in another thread.
+
+        Raises:
+            UsageError: a picture holds NaN or infinity, which would spoil all that follow.
+        """
+        if not all(map(_is_finite, frames)):
+            raise UsageError(
+                "a picture holds NaN or infinity; replace these, as by torch.nan_to_num, before it is filtered"
+            )
         return self._analysis.push(*frames) if self._analysis else frames
 
     def filter(self, measured: Sequence[Frame]) -> Sequence[Frame]:
@@ -314,6 +322,11 @@ def _text(value: Any) -> str:
         return "yes" if value else "no"
     # Fractions too are written as `make` reads them.
     return str(float(value) if isinstance(value, Real) and not isinstance(value, Integral) else value)
+
+
+def _is_finite(frame: Frame) -> bool:
+    """Whether it has neither NaN nor infinity, which a source's integers cannot be."""
+    return not frame.touched or math.isfinite(frame.image.sum())
 
 
 def _check_default_type() -> None:

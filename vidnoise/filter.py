@@ -236,7 +236,7 @@ class BaseStage(ABC):
         if self._failure is not None:
             raise FilterError(f"this stage failed ({self._failure}); call reset() before pushing again")
         try:
-            with _plainly():
+            with plainly():
                 return list(work())
         except BaseException as failure:
             self._failure = failure
@@ -244,14 +244,16 @@ class BaseStage(ABC):
 
 
 @contextmanager
-def _plainly() -> Iterator[None]:
-    """Without gradients, and in the types that filters ask for, whatever the caller's program has switched on."""
+def plainly() -> Iterator[None]:
+    """Without gradients, in the types and on the devices that filters ask for, whatever the caller has switched on."""
     import torch
 
     with ExitStack() as stack:
         stack.enter_context(torch.no_grad())
         for kind in filter(torch.is_autocast_enabled, ("cpu", "cuda")):
             stack.enter_context(torch.autocast(kind, enabled=False))
+        if torch.get_default_device().type != "cpu":
+            stack.enter_context(torch.device("cpu"))
         yield
 
 
