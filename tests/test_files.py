@@ -31,6 +31,7 @@ from vidnoise.frame import Frame, StreamInfo
 from vidnoise.io import OutputOptions, Reader, Writer, open_reader, open_writer
 from vidnoise.io.gpu import Trial
 from vidnoise.io.planes import planes_of
+from vidnoise.opencv import VideoCapture
 
 MASTERING = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)"
 HDR = {"x265-params": f"master-display={MASTERING}:max-cll=1000,400:log-level=none"}
@@ -1125,6 +1126,8 @@ def test_an_argument_that_nobody_takes_is_answered_with_what_was_meant(
         vidnoise.open(tmp_path / "in.mp4", "none", **{option: 18}),
     ):
         pass
+    with pytest.raises(UsageError, match=f"vidnoise.opencv.VideoCapture takes no '{option}'"):
+        VideoCapture(chain="none", **{option: 18})
 
 
 @pytest.mark.parametrize("name", [None, 3, b"in.mp4", ["in.mp4"]])

@@ -134,6 +134,29 @@ def test_a_frame_can_be_sent_to_another_process(tmp_path, pix_fmt):
         )
 
 
+def test_frames_are_read_without_with_as_well_and_closed_twice_without_harm(tmp_path):
+    path = Clip(4, size=(96, 64)).save(tmp_path / "in.mp4")
+    assert len(list(vn.open(path, "median"))) == 4
+    frames = vn.open(path, "median")
+    assert (frames.info.width, frames.info.height) == (96, 64)
+    next(frames)
+    frames.close()
+    frames.close()
+    assert not list(frames)
+    assert not workers()
+
+
+def test_damage_is_told_to_who_reads_frames(tmp_path):
+    path = Clip(20).save(tmp_path / "in.mkv")
+    with vn.open(path, "none") as frames:
+        assert len(list(frames)) == 20
+        assert not frames.damage
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with vn.open(path, "none") as frames:
+        assert len(list(frames)) < 20
+        assert frames.damage == "the input ends too early"
+
+
 def test_a_copy_of_a_frame_keeps_all_of_it(tmp_path):
     with vn.open(Clip(2).save(tmp_path / "in.mp4"), "fuse") as frames:
         frame = next(frames)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import difflib
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from inspect import signature
 from os import PathLike
@@ -115,7 +114,7 @@ def run(
     check_callback("progress", progress)
     check_callback("opened", opened)
     check("output", "overwrite", overwrite, bool, Option(help=""))
-    _refuse_unknown(reading, run, OutputOptions)
+    refuse_unknown(reading, run, OutputOptions)
     chain = as_chain(filters)
     place = choose(device, precision, tile)
     if not isinstance(output, OutputOptions | None):
@@ -156,7 +155,38 @@ def run(
     return summary
 
 
-@contextmanager
+class Frames(Iterator[Frame]):
+    """Cleaned frames, one after another; `close()`, or the end of a `with`, ends the reading, and after it there are none.
+
+    Attributes:
+        info: the source's size, rate and format.
+    """
+
+    def __init__(self, reader: Reader, frames: Generator[Frame]) -> None:
+        self.info = reader.info
+        self._reader = reader
+        self._frames = frames
+
+    @property
+    def damage(self) -> str:
+        """What damage of the source has cost so far, in a sentence; empty where it was whole."""
+        return str(self._reader.losses)
+
+    def __next__(self) -> Frame:
+        return next(self._frames)
+
+    def close(self) -> None:
+        """Read no more; a second time it does nothing."""
+        self._frames.close()
+        self._reader.close()
+
+    def __enter__(self) -> Frames:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
 def open(
     source: str | PathLike[str],
     filters: Filters = None,
@@ -165,25 +195,26 @@ def open(
     precision: str = "auto",
     tile: int = 0,
     **reading: Any,
-) -> Iterator[Iterator[Frame]]:
+) -> Frames:
     """Iterate over cleaned frames: `with vn.open("in.mp4", Fuse()) as frames: ...`.
 
     Arguments and errors are those of `run`; `frame.image` is a float tensor (3,H,W) in 0..1.
     """
     from vidnoise.io import open_reader
 
-    _refuse_unknown(reading, open)
+    refuse_unknown(reading, open)
     chain = as_chain(filters)
     place = choose(device, precision, tile)
-    with open_reader(source, device=place, **reading) as reader:
-        frames = pipeline.stream(reader, open_chain(chain, reader.info, place, None), place)
-        try:
-            yield frames
-        finally:
-            frames.close()
+    reader = open_reader(source, device=place, **reading)
+    try:
+        stage = open_chain(chain, reader.info, place, None)
+    except BaseException:
+        reader.close()
+        raise
+    return Frames(reader, pipeline.stream(reader, stage, place))
 
 
-def _refuse_unknown(
+def refuse_unknown(
     given: Mapping[str, Any], function: Callable[..., object], output: type[OutputOptions] | None = None
 ) -> None:
     """Refuse arguments that nobody takes, with what may have been meant."""
@@ -198,7 +229,8 @@ def _refuse_unknown(
             hint = f"write output=vidnoise.io.OutputOptions({name}={value!r})"
         else:
             hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(sorted(known))}"
-        raise UsageError(f"vidnoise.{function.__name__} takes no {name!r}; {hint}")
+        called = f"{function.__module__.removesuffix('.api')}.{function.__name__}"
+        raise UsageError(f"{called} takes no {name!r}; {hint}")
 
 
 def open_chain(chain: Chain, info: StreamInfo, device: Device, max_latency: int | None) -> ChainStage:

@@ -73,7 +73,7 @@ class VideoCapture:
         reading: what `vidnoise.io.open_reader` takes beside: `deinterlace`, `assume_progressive`, `threads`.
 
     Raises:
-        UsageError: the chain names a filter or option that does not exist.
+        UsageError: the chain names a filter or option that does not exist, or an argument is none.
         DeviceError: the device is not there.
     """
 
@@ -86,9 +86,10 @@ class VideoCapture:
         precision: str = "auto",
         **reading: Any,
     ) -> None:
-        from vidnoise.api import as_chain
+        from vidnoise.api import as_chain, refuse_unknown
         from vidnoise.device import choose
 
+        refuse_unknown(reading, VideoCapture)
         self.error: VidnoiseError | None = None
         self._lock = threading.RLock()
         self._leaving = False
