@@ -7,6 +7,7 @@ import torch
 from skimage import data
 from streams import CPU, clip, info, process, through
 from torch.overrides import TorchFunctionMode
+from vidnoise_filters.portion import Portion
 
 from vidnoise.chain import Chain
 from vidnoise.colour import Colour, PixelFormat
@@ -97,6 +98,7 @@ def test_filters_for_gpus_take_their_sums_with_all_bits():
     with NoConvolution():
         Median(radius=2)._apply_on_gpu(image[None])
         Guided(radius=2, contrast=1).apply(image[None])
+        Portion(1, chroma=2, grain=0)(image, image)
 
 
 def test_the_guided_filter_is_kornias():

@@ -38,14 +38,17 @@ class Guided(SpatialFilter):
         """(B,3,H,W) -> (B,3,H,W)."""
         import torch
 
-        return torch.stack([self._apply(image) for image in x])
+        contrast = self.contrast / 255
+        return torch.stack([fitted(image, image.mean(0, keepdim=True), self.radius, contrast) for image in x])
 
-    def _apply(self, image: Tensor) -> Tensor:
-        def mean(picture: Tensor) -> Tensor:  # no convolution, which a GPU does with 11 bits of each sample
-            return means_around(picture, self.radius)
 
-        guide = image.mean(0, keepdim=True)
-        mean_guide, level = mean(guide), mean(image)
-        spread = mean(guide * guide) - mean_guide * mean_guide
-        slope = (mean(guide * image) - mean_guide * level) / (spread + (self.contrast / 255) ** 2)
-        return mean(slope) * guide + mean(level - slope * mean_guide)
+def fitted(image: Tensor, guide: Tensor, radius: int, contrast: float) -> Tensor:
+    """A picture (C,H,W) as straight lines over a guide (1,H,W), flat where that varies less than `contrast`."""
+
+    def mean(picture: Tensor) -> Tensor:  # no convolution, which a GPU does with 11 bits of each sample
+        return means_around(picture, radius)
+
+    mean_guide, level = mean(guide), mean(image)
+    spread = mean(guide * guide) - mean_guide * mean_guide
+    slope = (mean(guide * image) - mean_guide * level) / (spread + contrast**2)
+    return mean(slope) * guide + mean(level - slope * mean_guide)

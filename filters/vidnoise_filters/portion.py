@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 
 from vidnoise.errors import FilterError
 from vidnoise_filters.gray import as_gray_as, read_gray
+from vidnoise_filters.guided import fitted
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 LIMIT = 6.0
 """Deviations; noise that a codec has been over is less even than white noise, which stays within 4."""
-REACH = 9
-"""Side of the neighbourhood in which colours are smoothed further, in pixels."""
+REACH = 4
+"""Half the side of the neighbourhood in which colours are smoothed further, in pixels."""
 CONTRAST = 0.03
 """Edges of luma stronger than this keep colours apart."""
 
@@ -88,9 +89,6 @@ def _fine(image: Tensor) -> Tensor:
 
 def _smooth_colours(image: Tensor, share: float) -> Tensor:
     """Blend in colours smoothed where luma is even (guided filter: He, Sun, Tang, ECCV 2010)."""
-    from kornia.filters import guided_blur
-
     luma = image.mean(0, keepdim=True)
     colours = image - luma
-    smooth = guided_blur(luma[None], colours[None], REACH, CONTRAST**2, border_type="replicate")[0]
-    return luma + colours.lerp(smooth, share)
+    return luma + colours.lerp(fitted(colours, luma, REACH, CONTRAST), share)
