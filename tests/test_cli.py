@@ -824,7 +824,16 @@ def test_compare_refuses_other_sizes_and_counts_frames_without_a_partner(vidnois
     answer = vidnoise("compare", clip, short, "-q")
     assert answer.status == 0
     assert "3 more frames are in one of the two only" in answer.err
+    assert "damaged" not in answer.err
     assert answer.out.startswith("in all: ")
+
+
+def test_compare_says_which_of_two_videos_is_damaged(vidnoise, tmp_path):
+    whole, broken = Clip(frames=20).save(tmp_path / "whole.mkv"), tmp_path / "broken.mkv"
+    broken.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    answer = vidnoise("compare", broken, whole, "-q")
+    assert f"warning: {broken} is damaged: the input ends too early" in answer.err
+    assert "whole.mkv is damaged" not in answer.err
 
 
 def test_training_writes_weights_a_card_and_pictures_and_goes_on(vidnoise, tmp_path: Path) -> None:

@@ -37,12 +37,14 @@ BARS = " ▁▂▃▄▅▆▇█"
 class Likeness:
     """PSNR in dB and SSIM of every pair of frames, and the pair that differs most.
 
-    `errors` are mean squared differences in units of 1/255 squared; `extra` counts frames that only one video has.
+    `errors` are mean squared differences in units of 1/255 squared; `extra` counts frames that only one video has;
+    `damage` says which video has lost some.
     """
 
     errors: list[float] = field(default_factory=list)
     ssims: list[float] = field(default_factory=list)
     extra: int = 0
+    damage: list[str] = field(default_factory=list)
     worst: int = -1
     pair: tuple[Picture, Picture] | None = None
 
@@ -163,6 +165,8 @@ def _pairs(
             if min(a.width, a.height) < WINDOW:
                 raise InputError(f"{first} is {a.width}x{a.height}; SSIM needs {WINDOW}x{WINDOW} or more")
             yield _picture(a), _picture(b)
+        read = ((first, one), (second, other))
+        likeness.damage = [f"{name} is damaged: {frames.damage}" for name, frames in read if frames.damage]
 
 
 def _picture(frame: Frame) -> Picture:
@@ -183,8 +187,9 @@ def _print_all(likeness: Likeness, still: Path | None) -> None:
     click.echo(
         f"in all: PSNR {likeness.psnr:.2f} dB, SSIM {likeness.ssim:.4f}, {len(likeness.errors)} frames"
     )
-    if likeness.extra:
-        click.echo(f"vidnoise: warning: {likeness.extra} more frames are in one of the two only", err=True)
+    extra = [f"{likeness.extra} more frames are in one of the two only"] if likeness.extra else []
+    for warning in (*extra, *likeness.damage):
+        click.echo(f"vidnoise: warning: {warning}", err=True)
     for line in curve(likeness.psnrs):
         click.echo(line)
     if still is not None:
@@ -200,6 +205,7 @@ def _record(first: str, second: str, likeness: Likeness, still: Path | None) -> 
         "b": second,
         "frames": len(likeness.errors),
         "frames_in_one_only": likeness.extra,
+        "damage": likeness.damage,
         "psnr": finite([likeness.psnr])[0],
         "ssim": round(likeness.ssim, 5),
         "worst_frame": likeness.worst,
