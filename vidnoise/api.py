@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from inspect import signature
 from os import PathLike
 from typing import TYPE_CHECKING, Any
@@ -104,8 +104,6 @@ def run(
     Raises:
         VidnoiseError: its text says what was asked, what was found and what to do.
     """
-    import dataclasses
-
     from vidnoise.before_after import Compared, compared_info
     from vidnoise.io import OutputOptions, open_reader, open_writer
 
@@ -113,17 +111,10 @@ def run(
     check_path("target", target)
     check_callback("progress", progress)
     check_callback("opened", opened)
-    check("output", "overwrite", overwrite, bool, Option(help=""))
     refuse_unknown(reading, run, OutputOptions)
+    options = _output_options(output, overwrite)
     chain = as_chain(filters)
     place = choose(device, precision, tile)
-    if not isinstance(output, OutputOptions | None):
-        raise UsageError(
-            f"output={output!r} is no OutputOptions; write output=vidnoise.io.OutputOptions(crf=18)"
-        )
-    options = output or OutputOptions()
-    if overwrite:
-        options = dataclasses.replace(options, overwrite=True)
     began = time.monotonic()
     summary = Summary(device=place.why, filters=str(chain))
     with open_reader(source, device=place, **reading) as reader:
@@ -148,11 +139,22 @@ def run(
             writer.abort()
             raise
         summary.warnings = list(dict.fromkeys([*reader.warnings, *writer.warnings]))
-        summary.losses = {kind: int(n) for kind, n in dataclasses.asdict(reader.losses).items() if n}
+        summary.losses = {kind: int(n) for kind, n in asdict(reader.losses).items() if n}
         summary.damage = str(reader.losses)
         summary.noise = noise.mean()
     summary.seconds = time.monotonic() - began
     return summary
+
+
+def _output_options(output: OutputOptions | None, overwrite: bool) -> OutputOptions:
+    from vidnoise.io import OutputOptions
+
+    if not isinstance(output, OutputOptions | None):
+        raise UsageError(
+            f"output={output!r} is no OutputOptions; write output=vidnoise.io.OutputOptions(crf=18)"
+        )
+    options = output or OutputOptions()
+    return replace(options, overwrite=overwrite or options.overwrite)
 
 
 class Frames(Iterator[Frame]):
