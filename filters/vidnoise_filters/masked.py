@@ -78,14 +78,9 @@ class Masked(RecurrentFilter[State]):
     )
 
     @property
-    def reach(self) -> int:
-        """Frames on either side."""
-        return self.frames // 2
-
-    @property
     def ahead(self) -> int:
-        """Half the frames."""
-        return self.reach
+        """Half the frames; as many before are looked at."""
+        return self.frames // 2
 
     @property
     def wants_motion(self) -> bool:
@@ -124,7 +119,7 @@ class Masked(RecurrentFilter[State]):
             frame.flow.clear()
         past, known = (state.past, state.ahead) if state else ((), ())
         now, *later = (_seen(network, f, known) for f in (frame, *ahead))
-        after = State(tuple(deque((*past, now), self.reach)), tuple(later))
+        after = State(tuple(deque((*past, now), self.ahead)), tuple(later))
         share = max(audible(frame, 0), _hit(now.mask)) * self.strength
         if share == 0:
             return frame, after

@@ -69,7 +69,7 @@ names_option = option(
 
 
 def common(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The options of both commands."""
+    """The options of `quality` and `speed`."""
     decorators = [
         names_option,
         option(

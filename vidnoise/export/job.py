@@ -69,9 +69,7 @@ def export(
             whole = Path(folder) / path.name
             done = _written(subject, whole, name, calibrate)
             files = tuple(path.parent / part.name for part in sorted(Path(folder).iterdir()))
-            for file in files:
-                if file.exists() and not overwrite:
-                    raise UsageError(f"{file} exists; add --overwrite to replace it, or give another name")
+            _refuse_existing(files, overwrite)
             for file in files:
                 os.replace(Path(folder) / file.name, file)
     except OSError as failure:
@@ -82,7 +80,11 @@ def export(
 def _check_target(path: Path, overwrite: bool) -> None:
     if not path.parent.is_dir():
         raise OutputError(f"the folder {path.parent} does not exist; make it with: mkdir -p '{path.parent}'")
-    for file in (path, _beside(path)):
+    _refuse_existing((path, _beside(path)), overwrite)
+
+
+def _refuse_existing(files: Sequence[Path], overwrite: bool) -> None:
+    for file in files:
         if file.exists() and not overwrite:
             raise UsageError(f"{file} exists; add --overwrite to replace it, or give another name")
 

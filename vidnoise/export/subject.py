@@ -133,9 +133,7 @@ def find(what: str, sigma: float = 0.0) -> Subject:
     filter = None if what.endswith(".safetensors") else _filter(what)
     path = FOLDER / f"{filter.weights}.safetensors" if filter else Path(what)
     network, card = read(path)
-    for parameter in network.parameters():
-        parameter.requires_grad = False
-    network.eval()
+    network.requires_grad_(False).eval()
     if isinstance(network, TemporalDenoiser):
         # By these --calibrate runs the filter.
         _refuse_unwritten(filter, "quality", "sigma", "settled", "ahead")
@@ -144,23 +142,28 @@ def find(what: str, sigma: float = 0.0) -> Subject:
                 f"{what} is told the noise level block by block, so none can be fixed; leave --sigma out, or give the "
                 f"weights of a network for single pictures"
             )
-        multiple = lcm(network.tier.denoise.multiple, _BLOCK)
-        best = getattr(filter, "quality", "") == "best"
-        name, asked = (
-            (f"{path.stem}, asked eight times", Ensemble(network).eval()) if best else (path.stem, network)
-        )
-        return Subject(name, asked, TEMPORAL, multiple, card, filter=filter)
+        return _for_clips(network, path.stem, card, filter)
     if isinstance(network, PictureDenoiser):
         _refuse_unwritten(filter)
-        multiple = lcm(network.multiple, _BLOCK)
         if network.blind and sigma:
             raise UsageError(f"{what} finds the noise level by itself; leave --sigma out")
-        if network.blind or sigma:
-            return Subject(
-                path.stem, FixedLevel(network, sigma / 255).eval(), (PICTURE,), multiple, card, sigma
-            )
-        return Subject(path.stem, network, (PICTURE, LEVEL), multiple, card)
+        return _for_pictures(network, path.stem, card, sigma)
     raise UsageError(f"{what} is a network of kind {card.kind!r}; those that denoise can be exported")
+
+
+def _for_clips(network: TemporalDenoiser, name: str, card: Card, filter: Filter | None) -> Subject:
+    multiple = lcm(network.tier.denoise.multiple, _BLOCK)
+    if getattr(filter, "quality", "") != "best":
+        return Subject(name, network, TEMPORAL, multiple, card, filter=filter)
+    asked = Ensemble(network).eval()
+    return Subject(f"{name}, asked eight times", asked, TEMPORAL, multiple, card, filter=filter)
+
+
+def _for_pictures(network: PictureDenoiser, name: str, card: Card, sigma: float) -> Subject:
+    multiple = lcm(network.multiple, _BLOCK)
+    if not (network.blind or sigma):
+        return Subject(name, network, (PICTURE, LEVEL), multiple, card)
+    return Subject(name, FixedLevel(network, sigma / 255).eval(), (PICTURE,), multiple, card, sigma)
 
 
 def _filter(what: str) -> Filter:

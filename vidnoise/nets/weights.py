@@ -197,6 +197,4 @@ def loaded(name: str, device: torch.device, dtype: torch.dtype, int8: bool) -> n
     network, card = read(FOLDER / f"{name}.safetensors")
     if int8 and card.reach:
         round_groups(network, card.reach)
-    for parameter in network.parameters():
-        parameter.requires_grad = False
-    return channels_last(network.eval().to(device=device, dtype=dtype))
+    return channels_last(network.requires_grad_(False).eval().to(device=device, dtype=dtype))

@@ -104,9 +104,13 @@ class DeblurTask:
         """Some validation samples."""
         if self.valid is None:
             return None
-        blurred, undone, near, sharp = (v[:6] for v in self.valid.values())
-        rows = [torch.cat(list(v), 2) for v in (blurred, model(blurred, undone, near)[0], sharp)]
+        some = {name: values[:6] for name, values in self.valid.items()}
+        rows = [torch.cat(list(v), 2) for v in (some["blurred"], self._restored(model, some), some["sharp"])]
         return torch.cat(rows, 1).clamp(0, 1)
+
+    def _restored(self, model: nn.Module, batch: Batch) -> Tensor:
+        restored: Tensor = model(*(batch[name] for name in ("blurred", "undone", "near")))[0]
+        return restored
 
     def _validation(self, backdrops: Backdrops) -> Batch:
         source = generator(VALIDATION_SEED, 0, self.device)

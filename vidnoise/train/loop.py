@@ -72,9 +72,7 @@ class Average:
     """An exponential moving average of a network's weights and statistics, quick at first."""
 
     def __init__(self, model: nn.Module, decay: float) -> None:
-        self.model = copy.deepcopy(model).eval()
-        for parameter in self.model.parameters():
-            parameter.requires_grad = False
+        self.model = copy.deepcopy(model).eval().requires_grad_(False)
         self.decay = decay
 
     def update(self, model: nn.Module, step: int) -> None:

@@ -41,13 +41,9 @@ class MPRNetDeblurTask(DeblurTask):
         figures = {"blurred": float(psnr(blurred, sharp).mean()), "psnr": float(psnr(done, sharp).mean())}
         return figures | {"score": figures["psnr"]}
 
-    def picture(self, model: nn.Module) -> Tensor | None:
-        """Some validation samples."""
-        if self.valid is None:
-            return None
-        blurred, undone, sharp = (v[:6] for v in self.valid.values())
-        rows = [torch.cat(list(v), 2) for v in (blurred, model(blurred, undone), sharp)]
-        return torch.cat(rows, 1).clamp(0, 1)
+    def _restored(self, model: nn.Module, batch: Batch) -> Tensor:
+        restored: Tensor = model(batch["blurred"], batch["undone"])
+        return restored
 
     def _scene(self, back: Picture, front: Picture, seed: int) -> tuple[Picture, Picture]:
         scene = Scene(back, front, self.recipe.size, self.recipe.blur, np.random.default_rng(seed))

@@ -76,6 +76,4 @@ def _teacher(name: str) -> nn.Module:
         raise UsageError(
             f"the recipe's teacher {name!r} is of kind {card.kind!r}; give weights for single pictures"
         )
-    for parameter in network.parameters():
-        parameter.requires_grad = False
-    return channels_last(network.eval())
+    return channels_last(network.requires_grad_(False).eval())
