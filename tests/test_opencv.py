@@ -58,6 +58,11 @@ def test_a_whole_number_is_a_camera(number):
     assert "/dev/video7 " in str(VideoCapture(number, "none").error)
 
 
+def test_a_backend_of_opencv_in_place_of_filters_is_answered_with_what_to_write():
+    with pytest.raises(errors.UsageError, match=r"200 is no filter; of OpenCV's backends .* leave it out"):
+        VideoCapture(0, cv2.CAP_V4L2)
+
+
 def turned(degrees):
     return lambda stream: stream.set_display_rotation(degrees)
 

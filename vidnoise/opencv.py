@@ -90,6 +90,10 @@ class VideoCapture:
         from vidnoise.device import choose
 
         refuse_unknown(reading, VideoCapture)
+        if isinstance(chain, Integral):
+            raise UsageError(
+                f"{chain} is no filter; of OpenCV's backends (cv2.CAP_...) none is asked: leave it out, or write 'denoise'"
+            )
         self.error: VidnoiseError | None = None
         self._lock = threading.RLock()
         self._leaving = False
