@@ -350,6 +350,8 @@ def test_what_is_no_picture_is_refused() -> None:
         estimate(torch.rand(1, 8, 8))
     with pytest.raises(UsageError, match="uint8"):
         estimate(torch.zeros(3, 8, 8, dtype=torch.uint8))
+    with pytest.raises(UsageError, match="NaN or infinity"):
+        estimate(torch.full((3, 8, 8), torch.nan))
     with pytest.raises(InputError, match="at least one"):
         estimate([])
     with pytest.raises(UsageError, match="1 or more"):

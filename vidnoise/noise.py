@@ -126,7 +126,7 @@ def estimate(frames: Tensor | Sequence[Tensor]) -> NoiseEstimate:
 
     Raises:
         InputError: the sequence is empty.
-        UsageError: a frame is not of shape (3,H,W) and of a floating type.
+        UsageError: a frame is not of shape (3,H,W) and of a floating type, or holds NaN or infinity.
     """
     if isinstance(frames, Tensor):
         sample = _sample(frames)
@@ -264,6 +264,9 @@ def _sample(image: Tensor) -> _Sample:
     rows, columns = grid.shape[1:3]
     pixels = grid.reshape(3, rows * columns, _BLOCK**2).float()
     coefficients = dct.multiplied(pixels.mT[:, :, None], dct.basis(pixels.device)[_order()])[:, :, 0].mT
+    brightness = coefficients[..., 0] / _BLOCK
+    if not brightness.isfinite().all():
+        raise UsageError("noise is estimated on finite numbers; this image holds NaN or infinity")
     spread = _band_mean(coefficients.square(), slice(1, None))
     bars = _bars((spread < _BAR**2).all(0).reshape(rows, columns)).flatten()
     away = (pixels - 0.5).abs_()
@@ -273,7 +276,7 @@ def _sample(image: Tensor) -> _Sample:
     usable = usable | ~usable.any(1, keepdim=True)
     return _Sample(
         coefficients,
-        coefficients[..., 0] / _BLOCK,
+        brightness,
         usable,
         clipped,
         filmed(pixels[:, ~(spread < _CONSTANT**2).all(0)].reshape(3, -1, _BLOCK, _BLOCK)),
