@@ -63,6 +63,12 @@ def test_a_backend_of_opencv_in_place_of_filters_is_answered_with_what_to_write(
         VideoCapture(0, cv2.CAP_V4L2)
 
 
+@pytest.mark.parametrize("name", ["start", "duration"])
+def test_a_part_of_a_video_is_refused_since_positions_count_from_its_beginning(name):
+    with pytest.raises(errors.UsageError, match=f"takes no '{name}'; go to a time by set"):
+        VideoCapture("in.mp4", "none", **{name: 1})
+
+
 def turned(degrees):
     return lambda stream: stream.set_display_rotation(degrees)
 

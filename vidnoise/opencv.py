@@ -70,7 +70,7 @@ class VideoCapture:
         chain: filters, as `vidnoise.run` takes them; None for the default chain, `Chain()` for none.
         device: `auto`, `cpu` or `cuda`.
         precision: `auto`, `fp32`, `bf16`, `fp16` or `int8`, for the arithmetic inside networks.
-        reading: what `vidnoise.io.open_reader` takes beside: `deinterlace`, `assume_progressive`, `threads`.
+        reading: what `vidnoise.io.open_reader` takes beside: `deinterlace`, `assume_progressive`, `threads`, `rate`.
 
     Raises:
         UsageError: the chain names a filter or option that does not exist, or an argument is none.
@@ -90,6 +90,11 @@ class VideoCapture:
         from vidnoise.device import choose
 
         refuse_unknown(reading, VideoCapture)
+        if part := [name for name in ("start", "duration") if name in reading]:
+            raise UsageError(
+                f"vidnoise.opencv.VideoCapture reads the whole, and takes no {part[0]!r}; go to a time by "
+                f"set(cv2.CAP_PROP_POS_MSEC, 1000 * seconds)"
+            )
         if isinstance(chain, Integral):
             raise UsageError(
                 f"{chain} is no filter; of OpenCV's backends (cv2.CAP_...) none is asked: leave it out, or write 'denoise'"
