@@ -262,6 +262,27 @@ def test_a_failure_too_gives_its_line_of_json(vidnoise, tmp_path):
     assert "No such file" in answer.record["error"]
 
 
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (("probe", "none.mp4"), 1, "No such file"),
+        (("compare", "none.mp4", "none.mp4"), 1, "No such file"),
+        (("in.mp4", "-o", "out.mp4", "--start", "soon"), 2, "is no time"),
+        (("in.mp4",), 2, "say where to write"),
+    ],
+)
+def test_every_failure_of_every_command_gives_its_line_of_json(vidnoise, words, status, said):
+    answer = vidnoise(*words, "--json")
+    assert answer.status == answer.record["status"] == status
+    assert said in answer.record["error"]
+
+
+def test_the_line_of_a_wrong_option_does_not_go_where_the_video_would(vidnoise):
+    answer = vidnoise("in.mp4", "-o", "-", "--start", "soon", "--json")
+    assert answer.out == ""
+    assert json.loads(answer.err.splitlines()[0])["status"] == 2
+
+
 def test_verbose_says_what_was_chosen_and_why(vidnoise, clip, tmp_path):
     answer = vidnoise(clip, "-o", tmp_path / "out.mp4", "-f", "none", "-v", "--device", "cpu", *FAST)
     assert "device: cpu: asked for" in answer.err
@@ -459,6 +480,22 @@ def test_a_reader_that_leaves_early_is_no_error(clip):
     answer = finished(process(clip, "-o", "-", "-f", "none", "--json", stdout=writing))
     os.close(writing)
     assert (answer.status, json.loads(answer.err)["status"]) == (141, 141)
+
+
+@pytest.mark.parametrize("words", [("--version",), ("probe", "clip.mp4", "--json")])
+def test_words_that_nobody_reads_are_no_error_either(clip, words):
+    reading, writing = os.pipe()
+    os.close(reading)
+    answer = finished(process(*words, stdout=writing, cwd=clip.parent))
+    os.close(writing)
+    assert (answer.status, answer.err) == (141, "")
+
+
+def test_a_standard_output_that_was_closed_from_the_start_takes_what_is_printed(clip, tmp_path):
+    words = ["-m", "vidnoise", str(clip), "-o", str(tmp_path / "out.mp4"), "-f", "none", "--json"]
+    command = ["sh", "-c", '"$@" >&-', "sh", sys.executable, *words]
+    done = subprocess.run(command, stderr=subprocess.PIPE, timeout=60)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 # Progress

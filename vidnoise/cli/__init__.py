@@ -6,6 +6,7 @@ Nothing here imports PyTorch, PyAV or OpenCV before a command needs them, so tha
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Sequence
 
@@ -21,9 +22,17 @@ def main(args: Sequence[str] | None = None) -> None:
     from vidnoise.cli.root import root
 
     one_heap()
+    _stand_in()
     _show_all()
     words = list(sys.argv[1:] if args is None else args)
     sys.exit(guarded(lambda: root.main(words, prog_name="vidnoise", standalone_mode=False), words))
+
+
+def _stand_in() -> None:
+    """Let what is printed go nowhere where a standard stream was closed from the start, as by some schedulers."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115  # for as long as the process lives
 
 
 def _show_all() -> None:

@@ -11,10 +11,12 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from enum import IntEnum
+from itertools import pairwise
 from pathlib import Path
 
 import click
 
+from vidnoise.cli.record import ABOUT, emit
 from vidnoise.errors import TOO_LITTLE_MEMORY, UsageError, VidnoiseError, class_and_text, is_out_of_memory
 
 
@@ -36,8 +38,9 @@ LIBRARIES = {"libGL.so": "libgl1", "libgthread": "libglib2.0-0", "libglib": "lib
 def guarded(command: Callable[[], object], words: Sequence[str]) -> int:
     """Run a command; print what went wrong, if anything; give the exit status.
 
-    `words` are the command's own words, among which `--debug` asks for tracebacks.
+    `words` are the command's own words, among which `--debug` asks for tracebacks and `--json` for a line of JSON.
     """
+    ABOUT.set({})
     try:
         with _terminated_as_interrupt():
             status = command()
@@ -90,6 +93,8 @@ def _report(failure: BaseException, words: Sequence[str]) -> int:
     if isinstance(failure, click.exceptions.NoArgsIsHelpError):
         click.echo(failure.ctx.get_help() if failure.ctx else "", err=True)
         return Status.USAGE
+    if "--json" in words:
+        _emit(failure, words)
     if _is_broken_pipe(failure):
         # Whoever read our output has seen enough; Python would complain once more when it flushes at exit.
         with contextlib.suppress(OSError, ValueError):
@@ -102,6 +107,14 @@ def _report(failure: BaseException, words: Sequence[str]) -> int:
         command = failure.ctx.command_path.removesuffix(" run")
         click.echo(f"{command} --help explains all options", err=True)
     return status_of(failure)
+
+
+def _emit(failure: BaseException, words: Sequence[str]) -> None:
+    """The line for machines, which goes where no video does."""
+    about = ABOUT.get()
+    piped = about.get("output") == "-" or ("-o", "-") in pairwise(words)
+    with contextlib.suppress(OSError):  # of a pipe that nobody reads
+        emit({**about, "status": status_of(failure), "error": message(failure)}, to_stderr=piped)
 
 
 def _say(text: str) -> None:
@@ -152,7 +165,8 @@ def _causes(failure: BaseException) -> Iterator[BaseException]:
 
 
 def _is_broken_pipe(failure: BaseException) -> bool:
-    return any(isinstance(cause, BrokenPipeError) for cause in _causes(failure))
+    # click takes a broken pipe for a reason to leave the process, and for nothing else does it or anyone here.
+    return any(isinstance(cause, BrokenPipeError | SystemExit) for cause in _causes(failure))
 
 
 def _library_hint(failure: BaseException) -> str:

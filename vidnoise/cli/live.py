@@ -170,7 +170,7 @@ def leave(status: int) -> NoReturn:
     Where a thread cannot be ended, as it waits in FFmpeg or makes filters ready, Python would tear it out of C++ code
     at its end, and abort.
     """
-    for stream in filter(None, (sys.stdout, sys.stderr)):  # None where it was closed from the start
+    for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError):  # of a terminal that is gone
             stream.flush()
     os._exit(status)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vidnoise.cli.errors import Status, message, status_of
+from vidnoise.cli.errors import Status
 from vidnoise.cli.live import is_live, leave, live_options, run_camera
 from vidnoise.cli.options import (
     Rate,
@@ -23,7 +23,7 @@ from vidnoise.cli.options import (
     key_values,
     option,
 )
-from vidnoise.cli.record import emit, plain
+from vidnoise.cli.record import ABOUT, emit, plain
 from vidnoise.options import QUALITIES
 
 if TYPE_CHECKING:
@@ -207,23 +207,17 @@ def run(source: str, others: tuple[str, ...], targets: tuple[str, ...], as_json:
     target = targets[-1] if targets else None
     to_stderr = target == "-"
     names = {"input": mask(source), "output": None if target is None else mask(target)}
-    try:
-        if is_live(source, targets, chosen):
-            record = run_camera(source, targets, chosen)
-            if as_json:
-                with contextlib.suppress(OSError):  # the terminal whose end has ended it is gone
-                    emit(
-                        plain({"input": mask(source), "status": Status.WHOLE, **record}), to_stderr=to_stderr
-                    )
-            leave(Status.WHOLE)
-        if chosen["print_latency"]:
-            return _print_latency(source, as_json, chosen)
-        assert target is not None
-        summary = _clean(source, target, chosen)
-    except (Exception, KeyboardInterrupt) as failure:
+    ABOUT.set(names)
+    if is_live(source, targets, chosen):
+        record = run_camera(source, targets, chosen)
         if as_json:
-            emit({**names, "status": status_of(failure), "error": message(failure)}, to_stderr=to_stderr)
-        raise
+            with contextlib.suppress(OSError):  # the terminal whose end has ended it is gone
+                emit(plain({"input": mask(source), "status": Status.WHOLE, **record}), to_stderr=to_stderr)
+        leave(Status.WHOLE)
+    if chosen["print_latency"]:
+        return _print_latency(source, as_json, chosen)
+    assert target is not None
+    summary = _clean(source, target, chosen)
     status = Status.LOSSES if summary.losses else Status.WHOLE
     if as_json:
         emit(plain({**names, "status": status, **asdict(summary), "fps": summary.fps}), to_stderr=to_stderr)

@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 import math
 import sys
+from contextvars import ContextVar
 from typing import Any
+
+ABOUT: ContextVar[dict[str, Any]] = ContextVar("ABOUT")
+"""What a command knows of its job so far, which its line tells where it fails."""
 
 
 def emit(record: dict[str, Any], *, to_stderr: bool = False) -> None:

@@ -145,7 +145,7 @@ class StdoutTarget:
         self.kind, self.format = format, FORMATS[format]
         self.options = {"strict": "-1"} if format == "y4m" else {}
         # A closed standard output leaves its number to the next file opened: Python has noted it at start.
-        if sys.stdout is None:
+        if sys.__stdout__ is None:
             raise OutputError("the standard output is closed; give a file, or pipe it into a program")
         if os.isatty(1):
             raise UsageError("a terminal cannot show video; pipe the output of -o - into a program or a file")
