@@ -116,6 +116,16 @@ def test_a_truncated_mp4_with_its_index_in_front_gives_its_beginning(tmp_path: P
     assert losses.truncated
 
 
+@pytest.mark.parametrize("missing", [0, 1, 96 * 64])
+def test_a_y4m_that_ends_in_a_picture_is_told_of(tmp_path: Path, missing: int) -> None:
+    source = Clip(frames=5, codec="rawvideo", options={}).save(tmp_path / "in.y4m")
+    data = source.read_bytes()
+    source.write_bytes(data[: len(data) - missing])
+    count, losses = save_what_is_left(source, tmp_path / "out.mkv")
+    assert count == (4 if missing else 5)
+    assert losses.truncated == bool(missing)
+
+
 def test_an_mp4_that_was_cut_off_before_its_index_is_told_so(tmp_path: Path) -> None:
     data = Clip(frames=FRAMES).save(tmp_path / "whole.mp4").read_bytes()
     (tmp_path / "in.mp4").write_bytes(data[: len(data) // 2])

@@ -991,6 +991,12 @@ def test_a_pixel_format_can_be_chosen(tmp_path: Path) -> None:
         (OutputOptions(codec="libx264", pix_fmt="yuv420p12le"), "--pix-fmt"),
         (OutputOptions(codec="libvpx-vp9"), ".mkv"),
         (OutputOptions(codec="libvpx", crf=3), "--crf 3 .* 4, the best, to 63"),
+        (
+            OutputOptions(encoder_opts={"x264-params": "me=umh:reff=3"}),
+            "x264-params=me=umh:reff=3: .*'reff = 3'",
+        ),
+        (OutputOptions(codec="hevc", encoder_opts={"x265-params": "keyint=long"}), "libx265 .* keyint: long"),
+        (OutputOptions(codec="av1", encoder_opts={"svtav1-params": "grain=8"}), "libsvtav1 .* grain: 8"),
         (OutputOptions(encoder_opts={"pixel_format": "yuv444p"}), "--pix-fmt"),
         (OutputOptions(encoder_opts={"time_base": "1/10"}), "settled by the frames"),
     ],

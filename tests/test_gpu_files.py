@@ -92,3 +92,18 @@ def test_hdr_through_the_gpu_keeps_its_metadata(tmp_path: Path, gpu: Device) -> 
     with open_reader(source) as before, open_reader(tmp_path / "out.mp4") as after:
         assert after.facts == before.facts
         assert after.info.colour == before.info.colour
+
+
+@pytest.mark.parametrize("codec", ["h264_nvenc", "hevc_nvenc"])
+def test_a_quantiser_for_nvenc_takes_the_place_of_the_quality(
+    tmp_path: Path, gpu: Device, codec: str
+) -> None:
+    source = Clip(size=(256, 192), frames=30).save(tmp_path / "in.mp4")
+    sizes = []
+    for name, options in (("as it is", {}), ("as asked", {"qp": "48"})):
+        out = tmp_path / f"{name}.mp4"
+        _, writer = through(source, out, OutputOptions(codec=codec, encoder_opts=options), device=gpu)
+        if codec not in writer.encoder:
+            pytest.skip(f"there is no {codec} here")
+        sizes.append(out.stat().st_size)
+    assert sizes[1] < sizes[0]

@@ -6,7 +6,9 @@ import difflib
 import io
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import lru_cache
 from math import inf
 from typing import Any
@@ -14,6 +16,7 @@ from typing import Any
 from vidnoise.errors import OutputError, UsageError
 from vidnoise.io import scheduling
 from vidnoise.io.facts import Mastering
+from vidnoise.io.ffmpeg_log import listening
 
 QSCALE = "qscale"
 """Not an option's name: the quantiser is held at one value with qmin and qmax."""
@@ -133,6 +136,9 @@ NUMBERS = {2, 3, 4, 5}
 
 WHOLE = {2, 3}
 """Those that are whole."""
+
+PASSED_OVER = ("Error parsing option", "Unknown option", "Invalid value for")
+"""How FFmpeg's log tells what an encoder's library does not take of a list."""
 
 ALWAYS = ("default", "min", "max", "none", "all")
 """Words that FFmpeg takes in place of any number."""
@@ -329,9 +335,13 @@ def options_of(
         raise UsageError(f"--encoder-opt {settled[0]} is settled by the frames{instead}")
     for name, value in extra.items():
         _check_value(encoder.name, name, value, f"--encoder-opt {name}={value}")
+        if name.endswith("-params"):
+            _check_list(encoder.name, name, value)
     quality_name = encoder.crf or ("crf" if "crf" in known else "")
     speed_name = encoder.preset or ("preset" if "preset" in known else "")
     chosen = dict(encoder.fixed)
+    if "qp" in extra:
+        chosen.pop("rc", None)  # beside which NVENC passes the quantiser over
     if crf is not None and not quality_name:
         raise UsageError(f"--crf does not apply to {encoder.name}; its own options go through --encoder-opt")
     if preset is not None and not speed_name:
@@ -450,6 +460,23 @@ def _check_value(encoder: str, name: str, value: str, typed: str) -> None:
         kind = "whole numbers" if whole else "numbers"
         numbers = f"{kind} from {low:g} to {high:g}" if high < 2**31 - 1 else kind
         raise UsageError(f"{typed}: {encoder} takes {', '.join((numbers, *names))}")
+
+
+def _check_list(encoder: str, name: str, value: str) -> None:
+    """Hold a list such as `x264-params` against what the encoder's library knows: it goes on without the rest."""
+    import av
+
+    context: Any = av.CodecContext.create(encoder, "w")
+    context.width, context.height, context.time_base = 256, 128, Fraction(1, 25)
+    context.pix_fmt, context.options = context.codec.video_formats[0].name, {name: value}
+    quiet()
+    # What fails here fails again with all options, and is told then.
+    refused = suppress(av.error.FFmpegError)
+    with listening(av.logging.WARNING), av.logging.Capture() as lines, scheduling.ordinary(), refused:
+        context.open()
+    for _, _, line in lines:
+        if line.startswith(PASSED_OVER):
+            raise UsageError(f"--encoder-opt {name}={value}: {encoder} says: {line.strip()}")
 
 
 def _values(encoder: str, name: str) -> tuple[float, float, tuple[str, ...]]:

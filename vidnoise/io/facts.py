@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 import struct
-import threading
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from vidnoise.io.ffmpeg_log import listening
 from vidnoise.io.sidedata import side_data
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ LOCATIONS = ("unspecified", "left", "center", "topleft", "top", "bottomleft", "b
 """FFmpeg's names of chroma locations, by number."""
 
 _CROPPING = "Frame Cropping: "
-_LOG = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -111,19 +110,12 @@ def stream_lines(container: Any) -> dict[int, str]:
     """FFmpeg's own description of each stream, by index.
 
     The only place where PyAV lets chroma location and codec tags be seen; FFmpeg writes them at its verbose
-    level only, so logging is switched on for the moment.
+    level only.
     """
     import av
 
-    with _LOG:
-        level = av.logging.get_level()
-        av.logging.set_level(av.logging.VERBOSE)
-        av.logging.set_libav_level(av.logging.VERBOSE)
-        try:
-            text = container.dumps_format()
-        finally:
-            av.logging.set_libav_level(av.logging.INFO)
-            av.logging.set_level(level)
+    with listening(av.logging.VERBOSE):
+        text = container.dumps_format()
     lines: dict[int, str] = {}
     for line in map(str.strip, text.splitlines()):
         if found := re.match(r"Stream #0:(\d+)", line):

@@ -144,6 +144,7 @@ class Reader:
         self._ended = False
         self._continuity = Continuity(container.format.name)
         self._reached = Fraction(0)
+        self._bytes = 0
         self._gaps: set[int] = set()
         self._marked: deque[Fraction] = deque()
         self.shift = Fraction(0)
@@ -398,6 +399,7 @@ class Reader:
                     failures = 0
                     if not packet.size:
                         continue
+                    self._bytes = (packet.pos or 0) + packet.size
                     self._join(packet)
                     if self._is_past_end(packet):
                         return
@@ -449,8 +451,13 @@ class Reader:
         return self._end is not None and packet.dts is not None and min(times) > self._end + 1
 
     def _check_end(self) -> None:
-        """Notice a file that was cut off: it ends well before the duration that its header promises."""
+        """Notice a file that was cut off: it ends in a picture, or well before the duration that its header promises."""
         name, duration = self.container.format.name, self.container.duration
+        if (
+            name == pipes.FORMATS["y4m"]
+        ):  # of which FFmpeg leaves such a picture out; the size of a pipe is none
+            self.losses.truncated = self._bytes < self.container.size
+            return
         if duration is None or not any(
             word in name for word in ("mov", "matroska", "avi", "flv", "asf", "ogg")
         ):
