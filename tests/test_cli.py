@@ -292,7 +292,7 @@ def test_verbose_says_what_was_chosen_and_why(vidnoise, clip, tmp_path):
 
 def test_a_part_may_be_taken_by_the_clock(vidnoise, tmp_path):
     source = Clip(frames=30, rate=10).save(tmp_path / "in.mp4")
-    words = ("--start", "0:01.5", "--duration", "0.5", "-f", "none", "--json", *FAST)
+    words = ("--start", "0:01.5", "--duration", "500ms", "-f", "none", "--json", *FAST)
     assert vidnoise(source, "-o", tmp_path / "out.mp4", *words).record["frames"] == 5
     assert [number_of(frame) for frame in decoded(tmp_path / "out.mp4")] == [15, 16, 17, 18, 19]
 

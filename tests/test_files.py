@@ -1438,6 +1438,28 @@ def test_a_stream_that_changes_is_brought_to_its_beginning(
     assert cuts.index(True) == 6
 
 
+def test_pictures_that_get_another_shape_are_told_of_and_their_part_has_it(tmp_path: Path) -> None:
+    """As recordings of television do between programmes of 4:3 and of 16:9."""
+
+    old, new = Fraction(8, 9), Fraction(32, 27)
+    data = b""
+    for start, shape in ((1, old), (1 + Fraction(12, 25), new)):
+        clip = Clip(codec="mpeg2video", format="mpegts", frames=12, options={"bf": "0"}, start=start)
+
+        def prepare(stream: Any, shape: Fraction = shape) -> None:
+            stream.codec_context.sample_aspect_ratio = shape
+
+        data += replace(clip, prepare=prepare).save(tmp_path / "part.ts").read_bytes()
+    joined = tmp_path / "in.ts"
+    joined.write_bytes(data)
+    for start, shape in ((0, old), (0.48, new)):
+        reader, _ = through(joined, tmp_path / f"{start}.mkv", start=start)
+        with open_reader(tmp_path / f"{start}.mkv") as out:
+            assert out.stream.sample_aspect_ratio == shape
+        said = [text for text in reader.warnings if "shape changes from 4:3 to 16:9 at 1.4" in text]
+        assert len(said) == (start == 0)
+
+
 def _tag(stream: Any, matrix: int, span: int) -> None:
     context = stream.codec_context
     context.colorspace = context.color_primaries = context.color_trc = matrix

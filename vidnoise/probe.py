@@ -9,7 +9,6 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from fractions import Fraction
 from itertools import islice, pairwise
 from pathlib import Path
 from statistics import median
@@ -314,7 +313,7 @@ def _facts(reader: Reader) -> dict[str, Any]:
         "height": info.height,
         "pixel_format": reader.pix_fmt,
         "depth": info.format.depth,
-        "pixel_aspect": str(stream.sample_aspect_ratio or Fraction(1)),
+        "pixel_aspect": str(reader.sample_shape),
         "rate": float(info.rate) if info.rate else None,
         "frames": info.frames,
         **_colour(info.colour),

@@ -143,10 +143,14 @@ FILTERS, RESULT, PART, WHERE, SAID = "Filters", "The result", "What is read", "W
     type=Seconds(),
     metavar="TIME",
     section=PART,
-    help="Leave out what is before this time: seconds, or h:mm:ss.",
+    help="Leave out what is before this time: seconds, h:mm:ss or 10m.",
 )
 @option(
-    "--duration", type=Seconds(), metavar="TIME", section=PART, help="How much to clean: seconds, or h:mm:ss."
+    "--duration",
+    type=Seconds(),
+    metavar="TIME",
+    section=PART,
+    help="How much to clean: seconds, h:mm:ss or 10m.",
 )
 @option(
     "--rate",

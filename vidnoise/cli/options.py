@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from vidnoise.device import DEVICES, PRECISIONS
+from vidnoise.errors import UsageError
+from vidnoise.live import units
 
 if TYPE_CHECKING:
     from vidnoise.chain import Chain
@@ -76,14 +79,16 @@ class Within(click.FloatRange):
 
 
 class Seconds(click.ParamType[float]):
-    """A time: seconds (`90`, `1.5`) or a clock's (`1:30`, `01:02:03.5`)."""
+    """A time: seconds (`90`, `1.5`), a clock's (`1:30`, `01:02:03.5`) or with a unit (`10m`)."""
 
     name = "time"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Seconds from text."""
         if not re.fullmatch(r"(\d+:){0,2}\d+(\.\d*)?|\.\d+", value):
-            self.fail(f"{value!r} is no time; write seconds (90, 1.5) or h:mm:ss (0:01:30)", param, ctx)
+            with suppress(UsageError):
+                return units.seconds(value)
+            self.fail(f"{value!r} is no time; write seconds (90, 1.5), h:mm:ss (0:01:30) or 10m", param, ctx)
         seconds = 0.0
         for part in value.split(":"):
             seconds = 60 * seconds + float(part)

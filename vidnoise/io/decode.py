@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import dropwhile
 from math import inf, nan
 from typing import TYPE_CHECKING, Any
@@ -61,7 +62,7 @@ class Decoder:
             back.
     """
 
-    def __init__(self, context: av.VideoCodecContext, losses: Losses, tail: Tail | None = None) -> None:
+    def __init__(self, context: Any, losses: Losses, tail: Tail | None = None) -> None:
         self._context = context
         self.losses = losses
         self.gap = False
@@ -83,6 +84,11 @@ class Decoder:
         if failed or damaged:
             self.lost()
         return frames
+
+    @property
+    def sample_shape(self) -> Fraction | None:
+        """How wide a sample of the last pictures is for its height, where anybody says."""
+        return self._context.sample_aspect_ratio or None
 
     def lost(self) -> None:
         """Note that something of the stream was lost at this point."""

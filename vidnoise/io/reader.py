@@ -94,6 +94,7 @@ class Reader:
         length: of the selected part in seconds, None for all that is left.
         shift: what `start` takes from all times, in seconds; 0 or negative.
         first: when the first frame is shown, in seconds.
+        sample_shape: how wide a sample is for its height.
     """
 
     def __init__(
@@ -121,6 +122,8 @@ class Reader:
         context = decoder_for(self.stream, threads)
         self.decoder = f"{context.codec.name} on the CPU"
         threaded = context.codec.reorder and threads != 1
+        self.sample_shape: Fraction = self.stream.sample_aspect_ratio or Fraction(1)
+        self._told: Fraction | None = context.sample_aspect_ratio
         self._decoder = Decoder(context, self.losses, Tail(context) if threaded else None)
         self._conform = Conformer(self.warnings)
         self._gate = InterlaceGate(
@@ -145,6 +148,7 @@ class Reader:
         self._continuity = Continuity(container.format.name)
         self._reached = Fraction(0)
         self._bytes = 0
+        self._shape: Fraction | None = None
         self._gaps: set[int] = set()
         self._marked: deque[Fraction] = deque()
         self.shift = Fraction(0)
@@ -310,11 +314,32 @@ class Reader:
         ready: list[av.VideoFrame] = []
         dated = self._dated(self._decoder.decode(packet), packet is None)
         for frame in self._part(dated, packet is None):
+            self._check_shape(frame)
             frame = self._conform(frame)
             if self._follows_gap(frame) or self._conform.changed:
                 self._gaps.add(frame.pts or 0)
             ready += self._gate.push(frame)
         return ready if packet is not None else ready + self._gate.flush()
+
+    def _check_shape(self, frame: av.VideoFrame) -> None:
+        """Warn where pictures get another shape, as between old and new programmes of television."""
+        found = self._decoder.sample_shape
+        shape = Fraction(frame.width, frame.height) * (found or 1)
+        before, self._shape = self._shape, shape
+        if before is None:
+            if (
+                self._told and found and found != self._told
+            ):  # a part in which it is another than where the file begins
+                self.sample_shape = found
+            return
+        if abs(shape / before - 1) < Fraction(1, 50):
+            return
+        old, new = (f"{s.numerator}:{s.denominator}" for s in (before, shape))
+        time = float((frame.pts or 0) * self._time_base)
+        self.warnings.append(
+            f"the pictures' shape changes from {old} to {new} at {time:.2f} s; one file holds one, so this part is shown "
+            f"in the first; --start and --duration clean the parts by themselves"
+        )
 
     def _part(self, frames: list[av.VideoFrame], ended: bool) -> Iterator[av.VideoFrame]:
         """The pictures of the part, from the one that is shown where it begins if the next is long in coming."""

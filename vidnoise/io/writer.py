@@ -452,7 +452,7 @@ class Writer:
             stream.set_display_matrix(self._facts.matrix)
         if self._reader is not None:
             source = self._reader.stream
-            context.sample_aspect_ratio = source.sample_aspect_ratio or Fraction(1)
+            context.sample_aspect_ratio = self._reader.sample_shape
             entries = carry.stream_metadata(source, container.format.name, encoded=True)
             stream.metadata.update(self._begun_later(entries))
             self.warnings += carry.language_warning(source, container.format.name)
@@ -547,8 +547,8 @@ class Writer:
         self.warnings.extend(
             f"{what} cannot be written here and is left out" for what in facts.others if what not in kept
         )
-        shape = self._reader.stream.sample_aspect_ratio if self._reader else None
-        if shape not in (None, 0, 1) and container not in TOLD_SHAPE and choice.codec not in OWN_SHAPE:
+        shape = self._reader.sample_shape if self._reader else Fraction(1)
+        if shape != 1 and container not in TOLD_SHAPE and choice.codec not in OWN_SHAPE:
             ratio = f"{shape.numerator}:{shape.denominator}"
             piped = isinstance(self._target, pipes.StdoutTarget)
             advice = f"tell the next program, as in: -vf setsar={shape}" if piped else ".mp4 and .mov can"
