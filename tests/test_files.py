@@ -661,6 +661,32 @@ def test_chapters_metadata_and_dispositions_are_kept(tmp_path: Path, ext: str) -
         assert {k.lower() for k in before.metadata} == {k.lower() for k in after.metadata}
 
 
+@pytest.mark.parametrize(
+    ("ext", "lost"),
+    [("mkv", ()), ("mp4", ()), ("mov", (0, 1)), ("m4v", (0, 1)), ("ts", (1,)), ("nut", (0, 1))],
+)
+def test_whom_a_stream_is_for_is_kept_or_named(tmp_path: Path, ext: str, lost: tuple[int, ...]) -> None:
+    sound = Clip(audio="aac").save(tmp_path / "sound.mkv")
+    with av.open(str(sound)) as clip, av.open(str(tmp_path / "in.mkv"), "w") as out:
+        copies = {}
+        for stream, role in ((clip.streams[0], 1), (clip.streams[1], 1 << 7), (clip.streams[1], 1 << 6)):
+            copy = out.add_stream_from_template(stream)
+            copy.disposition = role
+            copies.setdefault(stream.index, []).append(copy)
+        for packet in clip.demux():
+            data, pts, dts = bytes(packet), packet.pts, packet.dts
+            for copy in copies[packet.stream_index] if data else ():
+                made = av.Packet(data)
+                made.stream, made.pts, made.dts, made.time_base = copy, pts, dts, packet.time_base
+                out.mux(made)
+    _, writer = through(tmp_path / "in.mkv", tmp_path / f"out.{ext}")
+    words = ["is for the hearing impaired; .mkv and .mp4 can", "is forced; .mkv and .mp4 can"]
+    assert [n for n, word in enumerate(words) if word in " ".join(writer.warnings)] == list(lost)
+    with av.open(str(tmp_path / f"out.{ext}")) as out:
+        kept = [int(s.disposition) for s in out.streams.audio]
+        assert [n for n, role in enumerate((1 << 7, 1 << 6)) if not kept[n] & role] == list(lost)
+
+
 def test_metadata_that_mp4_has_no_place_for_moves_from_matroska(tmp_path: Path) -> None:
     source = Clip(metadata={"title": "Wasser", "lens": "35 mm"}).save(tmp_path / "in.mkv")
     through(source, tmp_path / "out.mp4")

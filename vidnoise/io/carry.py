@@ -247,6 +247,32 @@ def language_warning(stream: Stream, format: str) -> list[str]:
     return [f".mov cannot hold the language of {describe(stream)}; .mp4 and .mkv can"]
 
 
+ROLES = {
+    "dub": "a dub",
+    "comment": "a commentary",
+    "forced": "forced",
+    "hearing_impaired": "for the hearing impaired",
+    "visual_impaired": "for the visually impaired",
+}
+"""FFmpeg's dispositions by which players choose among streams, in words."""
+
+HELD_ROLES = {
+    "matroska": {*ROLES},
+    "webm": {*ROLES},
+    "mp4": {*ROLES},
+    "mpegts": {"hearing_impaired", "visual_impaired"},
+    "nut": {"dub", "comment"},
+}
+"""Those that muxers write; others write none."""
+
+
+def role_warning(container: str, format: str, stream: Stream) -> list[str]:
+    """One warning where the output cannot say what or whom a stream is for, else none."""
+    said = {flag.name for flag in stream.disposition} - HELD_ROLES.get(format, set())
+    words = " and ".join(words for role, words in ROLES.items() if role in said)
+    return [f"{container} cannot say that {describe(stream)} is {words}; .mkv and .mp4 can"] if words else []
+
+
 def describe(stream: Stream, line: str = "") -> str:
     """A stream in the words of a warning: its type, number, codec and language; `line` may know its name in the file."""
     codec: Any = stream.codec_context

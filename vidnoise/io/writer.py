@@ -455,7 +455,7 @@ class Writer:
             context.sample_aspect_ratio = self._reader.sample_shape
             entries = carry.stream_metadata(source, container.format.name, encoded=True)
             stream.metadata.update(self._begun_later(entries))
-            self.warnings += carry.language_warning(source, container.format.name)
+            self._warn_of_words(source)
             stream.disposition = source.disposition
         return stream
 
@@ -576,7 +576,7 @@ class Writer:
                 continue
             delays = carry.knows_delay(reader.container.format.name, stream, format)
             copy = carry.add_copy(container, stream)
-            self.warnings += carry.language_warning(stream, format)
+            self._warn_of_words(stream)
             self._copies[stream.index] = carry.Copy(copy, format, reader.losses, delays, self._offset)
         for stream in lost:
             if can_convert(format, stream):
@@ -592,10 +592,16 @@ class Writer:
         text = Conversion(self._container, stream)
         self._texts.append(text)
         self.warnings.append(text.warning(self._target.kind, stream))
+        self._warn_of_words(stream)
         format = self._container.format.name
         self._copies[stream.index] = carry.Copy(
             text.stream, format, reader.losses, offset=self._offset, convert=text
         )
+
+    def _warn_of_words(self, stream: Any) -> None:
+        """Say what the container cannot say of a stream."""
+        self.warnings += carry.language_warning(stream, self._muxer)
+        self.warnings += carry.role_warning(self._target.kind, self._muxer, stream)
 
     def _attach_cover(self, reader: Reader, stream: Any) -> None:
         """Matroska keeps covers as attachments."""
