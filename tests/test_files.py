@@ -416,12 +416,12 @@ def test_a_long_text_beside_sound_is_one_page(tmp_path: Path) -> None:
 @pytest.mark.parametrize("ext", ["mp4", "mov"])
 def test_a_text_after_a_long_pause_is_shown_in_its_place(tmp_path: Path, ext: str) -> None:
     """FFmpeg's muxer puts one that is 2^31 ticks behind the last directly after it."""
-    texts = [(0, 1, b"Anna"), (10_000, 1, b"Bert")]
-    source = Clip(frames=11, rate=Fraction(1, 1000), extras=[Extra("subrip", texts)]).save(
+    texts = [(0, 1, b"Anna"), (20_000, 1, b"Bert"), (20_010, 1, b"Cleo")]
+    source = Clip(frames=21, rate=Fraction(1, 1000), extras=[Extra("subrip", texts)]).save(
         tmp_path / "in.mkv"
     )
     through(source, tmp_path / f"out.{ext}")
-    assert _texts(tmp_path / f"out.{ext}") == [(0, 1, "Anna"), (10_000, 1, "Bert")]
+    assert _texts(tmp_path / f"out.{ext}") == [(0, 1, "Anna"), (20_000, 1, "Bert"), (20_010, 1, "Cleo")]
 
 
 def _texts(path: Path) -> list[tuple[float, float, str]]:

@@ -29,7 +29,13 @@ def can_convert(format: str, stream: Stream) -> bool:
 
 TICK = Fraction(1, 200_000)
 """Of texts in QuickTime files: finer than those of other streams, with which FFmpeg's muxer compares it, but 2^31 of them,
-the longest pause that it writes, are three hours."""
+the longest text or pause that it writes, are three hours."""
+
+LONGEST = 3600
+"""Seconds; longer ones are written in pieces."""
+
+NOTHING = b"\0\0"
+"""A sample of tx3g without text."""
 
 
 class Pages:
@@ -87,6 +93,7 @@ class Conversion:
         self.stream: Any = container.add_stream(TAKEN[container.format.name])
         self._pages = Pages() if container.format.name in QUICKTIME else None
         self._tick: Fraction = stream.time_base
+        self._end = 0
         self.stream.time_base = TICK if self._pages else stream.time_base
         self._encoder = self.stream.codec_context
         self._encoder.time_base = stream.time_base
@@ -103,12 +110,22 @@ class Conversion:
         begin, length = packet.pts or 0, packet.duration or 0
         if self._pages is None:
             return [self._packet(begin, begin + length, bytes(made))]
-        return [self._packet(*page) for page in self._pages.add(begin, begin + max(1, length), bytes(made))]
+        return self._paged(self._pages.add(begin, begin + max(1, length), bytes(made)))
 
     def until(self, time: float) -> list[av.Packet[Any]]:
         """What is left to be written up to a time in seconds."""
         last = inf if time == inf else int(time / self._tick)
-        return [self._packet(*page) for page in self._pages.until(last)] if self._pages else []
+        return self._paged(self._pages.until(last)) if self._pages else []
+
+    def _paged(self, pages: list[tuple[int, int, bytes]]) -> list[av.Packet[Any]]:
+        """Pages, and pauses that are too long for the muxer, in pieces."""
+        most, made = int(LONGEST / self._tick), []
+        for begin, end, sample in pages:
+            pause = [(self._end, begin, NOTHING)] if begin - self._end > most else []
+            for first, last, data in (*pause, (begin, end, sample)):
+                made += [self._packet(at, min(at + most, last), data) for at in range(first, last, most)]
+            self._end = end
+        return made
 
     def _packet(self, begin: int, end: int, data: bytes) -> av.Packet[Any]:
         import av
