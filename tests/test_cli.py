@@ -267,6 +267,7 @@ def test_a_failure_too_gives_its_line_of_json(vidnoise, tmp_path):
     [
         (("probe", "none.mp4"), 1, "No such file"),
         (("compare", "none.mp4", "none.mp4"), 1, "No such file"),
+        (("compare", "none.mp4", "none.mp4", "--duration", "0"), 2, "--duration more than 0"),
         (("in.mp4", "-o", "out.mp4", "--start", "soon"), 2, "is no time"),
         (("in.mp4",), 2, "say where to write"),
     ],

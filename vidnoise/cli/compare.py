@@ -145,10 +145,7 @@ def _pairs(
     from vidnoise.bench.metrics import WINDOW
     from vidnoise.chain import Chain
 
-    reading = {key: value for key, value in reading.items() if value} | {
-        "assume_progressive": True,
-        "device": "cpu",
-    }
+    reading = reading | {"assume_progressive": True, "device": "cpu"}
     with (
         vidnoise.open(first, Chain(), **reading) as one,
         vidnoise.open(second, Chain(), **reading) as other,
