@@ -1014,7 +1014,10 @@ def test_a_pixel_format_can_be_chosen(tmp_path: Path) -> None:
             "--preset 3.5: libsvtav1 takes whole numbers from -2 to 13",
         ),
         (OutputOptions(codec="prores", encoder_opts={"profile": "foo"}), "profile=foo: .*4444xq"),
-        (OutputOptions(codec="libx264", pix_fmt="yuv420p12le"), "--pix-fmt"),
+        (
+            OutputOptions(codec="libx264", pix_fmt="yuv420p12le"),
+            "no yuv420p12le; type --pix-fmt .* nv12, .* rgb24",
+        ),
         (OutputOptions(codec="libvpx-vp9"), ".mkv"),
         (OutputOptions(codec="libvpx", crf=3), "--crf 3 .* 4, the best, to 63"),
         (
@@ -1195,6 +1198,25 @@ def test_an_error_that_tells_what_to_type_notes_what_that_is_in_python(tmp_path:
     assert raised.value.__notes__ == [
         "(in Python --crf is output=OutputOptions(crf=...), --encoder-opt is output=OutputOptions(encoder_opts={...}))"
     ]
+
+
+@pytest.mark.parametrize(
+    ("asked", "source", "shown"),
+    [
+        ("libx264rgb", "yuv420p", "gbrp"),
+        ("libx264", "gbrp", "yuv444p"),
+        ("h264", "yuv420p", "yuv420p"),
+        ("h264", "gbrp", "gbrp"),
+    ],
+)
+def test_an_encoder_that_is_asked_for_is_used_and_a_codec_has_the_one_that_fits(
+    tmp_path: Path, asked: str, source: str, shown: str
+) -> None:
+    clip = Clip(frames=2, codec="ffv1", pix_fmt="bgr0" if source == "gbrp" else source, options={})
+    _, writer = through(clip.save(tmp_path / "in.mkv"), tmp_path / "out.mkv", OutputOptions(codec=asked))
+    assert {f.format.name for f in clips.decoded(tmp_path / "out.mkv")} == {shown}
+    lost = "RGB is stored as YUV" if shown == "yuv444p" else "YUV is stored as RGB"
+    assert (lost in " ".join(writer.warnings)) == (asked.startswith("lib"))
 
 
 def test_a_hardware_encoder_that_is_not_there_is_replaced(tmp_path: Path) -> None:

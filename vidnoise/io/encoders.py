@@ -205,8 +205,8 @@ def choose(
         names += [name for name in fallback if name not in names and _exists(name)]
     fitting = [c for name in names if holds(name) for c in _formats(name, pix_fmt, asked_format)]
     if not fitting:
-        raise _nothing_fits(own, asked, asked_format)
-    ranked = sorted(fitting, key=lambda c: _rank(c, own, pix_fmt))
+        raise _nothing_fits(own, asked, asked_format, names)
+    ranked = sorted(fitting, key=lambda c: (c.encoder.name != asked, _rank(c, own, pix_fmt)))
     return [_explain(choice, codec, asked, pix_fmt) for choice in ranked]
 
 
@@ -506,7 +506,7 @@ def _formats(name: str, source: str, asked: str | None) -> list[Choice]:
     import av
 
     codec: Any = av.codec.Codec(name, "w")
-    formats = [f.name for f in codec.video_formats or ()] or [asked or source]
+    formats = _format_names(name) or [asked or source]
     if asked is not None:
         formats = [asked] if asked in formats else []
     usable = [f for f in formats if _traits(f) is not None and (name, f) not in REFUSED]
@@ -514,6 +514,14 @@ def _formats(name: str, source: str, asked: str | None) -> list[Choice]:
         return []
     best = min(usable, key=lambda f: _cost(source, f))
     return [Choice(driven(name, best), codec.canonical_name, best)]
+
+
+def _format_names(name: str) -> list[str]:
+    """The pixel formats that an encoder lists."""
+    import av
+
+    codec: Any = av.codec.Codec(name, "w")
+    return [f.name for f in codec.video_formats or ()]
 
 
 @lru_cache
@@ -580,8 +588,15 @@ def _explain(choice: Choice, codec: str, asked: str | None, source: str) -> Choi
     return Choice(choice.encoder, choice.codec, choice.pix_fmt, why, loss)
 
 
-def _nothing_fits(own: str, asked: str | None, asked_format: str | None) -> OutputError | UsageError:
+def _nothing_fits(
+    own: str, asked: str | None, asked_format: str | None, names: Sequence[str]
+) -> OutputError | UsageError:
     if asked and asked_format:
+        taken = [name for encoder in names for name in _format_names(encoder)]
+        if taken and asked_format not in taken:
+            return UsageError(
+                f"{asked} takes no {asked_format}; type --pix-fmt with one of {', '.join(taken)}"
+            )
         return UsageError(
             f"{asked} in {asked_format} cannot be stored in this container; leave out --pix-fmt"
         )
