@@ -40,7 +40,7 @@ OF_DISCS = {"hdmv_pgs_subtitle", "pcm_bluray"}
 PROGRAM = {"mpeg", "vob", "dvd", "svcd", "vcd"}
 """MPEG-PS, whose muxers bury all other subtitles as if they were those of DVDs."""
 
-MISWRITTEN = {"avi": {"dts", "eac3", "vorbis"}, "asf": {"flac"}}
+MISWRITTEN = {"avi": {"dts", "eac3", "flac", "vorbis"}, "asf": {"flac"}}
 """Sound that FFmpeg's muxers take, but write at a wrong speed."""
 
 UNLIKE = {"avi": {"data"}, "nut": {"data"}, "asf": {"data", "subtitle"}}
