@@ -420,6 +420,8 @@ def test_threads_are_limited(vidnoise, clip, tmp_path):
     try:
         assert vidnoise(clip, "-o", tmp_path / "out.mp4", "-f", "none", "--threads", 1).status == 0
         assert (torch.get_num_threads(), cv2.getNumThreads()) == (1, 1)
+        assert vidnoise(clip, "-o", tmp_path / "more.mp4", "-f", "none", "--threads", 1024).status == 0
+        assert torch.get_num_threads() <= (os.cpu_count() or 1)
     finally:
         torch.set_num_threads(before[0])
         cv2.setNumThreads(before[1])

@@ -1064,6 +1064,13 @@ def test_bounds_leave_the_quality_as_it_is(tmp_path: Path, codec: str, options: 
     assert sizes[1] == pytest.approx(sizes[0], rel=0.02)
 
 
+@pytest.mark.parametrize("codec", ["hevc", "h264", "av1", "vp9", "ffv1"])
+def test_every_encoder_takes_more_threads_than_it_needs(tmp_path: Path, codec: str) -> None:
+    source = Clip(frames=2).save(tmp_path / "in.mp4")
+    through(source, tmp_path / "out.mkv", OutputOptions(codec=codec, threads=64))
+    assert len(clips.decoded(tmp_path / "out.mkv")) == 2
+
+
 def test_what_the_encoder_calls_a_quality_may_go_beyond_the_scale_of_crf(tmp_path: Path) -> None:
     """In FFmpeg's own option 118 are a step."""
     source = Clip(frames=2).save(tmp_path / "in.mp4")

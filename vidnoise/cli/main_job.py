@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -306,5 +307,6 @@ def _limit_threads(most: int) -> None:
         import cv2
         import torch
 
+        most = min(most, os.cpu_count() or most)  # beyond which they wait for each other
         torch.set_num_threads(most)
         cv2.setNumThreads(most)

@@ -118,6 +118,9 @@ RATES = {"b", "qp"}
 BOUNDS = {"qmin", "qmax"}
 """Those that do so where that scale is theirs, and only bound it elsewhere."""
 
+MOST_THREADS = {"libx265": 16}
+"""What encoders take at the most, where they refuse more."""
+
 SETTLED = {"pixel_format", "video_size", "time_base"}
 """Options of all encoders that say what frames they get, in which they would see other frames than there are."""
 

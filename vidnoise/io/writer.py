@@ -439,7 +439,7 @@ class Writer:
         context = stream.codec_context
         context.width, context.height = info.width, info.height
         context.pix_fmt = choice.pix_fmt if device is None else _gpu_layout(self._written_as(choice)[0])
-        context.thread_count = options.threads
+        context.thread_count = min(options.threads, encoders.MOST_THREADS.get(name, options.threads))
         context.options = settings
         colour = self._written_as(choice)[1]
         context.colorspace, context.color_range = colour.matrix, colour.range
@@ -481,6 +481,8 @@ class Writer:
         if encoders.has_option(name, "a53cc"):
             found["a53cc"] = "1"
         found = encoders.merge(found, encoders.hdr_options(name, facts.mastering, facts.light))
+        if name == "libx265" and self._options.threads:  # FFmpeg tells it of frames alone
+            found = encoders.merge(found, {"x265-params": f"pools={self._options.threads}"})
         format = container.format.name
         early = self._reader is None or self._reader.first + self._shift(format) < 6 / self._rate
         if early and format not in FILMS:
