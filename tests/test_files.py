@@ -1256,8 +1256,10 @@ def test_an_existing_file_needs_overwrite(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--overwrite"):
         through(source, target)
     assert target.read_bytes() == b"precious"
+    target.chmod(0o600)
     through(source, target, OutputOptions(overwrite=True))
     assert len(clips.decoded(target)) == 3
+    assert target.stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize("link", ["same", "hard", "symbolic", "dotted"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -78,7 +79,7 @@ class Target:
             raise OutputError(f"cannot write in {self.path.parent}: {failure.strerror}") from failure
 
     def commit(self) -> None:
-        """Give the whole file its final name; what was there under `overwrite` is replaced in one step.
+        """Give the whole file its final name; what was there under `overwrite` is replaced in one step, by one of its mode.
 
         Raises:
             OutputError: another file has taken the name in the meantime, or the file system refuses.
@@ -88,6 +89,8 @@ class Target:
                 raise OutputError(
                     f"{self.path} has appeared while this ran; the result is kept as {self.temporary}"
                 )
+            with contextlib.suppress(OSError):  # there is none to replace, or its file system knows none
+                shutil.copymode(self._place, self.temporary)
             os.replace(self.temporary, self._place)
         except OSError as failure:
             raise OutputError(f"cannot rename the output to {self.path}: {failure.strerror}") from failure
