@@ -131,7 +131,7 @@ def losing(server: int, share: float) -> Iterator[Lossy]:
 @pytest.mark.xdist_group("live")
 @pytest.mark.parametrize("share", [0.05, 0.1])
 def test_rtsp_over_udp_that_loses_packets_goes_on_in_one_connection(share, tmp_path):
-    words = ("--transport", "udp", "-f", "median", "--duration", "7", "--json", "-o", f"{tmp_path}/a.mkv")
+    words = ("--transport", "udp", "-f", "median", "--duration", "7s", "--json", "-o", f"{tmp_path}/a.mkv")
     with camera() as server, losing(server.port, share) as way, vidnoise(way.url, *words) as job:
         assert job.end() == 0, job.told()
         told = json.loads(job.out)
@@ -228,7 +228,7 @@ def test_a_part_beyond_the_picture_is_refused_before_anything_is_replaced(tmp_pa
     assert (tmp_path / "a.ts").read_text() == "of yesterday"
 
 
-def test_a_pipe_that_ends_at_once_keeps_its_sound(tmp_path):
+def test_a_pipe_that_ends_at_once_keeps_its_pictures_and_sound(tmp_path):
     """The connection is over before the encoder has asked what the sound is."""
     words = ("-", "--live", "-f", "none", "--retries", "0", "-o", f"{tmp_path}/a.mkv")
     command = [sys.executable, "-m", "vidnoise", *words]
@@ -236,8 +236,18 @@ def test_a_pipe_that_ends_at_once_keeps_its_sound(tmp_path):
         command, input=transport_stream(sound=True), capture_output=True, timeout=LIMIT, check=False
     )
     assert done.returncode == 0, done.stderr
+    assert len(frames(tmp_path / "a.mkv")) == 50
     with av.open(tmp_path / "a.mkv") as made:
         assert made.streams.audio[0].codec_context.codec.canonical_name == "mp2"
+
+
+def test_what_was_left_out_last_is_told_at_the_end(tmp_path):
+    words = ("-", "--live", "-f", "none", "--max-delay", "0.001ms", "--json", "-o", f"{tmp_path}/a.mkv")
+    command, given = [sys.executable, "-m", "vidnoise", *words], transport_stream(sound=False)
+    done = subprocess.run(command, input=given, capture_output=True, timeout=LIMIT, check=False)
+    dropped = json.loads(done.stdout)["dropped"]
+    assert dropped > 0
+    assert f"{dropped} pictures of the last minute were left out" in done.stderr.decode()
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,7 +12,7 @@ import click
 
 from vidnoise.device import DEVICES, PRECISIONS
 from vidnoise.errors import UsageError
-from vidnoise.live import units
+from vidnoise.live.units import seconds
 
 if TYPE_CHECKING:
     from vidnoise.chain import Chain
@@ -85,14 +84,12 @@ class Seconds(click.ParamType[float]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Seconds from text."""
-        if not re.fullmatch(r"(\d+:){0,2}\d+(\.\d*)?|\.\d+", value):
-            with suppress(UsageError):
-                return units.seconds(value)
-            self.fail(f"{value!r} is no time; write seconds (90, 1.5), h:mm:ss (0:01:30) or 10m", param, ctx)
-        seconds = 0.0
-        for part in value.split(":"):
-            seconds = 60 * seconds + float(part)
-        return seconds
+        if re.fullmatch(r"(\d+:){0,2}\d+(\.\d*)?|\.\d+", value):
+            return sum(float(part) * 60**place for place, part in enumerate(reversed(value.split(":"))))
+        try:
+            return seconds(value)
+        except UsageError:
+            self.fail(f"{value!r} is no time; write seconds (90, 1.5), 10m or h:mm:ss (0:01:30)", param, ctx)
 
 
 class Rate(click.ParamType[Fraction]):

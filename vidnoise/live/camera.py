@@ -106,6 +106,8 @@ class Camera:
             self._stop.set()
             source.taken.set()
             self.status.state = "ended"
+            if self._cleaner is not None:
+                self._cleaner.tell_dropped()
             self._close()
             reading.join(WAKE)
 

@@ -127,7 +127,8 @@ class Cleaner:
         Raises:
             VidnoiseError: the filters failed.
         """
-        self._tell_dropped()
+        if self._now() - self._looked >= LOOK:
+            self.tell_dropped()
         verdict = self._pace.judge(self._now() - shot.arrival, waiting)
         if verdict == "drop":
             self._status.dropped += 1
@@ -144,9 +145,8 @@ class Cleaner:
         """The stream is torn: give what is inside as it is, and start afresh."""
         return self._as_they_are()
 
-    def _tell_dropped(self) -> None:
-        if self._now() - self._looked < LOOK:
-            return
+    def tell_dropped(self) -> None:
+        """Say how many pictures were left out since the last look, if any were."""
         count = self._status.dropped - self._told
         self._looked, self._told = self._now(), self._status.dropped
         if count:

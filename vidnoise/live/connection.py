@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import av
 
 SETTLE = 0.05
-"""Seconds after opening in which pictures come that had piled up: only the newest of them counts."""
+"""Seconds after opening in which pictures come that had piled up: only the newest of them counts, but in a pipe all."""
 
 PLAYLIST_WAIT = 30.0
 """Seconds for which a playlist (HLS) may have nothing new: its pieces are several seconds long."""
@@ -83,6 +83,7 @@ class Connection:
 
         place = locate(fill(source))
         self.name = place.name if place.kind == "stdin" else mask(source)
+        self._settle = 0.0 if place.kind == "stdin" else SETTLE
         playlist = place.url.split("?")[0].endswith(".m3u8")
         self._patience = max(timeout, PLAYLIST_WAIT) if playlist else timeout
         began = time.monotonic()
@@ -144,7 +145,7 @@ class Connection:
 
     def __iter__(self) -> Iterator[Any]:
         held: av.VideoFrame | None = None
-        settled = time.monotonic() + SETTLE
+        settled = time.monotonic() + self._settle
         try:
             for item in self._items():
                 if held is not None and time.monotonic() >= settled:
@@ -182,7 +183,8 @@ class Connection:
                     raise InputError(
                         f"{self.name}: no picture for {patience:g} s; the camera hangs, or the network loses too much"
                     )
-                if not packet.size:
+                # At the end the video has an empty one, for which the decoder gives what it holds.
+                if not packet.size and packet.stream_index != self.video.index:
                     continue
                 self._refuse_other(packet.stream)
                 self.jumped |= self._continuity.join(packet)
