@@ -324,10 +324,15 @@ def test_a_password_that_is_missing_while_it_is_replaced_is_waited_for(tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("first", "words"), [(False, "the camera sends sound now"), (True, "the sound is gone now")]
+    ("before", "after", "words"),
+    [
+        ({"sound": False}, {"sound": True}, "the camera sends sound now"),
+        ({"sound": True}, {"sound": False}, "the sound is gone now"),
+        ({"sound": True}, {"sound": True, "layout": "stereo"}, "Hz, stereo now; it goes out again when it is "),
+    ],
 )
-def test_sound_that_is_not_what_it_was_is_told_of(first, words, tmp_path):
-    clips = [transport_stream(sound=first), *9 * [transport_stream(sound=not first)]]
+def test_sound_that_is_not_what_it_was_is_told_of(before, after, words, tmp_path):
+    clips = [transport_stream(**before), *9 * [transport_stream(**after)]]
     with one_by_one(clips) as url, vidnoise(url, *RAW, "-o", f"{tmp_path}/a.ts") as job:
         job.hears(words)
         assert job.stop() == 0
@@ -363,19 +368,27 @@ def test_a_host_is_not_blamed_for_a_network_that_is_down(url, reason, words, mon
     assert hosts.unknown(OSError(errno.EIO, ""), url) == words
 
 
-def transport_stream(*, sound: bool, codec: str = "mpeg2video", number: int = 0x100, start: int = 0) -> bytes:
+def transport_stream(
+    *,
+    sound: bool,
+    layout: str = "mono",
+    codec: str = "mpeg2video",
+    number: int = 0x100,
+    start: int = 0,
+) -> bytes:
     """Fifty pictures, of which `start` is the number of the first, and as much of silence."""
     buffer = BytesIO()
     with av.open(buffer, "w", format="mpegts") as container:
         stream = container.add_stream(codec, rate=25)
         stream.width, stream.height, stream.pix_fmt, stream.id = 160, 96, "yuv420p", number
-        audio = container.add_stream("mp2", rate=48000, layout="mono") if sound else None
+        audio = container.add_stream("mp2", rate=48000, layout=layout) if sound else None
         for number in range(50):
             picture = av.VideoFrame.from_ndarray(np.full((144, 160), number, np.uint8), "yuv420p")
             picture.pts, picture.time_base = start + number, Fraction(1, 25)
             container.mux(stream.encode(picture))
             if audio is not None:
-                silence = av.AudioFrame.from_ndarray(np.zeros((1, 1920), np.int16), "s16", "mono")
+                count = audio.codec_context.layout.nb_channels
+                silence = av.AudioFrame.from_ndarray(np.zeros((1, 1920 * count), np.int16), "s16", layout)
                 silence.sample_rate = 48000
                 container.mux(audio.encode(silence))
         container.mux(stream.encode(None))

@@ -28,6 +28,7 @@ from streams import info
 from vidnoise.errors import OutputError
 from vidnoise.frame import Frame
 from vidnoise.io.planes import planes_of
+from vidnoise.live import log
 from vidnoise.live.camera import Camera
 from vidnoise.live.destination import resolve
 from vidnoise.live.encode import LiveEncoder
@@ -149,6 +150,19 @@ def test_a_camera_that_fails_again_and_again_leaves_nothing_behind_and_is_told_o
         gc.enable()
     assert len(left) <= 1
     assert caplog.text.count("connected") <= 5
+
+
+def test_a_camera_that_was_hushed_tells_once_that_it_works(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(log, "HUSH", 0.0)
+    caplog.set_level(INFO)
+    with sender() as url:
+        camera = Camera(Settings(url, (f"{tmp_path}/a.ts",)), hushed=True)
+        running = threading.Thread(target=camera.run)
+        running.start()
+        wait(lambda: camera.status.given > 5)
+        camera.stop()
+        running.join()
+    assert caplog.text.count("it works again") == 1
 
 
 @pytest.mark.parametrize("change", ["its settings", "its name"])

@@ -85,7 +85,7 @@ class Seconds(click.ParamType[float]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Seconds from text."""
         if re.fullmatch(r"(\d+:){0,2}\d+(\.\d*)?|\.\d+", value):
-            return sum(float(part) * 60**place for place, part in enumerate(reversed(value.split(":"))))
+            return sum(float(part) * 60.0**place for place, part in enumerate(reversed(value.split(":"))))
         try:
             return seconds(value)
         except UsageError:

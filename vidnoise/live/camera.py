@@ -173,6 +173,7 @@ class Camera:
             if frame.sigma is not None:
                 self.status.sigma = 255 * float(frame.sigma.sigma.mean())
             self.status.gave(time.monotonic() - shot.arrival, cleaned=shot.cleaned)
+            self.log.works()
 
     def _begin_piece(self) -> None:
         """Make a keyframe of the first picture after a round time: recordings begin their pieces there."""

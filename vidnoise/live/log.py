@@ -29,10 +29,17 @@ class Voice(logging.LoggerAdapter[logging.Logger]):
     def __init__(self, camera: str, hushed: bool) -> None:
         super().__init__(logging.getLogger(NAME), {"camera": camera})
         self._aloud = time.monotonic() + HUSH * hushed
+        self._hushed = hushed
 
     def log(self, level: int, msg: object, *args: Any, **kwargs: Any) -> None:
         """Tell one thing."""
         super().log(level if time.monotonic() >= self._aloud else logging.DEBUG, msg, *args, **kwargs)
+
+    def works(self) -> None:
+        """Tell once that it works, where nobody has heard how it began."""
+        if self._hushed and time.monotonic() >= self._aloud:
+            self._hushed = False
+            self.info("it works again")
 
 
 class _Text(logging.Formatter):

@@ -289,7 +289,10 @@ class Source:
 
 def _kind(audio: Any) -> str:
     """What a stream of sound holds; empty where there is none."""
-    return "" if audio is None else f"{audio.codec_context.name} at {audio.codec_context.sample_rate} Hz"
+    if audio is None:
+        return ""
+    context = audio.codec_context
+    return f"{context.name} at {context.sample_rate} Hz, {context.layout.name}"
 
 
 def _describe(camera: Connection, picture: Any) -> StreamInfo:
