@@ -328,7 +328,11 @@ def test_a_password_that_is_missing_while_it_is_replaced_is_waited_for(tmp_path)
     [
         ({"sound": False}, {"sound": True}, "the camera sends sound now"),
         ({"sound": True}, {"sound": False}, "the sound is gone now"),
-        ({"sound": True}, {"sound": True, "layout": "stereo"}, "Hz, stereo now; it goes out again when it is "),
+        (
+            {"sound": True},
+            {"sound": True, "layout": "stereo"},
+            "Hz, stereo now; it goes out again when it is ",
+        ),
     ],
 )
 def test_sound_that_is_not_what_it_was_is_told_of(before, after, words, tmp_path):

@@ -191,6 +191,14 @@ def test_pieces_begin_with_the_first_picture_after_a_round_time(tmp_path):
     assert all(10 <= len(frames(path)) <= 30 for path in whole)  # keyframes come every two seconds otherwise
 
 
+def test_pieces_that_cannot_be_written_are_never_said_to_be_open(tmp_path):
+    (tmp_path / time.strftime("%Y")).touch()
+    with sender() as url, vidnoise(url, *RAW, "--segment", "1h", "-o", f"{tmp_path}/%Y/%H.ts") as job:
+        job.hears("File exists; trying again")
+        assert job.stop() == 0
+    assert ": open" not in job.told()
+
+
 def coded(tick: Fraction = Fraction(1, 25), codec: str = "mpeg4") -> tuple[bytes, bytes]:
     """A head as outputs are told, and a picture."""
     head, data = BytesIO(), b""
@@ -278,7 +286,7 @@ def test_telephone_sound_goes_into_matroska_as_it_is(codec, tmp_path):
 
 def test_a_clock_that_is_set_back_begins_a_new_piece(tmp_path):
     head, data = coded()
-    now = 1e9
+    now, tick = 1e9, 0
     recording = Recording(
         resolve(f"{tmp_path}/%s.ts", segment="1m"), head, pytest.fail, lambda: now + 0.5 * tick
     )

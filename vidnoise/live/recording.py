@@ -20,7 +20,8 @@ class Recording:
     """Pieces of a recording, in the manner of `vidnoise.live.mux.Muxer`.
 
     Pieces of ten minutes begin at :00, :10 and so on, by the local clock; the first may be shorter. They begin at the
-    next keyframe, which whoever encodes makes of the first picture after `round_after`.
+    next keyframe, which whoever encodes makes of the first picture after `round_after`. The first one is there from the
+    start, so that a place that cannot be written to is known at once.
     """
 
     def __init__(
@@ -37,20 +38,16 @@ class Recording:
         self._piece: Muxer | None = None
         self._path = Path()
         self._until = 0.0
+        with self._leaving_none_empty():
+            self._begin()
 
     def write(self, packet: Packet) -> None:
         """Write one packet, in the next piece where it is time for that."""
-        starts = packet.stream == VIDEO and packet.key
-        try:
-            if starts and self._is_over():
-                self._begin(packet)
+        with self._leaving_none_empty():
+            if packet.stream == VIDEO and packet.key and self._is_over():
+                self._begin()
             if self._piece is not None:
                 self._piece.write(packet)
-        except OSError:
-            # On a full disk there would be one for each try.
-            if self._path.is_file() and not self._path.stat().st_size:
-                self._path.unlink()
-            raise
 
     def close(self) -> None:
         """End the current piece."""
@@ -58,22 +55,31 @@ class Recording:
             self._piece.close()
             self._piece = None
 
+    @contextlib.contextmanager
+    def _leaving_none_empty(self) -> Iterator[None]:
+        """On a full disk there would be an empty piece for each try."""
+        try:
+            yield
+        except OSError:
+            if self._path.is_file() and not self._path.stat().st_size:
+                self._path.unlink()
+            raise
+
     def _is_over(self) -> bool:
         """Whether it is time for the next piece, or this one was removed or renamed."""
         if self._piece is None or is_over(self._until, self._now(), self._place.segment):
             return True
         return not self._path.exists()
 
-    def _begin(self, packet: Packet) -> None:
+    def _begin(self) -> None:
         self.close()
         now = self._now()
         self._until = round_after(now, self._place.segment)
         path = self._path = free(Path(time.strftime(self._place.url, time.localtime(now))))
         path.parent.mkdir(parents=True, exist_ok=True)
         prune(self._place, now, path, self._warn)  # first: it may make the room that the new piece needs
-        self._piece = Muxer(
-            str(path), self._place.format, self._place.options, self._head, self._warn, packet.seconds
-        )
+        place = self._place
+        self._piece = Muxer(str(path), place.format, place.options, self._head, self._warn, zero=None)
 
 
 def round_after(now: float, length: float) -> float:
