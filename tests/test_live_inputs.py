@@ -564,6 +564,24 @@ def test_a_picture_whose_time_was_lost_is_dated_as_the_one_before():
     assert all(0 <= later - earlier < 0.1 for earlier, later in pairwise(times))
 
 
+def test_pictures_that_were_cut_off_are_counted_as_damaged():
+    noise = np.random.default_rng(0).integers(0, 256, (96, 160, 3), np.uint8)
+    data = cv2.imencode(".jpg", noise)[1].tobytes()
+    made = BytesIO()
+    with av.open(made, "w", format="nut") as container:
+        stream = container.add_stream("mjpeg", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 160, 96, "yuvj420p"
+        for number in range(20):
+            packet = av.Packet(data[: len(data) // (2 if number == 15 else 1)])
+            packet.pts = packet.dts = number
+            packet.time_base, packet.stream, packet.is_keyframe = Fraction(1, 25), stream, True
+            container.mux(packet)
+    with in_parts(made.getvalue()) as url, Connection(url, transport="tcp", timeout=LIMIT) as connection:
+        with pytest.raises(InputError, match="ended the stream"):
+            list(connection)
+        assert connection.losses.frames == 1
+
+
 TIMED = b"\x00\x00\x01\xe0"
 """The beginning of a picture's packet in a transport stream."""
 

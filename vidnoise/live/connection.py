@@ -45,6 +45,9 @@ Cameras that send less than one picture a second take as long each time.
 NEARER = {"mp1": "mp3", "mp2": "mp3", "mpeg1video": "mpeg2video"}
 """Codecs that a transport stream does not tell apart; which it is shows in the data, when they come."""
 
+END_OF_JPEG = b"\xff\xd9"
+"""How each JPEG ends; FFmpeg shows one that was cut off with gray below, and does not tell."""
+
 BROKEN = (errno.EIO, errno.EPIPE, errno.ECONNRESET)
 """What FFmpeg calls a connection that ends without a word."""
 
@@ -121,6 +124,7 @@ class Connection:
         context = self.video.codec_context
         context.thread_type = "SLICE"  # threads by frames would hold back a frame each
         self._decoder = Decoder(context, Losses())
+        self._is_jpeg = context.name == "mjpeg"
         name = self._container.format.name
         self._continuity = Continuity(name)
         # JPEGs one after another, in parts or not, are not dated; FFmpeg invents 25 a second.
@@ -191,6 +195,8 @@ class Connection:
                 if packet.stream_index != self.video.index:
                     yield packet
                     continue
+                if packet.size and self._is_jpeg and END_OF_JPEG not in bytes(packet):
+                    self.losses.frames += 1
                 for frame in self._decoder.decode(packet):
                     self._date(frame, time.monotonic())
                     if self._is_old(frame):
