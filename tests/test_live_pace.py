@@ -334,6 +334,27 @@ def test_a_clock_that_is_set_anew_neither_squeezes_nor_parts_the_pictures(given,
     assert found == pytest.approx(placed, abs=0.002)
 
 
+def test_pictures_whose_times_fall_back_again_and_again_are_not_dated_later_and_later():
+    now, found, heard = 100.0, [], []
+    clock = OutputClock(lambda: now)
+    for tick in range(600):
+        now = 100.0 + tick / 10
+        found.append(float(clock.place(Fraction(tick + 4 * (tick % 3 == 1), 10))))
+        heard.append(float(clock.beside(Fraction(tick, 10))))
+    assert all(abs(found[tick] - tick / 10) < 0.8 for tick in range(600))
+    assert all(abs(heard[tick] - tick / 10) < 0.8 for tick in range(600))
+    assert all(earlier < later for earlier, later in pairwise(found))
+
+
+def test_a_pipe_that_is_quicker_than_its_times_keeps_them_after_a_leap():
+    now = 100.0
+    clock, found = OutputClock(lambda: now, paced=False), []
+    for tick in range(60):
+        now += 0.01
+        found.append(float(clock.place(Fraction(tick + 500 * (tick > 30), 10))))
+    assert [later - earlier for earlier, later in pairwise(found[32:])] == pytest.approx([0.1] * 27)
+
+
 @pytest.mark.parametrize("rate", [0.01, 0.3, 1.0, 1.5])
 def test_a_camera_whose_clock_goes_wrong_is_dated_as_its_pictures_come(rate):
     now = 100.0

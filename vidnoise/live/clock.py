@@ -15,6 +15,9 @@ LEAP = 2.0
 DISORDER = Fraction(1, 10)
 """Seconds by which it may fall back before it was."""
 
+CATCH_UP = 0.5
+"""How quickly the clock goes, of ours, while it waits for ours: that of a new connection, or of times that fell back."""
+
 APART = 3
 """Seconds by which sound may be dated before or after the pictures with which it comes before its clock is another one."""
 
@@ -82,11 +85,14 @@ class OutputClock:
         """
         now = self._now()
         if self._origin is None:
-            self._origin = now
+            self._origin = self._at = now
         placed = self._beyond(time, now)
         if placed is None:
-            placed = max(_seconds(now - self._origin), self._last + 1 / Fraction(1000))
-            self._offset, self._aside = placed - time, Fraction(0)
+            there = _seconds(now - self._origin)
+            placed = max(there, self._last + _seconds(CATCH_UP * (now - self._at)))
+            # Of what does not come at its own pace, nobody knows where it is.
+            self._offset = (there if self._paced else placed) - time
+            self._aside = placed - time - self._offset
         self._given, self._at = time, now
         self._last = max(placed, self._last + BASE)
         return self._last
