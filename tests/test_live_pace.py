@@ -346,6 +346,18 @@ def test_pictures_whose_times_fall_back_again_and_again_are_not_dated_later_and_
     assert all(earlier < later for earlier, later in pairwise(found))
 
 
+@pytest.mark.parametrize("drift", [-2, 2])
+def test_a_clock_that_drifts_is_held_to_ours_over_hours(drift):
+    now, found, heard = 100.0, [], []
+    clock = OutputClock(lambda: now)
+    for tick in range(10_000):
+        now = 100.0 + tick + (0.4 if tick % 5 else 0)  # most pictures are late
+        found.append(float(clock.place(Fraction(tick) * Fraction(10_000 + drift, 10_000))))
+        heard.append(float(clock.beside(Fraction(tick) * Fraction(10_000 + drift, 10_000))))
+    assert all(abs(found[tick] - tick) < 0.05 for tick in range(10_000))
+    assert all(abs(heard[tick] - tick) < 0.05 for tick in range(10_000))
+
+
 def test_a_pipe_that_is_quicker_than_its_times_keeps_them_after_a_leap():
     now = 100.0
     clock, found = OutputClock(lambda: now, paced=False), []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from fractions import Fraction
@@ -24,6 +25,9 @@ APART = 3
 
 WINDOW, IN_A_ROW = 10.0, 3
 """Seconds over which a camera's clock is held against ours, and how often these must agree: after a stall it catches up."""
+
+STEP = 0.01
+"""Seconds by which it may be corrected at once, where it drifts: a thousandth of that time."""
 
 WRONG = 1.25
 """How many times as quick or as slow as ours it may be."""
@@ -51,12 +55,27 @@ class Rate:
         return abs(self._row) >= IN_A_ROW
 
 
+class Drift:
+    """Tells how far a camera's clock has drifted from ours: however late its pictures come, the promptest of them tells."""
+
+    def __init__(self) -> None:
+        self._since, self._late = -math.inf, math.inf
+
+    def correction(self, late: float, now: float) -> float:
+        """Seconds to correct it by after a picture that comes `late` seconds after its time."""
+        if now - self._since < WINDOW:
+            self._late = min(self._late, late)
+            return 0.0
+        found, self._since, self._late = self._late, now, late
+        return math.copysign(STEP, found) if STEP < abs(found) < math.inf else 0.0
+
+
 class OutputClock:
     """Places the times of each connection where they happened since the first picture.
 
-    Within a connection the distances are the camera's own; between two they are the wall clock's, and so they are where
-    the camera's clock stands still, falls back, leaps ahead or goes wrong. A time that is given twice moves none of those
-    after it.
+    Within a connection the distances are the camera's own, as far as its clock does not drift from ours; between two they
+    are the wall clock's, and so they are where the camera's clock stands still, falls back, leaps ahead or goes wrong. A
+    time that is given twice moves none of those after it.
 
     Args:
         now: our clock.
@@ -67,6 +86,7 @@ class OutputClock:
         self._now = now
         self._paced = paced
         self._rate = Rate()
+        self._drift = Drift()
         self._origin: float | None = None
         self._offset: Fraction | None = None
         self._last = Fraction(-1)
@@ -93,6 +113,9 @@ class OutputClock:
             # Of what does not come at its own pace, nobody knows where it is.
             self._offset = (there if self._paced else placed) - time
             self._aside = placed - time - self._offset
+        elif self._paced and self._offset is not None:
+            late = now - self._origin - float(placed)
+            self._offset += _seconds(self._drift.correction(late, now))
         self._given, self._at = time, now
         self._last = max(placed, self._last + BASE)
         return self._last
