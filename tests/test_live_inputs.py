@@ -352,6 +352,13 @@ def test_a_host_that_is_not_known_is_said_to_be(tmp_path):
     assert "s3cret" not in job.told()
 
 
+def test_an_address_with_a_password_that_is_not_encoded_is_said_to_be_none_and_not_shown(tmp_path):
+    words = ("rtsp://me:s3@cr:et/x@127.0.0.1/1", *RAW, "-o", f"{tmp_path}/a.ts")
+    with vidnoise(*words) as job:
+        assert job.end() == 1
+    assert "rtsp://***@127.0.0.1/1: this is no address" in job.told()
+
+
 @pytest.mark.parametrize(
     ("url", "reason", "words"),
     [

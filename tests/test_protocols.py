@@ -198,6 +198,8 @@ def test_the_standard_input_and_cameras_are_told_from_files():
         ("rtsp://admin:s3cret@cam/stream", "rtsp://***@cam/stream"),
         ("rtsp://admin:p@ss@cam:554/x", "rtsp://***@cam:554/x"),
         ("rtsp://admin:s3/cret@cam/x", "rtsp://***@cam/x"),
+        ("rtsp://admin:s@3/cret@cam/x", "rtsp://***@cam/x"),
+        ("rtsp://admin:s@3:c/r#e?t@cam/x", "rtsp://***@cam/x"),
         ("http://h:80/a@2x.mp4", "http://h:80/a@2x.mp4"),
         ("http://[::1]:80/a@2x.mp4", "http://[::1]:80/a@2x.mp4"),
         ("https://h/a.m3u8?token=s3cret&x=1", "https://h/a.m3u8?token=***&x=1"),

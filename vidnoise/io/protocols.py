@@ -137,11 +137,9 @@ def _stdin() -> Location:
 
 
 def _mask_user(rest: str) -> str:
-    """`user:pass@host/path` without its user; also where a stray slash in the password makes the host odd."""
+    """`user:pass@host/path` without its user; a password may hold what should end the host, and rather hides too much."""
     host = re.split(r"[/?#]", rest, maxsplit=1)[0]
-    if "@" in host:
-        return "***@" + rest[host.rindex("@") + 1 :]
-    if "@" in rest and not _PORT.fullmatch(host):
+    if "@" in rest and ("@" in host or not _PORT.fullmatch(host)):
         return "***@" + rest[rest.rindex("@") + 1 :]
     return rest
 
