@@ -208,7 +208,10 @@ class Connection:
                     self.torn, self._decoder.gap = self.torn or self._decoder.gap, False
                     yield frame
         except (av.error.FFmpegError, OSError) as failure:
-            silence = f"nothing came for {self._patience:g} s; the camera hangs, or the network between"
+            silence = (
+                f"nothing came for {self._patience:g} s; the camera hangs, or the network between; if it sends so seldom, "
+                "raise --timeout"
+            )
             raise InputError(f"{self.name}: {_why(failure, silence)}") from failure
         except IndexError:
             pass  # PyAV at the end of a stream in which others have appeared on the way
