@@ -104,9 +104,21 @@ def test_an_output_whose_process_cannot_be_ended_is_told_of(tmp_path, monkeypatc
     stuck.write_text("#!/bin/sh\ntrap '' ALRM\necho '{\"open\": true}'\nwhile :; do sleep 0.1; done\n")
     stuck.chmod(0o700)
     monkeypatch.setattr(sys, "executable", str(stuck))
-    status = OutputStatus("a.ts")
-    output = Output(
-        resolve(f"{tmp_path}/a.ts"),
+    output = opened(tmp_path, status := OutputStatus("a.ts"))
+
+    def is_told() -> bool:
+        output.put(Packet(VIDEO, 0, Fraction(1, 25), 1, True, bytes(100_000)))
+        return "cannot be ended; the disk may hang" in caplog.text
+
+    wait(is_told)
+    assert not status.connected
+    output.close()
+
+
+def opened(folder: Path, status: OutputStatus) -> Output:
+    """An output to a.ts."""
+    return Output(
+        resolve(f"{folder}/a.ts"),
         b"",
         patience=0.1,
         most=1.0,
@@ -115,12 +127,11 @@ def test_an_output_whose_process_cannot_be_ended_is_told_of(tmp_path, monkeypatc
         log=LoggerAdapter(getLogger("a")),
     )
 
-    def is_told() -> bool:
-        output.put(Packet(VIDEO, 0, Fraction(1, 25), 1, True, bytes(100_000)))
-        return "cannot be ended; the disk may hang" in caplog.text
 
-    wait(is_told)
-    assert not status.connected
+def test_an_output_whose_process_cannot_be_started_says_why(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(sys, "executable", f"{tmp_path}/python")
+    output = opened(tmp_path, OutputStatus("a.ts"))
+    wait(lambda: "No such file or directory: " in caplog.text)
     output.close()
 
 

@@ -147,7 +147,6 @@ class Output:
         self._said, self._hangs = "", False
         self._opened_at = math.inf
         place = filled(self._place)
-        self._said = "it has ended"
         child = self._child = subprocess.Popen(
             [sys.executable, "-m", "vidnoise.live.sender"],
             stdin=subprocess.PIPE,
@@ -157,6 +156,7 @@ class Output:
             # Signals of the terminal are for the engine; it ends the output when the last picture is through.
             start_new_session=True,
         )
+        self._said = "it has ended"
         assert child.stdin is not None
         assert child.stdout is not None
         listener = threading.Thread(target=self._listen, args=(child.stdout,), daemon=True)
