@@ -467,7 +467,10 @@ def test_a_camera_needs_no_standard_streams(tmp_path):
 
 ENDLESS = """
 import time
+from sys import argv
 from vidnoise.cli.live import SAME, stopping
+from vidnoise.live import log
+log.start(argv[1])
 with stopping(lambda: None):
     print(SAME, flush=True)
     while True:
@@ -475,15 +478,20 @@ with stopping(lambda: None):
 """
 
 
-def test_who_asks_again_later_need_not_wait():
-    job = subprocess.Popen([sys.executable, "-c", ENDLESS], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+@pytest.mark.parametrize("format", log.FORMATS)
+def test_who_asks_again_later_need_not_wait(format):
+    words = [sys.executable, "-c", ENDLESS, format]
+    job = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     same = float(job.stdout.readline())
     job.send_signal(signal.SIGTERM)
     time.sleep(same + 0.5)
     assert job.poll() is None
     job.send_signal(signal.SIGINT)
     _, told = job.communicate(timeout=LIMIT)
-    assert (job.returncode, told) == (130, b"vidnoise: ended at once; what was recorded stays\n")
+    words = (
+        json.loads(told)["message"] if format == "json" else told.decode().removeprefix("vidnoise: ").strip()
+    )
+    assert (job.returncode, words) == (130, "ended at once; what was recorded stays")
 
 
 @pytest.mark.parametrize(("overwrite", "name"), [("false", "a_1.ts"), ("true", "a.ts")])

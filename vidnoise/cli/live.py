@@ -179,6 +179,8 @@ def leave(status: int) -> NoReturn:
 @contextlib.contextmanager
 def stopping(stop: Callable[[], None]) -> Iterator[None]:
     """Ctrl-C, SIGTERM and a terminal that closes end the work in good order; one that comes later ends it at once."""
+    from vidnoise.live import log
+
     asked: list[float] = []
 
     def ask(*_: object) -> None:
@@ -187,7 +189,7 @@ def stopping(stop: Callable[[], None]) -> Iterator[None]:
             stop()
         elif time.monotonic() - asked[0] > SAME:
             # Outputs are processes of their own, and end their files when this one is gone.
-            os.write(2, b"vidnoise: ended at once; what was recorded stays\n")
+            os.write(2, log.line("ended at once; what was recorded stays"))
             os._exit(Status.INTERRUPTED)
 
     numbers = [signal.SIGINT, signal.SIGTERM]

@@ -84,6 +84,12 @@ def is_json() -> bool:
     return any(isinstance(handler.formatter, _Json) for handler in logging.getLogger(NAME).handlers)
 
 
+def line(text: str) -> bytes:
+    """One warning as it is told, for those who cannot wait for the lock of who tells something now."""
+    record = logging.makeLogRecord({"msg": text, "levelname": "WARNING"})
+    return f"{_Json().format(record) if is_json() else f'vidnoise: {text}'}\n".encode()
+
+
 def _camera(record: logging.LogRecord) -> str:
     return str(getattr(record, "camera", ""))
 
