@@ -241,6 +241,26 @@ def test_a_pipe_that_ends_at_once_keeps_its_pictures_and_sound(tmp_path):
         assert made.streams.audio[0].codec_context.codec.canonical_name == "mp2"
 
 
+def test_an_encoder_that_looks_ahead_keeps_each_picture_and_their_order(tmp_path):
+    words = (
+        "-",
+        "--live",
+        *RAW,
+        "--encoder-opt",
+        "tune=film",
+        "--max-delay",
+        "1h",
+        "-o",
+        f"{tmp_path}/a.mkv",
+    )
+    command, given = [sys.executable, "-m", "vidnoise", *words], transport_stream(sound=False)
+    done = subprocess.run(command, input=given, capture_output=True, timeout=LIMIT, check=False)
+    assert done.returncode == 0, done.stderr
+    found = frames(tmp_path / "a.mkv")
+    assert len(found) > 2
+    assert np.diff(found) == pytest.approx(1 / 25, abs=0.002)
+
+
 def test_what_was_left_out_last_is_told_at_the_end(tmp_path):
     words = ("-", "--live", "-f", "none", "--max-delay", "0.001ms", "--json", "-o", f"{tmp_path}/a.mkv")
     command, given = [sys.executable, "-m", "vidnoise", *words], transport_stream(sound=False)

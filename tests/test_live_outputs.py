@@ -260,6 +260,12 @@ def test_a_time_that_a_container_cannot_count_ends_it_rather_than_being_written_
         ]
 
 
+def test_pictures_that_a_container_cannot_hold_are_refused_in_words(tmp_path):
+    head, _ = coded(codec="libvpx")
+    with pytest.raises(OutputError, match="mpegts cannot hold vp8; leave --codec out"):
+        Muxer(str(tmp_path / "a.ts"), "mpegts", {}, head, pytest.fail)
+
+
 def test_sound_whose_times_are_one_in_the_ticks_of_the_container_ends_no_output(tmp_path):
     head, data = BytesIO(), b""
     with av.open(head, "w", format="nut") as container:

@@ -165,7 +165,7 @@ class Camera:
             at = Fraction(frame.pts or 0) * frame.time_base
             self._begin_piece()
             packets = self._encoder.encode(frame, at)
-            if not self._outputs:
+            if self._encoder.head and not self._outputs:  # some encoders look ahead
                 self._start_outputs()
             for packet in packets:
                 self._put_sound(packet.seconds)

@@ -55,6 +55,7 @@ class LiveEncoder:
         self._force = threading.Event()
         self._next_key = Fraction(0)
         self.name = _encoder(settings.codec)
+        encoders.quiet()
         self._buffer = io.BytesIO()
         self._container = av.open(self._buffer, "w", format="nut")
         rate = info.rate if info.rate and 0 < info.rate <= 240 else Fraction(25)
@@ -64,6 +65,7 @@ class LiveEncoder:
         self._width, self._height = info.width // 2 * 2, info.height // 2 * 2
         context.width, context.height, context.pix_fmt = self._width, self._height, PIXELS
         context.time_base = BASE
+        context.max_b_frames = 0  # pictures go out in the order in which they are shown
         context.options = _options(self.name, settings)
         colour = info.colour
         context.colorspace, context.color_range = colour.matrix, colour.range
@@ -192,5 +194,7 @@ def _options(name: str, settings: Settings) -> dict[str, str]:
     if encoders.has_option(name, "forced-idr"):
         chosen.setdefault("forced-idr", "1")  # or a picture asked to be a keyframe is none to start from
     if name in REPEAT:
-        chosen = encoders.merge(chosen, {REPEAT[name]: "repeat-headers=1:keyint=infinite:scenecut=0"})
+        chosen = encoders.merge(
+            chosen, {REPEAT[name]: "repeat-headers=1:keyint=infinite:scenecut=0:bframes=0"}
+        )
     return chosen

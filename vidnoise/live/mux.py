@@ -35,7 +35,8 @@ class Muxer:
 
     Raises:
         OSError, ValueError: whatever FFmpeg finds wrong.
-        OutputError: the container cannot count so long a time; another one of its kind can go on.
+        OutputError: the container cannot hold the pictures, or cannot count so long a time, where another one of its kind
+            can go on.
     """
 
     def __init__(
@@ -60,13 +61,14 @@ class Muxer:
             self._streams: dict[int, Any] = {}
             self._aac: ToAac | None = None
             for stream in source.streams:
-                if stream.type == "audio" and not _holds(format, stream, options):
-                    self._aac = ToAac(self._container, stream)
-                    warn(
-                        f"{format} cannot hold the sound as {stream.codec_context.name}; it is written as AAC"
-                    )
-                else:
+                name = stream.codec_context.name
+                if _holds(format, stream, options):
                     self._streams[stream.index] = carry.add_copy(self._container, stream)
+                elif stream.type == "audio":
+                    self._aac = ToAac(self._container, stream)
+                    warn(f"{format} cannot hold the sound as {name}; it is written as AAC")
+                else:
+                    raise OutputError(f"{format} cannot hold {name}; leave --codec out, or send it elsewhere")
             self._container.start_encoding()
 
     def write(self, packet: Packet) -> None:
@@ -113,10 +115,17 @@ class Muxer:
 
 
 def _holds(format: str, stream: Any, options: dict[str, str]) -> bool:
-    """Whether a container, written so, can hold a stream of sound as it is."""
+    """Whether a container, written so, can hold a stream as it is."""
     name = stream.codec_context.codec.canonical_name
     if format == "rtsp":
         return True  # RTP carries what cameras send
     if format == "flv":
-        return name in ("aac", "mp3")  # on others that its table names, FFmpeg 8 aborts the process
+        return name in (
+            "aac",
+            "mp3",
+            "h264",
+            "hevc",
+            "av1",
+            "vp9",
+        )  # on others that its table names, FFmpeg 8 aborts the process
     return carry.can_hold("mpegts" if format == "hls" else format, stream, options=options)
