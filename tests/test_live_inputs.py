@@ -33,7 +33,9 @@ from web import serving
 
 from vidnoise.errors import InputError, UsageError
 from vidnoise.io.interlace import FieldOrder, Scan, verdict
+from vidnoise.live import camera as live_camera
 from vidnoise.live import connection, hosts
+from vidnoise.live.camera import Camera
 from vidnoise.live.connection import Connection
 from vidnoise.live.fields import Fields
 from vidnoise.live.local import why
@@ -405,11 +407,13 @@ def transport_stream(
     layout: str = "mono",
     codec: str = "mpeg2video",
     number: int = 0x100,
+    program: int = 1,
     start: int = 0,
 ) -> bytes:
     """Fifty pictures, of which `start` is the number of the first, and as much of silence."""
     buffer = BytesIO()
-    with av.open(buffer, "w", format="mpegts") as container:
+    options = {"mpegts_service_id": f"{program}", "mpegts_pmt_start_pid": f"{0x1000 + program}"}
+    with av.open(buffer, "w", format="mpegts", options=options) as container:
         stream = container.add_stream(codec, rate=25)
         stream.width, stream.height, stream.pix_fmt, stream.id = 160, 96, "yuv420p", number
         audio = container.add_stream("mp2", rate=48000, layout=layout) if sound else None
@@ -434,6 +438,34 @@ def test_sound_that_appears_on_the_way_is_no_reason_to_give_up():
         assert connection.audio is None
         with pytest.raises(InputError, match="ended the stream"):
             list(connection)
+
+
+@contextmanager
+def in_another_program() -> Iterator[str]:
+    """The address of a sender that changes its program, and all that goes with it, and sends that one without end."""
+    ended = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def send() -> None:
+            client, _ = server.accept()
+            with client, suppress(OSError):
+                for start in (0, 50):
+                    client.sendall(transport_stream(sound=False, start=start))
+                    time.sleep(0.2)
+                while not ended.wait(0.05):
+                    client.sendall(transport_stream(sound=False, number=0x200, program=2))
+
+        thread = threading.Thread(target=send)
+        thread.start()
+        yield f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        ended.set()
+        thread.join()
+
+
+def test_a_camera_whose_reading_hangs_is_given_up_in_words(tmp_path, monkeypatch):
+    monkeypatch.setattr(live_camera, "HANGS", 0.0)
+    with in_another_program() as url, pytest.raises(InputError, match="may have changed its program"):
+        Camera(Settings(url, (f"{tmp_path}/a.ts",), timeout=3, duration=20)).run()
 
 
 def test_sound_that_is_announced_and_does_not_come_is_told_of_and_hinders_nothing(tmp_path):

@@ -10,6 +10,8 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from vidnoise.api import open_chain
+from vidnoise.errors import InputError
+from vidnoise.io.protocols import mask
 from vidnoise.live.cleaner import Cleaner, Shot
 from vidnoise.live.destination import prepare
 from vidnoise.live.ladder import ladder
@@ -32,6 +34,12 @@ if TYPE_CHECKING:
 
 WAKE = 0.2
 """Seconds between two looks at whether to stop."""
+
+HANGS = 100.0
+"""Seconds without a picture or a failure, beyond its timeout, after which a camera is given up.
+
+FFmpeg waits so long for any packet, also of a program that has taken the place of the one that is read.
+"""
 
 SOUND = 500
 """Packets of sound that may wait for the pictures of their time."""
@@ -93,7 +101,7 @@ class Camera:
         """Work until stopped, the duration is over, or the pipe that it reads has ended.
 
         Raises:
-            InputError: the camera cannot be opened at the start, or the tries are used up.
+            InputError: the camera cannot be opened at the start, the tries are used up, or reading it hangs.
             VidnoiseError: a filter or the encoder failed.
         """
         self._device = _load(self.settings)
@@ -113,8 +121,15 @@ class Camera:
 
     def _work(self) -> None:
         began = time.monotonic()
+        silent = 0.0
         while not self._stop.is_set():
             item = self._inbox.take(WAKE)
+            silent = 0.0 if item or self.status.state != "running" else silent + WAKE
+            if silent > HANGS + self.settings.timeout and self.settings.source != "-":
+                raise InputError(
+                    f"{mask(self.settings.source)}: reading hangs; the sender may have changed its program, or the driver "
+                    "of a local camera waits without end. Start vidnoise anew"
+                )
             self.status.waiting = len(self._inbox)
             if isinstance(item, Opened):
                 self._open(item)
