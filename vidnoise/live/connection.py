@@ -30,6 +30,8 @@ PLAYLIST_WAIT = 30.0
 KEYFRAME_WAIT = 30.0
 """Seconds in which something must come to begin with, where packets come: some cameras send a keyframe every ten or so."""
 
+SELDOM = "if it sends so seldom, raise --timeout"
+
 REPEATED = 60
 """Seconds of pictures that a playlist may give again to who connects again: its last three pieces."""
 
@@ -185,7 +187,8 @@ class Connection:
             for packet in self._container.demux(wanted):
                 if time.monotonic() - seen > patience:
                     raise InputError(
-                        f"{self.name}: no picture for {patience:g} s; the camera hangs, or the network loses too much"
+                        f"{self.name}: no picture for {patience:g} s; the camera hangs, or the network loses too much; "
+                        f"{SELDOM}"
                     )
                 # At the end the video has an empty one, for which the decoder gives what it holds.
                 if not packet.size and packet.stream_index != self.video.index:
@@ -209,8 +212,7 @@ class Connection:
                     yield frame
         except (av.error.FFmpegError, OSError) as failure:
             silence = (
-                f"nothing came for {self._patience:g} s; the camera hangs, or the network between; if it sends so seldom, "
-                "raise --timeout"
+                f"nothing came for {self._patience:g} s; the camera hangs, or the network between; {SELDOM}"
             )
             raise InputError(f"{self.name}: {_why(failure, silence)}") from failure
         except IndexError:
