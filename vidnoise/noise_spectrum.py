@@ -222,25 +222,35 @@ def _joined(power: Tensor, white: Tensor, matrix: Tensor) -> tuple[Tensor, Tenso
     return variance, torch.lerp(torch.ones_like(spectrum), spectrum.clamp(*_RANGE), certain)
 
 
-def _bands(coefficients: Tensor, expected: Tensor, order: Tensor) -> list[tuple[Tensor, int]]:
-    """The power of blocks in each band (3,N), relative to what is expected, and of how many frequencies it is."""
+def _bands(coefficients: Tensor, expected: Tensor, order: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """The power of blocks in each band (3,N), relative to what is expected, and its degrees of freedom (3,).
+
+    These are as many as the frequencies where all have as much, and fewer where some have most of it (Satterthwaite,
+    Biometrics Bulletin 1946), as noise has that is coarse or drawn out along lines.
+    """
     matrix = opponent(coefficients.device)
     inside = torch.stack([(order >= max(low, 1)) & (order <= high) for low, high in BANDS], 1).float()
-    counts = inside.sum(0)
-    power = mix(coefficients, matrix).square_() @ (inside / counts)
-    power /= mix(expected[..., None], matrix.square()).clamp(min=1e-12)
-    return [(power[..., i], int(count)) for i, count in enumerate(counts)]
+    each = mix(coefficients, matrix).square_()
+    power = each @ inside / mix(expected[..., None], matrix.square()).clamp(min=1e-12)
+    whole = power.sum((0, 2))
+    plain = each[:, whole <= _lowest(whole[None], _STILL)].mean(1)
+    freedom = (plain @ inside).square() / (plain.square() @ inside).clamp(min=1e-30)
+    return list(zip((power / inside.sum(0)).unbind(2), freedom.clamp(min=1).unbind(1), strict=True))
 
 
-def _quantile(power: Tensor, count: int, share: float) -> Tensor:
-    """The mean power of noise (3,) in a band of so many frequencies (3,N), from the block that this share lies below."""
+def _quantile(power: Tensor, freedom: Tensor, share: float) -> Tensor:
+    """The mean power of noise (3,) of so many degrees of freedom (3,), from the block (3,N) that this share lies below."""
+    # Of a chi-squared distribution (Wilson and Hilferty, PNAS 1931).
+    spread = 2 / (9 * freedom)
+    return _lowest(power, share) / (1 - spread + NormalDist().inv_cdf(share) * spread.sqrt()) ** 3
+
+
+def _lowest(power: Tensor, share: float) -> Tensor:
+    """The power (C,N) that this share of the blocks lies below, (C,)."""
     place = share * (power.shape[1] - 1)
     below = power.kthvalue(int(place) + 1, dim=1).values  # half the time of a quantile, which sorts
     above = power.kthvalue(math.ceil(place) + 1, dim=1).values
-    least = below.lerp(above, place % 1)
-    # Of a chi-squared distribution with so many degrees of freedom (Wilson and Hilferty, PNAS 1931).
-    spread = 2 / (9 * count)
-    return least / (1 - spread + NormalDist().inv_cdf(share) * math.sqrt(spread)) ** 3
+    return below.lerp(above, place % 1)
 
 
 @cache
