@@ -162,7 +162,7 @@ def test_correlated_noise_is_told_from_white_noise() -> None:
 
 
 def test_noise_that_is_drawn_out_along_lines_is_found_as_strong_as_it_is() -> None:
-    """As of analogue video: few frequencies have most of it, so that blocks differ more, and the lower ones were taken for all."""
+    """As of analogue video: where few frequencies have most of it, blocks differ more, and a tenth was missed."""
     wide = picture("coffee")[:, 80:320, 60:]
     clean = [wide[:, :, 2 * i : 2 * i + 320] for i in range(5)]
     noisy = [c + 3 * F.avg_pool2d(noise(c, 20, i), (1, 9), 1, (0, 4)) for i, c in enumerate(clean)]

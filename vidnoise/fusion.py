@@ -98,8 +98,11 @@ def spectrum(noise: Tensor, level: Tensor, matrix: Tensor) -> Tensor:
 
 
 def band_power(noise: Tensor, matrix: Tensor) -> Tensor:
-    """The power (3,3) of noise (3,H,W) in each opponent colour and band."""
-    return band_means(dct.forward(mix(noise, matrix)).square().mean((2, 3)))
+    """The power (3,3) of noise (3,H,W) in each opponent colour and band, without the means of blocks."""
+    shares = band_of(noise.device).clone()
+    shares[0, 0] = 0
+    power = dct.forward(mix(noise, matrix)).square().mean((2, 3))
+    return power @ (shares / shares.sum(1, keepdim=True)).T
 
 
 def band_means(power: Tensor) -> Tensor:

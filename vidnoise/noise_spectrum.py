@@ -29,6 +29,9 @@ _COARSE, _FINE = (
     8,
 )  # sums of two frequency indexes: flat in those up to the first, measured from the second on
 _STILL = 0.2  # share of the blocks of a difference in which nothing moved, at least
+_FREER = (
+    1.15  # times the degrees of freedom that the blocks show which differ least: what moves there has fewer
+)
 _SAME, _DIFFERENT = 1.25, 1.5  # times the power of blocks with less: up to 1.2 in noise, from 1.9 in motion
 MORE = 1.1, 1.3  # times the power: up to the first by chance
 _TINY = 1e-9  # power beside which there is none
@@ -234,8 +237,9 @@ def _bands(coefficients: Tensor, expected: Tensor, order: Tensor) -> list[tuple[
     power = each @ inside / mix(expected[..., None], matrix.square()).clamp(min=1e-12)
     whole = power.sum((0, 2))
     plain = each[:, whole <= _lowest(whole[None], _STILL)].mean(1)
-    freedom = (plain @ inside).square() / (plain.square() @ inside).clamp(min=1e-30)
-    return list(zip((power / inside.sum(0)).unbind(2), freedom.clamp(min=1).unbind(1), strict=True))
+    freedom = _FREER * (plain @ inside).square() / (plain.square() @ inside).clamp(min=1e-30)
+    count = inside.sum(0)
+    return list(zip((power / count).unbind(2), freedom.clamp(min=1).minimum(count).unbind(1), strict=True))
 
 
 def _quantile(power: Tensor, freedom: Tensor, share: float) -> Tensor:

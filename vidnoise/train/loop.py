@@ -286,9 +286,10 @@ class Run:
     def _log_picture(self) -> None:
         with torch.no_grad(), self.fabric.autocast():
             picture = self.task.picture(self.average.model)
+        board: Any = self.fabric.logger
         if picture is not None:
-            logger: Any = self.fabric.logger
-            logger.experiment.add_image("before, after, wanted", picture.float(), self.step)
+            board.experiment.add_image("before, after, wanted", picture.float(), self.step)
+        board.experiment.flush()  # it writes in a thread of its own, two minutes late
 
     def _save(self) -> None:
         state = {
