@@ -2,8 +2,10 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
+from numpy.lib.stride_tricks import sliding_window_view
 from skimage import data
 from streams import CPU, clip, info, process, through
 from torch.overrides import TorchFunctionMode
@@ -101,11 +103,19 @@ def test_filters_for_gpus_take_their_sums_with_all_bits():
         Portion(1, chroma=2, grain=0)(image, image)
 
 
-def test_the_guided_filter_is_kornias():
-    from kornia.filters import guided_blur
+def test_the_guided_filter_fits_lines_over_the_mean_of_the_channels():
+    def around(picture):
+        return sliding_window_view(np.pad(picture, ((0, 0), (3, 3), (3, 3)), mode="edge"), (7, 7), (1, 2))
+
+    def mean(picture):
+        return around(picture).mean((3, 4))
 
     image = cup(41, 57)
-    expected = guided_blur(image[None].mean(1, keepdim=True), image[None], 7, (20 / 255) ** 2, "replicate")[0]
+    colours = image.double().numpy()
+    guide = colours.mean(0, keepdims=True)
+    alike = mean(guide * colours) - mean(guide) * mean(colours)
+    slope = alike / (around(guide).var((3, 4)) + (20 / 255) ** 2)
+    expected = torch.from_numpy(mean(slope) * guide + mean(mean(colours) - slope * mean(guide))).float()
     assert torch.allclose(one(Guided(radius=3, contrast=20), image), expected, atol=1e-4)
 
 

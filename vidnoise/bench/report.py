@@ -20,7 +20,7 @@ from vidnoise.device import cpu_name
 if TYPE_CHECKING:
     from rich.table import Table
 
-PACKAGES = ("vidnoise", "torch", "av", "opencv-python", "opencv-python-headless", "numpy", "kornia")
+PACKAGES = ("vidnoise", "torch", "av", "opencv-python", "opencv-python-headless", "numpy")
 
 Row = Mapping[str, Any]
 
