@@ -112,7 +112,9 @@ def _report(failure: BaseException, words: Sequence[str]) -> int:
 def _emit(failure: BaseException, words: Sequence[str]) -> None:
     """The line for machines, which goes where no video does."""
     about = ABOUT.get()
-    piped = about.get("output") == "-" or ("-o", "-") in pairwise(words)
+    # Where a wrong option has kept the command from knowing its output, the words tell.
+    asked = {*words, *map("".join, pairwise(words))}
+    piped = about.get("output") == "-" or not asked.isdisjoint(("-o-", "--output-", "--output=-"))
     with contextlib.suppress(OSError):  # of a pipe that nobody reads
         emit({**about, "status": status_of(failure), "error": message(failure)}, to_stderr=piped)
 
