@@ -262,8 +262,10 @@ def test_a_time_that_a_container_cannot_count_ends_it_rather_than_being_written_
 
 def test_pictures_that_a_container_cannot_hold_are_refused_in_words(tmp_path):
     head, _ = coded(codec="libvpx")
+    (tmp_path / "a.ts").write_text("of yesterday")
     with pytest.raises(OutputError, match="mpegts cannot hold vp8; leave --codec out"):
         Muxer(str(tmp_path / "a.ts"), "mpegts", {}, head, pytest.fail)
+    assert (tmp_path / "a.ts").read_text() == "of yesterday"
 
 
 def test_sound_whose_times_are_one_in_the_ticks_of_the_container_ends_no_output(tmp_path):
@@ -312,6 +314,19 @@ def test_a_clock_that_is_set_back_begins_a_new_piece(tmp_path):
         recording.write(Packet(VIDEO, tick, Fraction(1, 25), 1, True, data))
     recording.close()
     assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("ext", ["ts", "mkv", "mp4"])
+def test_a_piece_for_which_nothing_came_is_removed(tmp_path, ext):
+    """As of a camera that was away when its piece was opened."""
+    head, data = coded()
+    now = 1e9
+    recording = Recording(resolve(f"{tmp_path}/%s.{ext}", segment="1m"), head, pytest.fail, lambda: now)
+    now += 3600
+    recording.write(Packet(VIDEO, 0, Fraction(1, 25), 1, True, data))
+    recording.close()
+    Recording(resolve(f"{tmp_path}/%s.{ext}", segment="1m"), head, pytest.fail, lambda: now + 60).close()
+    assert [path.name for path in tmp_path.iterdir()] == [f"{now:.0f}.{ext}"]
 
 
 @pytest.mark.parametrize("cleaned", [False, True])

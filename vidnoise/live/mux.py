@@ -55,20 +55,22 @@ class Muxer:
         self._zero = zero
         self._last: dict[int, tuple[Fraction, int]] = {}  # when, and in the container's ticks
         with av.open(io.BytesIO(head)) as source:
+            for stream in source.streams.video:
+                if not _holds(format, stream, options):  # before a file that is there is replaced
+                    name = stream.codec_context.name
+                    raise OutputError(f"{format} cannot hold {name}; leave --codec out, or send it elsewhere")
             self._container: Any = av.open(
                 url, "w", format=format, options=options | {"max_interleave_delta": INTERLEAVE}
             )
             self._streams: dict[int, Any] = {}
             self._aac: ToAac | None = None
             for stream in source.streams:
-                name = stream.codec_context.name
                 if _holds(format, stream, options):
                     self._streams[stream.index] = carry.add_copy(self._container, stream)
-                elif stream.type == "audio":
-                    self._aac = ToAac(self._container, stream)
-                    warn(f"{format} cannot hold the sound as {name}; it is written as AAC")
                 else:
-                    raise OutputError(f"{format} cannot hold {name}; leave --codec out, or send it elsewhere")
+                    self._aac = ToAac(self._container, stream)
+                    name = stream.codec_context.name
+                    warn(f"{format} cannot hold the sound as {name}; it is written as AAC")
             self._container.start_encoding()
 
     def write(self, packet: Packet) -> None:
@@ -107,6 +109,11 @@ class Muxer:
         elif self._aac is not None:
             self._container.mux(self._aac.convert(made))
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no packet has been written."""
+        return not self._last
+
     def close(self) -> None:
         """Write what is left and the end."""
         if self._aac is not None:
@@ -120,12 +127,6 @@ def _holds(format: str, stream: Any, options: dict[str, str]) -> bool:
     if format == "rtsp":
         return True  # RTP carries what cameras send
     if format == "flv":
-        return name in (
-            "aac",
-            "mp3",
-            "h264",
-            "hevc",
-            "av1",
-            "vp9",
-        )  # on others that its table names, FFmpeg 8 aborts the process
+        # On others that its table names, FFmpeg 8 aborts the process.
+        return name in ("aac", "mp3", "h264", "hevc", "av1", "vp9")
     return carry.can_hold("mpegts" if format == "hls" else format, stream, options=options)

@@ -50,9 +50,11 @@ class Recording:
                 self._piece.write(packet)
 
     def close(self) -> None:
-        """End the current piece."""
+        """End the current piece; one that nothing came for is removed."""
         if self._piece is not None:
             self._piece.close()
+            if self._piece.is_empty:
+                self._path.unlink(missing_ok=True)
             self._piece = None
 
     @contextlib.contextmanager
