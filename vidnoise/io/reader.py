@@ -246,6 +246,11 @@ class Reader:
         return (self.container.start_time - 1) * MICRO
 
     @property
+    def _origin(self) -> Fraction:
+        """The time of the input from which `start` counts, in seconds."""
+        return (self.container.start_time or 0) * MICRO
+
+    @property
     def seconds(self) -> float | None:
         """How long the video is, as far as the header says."""
         if self.stream.duration:
@@ -327,18 +332,18 @@ class Reader:
         shape = Fraction(frame.width, frame.height) * (found or 1)
         before, self._shape = self._shape, shape
         if before is None:
-            if (
-                self._told and found and found != self._told
-            ):  # a part in which it is another than where the file begins
+            # A part may have another one than the beginning of the file.
+            if self._told and found and found != self._told:
                 self.sample_shape = found
             return
         if abs(shape / before - 1) < Fraction(1, 50):
             return
         old, new = (f"{s.numerator}:{s.denominator}" for s in (before, shape))
-        time = float((frame.pts or 0) * self._time_base)
+        # As --start counts.
+        time = float((frame.pts or 0) * self._time_base - self.shift - self._origin)
         self.warnings.append(
             f"the pictures' shape changes from {old} to {new} at {time:.2f} s; one file holds one, so this part is shown "
-            f"in the first; --start and --duration clean the parts by themselves"
+            f"in the first; --start {time:.2f} cleans it by itself, and --duration what comes before"
         )
 
     def _part(self, frames: list[av.VideoFrame], ended: bool) -> Iterator[av.VideoFrame]:
@@ -478,9 +483,8 @@ class Reader:
     def _check_end(self) -> None:
         """Notice a file that was cut off: it ends in a picture, or well before the duration that its header promises."""
         name, duration = self.container.format.name, self.container.duration
-        if (
-            name == pipes.FORMATS["y4m"]
-        ):  # of which FFmpeg leaves such a picture out; the size of a pipe is none
+        if name == pipes.FORMATS["y4m"]:
+            # FFmpeg leaves such a picture out; the size of a pipe is none.
             self.losses.truncated = self._bytes < self.container.size
             return
         if duration is None or not any(
@@ -527,8 +531,7 @@ class Reader:
         return packet.pts >= 0
 
     def _select(self, start: float | None, duration: float | None, seekable: bool) -> None:
-        origin = (self.container.start_time or 0) * MICRO
-        begin = origin + Fraction(start or 0).limit_denominator(1_000_000)
+        begin = self._origin + Fraction(start or 0).limit_denominator(1_000_000)
         if duration is not None:
             self.length = Fraction(duration).limit_denominator(1_000_000)
             self._end = begin + self.length
