@@ -110,6 +110,7 @@ class Camera:
         reading.start()
         try:
             self._work()
+            self._finish()
         finally:
             self._stop.set()
             source.taken.set()
@@ -179,16 +180,25 @@ class Camera:
             frame = shot.frame
             at = Fraction(frame.pts or 0) * frame.time_base
             self._begin_piece()
-            packets = self._encoder.encode(frame, at)
-            if self._encoder.head and not self._outputs:  # some encoders look ahead
-                self._start_outputs()
-            for packet in packets:
-                self._put_sound(packet.seconds)
-                self._put(packet)
+            self._send(self._encoder.encode(frame, at))
             if frame.sigma is not None:
                 self.status.sigma = 255 * float(frame.sigma.sigma.mean())
             self.status.gave(time.monotonic() - shot.arrival, cleaned=shot.cleaned)
             self.log.works()
+
+    def _send(self, packets: list[Packet]) -> None:
+        assert self._encoder is not None
+        if self._encoder.head and not self._outputs:  # some encoders look ahead
+            self._start_outputs()
+        for packet in packets:
+            self._put_sound(packet.seconds)
+            self._put(packet)
+
+    def _finish(self) -> None:
+        """Give what filters and the encoder still hold."""
+        if self._cleaner is not None and self._encoder is not None:
+            self._give(self._cleaner.reset())
+            self._send(self._encoder.finish())
 
     def _begin_piece(self) -> None:
         """Make a keyframe of the first picture after a round time: recordings begin their pieces there."""

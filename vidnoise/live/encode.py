@@ -96,8 +96,6 @@ class LiveEncoder:
         Raises:
             OutputError: the encoder refused.
         """
-        import av
-
         picture = self._picture(frame)
         picture.pts, picture.time_base = round(time / BASE), BASE
         picture.pict_type = 0
@@ -105,6 +103,19 @@ class LiveEncoder:
             self._force.clear()
             self._next_key = time + KEYFRAMES
             picture.pict_type = 1
+        return self._encoded(picture)
+
+    def finish(self) -> list[Packet]:
+        """The packets of pictures that the encoder holds, as those that look ahead do.
+
+        Raises:
+            OutputError: the encoder refused.
+        """
+        return self._encoded(None)
+
+    def _encoded(self, picture: Any) -> list[Packet]:
+        import av
+
         try:
             made = self._stream.encode(picture)
         except (av.error.FFmpegError, ValueError) as failure:

@@ -55,9 +55,9 @@ class Muxer:
         self._zero = zero
         self._last: dict[int, tuple[Fraction, int]] = {}  # when, and in the container's ticks
         with av.open(io.BytesIO(head)) as source:
-            for stream in source.streams.video:
-                if not _holds(format, stream, options):  # before a file that is there is replaced
-                    name = stream.codec_context.name
+            for video in source.streams.video:
+                if not _holds(format, video, options):  # before a file that is there is replaced
+                    name = video.codec_context.name
                     raise OutputError(f"{format} cannot hold {name}; leave --codec out, or send it elsewhere")
             self._container: Any = av.open(
                 url, "w", format=format, options=options | {"max_interleave_delta": INTERLEAVE}

@@ -197,25 +197,29 @@ class Source:
         first = cut = True
         fields = Fields(camera.video.codec_context.field_order, self._warn)
         self._clock.connect()
-        for item in camera:
-            if self._stop.is_set():
-                return
-            if hasattr(item, "stream_index"):
-                self._pass_sound(item)
-                continue
-            if first:
-                self._begin(camera, item)
-            first = False
-            if camera.jumped:
-                self._clock.connect()
-                camera.jumped = False
-            if camera.torn:
-                self._see_all(fields.flush(), cut)
-                cut, camera.torn = True, False
-            whole = [item] if self._settings.assume_progressive else fields.push(item)
-            cut = self._see_all(whole, cut)
-            self._status.damaged += camera.losses.packets + camera.losses.frames
-            camera.losses.packets = camera.losses.frames = 0
+        try:
+            for item in camera:
+                if self._stop.is_set():
+                    return
+                if hasattr(item, "stream_index"):
+                    self._pass_sound(item)
+                    continue
+                if first:
+                    self._begin(camera, item)
+                first = False
+                if camera.jumped:
+                    self._clock.connect()
+                    camera.jumped = False
+                if camera.torn:
+                    self._see_all(fields.flush(), cut)
+                    cut, camera.torn = True, False
+                whole = [item] if self._settings.assume_progressive else fields.push(item)
+                cut = self._see_all(whole, cut)
+                self._status.damaged += camera.losses.packets + camera.losses.frames
+                camera.losses.packets = camera.losses.frames = 0
+        except InputError:
+            self._see_all(fields.flush(), cut)  # the last one
+            raise
 
     def _begin(self, camera: Connection, picture: Any) -> None:
         """The first picture of a connection is there."""
