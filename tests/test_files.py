@@ -1030,14 +1030,15 @@ def test_a_pixel_format_can_be_chosen(tmp_path: Path) -> None:
         (OutputOptions(encoder_opts={"time_base": "1/10"}), "settled by the frames"),
     ],
 )
-def test_a_wrong_option_is_explained_and_leaves_nothing(
-    tmp_path: Path, options: OutputOptions, words: str
+def test_a_wrong_option_is_explained_in_our_words_alone_and_leaves_nothing(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], options: OutputOptions, words: str
 ) -> None:
     ext = {"libvpx-vp9": "ts", "libvpx": "webm", "prores": "mov"}.get(options.codec or "", "mp4")
     source = Clip(frames=2).save(tmp_path / "in.mp4")
     with pytest.raises(VidnoiseError, match=words):
         through(source, tmp_path / f"out.{ext}", options)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in.mp4"]
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(

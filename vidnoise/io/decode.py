@@ -62,7 +62,7 @@ class Decoder:
             back.
     """
 
-    def __init__(self, context: Any, losses: Losses, tail: Tail | None = None) -> None:
+    def __init__(self, context: av.VideoCodecContext, losses: Losses, tail: Tail | None = None) -> None:
         self._context = context
         self.losses = losses
         self.gap = False

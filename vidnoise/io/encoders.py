@@ -339,7 +339,7 @@ def options_of(
     for name, value in extra.items():
         _check_value(encoder.name, name, value, f"--encoder-opt {name}={value}")
         if name.endswith("-params"):
-            _check_list(encoder.name, name, value)
+            _check_list(encoder, name, value)
     quality_name = encoder.crf or ("crf" if "crf" in known else "")
     speed_name = encoder.preset or ("preset" if "preset" in known else "")
     chosen = dict(encoder.fixed)
@@ -465,13 +465,14 @@ def _check_value(encoder: str, name: str, value: str, typed: str) -> None:
         raise UsageError(f"{typed}: {encoder} takes {', '.join((numbers, *names))}")
 
 
-def _check_list(encoder: str, name: str, value: str) -> None:
+def _check_list(encoder: Encoder, name: str, value: str) -> None:
     """Hold a list such as `x264-params` against what the encoder's library knows: it goes on without the rest."""
     import av
 
-    context: Any = av.CodecContext.create(encoder, "w")
+    context: Any = av.CodecContext.create(encoder.name, "w")
     context.width, context.height, context.time_base = 256, 128, Fraction(1, 25)
-    context.pix_fmt, context.options = context.codec.video_formats[0].name, {name: value}
+    context.pix_fmt = context.codec.video_formats[0].name
+    context.options = merge(encoder.fixed, {name: value})
     quiet()
     # What fails here fails again with all options, and is told then.
     refused = suppress(av.error.FFmpegError)
@@ -479,7 +480,7 @@ def _check_list(encoder: str, name: str, value: str) -> None:
         context.open()
     for _, _, line in lines:
         if line.startswith(PASSED_OVER):
-            raise UsageError(f"--encoder-opt {name}={value}: {encoder} says: {line.strip()}")
+            raise UsageError(f"--encoder-opt {name}={value}: {encoder.name} says: {line.strip()}")
 
 
 def _values(encoder: str, name: str) -> tuple[float, float, tuple[str, ...]]:

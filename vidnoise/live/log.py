@@ -85,7 +85,7 @@ def is_json() -> bool:
 
 
 def line(text: str) -> bytes:
-    """One warning as it is told, for those who cannot wait for the lock of who tells something now."""
+    """A warning, in JSON where all else is, for those who cannot wait for the lock of who tells something now."""
     record = logging.makeLogRecord({"msg": text, "levelname": "WARNING"})
     return f"{_Json().format(record) if is_json() else f'vidnoise: {text}'}\n".encode()
 
