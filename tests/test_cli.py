@@ -26,6 +26,7 @@ from test_interlace import flagged_file, woven
 
 from vidnoise import registry
 from vidnoise.cli import main
+from vidnoise.errors import FilterError
 from vidnoise.filter import SpatialFilter, WindowFilter, option
 
 FAST = ("--preset", "ultrafast")
@@ -396,6 +397,11 @@ def test_a_bug_gives_no_traceback_unless_asked_and_leaves_no_file(
     assert not list(tmp_path.iterdir())
 
 
+def caused(failure, cause):
+    failure.__cause__ = cause
+    return failure
+
+
 @pytest.mark.parametrize(
     ("failure", "words"),
     [
@@ -404,6 +410,7 @@ def test_a_bug_gives_no_traceback_unless_asked_and_leaves_no_file(
             "the Python package 'safetensors' is missing",
         ),
         (IsADirectoryError(21, "Is a directory", "result"), "result: Is a directory"),
+        (caused(FilterError("the plugin ended"), SystemExit(3)), "the plugin ended"),
     ],
 )
 def test_what_the_system_lacks_or_refuses_is_no_bug(vidnoise, clip, tmp_path, monkeypatch, failure, words):

@@ -167,8 +167,8 @@ def _causes(failure: BaseException) -> Iterator[BaseException]:
 
 
 def _is_broken_pipe(failure: BaseException) -> bool:
-    # click takes a broken pipe for a reason to leave the process, and for nothing else does it or anyone here.
-    return any(isinstance(cause, BrokenPipeError | SystemExit) for cause in _causes(failure))
+    # click leaves the process where a pipe is broken, and for nothing else.
+    return isinstance(failure, SystemExit) or any(isinstance(c, BrokenPipeError) for c in _causes(failure))
 
 
 def _library_hint(failure: BaseException) -> str:
