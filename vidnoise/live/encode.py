@@ -1,4 +1,4 @@
-"""Cleaned pictures to packets, at once: no look-ahead, a keyframe every two seconds and whenever a receiver comes."""
+"""Cleaned pictures to packets, at once unless asked to look ahead; a keyframe every 2 s and whenever a receiver comes."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class LiveEncoder:
         self._force.set()
 
     def encode(self, frame: Frame, time: Fraction) -> list[Packet]:
-        """The packets of one picture, shown at `time` seconds.
+        """The packets that are ready after a picture, shown at `time` seconds.
 
         Raises:
             OutputError: the encoder refused.
