@@ -108,7 +108,7 @@ def test_the_spectrum_of_noise_gives_its_power_back() -> None:
     power = dct.forward(mix(noise, matrix)).square().mean((2, 3))
     back = coloured(level, found, matrix).mean((2, 3))
     assert torch.allclose(back[:, 1:].mean(1), power[:, 1:].mean(1), rtol=0.01)
-    assert (back[:, 0] > power[:, 0]).all()  # noise of cameras has more yet in the means of blocks
+    assert (back[:, 0] > 1.5 * back[:, 1]).all()  # noise of cameras has more yet in the means of blocks
 
 
 def test_gray_noise_is_the_same_in_all_channels() -> None:

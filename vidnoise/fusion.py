@@ -42,6 +42,9 @@ moves this much is not counted; counted, it ends the memory after ten frames or 
 BANDS = ((0, 2), (3, 5), (6, 14))
 """Sums of the two frequency indexes: the spectrum of noise is told by these."""
 
+COARSE_FROM = 2.0
+"""From so many times the power of the middle band in the lowest on, what a codec leaves of fine noise is not like it."""
+
 COARSEST = 8.0
 """How many times the power of the lowest band the mean of a block may have: a camera's colour noise has 3 to 12 times."""
 
@@ -84,10 +87,11 @@ def coloured(level: Tensor, spectrum: Tensor, matrix: Tensor) -> Tensor:
 def by_frequency(spectrum: Tensor) -> Tensor:
     """The power of noise by opponent colour and frequency (3,64), from that in the `BANDS` (3,3).
 
-    Noise that has more in the lowest band than in the next has as many times more yet in the mean of a block.
+    Noise that has far more in the lowest band than in the next has more yet in the mean of a block.
     """
     power = spectrum @ band_of(spectrum.device)
-    power[:, 0] *= (spectrum[:, 0] / spectrum[:, 1].clamp(min=1e-12)).clamp(1, COARSEST)
+    low, middle = spectrum[:, :2].clamp(min=1e-12).unbind(1)
+    power[:, 0] *= (low / middle / COARSE_FROM).clamp(1, COARSEST)
     return power
 
 
