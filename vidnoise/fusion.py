@@ -43,7 +43,7 @@ BANDS = ((0, 2), (3, 5), (6, 14))
 """Sums of the two frequency indexes: the spectrum of noise is told by these."""
 
 COARSE_FROM = 2.0
-"""From so many times the power of the middle band in the lowest on, what a codec leaves of fine noise is not like it."""
+"""How many times the power of the middle band the lowest may have in fine noise, of which a codec takes the detail."""
 
 COARSEST = 8.0
 """How many times the power of the lowest band the mean of a block may have: a camera's colour noise has 3 to 12 times."""

@@ -29,9 +29,7 @@ _COARSE, _FINE = (
     8,
 )  # sums of two frequency indexes: flat in those up to the first, measured from the second on
 _STILL = 0.2  # share of the blocks of a difference in which nothing moved, at least
-_FREER = (
-    1.15  # times the degrees of freedom that the blocks show which differ least: what moves there has fewer
-)
+_FREER = 1.15  # times the degrees of freedom of the blocks that differ least: what moves there takes some
 _SAME, _DIFFERENT = 1.25, 1.5  # times the power of blocks with less: up to 1.2 in noise, from 1.9 in motion
 MORE = 1.1, 1.3  # times the power: up to the first by chance
 _TINY = 1e-9  # power beside which there is none
@@ -104,11 +102,11 @@ def _matched(power: Tensor, measured: Tensor) -> Tensor:
     """
     growth = (measured / power[:, -1].clamp(min=1e-12)).clamp(min=1)[:, None]
     filled = torch.minimum(power * growth, power.maximum(measured[:, None]))
-    coarse, fine = power[0, 0], filled[0, -1].clamp(min=1e-12)
-    excess = (fine / measured[0].clamp(min=1e-12)).sqrt()
-    sure = ramp((fine / coarse.clamp(min=1e-12)).sqrt(), _COLOURED, _WHITE) * (
-        1 - ramp(excess, _OVERHEARD, _EMPTIED)
+    coarse, fine, there = (
+        value.clamp(min=1e-12).sqrt() for value in (power[0, 0], filled[0, -1], measured[0])
     )
+    excess = fine / there
+    sure = ramp(fine / coarse, _COLOURED, _WHITE) * (1 - ramp(excess, _OVERHEARD, _EMPTIED))
     filled[0] /= torch.lerp(torch.ones_like(excess), excess, sure).square()
     return filled
 
