@@ -244,6 +244,17 @@ def test_a_pipe_that_ends_at_once_keeps_its_pictures_and_sound(tmp_path):
         assert made.streams.audio[0].codec_context.codec.canonical_name == "mp2"
 
 
+def test_samples_that_are_wider_than_high_stay_so(tmp_path):
+    given, targets = transport_stream(sound=False, codec="mpeg4", shape=Fraction(12, 11)), ("a.ts", "a.mp4")
+    words = (word for name in targets for word in ("-o", f"{tmp_path}/{name}"))
+    command = [sys.executable, "-m", "vidnoise", "-", "--live", *RAW, *words]
+    done = subprocess.run(command, input=given, capture_output=True, timeout=LIMIT, check=False)
+    assert done.returncode == 0, done.stderr
+    for name in targets:
+        with av.open(tmp_path / name) as made:
+            assert made.streams.video[0].sample_aspect_ratio == Fraction(12, 11)
+
+
 def test_an_encoder_that_looks_ahead_keeps_each_picture_and_their_order(tmp_path):
     words = ("-", "--live", *PATIENT, "--encoder-opt", "tune=film", "-o", f"{tmp_path}/a.mkv")
     command, given = [sys.executable, "-m", "vidnoise", *words], transport_stream(sound=False)
@@ -407,13 +418,15 @@ def transport_stream(
     number: int = 0x100,
     program: int = 1,
     start: int = 0,
+    shape: Fraction = Fraction(1),
 ) -> bytes:
-    """Fifty pictures, of which `start` is the number of the first, and as much of silence."""
+    """Fifty pictures, of which `start` is the number of the first, and as much of silence; `shape` is that of a sample."""
     buffer = BytesIO()
     options = {"mpegts_service_id": f"{program}", "mpegts_pmt_start_pid": f"{0x1000 + program}"}
     with av.open(buffer, "w", format="mpegts", options=options) as container:
         stream = container.add_stream(codec, rate=25)
         stream.width, stream.height, stream.pix_fmt, stream.id = 160, 96, "yuv420p", number
+        stream.codec_context.sample_aspect_ratio = shape
         audio = container.add_stream("mp2", rate=48000, layout=layout) if sound else None
         for number in range(50):
             picture = av.VideoFrame.from_ndarray(np.full((144, 160), number, np.uint8), "yuv420p")

@@ -149,7 +149,7 @@ class Camera:
 
         settings = self.settings
         check(opened.info, settings.roi, settings.ignore)
-        self._encoder = LiveEncoder(opened.info, opened.audio, settings, self.log)
+        self._encoder = LiveEncoder(opened.info, opened.audio, settings, self.log, opened.shape)
         opened.taken.set()
         chains = ladder(settings.filters)
         self._pace = Pace(len(chains), settings.max_delay, self._trials)

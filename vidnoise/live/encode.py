@@ -35,7 +35,7 @@ PIXELS = "yuv420p"
 
 
 class LiveEncoder:
-    """One encoder for all outputs.
+    """One encoder for all outputs. `shape` says how wide a sample is for its height.
 
     Attributes:
         head: what an output has to know of the streams; see `vidnoise.live.mux.Muxer`. There from the first packet.
@@ -46,7 +46,12 @@ class LiveEncoder:
     """
 
     def __init__(
-        self, info: StreamInfo, audio: Any, settings: Settings, log: logging.LoggerAdapter[Any]
+        self,
+        info: StreamInfo,
+        audio: Any,
+        settings: Settings,
+        log: logging.LoggerAdapter[Any],
+        shape: Fraction = Fraction(1),
     ) -> None:
         import av
 
@@ -64,6 +69,7 @@ class LiveEncoder:
         # With chroma at half the size, encoders take even sizes alone: of odd ones a line or column is left out.
         self._width, self._height = info.width // 2 * 2, info.height // 2 * 2
         context.width, context.height, context.pix_fmt = self._width, self._height, PIXELS
+        context.sample_aspect_ratio = shape
         context.time_base = BASE
         context.max_b_frames = 0  # pictures go out in the order in which they are shown
         context.options = _options(self.name, settings)

@@ -34,11 +34,13 @@ class Opened(NamedTuple):
 
     Attributes:
         info: the pictures, as all later ones are brought to.
+        shape: how wide a sample is for its height.
         audio: the stream of sound, or None; gone with the connection, which lasts until `taken` is set.
         taken: to be set when nothing more is read from the stream.
     """
 
     info: StreamInfo
+    shape: Fraction
     audio: Any
     taken: threading.Event
 
@@ -233,7 +235,8 @@ class Source:
             self._seen = True
             picture = self._conform(picture)
             self._sound = _kind(audio)
-            self._inbox.put(Opened(_describe(camera, picture), audio, self.taken))
+            shape = camera.video.sample_aspect_ratio or Fraction(1)
+            self._inbox.put(Opened(_describe(camera, picture), shape, audio, self.taken))
             if camera.mute and self._settings.audio == "copy":
                 self._warn("the camera announces sound and sends none; only a new start takes it along")
         elif not self._sound and audio is not None:
