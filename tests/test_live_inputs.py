@@ -419,17 +419,20 @@ def transport_stream(
     program: int = 1,
     start: int = 0,
     shape: Fraction = Fraction(1),
+    size: tuple[int, int] = (160, 96),
 ) -> bytes:
     """Fifty pictures, of which `start` is the number of the first, and as much of silence; `shape` is that of a sample."""
     buffer = BytesIO()
     options = {"mpegts_service_id": f"{program}", "mpegts_pmt_start_pid": f"{0x1000 + program}"}
     with av.open(buffer, "w", format="mpegts", options=options) as container:
         stream = container.add_stream(codec, rate=25)
-        stream.width, stream.height, stream.pix_fmt, stream.id = 160, 96, "yuv420p", number
+        (stream.width, stream.height), stream.pix_fmt, stream.id = size, "yuv420p", number
         stream.codec_context.sample_aspect_ratio = shape
         audio = container.add_stream("mp2", rate=48000, layout=layout) if sound else None
         for number in range(50):
-            picture = av.VideoFrame.from_ndarray(np.full((144, 160), number, np.uint8), "yuv420p")
+            picture = av.VideoFrame.from_ndarray(
+                np.full((size[1] * 3 // 2, size[0]), number, np.uint8), "yuv420p"
+            )
             picture.pts, picture.time_base = start + number, Fraction(1, 25)
             container.mux(stream.encode(picture))
             if audio is not None:
@@ -582,6 +585,35 @@ def test_a_playlist_that_does_not_go_on_is_shown_once(tmp_path, monkeypatch):
     assert [len(times) > 45 for times in seen] == [True, False, True]
     assert not seen[1]
     assert min(seen[2]) > max(seen[0])
+
+
+def test_of_a_playlist_in_several_sizes_the_largest_is_shown_with_its_sound_and_no_other_fetched(tmp_path):
+    asked: list[str] = []
+
+    class Listening(SimpleHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            super().do_GET()
+
+    sizes = {"small": (160, 96), "large": (320, 192)}
+    for name, size in sizes.items():
+        (tmp_path / name).mkdir()
+        for number in range(2):
+            piece = transport_stream(sound=True, start=50 * number, size=size)
+            (tmp_path / name / f"{number}.ts").write_bytes(piece)
+        listed = "".join(f"#EXTINF:2,\n{number}.ts\n" for number in range(2))
+        (tmp_path / name / "a.m3u8").write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n{listed}")
+    named = "".join(
+        f"#EXT-X-STREAM-INF:BANDWIDTH={size[0]}000\n{name}/a.m3u8\n" for name, size in sizes.items()
+    )
+    (tmp_path / "all.m3u8").write_text(f"#EXTM3U\n{named}")
+    with (
+        serving(tmp_path, Listening) as address,
+        Connection(f"{address}/all.m3u8", transport="tcp", timeout=LIMIT) as camera,
+    ):
+        assert (camera.video.width, camera.audio.index) == (320, camera.video.index + 1)
+        next(item for item in camera if isinstance(item, av.VideoFrame) and "/large/1.ts" in asked)
+    assert "/small/1.ts" not in asked
 
 
 def shown_at(monkeypatch, times, arrivals):

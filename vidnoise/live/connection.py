@@ -116,11 +116,15 @@ class Connection:
             raise
 
     def _choose(self) -> None:
+        from av.stream import Discard
+
         videos = [s for s in self._container.streams.video if not is_cover(s) and s.codec_context]
         if not videos:
             raise InputError(f"{self.name}: it sends no video that can be decoded")
-        self.video: Any = videos[0]
-        sounds = [s for s in self._container.streams.audio if s.codec_context]
+        # Playlists often name the same in several sizes, and the smallest first.
+        self.video: Any = max(videos, key=lambda s: s.codec_context.width * s.codec_context.height)
+        beside = self._container.streams.best("audio", related=self.video)
+        sounds = [s for s in (beside, *self._container.streams.audio) if s and s.codec_context]
         self.audio: Any = next((s for s in sounds if _is_known(s.codec_context)), None)
         self.mute = bool(sounds) and self.audio is None
         context = self.video.codec_context
@@ -133,6 +137,9 @@ class Connection:
         self._undated = name in ("mpjpeg", "mjpeg")
         self._dated: tuple[int, Fraction | None] | None = None
         self._paced = "hls" in name
+        for other in self._container.streams if self._paced else ():
+            if other not in (self.video, self.audio):
+                other.discard = Discard.all  # what is not shown is not fetched
         # A playlist whose length is known would give its last pieces again and again.
         if self._paced and self._container.duration is not None:
             raise InputError(
