@@ -268,6 +268,12 @@ def test_pictures_that_a_container_cannot_hold_are_refused_in_words(tmp_path):
     assert (tmp_path / "a.ts").read_text() == "of yesterday"
 
 
+def test_a_codec_for_the_cutting_room_is_refused_in_words():
+    settings = Settings("udp://127.0.0.1:9", ("a.ts",), codec="prores")
+    with pytest.raises(OutputError, match="prores_ks is not for cameras; leave --codec out"):
+        LiveEncoder(info(64, 64), None, settings, LoggerAdapter(getLogger("a")))
+
+
 def test_sound_whose_times_are_one_in_the_ticks_of_the_container_ends_no_output(tmp_path):
     head, data = BytesIO(), b""
     with av.open(head, "w", format="nut") as container:

@@ -42,7 +42,8 @@ class LiveEncoder:
         name: of the encoder.
 
     Raises:
-        UsageError: no such encoder, or it does not take these options.
+        UsageError: no such encoder.
+        OutputError: it does not take this size or these options, or is not for cameras.
     """
 
     def __init__(
@@ -64,7 +65,12 @@ class LiveEncoder:
         self._buffer = io.BytesIO()
         self._container = av.open(self._buffer, "w", format="nut")
         rate = info.rate if info.rate and 0 < info.rate <= 240 else Fraction(25)
-        self._stream: Any = self._container.add_stream(self.name, rate=rate.limit_denominator(1001))
+        try:
+            self._stream: Any = self._container.add_stream(self.name, rate=rate.limit_denominator(1001))
+        except ValueError as failure:  # NUT has no number for it
+            raise OutputError(
+                f"{self.name} is not for cameras; leave --codec out, or take h264 or hevc"
+            ) from failure
         context: Any = self._stream.codec_context
         # With chroma at half the size, encoders take even sizes alone: of odd ones a line or column is left out.
         self._width, self._height = info.width // 2 * 2, info.height // 2 * 2
