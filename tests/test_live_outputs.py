@@ -210,6 +210,22 @@ def test_pieces_that_cannot_be_written_are_never_said_to_be_open(tmp_path):
     assert ": open" not in job.told()
 
 
+def test_an_output_whose_disk_is_not_there_yet_keeps_a_camera_of_watch_from_nothing_else(tmp_path):
+    (tmp_path / "disk").touch()
+    with sender() as url:
+        path = written(tmp_path, url, "max_backoff = 0.2")
+        text = Path(path).read_text()
+        Path(path).write_text(
+            text.replace(f'"{tmp_path}/a.ts"', f'["{tmp_path}/disk/a.ts", "{tmp_path}/b.ts"]')
+        )
+        with vidnoise("watch", path) as job:
+            recorded(job, tmp_path / "b.ts")
+            job.hears("disk/a.ts: ")
+            (tmp_path / "disk").unlink()
+            recorded(job, tmp_path / "disk/a.ts")
+            assert job.stop() == 0
+
+
 def coded(tick: Fraction = Fraction(1, 25), codec: str = "mpeg4") -> tuple[bytes, bytes]:
     """A head as outputs are told, and a picture."""
     head, data = BytesIO(), b""

@@ -219,7 +219,7 @@ def test_pictures_that_wait_too_long_for_the_filters_are_dropped_oldest_first():
 
 
 def test_a_camera_that_fails_is_started_anew_whatever_the_reason(caplog):
-    settings = Settings("udp://127.0.0.1:9", ("rtsp://me:{env:LOST}@127.0.0.1:9/a",), max_backoff=0.1)
+    settings = Settings("rtsp://me:{env:LOST}@127.0.0.1:9/a", ("udp://127.0.0.1:9",), max_backoff=0.1)
     fleet = Fleet()
     with caplog.at_level(logging.WARNING):
         fleet.become({"door": settings})

@@ -121,6 +121,7 @@ def run_camera(source: str, targets: tuple[str, ...], chosen: dict[str, Any]) ->
     """Run one camera until it is told to stop; what it has done."""
     from vidnoise.live import log
     from vidnoise.live.camera import Camera, summary
+    from vidnoise.live.destination import prepare
 
     log.start(chosen["log"] or "text", verbose=chosen["verbose"], quiet=chosen["quiet"])
     unfit = [name for name in FOR_FILES if chosen[name]]
@@ -128,6 +129,7 @@ def run_camera(source: str, targets: tuple[str, ...], chosen: dict[str, Any]) ->
         raise UsageError(f"--{unfit[0].replace('_', '-')} is for files, not for cameras")
     camera = Camera(_settings(source, targets, chosen))
     for place in camera.places:
+        prepare(place)
         if place.kind == "file" and not place.overwrite and os.path.exists(place.url):
             raise UsageError(f"{place.url} exists; add --overwrite to replace it, or give another name")
     began = time.monotonic()

@@ -13,7 +13,6 @@ from vidnoise.api import open_chain
 from vidnoise.errors import InputError
 from vidnoise.io.protocols import mask
 from vidnoise.live.cleaner import Cleaner, Shot
-from vidnoise.live.destination import prepare
 from vidnoise.live.ladder import ladder
 from vidnoise.live.log import Voice
 from vidnoise.live.output import Output
@@ -58,10 +57,6 @@ class Camera:
         settings: as given.
         status: how it is.
         places: its outputs.
-
-    Raises:
-        UsageError: there is no password for an output.
-        OutputError: the folder of an output cannot be made.
     """
 
     def __init__(
@@ -81,8 +76,6 @@ class Camera:
             replace(place, overwrite=place.overwrite and place.where not in self._written)
             for place in settings.places()
         ]
-        for place in self.places:
-            prepare(place)
         self.status.outputs = [OutputStatus(place.name) for place in self.places]
         self._inbox = Inbox(self._dropped)
         self._sound: deque[Packet] = deque(maxlen=SOUND)
