@@ -115,17 +115,30 @@ def test_an_output_whose_process_cannot_be_ended_is_told_of(tmp_path, monkeypatc
     output.close()
 
 
-def opened(folder: Path, status: OutputStatus) -> Output:
+def opened(folder: Path, status: OutputStatus, head: bytes = b"", patience: float = 0.1) -> Output:
     """An output to a.ts."""
     return Output(
         resolve(f"{folder}/a.ts"),
-        b"",
-        patience=0.1,
+        head,
+        patience=patience,
         most=1.0,
         status=status,
         want_key=bool,
         log=LoggerAdapter(getLogger("a")),
     )
+
+
+def test_a_recording_that_ends_before_its_file_is_open_is_written(tmp_path, monkeypatch):
+    slow = tmp_path / "slow"
+    slow.write_text(f'#!/bin/sh\nsleep 2\nexec {sys.executable} "$@"\n')
+    slow.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(slow))
+    head, data = coded()
+    output = opened(tmp_path, OutputStatus("a.ts"), head, LIMIT)
+    output.put(Packet(VIDEO, 0, Fraction(1, 25), 1, True, data))
+    output.close()
+    with av.open(tmp_path / "a.ts") as made:
+        assert next(made.demux(video=0)).size
 
 
 def test_an_output_whose_process_cannot_be_started_says_why(tmp_path, monkeypatch, caplog):

@@ -115,14 +115,14 @@ class Output:
         self._broken = True
 
     def close(self) -> None:
-        """Send what waits, end the process and wait for it, at most `CLOSING` seconds."""
+        """Send what waits, end the process and wait for it: `CLOSING` seconds, and those in which a file is opened."""
         with self._changed:
             self._ending.set()
             self._changed.notify_all()
-            connecting = self._child is not None and not self._open and self._place.kind == "network"
-        if connecting and self._child is not None:
+            opening, network = not self._open, self._place.kind == "network"
+        if opening and network and self._child is not None:
             self._child.kill()  # nobody has seen anything of it
-        self._thread.join(CLOSING)
+        self._thread.join(STARTING if opening and not network else CLOSING)
         if self._thread.is_alive() and self._child is not None:
             self._child.kill()
             self._thread.join(CLOSING)
