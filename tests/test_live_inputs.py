@@ -231,6 +231,16 @@ def test_a_part_beyond_the_picture_is_refused_before_anything_is_replaced(tmp_pa
     assert (tmp_path / "a.ts").read_text() == "of yesterday"
 
 
+def test_names_of_recordings_may_hold_colons(tmp_path):
+    words = (*PATIENT, "--segment", "1d", "-o", "%H:%M:%S.mp4", "-o", "a:b.mkv", "-o", "c:d.m3u8")
+    command = [sys.executable, "-m", "vidnoise", "-", "--live", *words]
+    given = transport_stream(sound=False)
+    done = subprocess.run(command, input=given, capture_output=True, timeout=LIMIT, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert b"warning" not in done.stderr
+    assert {path.suffix for path in tmp_path.iterdir()} == {".mp4", ".mkv", ".m3u8", ".ts"}
+
+
 def test_a_pipe_that_ends_at_once_keeps_its_pictures_and_sound(tmp_path):
     """The connection is over before the encoder has asked what the sound is."""
     words = ("-", "--live", *PATIENT, "--retries", "0", "-o", f"{tmp_path}/a.mkv")

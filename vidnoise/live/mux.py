@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
@@ -59,8 +60,10 @@ class Muxer:
                 if not _holds(format, video, options):  # before a file that is there is replaced
                     name = video.codec_context.name
                     raise OutputError(f"{format} cannot hold {name}; leave --codec out, or send it elsewhere")
+            # A name such as 12:30.mp4 would be taken for a protocol.
+            place = url if "://" in url else os.path.abspath(url)
             self._container: Any = av.open(
-                url, "w", format=format, options=options | {"max_interleave_delta": INTERLEAVE}
+                place, "w", format=format, options=options | {"max_interleave_delta": INTERLEAVE}
             )
             self._streams: dict[int, Any] = {}
             self._aac: ToAac | None = None
