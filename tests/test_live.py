@@ -214,6 +214,7 @@ def test_a_port_that_accepts_and_never_answers_is_given_up(tmp_path):
     [
         ("401 Unauthorized", "as USER:PASSWORD@HOST"),
         ("403 Forbidden", "(403)"),
+        ("461 Unsupported Transport", "try the other --transport"),
         ("453 Not Enough Bandwidth", "close other viewers"),
         ("503 Service Unavailable", "close others"),
     ],
@@ -229,12 +230,16 @@ def test_a_camera_that_refuses_says_what_to_do(answer, words, tmp_path):
 
 
 def refuse(server: socket.socket, answer: str) -> None:
-    """An RTSP server that answers every request of one client so."""
+    """An RTSP server that answers every request of one client so; with 461 that for its stream alone, as it must."""
+    description = "v=0\r\nm=video 0 RTP/AVP 26\r\na=control:1\r\n"
     client, _ = server.accept()
     with client:
         while request := client.recv(4096).decode():
             number = next(line for line in request.splitlines() if line.startswith("CSeq"))
-            client.sendall(f"RTSP/1.0 {answer}\r\n{number}\r\n\r\n".encode())
+            is_asked = request.startswith("SETUP") or not answer.startswith("461")
+            body = description if request.startswith("DESCRIBE") else ""
+            status = f"RTSP/1.0 {answer if is_asked else '200 OK'}\r\n{number}"
+            client.sendall(f"{status}\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
 
 
 def test_wait_keeps_trying_a_camera_that_is_not_there_yet(tmp_path):

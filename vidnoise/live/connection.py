@@ -327,8 +327,11 @@ def _why(failure: BaseException, silence: str) -> str:
     }
     names = [kind.__name__ for kind in type(failure).__mro__]
     known = next((words[name] for name in names if name in words), None)
-    if known is None and getattr(failure, "errno", None) in BROKEN:
+    number = getattr(failure, "errno", None)
+    if known is None and number in BROKEN:
         return "the connection broke off"
+    if known is None and number == errno.EPROTONOSUPPORT:
+        return "the camera does not send this way; try the other --transport, tcp or udp"
     if known is None:
         reason = str(getattr(failure, "strerror", "") or failure)
         return "the connection failed: " + mask(reason)
