@@ -115,10 +115,12 @@ def test_an_output_whose_process_cannot_be_ended_is_told_of(tmp_path, monkeypatc
     output.close()
 
 
-def opened(folder: Path, status: OutputStatus, head: bytes = b"", patience: float = 0.1) -> Output:
-    """An output to a.ts."""
+def opened(
+    folder: Path, status: OutputStatus, head: bytes = b"", patience: float = 0.1, place: str = ""
+) -> Output:
+    """An output, to a.ts if not elsewhere."""
     return Output(
-        resolve(f"{folder}/a.ts"),
+        resolve(place or f"{folder}/a.ts"),
         head,
         patience=patience,
         most=1.0,
@@ -126,6 +128,24 @@ def opened(folder: Path, status: OutputStatus, head: bytes = b"", patience: floa
         want_key=bool,
         log=LoggerAdapter(getLogger("a")),
     )
+
+
+@pytest.mark.parametrize(("place", "whole"), [("tcp://127.0.0.1:9", False), ("", True)])
+def test_what_waits_for_a_slow_receiver_is_not_old_and_a_recording_gets_all(
+    place, whole, tmp_path, monkeypatch, caplog
+):
+    slow = tmp_path / "slow"
+    slow.write_text("#!/bin/sh\necho '{\"open\": true}'\nexec sleep 60\n")
+    slow.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(slow))
+    output = opened(tmp_path, status := OutputStatus("a"), patience=3.0, place=place)
+    wait(lambda: status.connected)
+    for tick in range(250):
+        output.put(Packet(VIDEO, tick, Fraction(1, 25), 1, True, bytes(100_000)))
+    assert (status.dropped == 0) is whole
+    assert ("pictures up to the next keyframe are left out" in caplog.text) is not whole
+    assert whole or status.dropped > 170  # of ten seconds three at most are left
+    output.close()
 
 
 def test_a_recording_that_ends_before_its_file_is_open_is_written(tmp_path, monkeypatch):

@@ -25,7 +25,12 @@ from vidnoise.live.seldom import Seldom
 from vidnoise.live.status import OutputStatus
 
 LONGEST_QUEUE = 1000
-"""Packets that may wait for an output; beyond, all are dropped up to the next keyframe."""
+"""Packets that may wait for an output; beyond, all are dropped up to the next keyframe.
+
+For a receiver none waits longer than its patience either.
+"""
+
+SLOW = "it is too slow for what the camera sends; pictures up to the next keyframe are left out"
 
 CLOSING = 1.0
 """Seconds that an output may take to close."""
@@ -90,11 +95,18 @@ class Output:
                 self._status.dropped += packet.stream == VIDEO
                 return
             self._broken = False
-            if len(self._waiting) >= LONGEST_QUEUE:
+            if len(self._waiting) >= LONGEST_QUEUE or self._is_late(packet):
                 self._drop_waiting()
+                self._log.log(self._warned.level(SLOW), "output %s: %s", self._place.name, SLOW)
                 return
             self._waiting.append(packet)
             self._changed.notify_all()
+
+    def _is_late(self, packet: Packet) -> bool:
+        """Whether a receiver is behind by more than its patience, which wants what happens now; a recording wants all."""
+        if not self._waiting or self._place.kind != "network":
+            return False
+        return packet.seconds - self._waiting[0].seconds > self._patience
 
     def _watch(self) -> None:
         """End a process that has read nothing for twice its patience; its own alarm clock does before, if it runs."""
@@ -231,7 +243,7 @@ class Output:
         with self._changed:
             self._open = True
             if self._place.kind == "network":
-                # A receiver wants what happens now, from a keyframe on; a recording wants all.
+                # A receiver can begin with a keyframe alone; of a recording nothing is left out.
                 self._waiting.clear()
                 self._broken = True
                 self._want_key()
