@@ -32,6 +32,7 @@ from test_interlace import frames as pictures
 from web import serving
 
 from vidnoise.errors import InputError, UsageError
+from vidnoise.io import open_reader
 from vidnoise.io.interlace import FieldOrder, Scan, verdict
 from vidnoise.live import camera as live_camera
 from vidnoise.live import connection, hosts
@@ -570,6 +571,16 @@ def test_a_playlist_that_has_ended_is_no_camera(tmp_path):
         with pytest.raises(InputError, match="the playlist is at its end"):
             Connection(f"{address}/ended.m3u8", transport="tcp", timeout=LIMIT)
         server.shutdown()
+
+
+def test_a_playlist_without_an_end_is_said_to_be_for_cameras_where_all_of_it_is_asked_for(tmp_path):
+    (tmp_path / "0.ts").write_bytes(transport_stream(sound=False))
+    listed = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n0.ts\n"
+    (tmp_path / "on.m3u8").write_text(listed)
+    (tmp_path / "ended.m3u8").write_text(f"{listed}#EXT-X-ENDLIST\n")
+    for name, part, said in (("on", {}, True), ("on", {"duration": 1}, False), ("ended", {}, False)):
+        with open_reader(tmp_path / f"{name}.m3u8", **part) as reader:
+            assert any("--live cleans it as a camera" in warning for warning in reader.warnings) is said
 
 
 def test_a_playlist_that_does_not_go_on_is_shown_once(tmp_path, monkeypatch):

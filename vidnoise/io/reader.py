@@ -156,6 +156,10 @@ class Reader:
         self._end: Fraction | None = None
         self._select(start, duration, seekable)
         self.warnings += self._left_out()
+        if self.length is None and "hls" in container.format.name and container.duration is None:
+            self.warnings.append(
+                f"{source} goes on as its sender does; --live cleans it as a camera, --duration takes a part of it"
+            )
         self._packets = self._demux()
         self.gpu: Device | None = None
         if device is not None and device.is_cuda:
