@@ -132,6 +132,14 @@ def test_non_local_means_takes_its_strength_from_the_estimate():
     assert torch.equal(one(NLMeans(strength=0), loud), loud)
 
 
+def test_non_local_means_keeps_the_mean_colour():
+    dark = torch.tensor([0.3, 0.15, 0.1])[:, None, None].expand(3, 96, 96)
+    noisy = (dark + noise(15, dark)).clamp(0, 1)
+    clean = one(NLMeans(sigma=15), noisy)
+    assert float((clean - noisy).mean((1, 2)).abs().max()) < 0.5 / 255
+    assert psnr(clean, dark) > psnr(noisy, dark) + 18
+
+
 def test_a_graph_that_does_nothing_keeps_16_bits_and_values_beyond_the_range():
     image = cup() * 1.08 - 0.04
     assert float((one(FFmpeg("null"), image) - image).abs().max()) < 1 / 20000

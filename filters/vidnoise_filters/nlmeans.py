@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from vidnoise.filter import SpatialFilter, option
 from vidnoise.frame import Frame
-from vidnoise_filters.gray import as_gray_as
-from vidnoise_filters.level import noise_level
+from vidnoise_filters.level import noise_level, noise_spectrum
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,6 +16,8 @@ if TYPE_CHECKING:
 
 QUIET = 0.1
 """Below this strength, in 8-bit steps, there is nothing to do."""
+APART = 0.65
+"""The deviation that white noise of R, G and B has in brightness, and in either colour difference."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class NLMeans(SpatialFilter):
     """Averages pixels whose surroundings look alike, wherever they lie in a search window.
 
     A. Buades, B. Coll, J.-M. Morel, "A non-local algorithm for image denoising", CVPR 2005, by OpenCV's
-    fastNlMeansDenoisingColored: it works on 8 bits in Lab colours. What it changes is added to the float picture, so that
+    fastNlMeansDenoising: brightness and colours apart, in 8 bits. What it changes is added to the float picture, so that
     the finer steps of deeper video stay. It runs on the CPU: frames on a GPU cross over and back. (3,H,W) in and out.
     """
 
@@ -63,7 +64,7 @@ class NLMeans(SpatialFilter):
         """Clean frame by frame, each by its own noise level."""
         if self.strength == 0:
             return list(frames)
-        return [f.with_image(self._clean(f.image, noise_level(f, self.sigma))) for f in frames]
+        return [f.with_image(self._clean(f.image, *self._levels(f))) for f in frames]
 
     def apply(self, x: Tensor) -> Tensor:
         """(B,3,H,W) -> (B,3,H,W)."""
@@ -71,18 +72,29 @@ class NLMeans(SpatialFilter):
 
         return torch.stack([done.image for done in self.process([Frame(image=image) for image in x])])
 
-    def _clean(self, image: Tensor, sigma: float) -> Tensor:
+    def _levels(self, frame: Frame) -> tuple[float, float]:
+        """The deviation of the noise in the brightness, and in the colours, as far as `strength` asks."""
+        level = APART * self.strength * noise_level(frame, self.sigma)
+        # Of noise that neighbours share, the coarse waves decide which surroundings look alike.
+        power = noise_spectrum(frame, self.sigma).amax(1)
+        return level * float(power[0].sqrt()), level * float(power[1:].mean().sqrt())
+
+    def _clean(self, image: Tensor, bright: float, colour: float) -> Tensor:
         import cv2
         import numpy as np
         import torch
 
-        h = self.strength * sigma
-        if h < QUIET:
+        if max(bright, colour) < QUIET:
             return image
-        codes = image.clamp(0, 1).mul(255).round().byte().cpu()
-        mixed = cv2.merge([plane.numpy() for plane in codes.flip(0)])
-        # OpenCV goes through Lab in 8 bits: what that alone changes is no noise.
-        plain = cv2.cvtColor(cv2.cvtColor(mixed, cv2.COLOR_BGR2Lab), cv2.COLOR_Lab2BGR)
-        clean = cv2.fastNlMeansDenoisingColored(mixed, None, h, h, self.patch, self.search)
-        change = torch.from_numpy(np.subtract(clean, plain, dtype=np.float32))
-        return as_gray_as(image + change.flip(2).permute(2, 0, 1).to(image.device) / 255, image)
+        # Not fastNlMeansDenoisingColored: a mean of Lab colours is darker and redder than one of what was encoded.
+        mixed = cv2.cvtColor(cv2.merge([plane.numpy() for plane in image.cpu()]), cv2.COLOR_RGB2YCrCb)
+        # Without colour the differences are OpenCV's 0.5: in codes 127.5, so half a code more.
+        neutral = np.array([0, 0.5, 0.5], np.float32)
+        codes = np.rint((255 * mixed + neutral).clip(0, 255)).astype(np.uint8)
+        parts = (codes[..., :1].copy(), bright), (codes[..., 1:].copy(), colour)
+        clean = np.dstack(
+            [cv2.fastNlMeansDenoising(part, None, h, self.patch, self.search) for part, h in parts]
+        )
+        change = np.subtract(clean, codes, dtype=np.float32) / 255 + neutral
+        rgb = torch.from_numpy(cv2.cvtColor(change, cv2.COLOR_YCrCb2RGB))
+        return image + rgb.permute(2, 0, 1).to(image.device)
