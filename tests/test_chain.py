@@ -156,6 +156,12 @@ def plugin(tmp_path, monkeypatch):
     return install
 
 
+@pytest.mark.parametrize("given", [Mean(), len])
+def test_what_is_no_class_is_not_registered(given):
+    with pytest.raises(UsageError, match="takes a class of filters"):
+        vn.register(given)
+
+
 def test_a_type_checker_sees_the_class_behind_register():
     taken, back = (get_args(hint)[0] for hint in get_type_hints(vn.register).values())
     assert isinstance(taken, TypeVar)

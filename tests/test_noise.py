@@ -354,14 +354,18 @@ def test_the_tracker_takes_a_change_of_size() -> None:
 
 
 def test_what_is_no_picture_is_refused() -> None:
-    with pytest.raises(UsageError, match="shape"):
+    with pytest.raises(UsageError, match="float32 \\(1, 8, 8\\)"):
         estimate(torch.rand(1, 8, 8))
+    with pytest.raises(UsageError, match=r"\(3,H,W\), RGB in 0..1; this is ndarray"):
+        estimate(torch.rand(3, 8, 8).numpy())
     with pytest.raises(UsageError, match="uint8"):
         estimate(torch.zeros(3, 8, 8, dtype=torch.uint8))
     with pytest.raises(UsageError, match="NaN or infinity"):
         estimate(torch.full((3, 8, 8), torch.nan))
     with pytest.raises(InputError, match="at least one"):
         estimate([])
+    with pytest.raises(InputError, match="at least one"):
+        estimate(image for image in ())
     with pytest.raises(UsageError, match="1 or more"):
         NoiseTracker(period=0)
 

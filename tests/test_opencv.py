@@ -67,6 +67,9 @@ def test_a_backend_of_opencv_in_place_of_filters_is_answered_with_what_to_write(
 def test_a_part_of_a_video_is_refused_since_positions_count_from_its_beginning(name):
     with pytest.raises(errors.UsageError, match=f"takes no '{name}'; go to a time by set"):
         VideoCapture("in.mp4", "none", **{name: 1})
+    with pytest.raises(errors.UsageError) as raised:
+        VideoCapture("in.mp4", "none", strat=1)
+    assert name not in str(raised.value)
 
 
 def turned(degrees):
@@ -136,7 +139,7 @@ def test_a_picture_is_held_as_opencv_holds_it(tmp_path, orientation):
 def test_properties_are_those_of_opencv(tmp_path):
     path = clips.Clip(frames=20, rate=Fraction(30000, 1001)).save(tmp_path / "clip.mp4")
     theirs, ours = cv2.VideoCapture(str(path)), VideoCapture(path, Chain())
-    names = ("FRAME_WIDTH", "FRAME_HEIGHT", "FPS", "FRAME_COUNT", "POS_FRAMES", "POS_MSEC")
+    names = ("FRAME_WIDTH", "FRAME_HEIGHT", "FPS", "FRAME_COUNT", "FOURCC", "POS_FRAMES", "POS_MSEC")
     for _ in range(4):
         for name in names:
             prop = getattr(cv2, f"CAP_PROP_{name}")

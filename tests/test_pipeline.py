@@ -100,6 +100,30 @@ def test_a_stream_that_is_left_early_leaves_no_thread():
     assert not workers()
 
 
+def test_a_thread_may_close_what_others_read(tmp_path):
+    frames = vn.open(Clip(frames=60).save(tmp_path / "clip.mp4"), Running())
+    read, failures, begun = [], [], threading.Event()
+
+    def reads():
+        try:
+            for frame in frames:
+                read.append(frame.pts)
+                begun.set()
+        except BaseException as failure:
+            failures.append(failure)
+
+    threads = [threading.Thread(target=reads) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    begun.wait()
+    frames.close()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    assert 0 < len(read) == len(set(read)) < 60
+    assert not workers()
+
+
 def test_few_frames_wait_between_the_threads():
     read = []
 

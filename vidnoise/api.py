@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from inspect import signature
 from os import PathLike
@@ -160,6 +161,8 @@ def _output_options(output: OutputOptions | None, overwrite: bool) -> OutputOpti
 class Frames(Iterator[Frame]):
     """Cleaned frames, one after another; `close()`, or the end of a `with`, ends the reading, and after it there are none.
 
+    Any thread may ask for the next or call `close()`, which waits until another has its frame.
+
     Attributes:
         info: the source's size, rate and format.
     """
@@ -168,6 +171,8 @@ class Frames(Iterator[Frame]):
         self.info = reader.info
         self._reader = reader
         self._frames = frames
+        self._lock = threading.RLock()
+        self._closed = False
 
     @property
     def damage(self) -> str:
@@ -175,12 +180,17 @@ class Frames(Iterator[Frame]):
         return str(self._reader.losses)
 
     def __next__(self) -> Frame:
-        return next(self._frames)
+        with self._lock:
+            if self._closed:
+                raise StopIteration
+            return next(self._frames)
 
     def close(self) -> None:
         """Read no more; a second time it does nothing."""
-        self._frames.close()
-        self._reader.close()
+        self._closed = True  # who reads on and on might not let go of the lock for long
+        with self._lock:
+            self._frames.close()
+            self._reader.close()
 
     def __enter__(self) -> Frames:
         return self
@@ -217,12 +227,15 @@ def open(
 
 
 def refuse_unknown(
-    given: Mapping[str, Any], function: Callable[..., object], output: type[OutputOptions] | None = None
+    given: Mapping[str, Any],
+    function: Callable[..., object],
+    output: type[OutputOptions] | None = None,
+    without: Collection[str] = (),
 ) -> None:
     """Refuse arguments that nobody takes, with what may have been meant."""
     from vidnoise.io import open_reader
 
-    known = {*signature(open_reader).parameters, *signature(function).parameters} - {"reading"}
+    known = {*signature(open_reader).parameters, *signature(function).parameters} - {"reading", *without}
     for name, value in given.items():
         if name in known:
             continue

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from statistics import median
@@ -114,28 +114,28 @@ class NoiseEstimate:
         )
 
 
-def estimate(frames: Tensor | Sequence[Tensor]) -> NoiseEstimate:
+def estimate(frames: Tensor | Iterable[Tensor]) -> NoiseEstimate:
     """Estimate the noise of one picture, or of consecutive frames of one scene.
 
     Args:
-        frames: one image (3,H,W), RGB in [0,1] (values beyond are taken as unclipped noise), or a sequence of
-            them, all of one size. With two or more, places where nothing moves are compared over time.
+        frames: one image (3,H,W), RGB in [0,1] (values beyond are taken as unclipped noise), or several of
+            them one after another, all of one size. With two or more, places where nothing moves are compared over time.
 
     Returns:
         The estimate, on the device of the frames. It is finite for any size from 1x1 on.
 
     Raises:
-        InputError: the sequence is empty.
-        UsageError: a frame is not of shape (3,H,W) and of a floating type, or holds NaN or infinity.
+        InputError: there are none.
+        UsageError: a frame is no tensor of shape (3,H,W) and of a floating type, or holds NaN or infinity.
     """
     if isinstance(frames, Tensor):
         sample = _sample(frames)
         return _assemble(_times(sample.irregular, _measure(sample)))
-    if not frames:
-        raise InputError("noise cannot be estimated from no frames: give at least one")
-    tracker = NoiseTracker(period=1)
+    tracker, result = NoiseTracker(period=1), None
     for frame in frames:
         result = tracker.update(frame, cut=False)
+    if result is None:
+        raise InputError("noise cannot be estimated from no frames: give at least one")
     return result
 
 
@@ -243,12 +243,13 @@ class _Measure(NamedTuple):
     spectrum: Tensor  # (3,3)
 
 
-def _check(image: Tensor) -> None:
-    if image.ndim != 3 or image.shape[0] != 3 or 0 in image.shape or not image.is_floating_point():
-        raise UsageError(
-            "noise is estimated on floating images of shape (3,H,W); "
-            f"this one is of {tuple(image.shape)} and {image.dtype}"
-        )
+def _check(image: object) -> None:
+    found = type(image).__name__
+    if isinstance(image, Tensor):
+        if image.shape[:1] == (3,) and image.ndim == 3 and image.numel() and image.is_floating_point():
+            return
+        found = f"{image.dtype} {tuple(image.shape)}"
+    raise UsageError(f"noise is estimated on tensors of floats (3,H,W), RGB in 0..1; this is {found}")
 
 
 def _sample(image: Tensor) -> _Sample:

@@ -37,6 +37,8 @@ BGR = PixelFormat("gbrp", "rgb", 8)
 GRAY = PixelFormat("gray", "gray", 8)
 FULL = Colour(range=2)
 BT601 = 6
+PART = ("start", "duration")
+"""What `open_reader` takes and a `VideoCapture` does not: it may be anywhere."""
 
 
 P = ParamSpec("P")
@@ -89,12 +91,12 @@ class VideoCapture:
         from vidnoise.api import as_chain, refuse_unknown
         from vidnoise.device import choose
 
-        refuse_unknown(reading, VideoCapture)
-        if part := [name for name in ("start", "duration") if name in reading]:
+        if part := [name for name in PART if name in reading]:
             raise UsageError(
                 f"vidnoise.opencv.VideoCapture reads the whole, and takes no {part[0]!r}; go to a time by "
                 f"set(cv2.CAP_PROP_POS_MSEC, 1000 * seconds)"
             )
+        refuse_unknown(reading, VideoCapture, without=PART)
         if isinstance(chain, Integral):
             raise UsageError(
                 f"{chain} is no filter; of OpenCV's backends (cv2.CAP_...) none is asked: leave it out, or write 'denoise'"
@@ -172,7 +174,7 @@ class VideoCapture:
 
     @_alone
     def get(self, prop: int) -> float:
-        """A property by OpenCV's number: width, height, frame rate, frame count, position (frames, ms), orientation.
+        """A property by OpenCV's number: width, height, frame rate, frame count, codec, position (frames, ms), orientation.
 
         0 for others, and where the source does not say.
         """
@@ -187,6 +189,7 @@ class VideoCapture:
             cv2.CAP_PROP_FRAME_HEIGHT: height,
             cv2.CAP_PROP_FPS: float(info.rate or 0),
             cv2.CAP_PROP_FRAME_COUNT: self._total,
+            cv2.CAP_PROP_FOURCC: _fourcc(self._reader),
             cv2.CAP_PROP_POS_FRAMES: self._position,
             cv2.CAP_PROP_POS_MSEC: self._milliseconds(),
             cv2.CAP_PROP_ORIENTATION_META: self._clockwise,
@@ -465,6 +468,13 @@ def _turned(picture: Picture, degrees: int, mirrored: bool) -> Picture:
     if mirrored:
         picture = cv2.flip(picture, 0)
     return cv2.rotate(picture, turns[degrees]) if degrees in turns else picture
+
+
+def _fourcc(reader: Reader) -> int:
+    """The codec as OpenCV writes it: by a name of four letters, or by the container's tag; 0 where it has none."""
+    context = reader.stream.codec_context
+    name = context.codec.canonical_name
+    return int.from_bytes((name if len(name) == 4 else context.codec_tag).encode("latin-1"), "little")
 
 
 def _time(frame: Frame) -> Fraction:

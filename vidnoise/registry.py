@@ -32,8 +32,13 @@ def register(filter: type[F]) -> type[F]:
     old one.
 
     Raises:
-        UsageError: another filter has the name, which keeps it, the name cannot be typed, or it lacks a method.
+        UsageError: it is no class of filters, the name cannot be typed, another filter has it, which keeps it, or a method
+            is missing.
     """
+    if not (isinstance(filter, type) and issubclass(filter, Filter)):
+        raise UsageError(
+            f"register() takes a class of filters, as @vidnoise.register above it; this is {filter!r}"
+        )
     # A plugin may call this while it is imported, when its package has not got all its filters yet.
     own = _package(filter.__module__)
     others = [] if _loading else [point for point in _plugins() if _package(point.module) != own]
