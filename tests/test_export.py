@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vidnoise.chain import Chain
 from vidnoise.cli import main
-from vidnoise.errors import FilterError
+from vidnoise.errors import FilterError, InputError
 from vidnoise.export import ENDINGS
 from vidnoise.export.formats import FORMATS
 from vidnoise.export.samples import samples
@@ -244,6 +244,15 @@ def test_files_say_nothing_of_the_machine_that_wrote_them(vidnoise, tmp_path, we
     path = tmp_path / "net.onnx"
     assert vidnoise("export", weights, "-o", path)[0] == 0
     assert b".py" not in path.read_bytes()
+
+
+def test_networks_for_single_pictures_are_calibrated_with_pictures_of_any_size(tmp_path, clip):
+    for number in range(4):
+        frame = cv2.imread(str(clip / f"{number}.png"))
+        cv2.imwrite(str(tmp_path / f"{number}.png"), cv2.rotate(frame, 0) if number % 2 else frame)
+    assert {given[0].shape[-2:] for given in samples(find("dwnet"), tmp_path)} == {(96, 120), (120, 96)}
+    with pytest.raises(InputError, match="differ in size"):
+        samples(find("denoise"), tmp_path)
 
 
 def test_denoise_is_calibrated_with_what_its_network_is_given(clip):

@@ -68,13 +68,23 @@ def load(path: Path, most: int) -> Clip:
     Raises:
         InputError: a frame cannot be read, there is none, or the pictures of a folder differ in size.
     """
-    frames = list(islice(_pictures(path) if path.is_dir() else _decoded(path), most))
-    if not frames:
-        raise InputError(f"{path} holds no frames; give a video file or a folder of pictures")
+    frames = pictures(path, most)
     sizes = {frame.shape[:2] for frame in frames}
     if len(sizes) > 1:
         raise InputError(f"the pictures in {path} are no clip: they differ in size")
     return Clip(path.stem, frames)
+
+
+def pictures(path: Path, most: int) -> list[Picture]:
+    """The first `most` pictures of a video or a folder, of whatever size.
+
+    Raises:
+        InputError: one cannot be read, or there is none.
+    """
+    found = list(islice(_pictures(path) if path.is_dir() else _decoded(path), most))
+    if not found:
+        raise InputError(f"{path} holds no frames; give a video file or a folder of pictures")
+    return found
 
 
 NOISES = ("rounded", "float", "coded", "camera", "blurred")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from vidnoise.bench.clips import find, load
+from vidnoise.bench.clips import find, load, pictures
 from vidnoise.errors import InputError
 
 if TYPE_CHECKING:
@@ -28,10 +28,15 @@ SIDE = 256
 def samples(subject: Subject, data: Path) -> list[Inputs]:
     """Inputs for frames of the clips under a path, one tuple a frame, each (1,C,h,w).
 
+    A network for single pictures takes a folder whose pictures differ in size, too.
+
     Raises:
         InputError: there are no frames, or too few of them are noisy.
     """
-    found = [inputs for clip in find(data)[:CLIPS] for inputs in _given(subject, load(clip, FRAMES).frames)]
+    clips = (
+        load(clip, FRAMES).frames if subject.filter else pictures(clip, FRAMES) for clip in find(data)[:CLIPS]
+    )
+    found = [inputs for frames in clips for inputs in _given(subject, frames)]
     if len(found) < 2:
         raise InputError(
             f"{data} holds {len(found)} noisy frames; give two or more, as noisy as those that will be cleaned"
@@ -39,8 +44,8 @@ def samples(subject: Subject, data: Path) -> list[Inputs]:
     return [_middle(subject, inputs) for inputs in found]
 
 
-def _given(subject: Subject, pictures: Sequence[object]) -> Iterator[Inputs]:
-    frames = [torch.as_tensor(picture).permute(2, 0, 1).float() / 255 for picture in pictures]
+def _given(subject: Subject, given: Sequence[object]) -> Iterator[Inputs]:
+    frames = [torch.as_tensor(picture).permute(2, 0, 1).float() / 255 for picture in given]
     if subject.filter:
         yield from _heard(subject.filter, frames)
         return
