@@ -301,11 +301,12 @@ def test_a_thread_may_release_what_another_reads():
         assert VideoCapture(url, Chain()).isOpened()  # the port is free again
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("shape", [(48, 64, 3), (48, 64), (33, 17, 3)])
-def test_the_callable_gives_pictures_back_unchanged_without_filters(shape):
+def test_the_callable_gives_pictures_back_unchanged_without_filters(shape, dtype):
     clean = Cleaner(Chain())
     for seed in range(3):
-        picture = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+        picture = np.random.default_rng(seed).integers(0, np.iinfo(dtype).max + 1, shape, dtype)
         assert np.array_equal(clean(picture), picture)
     assert clean.flush() == []
 
@@ -328,6 +329,7 @@ def test_the_callable_gives_one_result_for_each_picture_in_order():
 def test_gray_pictures_stay_gray():
     gray = np.arange(64, dtype=np.uint8).repeat(64).reshape(64, 64)
     assert np.array_equal(Cleaner(Negative())(gray), 255 - gray)
+    assert np.array_equal(Cleaner(Negative())(gray.astype(np.uint16)), 65535 - gray.astype(np.uint16))
 
 
 def test_the_colours_of_the_callable_are_not_swapped():
@@ -350,8 +352,9 @@ def test_pictures_of_another_shape_or_type_are_refused_with_advice():
     with pytest.raises(errors.UsageError, match="uint8"):
         clean(np.zeros((8, 8, 3), np.float32))
     clean(np.zeros((32, 32, 3), np.uint8))
-    with pytest.raises(errors.UsageError, match="flush"):
-        clean(np.zeros((16, 32, 3), np.uint8))
+    for other in (np.zeros((16, 32, 3), np.uint8), np.zeros((32, 32, 3), np.uint16)):
+        with pytest.raises(errors.UsageError, match=r"those before were uint8 \(32, 32, 3\); call flush"):
+            clean(other)
     clean.flush()
     assert clean(np.zeros((16, 32), np.uint8)) is not None
 
@@ -359,7 +362,7 @@ def test_pictures_of_another_shape_or_type_are_refused_with_advice():
 @pytest.mark.parametrize(
     ("other", "found"),
     [
-        (np.zeros((32, 32, 3), np.uint16), "uint16"),
+        (np.zeros((32, 32, 3), np.int16), "int16"),
         (np.zeros((32, 32, 3)), "float64"),
         (None, "NoneType"),
         (np.zeros((32, 32, 4), np.uint8), r"\(32, 32, 4\)"),

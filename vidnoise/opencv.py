@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     Picture = NDArray[Any]
 
 BGR = PixelFormat("gbrp", "rgb", 8)
-GRAY = PixelFormat("gray", "gray", 8)
 FULL = Colour(range=2)
 BT601 = 6
 PART = ("start", "duration")
@@ -335,7 +334,7 @@ class Cleaner:
         self._chain = as_chain(chain)
         self._device = choose(device, precision)
         self._stage: Stage | None = None
-        self._shape: tuple[int, ...] = ()
+        self._kind: tuple[Any, ...] = ()
         self._count = 0
         self._ready: deque[Picture] = deque()
 
@@ -348,21 +347,23 @@ class Cleaner:
         """Take a picture, give the next finished one; the picture is copied and may be reused.
 
         Args:
-            picture: (H,W,3) blue-green-red or (H,W) gray, uint8.
+            picture: (H,W,3) blue-green-red or (H,W) gray, uint8, or uint16 whose white is 65535.
 
         Returns:
-            A picture of the same shape, or None while the filters look ahead.
+            A picture of the same shape and type, or None while the filters look ahead.
 
         Raises:
-            UsageError: no such picture, one without pixels, or another shape than before.
+            UsageError: no such picture, one without pixels, or another shape or type than before.
             FilterError: a filter failed; call `reset()` to go on.
         """
         _check(picture)
+        kind = (picture.dtype, picture.shape)
         if self._stage is None:
-            self._stage = self._open(picture.shape)
-        if picture.shape != self._shape:
+            self._stage, self._kind = self._open(picture), kind
+        if kind != self._kind:
+            this, before = (f"{dtype} {shape}" for dtype, shape in (kind, self._kind))
             raise UsageError(
-                f"this picture is {picture.shape}, those before were {self._shape}; call flush() before another shape"
+                f"this picture is {this}, those before were {before}; call flush() before others"
             )
         frame = Frame(pts=self._count, time_base=Fraction(1, 25), duration=1, **_planes(picture))
         self._count += 1
@@ -382,13 +383,11 @@ class Cleaner:
         self._stage = None
         self._ready.clear()
 
-    def _open(self, shape: tuple[int, ...]) -> Stage:
-        self._shape = shape
-        format = GRAY if len(shape) == 2 else BGR
+    def _open(self, picture: Picture) -> Stage:
+        height, width = picture.shape[:2]
         rate = Fraction(25)
-        return self._chain.open(
-            StreamInfo(shape[1], shape[0], 1 / rate, rate, None, format, FULL), self._device
-        )
+        info = StreamInfo(width, height, 1 / rate, rate, None, _format(picture), FULL)
+        return self._chain.open(info, self._device)
 
     def _take(self, frames: Any) -> None:
         self._ready.extend(_unplanes(frame) for frame in frames)
@@ -430,12 +429,24 @@ def _check(picture: object) -> None:
     if not isinstance(picture, np.ndarray):
         found = type(picture).__name__
     elif (
-        picture.dtype != np.uint8 or not picture.size or not (picture.ndim == 2 or picture.shape[2:] == (3,))
+        picture.dtype not in (np.uint8, np.uint16)
+        or not picture.size
+        or not (picture.ndim == 2 or picture.shape[2:] == (3,))
     ):
         found = f"{picture.dtype} {picture.shape}"
     else:
         return
-    raise UsageError(f"a picture is an array (H,W,3) or (H,W) of uint8, with pixels in it; this is {found}")
+    raise UsageError(
+        f"a picture is an array (H,W,3) or (H,W) of uint8 or uint16, with pixels in it; this is {found}"
+    )
+
+
+def _format(picture: Picture) -> PixelFormat:
+    depth = 8 * picture.itemsize
+    ending = "" if depth == 8 else f"{depth}le"
+    if picture.ndim == 2:
+        return PixelFormat(f"gray{ending}", "gray", depth)
+    return PixelFormat(f"gbrp{ending}", "rgb", depth)
 
 
 def _planes(picture: Picture) -> dict[str, Any]:
@@ -443,9 +454,12 @@ def _planes(picture: Picture) -> dict[str, Any]:
     import torch
 
     if picture.ndim == 2:
-        return {"planes": (torch.from_numpy(picture.copy()),), "format": GRAY, "colour": FULL}
-    blue, green, red = (torch.from_numpy(plane) for plane in cv2.split(picture))
-    return {"planes": (green, blue, red), "format": BGR, "colour": FULL}
+        planes = [picture.copy()]
+    else:
+        blue, green, red = cv2.split(picture)
+        planes = [green, blue, red]
+    tensors = tuple(torch.from_numpy(plane) for plane in planes)
+    return {"planes": tensors, "format": _format(picture), "colour": FULL}
 
 
 def _unplanes(frame: Frame) -> Picture:
