@@ -203,3 +203,13 @@ def test_a_gpu_has_no_use_for_bytes_and_says_so(monkeypatch) -> None:
     with pytest.raises(DeviceError, match=r"int8 is for CPUs.*--precision fp16"):
         machine.choose("cuda", "int8")
     assert not machine.choose("cuda", "auto").int8
+
+
+def test_what_float32_is_on_a_gpu_is_said(monkeypatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a GPU")
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    for allowed in (True, False):
+        monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", allowed)
+        assert ("TF32" in machine.choose("cuda", "fp32").why) == allowed
+    assert "TF32" not in machine.choose("cpu", "fp32").why
