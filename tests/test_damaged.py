@@ -315,8 +315,16 @@ def test_what_is_no_video_is_refused_by_name(tmp_path: Path, name: str, content:
 def test_a_missing_file_and_a_folder_are_explained(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"gone\.mp4 cannot be opened: No such file"):
         open_reader(tmp_path / "gone.mp4")
-    with pytest.raises(InputError, match="is a folder"):
+    with pytest.raises(InputError, match=r"is a folder; .* such as .*/%05d\.png"):
         open_reader(tmp_path)
+
+
+def test_a_folder_of_pictures_is_answered_with_what_to_type_for_these(tmp_path: Path) -> None:
+    for number in (9, 10):
+        (tmp_path / f"shot 2 frame{number}_left.JPG").touch()
+    for name in (tmp_path, tmp_path / "*.JPG"):
+        with pytest.raises(InputError, match=r"/shot 2 frame%01d_left\.JPG"):
+            open_reader(name)
 
 
 def test_memory_for_copied_streams_does_not_grow_while_no_picture_comes(tmp_path: Path) -> None:

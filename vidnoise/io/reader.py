@@ -788,16 +788,17 @@ def _check_file(name: str) -> None:
         )
     if pipes.is_named(name):  # whatever is read of it here is missed later
         return
+    from vidnoise.io.sequence import pattern_in
+
     path = Path(name)
     try:
         if path.is_dir():
-            raise InputError(
-                f"{name} is a folder; give a file, or a pattern such as {name.rstrip('/')}/%05d.png"
-            )
+            raise InputError(f"{name} is a folder; give a file, or a pattern such as {pattern_in(name)}")
         with path.open("rb") as file:
             empty = not file.read(1)
     except (OSError, ValueError) as failure:
-        hint = "; numbered pictures are given as frames/%05d.png" if set(name) & set("*?") else ""
+        many = set(name) & set("*?")
+        hint = f"; numbered pictures are given as {pattern_in(os.path.dirname(name))}" if many else ""
         raise InputError(f"{name} cannot be opened: {_reason(failure)}{hint}") from failure
     if empty:
         raise InputError(f"{name} is empty (0 bytes)")

@@ -448,6 +448,16 @@ class PictureWriter:
             raise OutputError(f"{self._codec.name} cannot encode {self._target}: {failure}") from failure
 
 
+def pattern_in(folder: str) -> str:
+    """What to type for the numbered pictures of a folder: a pattern after the shortest of their names, or an example."""
+    names = os.listdir(folder or ".") if os.path.isdir(folder or ".") else []
+    for name in sorted(names, key=lambda name: (len(name), name)):
+        before, digits, after = re.fullmatch(r"(.*?)(\d*)(\D*)", name, re.DOTALL).groups()  # type: ignore[union-attr]
+        if digits and os.path.splitext(name)[1].lower() in ENCODERS:
+            return os.path.join(folder, f"{before.replace('%', '%%')}%0{len(digits)}d{after}")
+    return os.path.join(folder, "%05d.png")
+
+
 def open_pictures(
     target: str | Path, reader: Reader | None, info: StreamInfo, options: OutputOptions
 ) -> PictureWriter | None:
