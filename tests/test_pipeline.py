@@ -15,6 +15,7 @@ from streams import CPU, ListSource, Mean, Running, clip, process
 import vidnoise as vn
 from vidnoise import pipeline
 from vidnoise.chain import Chain
+from vidnoise.errors import UsageError
 from vidnoise.frame import Frame
 
 
@@ -179,6 +180,29 @@ def test_damage_is_told_to_who_reads_frames(tmp_path):
     with vn.open(path, "none") as frames:
         assert len(list(frames)) < 20
         assert frames.damage == "the input ends too early"
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float64])
+def test_frames_of_other_floats_are_filtered_as_those_of_float32(dtype):
+    image = torch.rand(3, 48, 64).to(dtype).requires_grad_()
+    one, other = (
+        process(Chain.parse("fuse,median"), [Frame(image=given)]) for given in (image, image.float())
+    )
+    assert torch.equal(one[0].image, other[0].image)
+
+
+@pytest.mark.parametrize(
+    ("image", "found"),
+    [
+        (torch.rand(3, 8, 8).numpy(), "ndarray"),
+        (torch.rand(8, 8, 3), r"float32 \(8, 8, 3\)"),
+        (torch.zeros(3, 8, 8, dtype=torch.uint8), "uint8"),
+        (torch.rand(1, 3, 8, 8), r"\(1, 3, 8, 8\)"),
+    ],
+)
+def test_what_is_no_picture_of_a_frame_is_told_with_what_one_is(image, found):
+    with pytest.raises(UsageError, match=rf"tensor of floats \(3,H,W\), RGB in 0..1; this is .*{found}"):
+        Frame(image=image)
 
 
 def test_a_copy_of_a_frame_keeps_all_of_it(tmp_path):

@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from vidnoise.colour import Colour, PixelFormat
+from vidnoise.errors import UsageError
 
 if TYPE_CHECKING:
     import torch
@@ -45,12 +46,16 @@ class Frame:
         duration: in ticks; 0 where unknown.
         planes: the source's integer planes (H,W) in the order of `format`, or None for a frame made from a tensor.
         image: planar RGB float tensor (3,H,W) as encoded (not linear light), nominally 0..1; made from the planes at
-            first use if not given. It is not clipped: limited-range video holds values outside 0..1.
+            first use if not given. It is not clipped: limited-range video holds values outside 0..1. Other floats become
+            float32, which filters count on.
         cut: True on the first frame of a new scene, or after a gap: nothing before it belongs to it.
         sigma: the noise of the source picture, where a filter of the chain asked for it.
         confidence: (1,H,W) in 0..1, how far temporal fusion could trust the past at each pixel, where a filter made it.
         flow: the stream's shared optical flow, where a filter of the chain asked for it.
         carrier: what the reader attached and the writer passes on (side data such as closed captions).
+
+    Raises:
+        UsageError: there are neither planes nor an image, or it is no tensor of floats (3,H,W).
     """
 
     __slots__ = (
@@ -86,12 +91,16 @@ class Frame:
         carrier: object = None,
     ) -> None:
         if planes is None and image is None:
-            raise ValueError("a frame needs planes or an image")
+            raise UsageError("a frame needs planes or an image")
+        if image is not None and not is_picture(image):
+            raise UsageError(
+                f"an image is a tensor of floats (3,H,W), RGB in 0..1; this is {described(image)}"
+            )
         self.pts = pts
         self.time_base = time_base
         self.duration = duration
         self.planes = planes
-        self._image = image
+        self._image = None if image is None else image.detach().float()
         self.format = format
         self.colour = colour or Colour()
         self.cut = cut
@@ -202,8 +211,23 @@ def check_image(image: object, shape: tuple[int, ...]) -> None:
 
     if isinstance(image, torch.Tensor) and image.shape == shape and image.is_floating_point():
         return
-    found = f"{image.dtype} {tuple(image.shape)}" if isinstance(image, torch.Tensor) else type(image).__name__
-    raise ValueError(f"it gives {found}, and must give a tensor of floats {shape}")
+    raise ValueError(f"it gives {described(image)}, and must give a tensor of floats {shape}")
+
+
+def is_picture(image: object) -> bool:
+    """Whether it is a tensor of floats (3,H,W) that has pixels."""
+    import torch
+
+    if not isinstance(image, torch.Tensor) or image.ndim != 3 or image.shape[0] != 3:
+        return False
+    return image.is_floating_point() and image.numel() > 0
+
+
+def described(image: object) -> str:
+    """A tensor's type and shape; of anything else the class."""
+    import torch
+
+    return f"{image.dtype} {tuple(image.shape)}" if isinstance(image, torch.Tensor) else type(image).__name__
 
 
 def _signed(planes: Planes | None) -> Planes | None:

@@ -29,6 +29,7 @@ from torch import Tensor
 from vidnoise import dct, noise_spectrum
 from vidnoise.errors import InputError, UsageError
 from vidnoise.followed import followed
+from vidnoise.frame import described, is_picture
 from vidnoise.patterns import EQUAL, filmed, irregular
 from vidnoise.ramps import ramp
 from vidnoise.strips import at_once
@@ -244,12 +245,10 @@ class _Measure(NamedTuple):
 
 
 def _check(image: object) -> None:
-    found = type(image).__name__
-    if isinstance(image, Tensor):
-        if image.shape[:1] == (3,) and image.ndim == 3 and image.numel() and image.is_floating_point():
-            return
-        found = f"{image.dtype} {tuple(image.shape)}"
-    raise UsageError(f"noise is estimated on tensors of floats (3,H,W), RGB in 0..1; this is {found}")
+    if not is_picture(image):
+        raise UsageError(
+            f"noise is estimated on tensors of floats (3,H,W), RGB in 0..1; this is {described(image)}"
+        )
 
 
 def _sample(image: Tensor) -> _Sample:
