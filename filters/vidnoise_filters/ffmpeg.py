@@ -38,8 +38,9 @@ class FFmpeg(Filter):
     """Runs the frames through an FFmpeg filter graph that keeps their size and number, as `bm3d=sigma=8,deband`.
 
     Filters: https://ffmpeg.org/ffmpeg-filters.html, those in PyAV's own FFmpeg. Frames pass as 16-bit YUV 4:4:4 in the
-    stream's matrix and range; FFmpeg converts to what a filter takes, which is 8 bit for some. The graph's latency is
-    measured when it opens. Graphs that change the size or the number of frames are refused, and filters that open files.
+    stream's matrix and range; FFmpeg converts to what a filter takes, which is 8 bit for some. Of those that take
+    16 bit, unsharp and yaepblur do nothing there: write format=yuv444p,unsharp. The graph's latency is measured when it
+    opens. Graphs that change the size or the number of frames are refused, and filters that open files.
     It runs on the CPU: frames on a GPU cross over and back. (3,H,W) in and out.
     """
 
