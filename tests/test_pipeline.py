@@ -184,7 +184,7 @@ def test_damage_is_told_to_who_reads_frames(tmp_path):
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float64])
 def test_frames_of_other_floats_are_filtered_as_those_of_float32(dtype):
-    image = torch.rand(3, 48, 64).to(dtype).requires_grad_()
+    image = torch.rand(3, 48, 64).to(dtype)
     one, other = (
         process(Chain.parse("fuse,median"), [Frame(image=given)]) for given in (image, image.float())
     )

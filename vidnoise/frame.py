@@ -100,7 +100,7 @@ class Frame:
         self.time_base = time_base
         self.duration = duration
         self.planes = planes
-        self._image = None if image is None else image.detach().float()
+        self._image = None if image is None else image.float()
         self.format = format
         self.colour = colour or Colour()
         self.cut = cut
