@@ -1414,12 +1414,15 @@ def test_aborting_leaves_nothing_and_keeps_what_was_there(tmp_path: Path) -> Non
         ("out", UsageError, r"out: its name has no ending; use \.mp4"),
         ("out.gif", UsageError, r"256 colours.*-o .*out\.mp4, or -o - \| ffmpeg -i - .*out\.gif"),
         ("out.wav", OutputError, r"no video.*use \.mp4"),
+        ("out.m3u8", UsageError, r"many files; type -o .*out\.mp4, .*ffmpeg -i .*out\.mp4 -c copy -hls.* .*out\.m3u8"),
+        ("out.mpd", UsageError, r"many files; type -o .*out\.mp4, .*ffmpeg -i .*out\.mp4 -c copy /.*out\.mpd"),
         ("/dev/full", OutputError, "regular"),
     ],
 )
 def test_a_target_that_cannot_be_written_is_explained(
-    tmp_path: Path, name: str, error: type[VidnoiseError], words: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, error: type[VidnoiseError], words: str
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "folder").mkdir()
     source = Clip(frames=2).save(tmp_path / "in.mp4")
     with pytest.raises(error, match=words):

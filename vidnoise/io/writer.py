@@ -411,6 +411,13 @@ class Writer:
 
             path = self._target.path
             raise UsageError(f"{path}: pictures are written as {', '.join(ENCODERS)}, not {path.suffix}")
+        if container.format.no_file:
+            path = self._target.path
+            whole = "-hls_playlist_type vod " if container.format.name == "hls" else ""
+            raise UsageError(
+                f"{path}: {path.suffix} is a list of many files; type -o {path.with_suffix('.mp4')}, and then: "
+                f"ffmpeg -i {path.with_suffix('.mp4')} -c copy {whole}{path}"
+            )
         if container.format.name == "rawvideo" and self._target.codec is None:
             path = self._target.path
             raise UsageError(
