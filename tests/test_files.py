@@ -1414,8 +1414,16 @@ def test_aborting_leaves_nothing_and_keeps_what_was_there(tmp_path: Path) -> Non
         ("out", UsageError, r"out: its name has no ending; use \.mp4"),
         ("out.gif", UsageError, r"256 colours.*-o .*out\.mp4, or -o - \| ffmpeg -i - .*out\.gif"),
         ("out.wav", OutputError, r"no video.*use \.mp4"),
-        ("out.m3u8", UsageError, r"many files; type -o .*out\.mp4, .*ffmpeg -i .*out\.mp4 -c copy -hls.* .*out\.m3u8"),
-        ("out.mpd", UsageError, r"many files; type -o .*out\.mp4, .*ffmpeg -i .*out\.mp4 -c copy /.*out\.mpd"),
+        (
+            "out.m3u8",
+            UsageError,
+            r"many files; type -o .*out\.mp4, .*ffmpeg -i .*out\.mp4 -c copy -hls.* .*out\.m3u8",
+        ),
+        (
+            "out.mpd",
+            UsageError,
+            r"many files; type -o .*out\.mp4, .*ffmpeg -i .*out\.mp4 -c copy /.*out\.mpd",
+        ),
         ("/dev/full", OutputError, "regular"),
     ],
 )

@@ -584,7 +584,9 @@ class Writer:
                 self._attach_cover(reader, stream)
                 continue
             if stream.type == "video" and not carry.is_cover(stream):
-                self.warnings.append(f"{carry.describe(stream)} is copied as it is; of several, the first is cleaned")
+                self.warnings.append(
+                    f"{carry.describe(stream)} is copied as it is; of several, the first is cleaned"
+                )
             delays = carry.knows_delay(reader.container.format.name, stream, format)
             copy = carry.add_copy(container, stream)
             self._warn_of_words(stream)
