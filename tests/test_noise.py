@@ -250,7 +250,18 @@ def test_film_grain_before_a_moving_camera_is_found(name: str) -> None:
     clean = [wide[:, 4 * i : 4 * i + 240, 3 * i : 3 * i + 360] for i in range(5)]
     noisy = [frame + grain(frame, 10, seed) for seed, frame in enumerate(clean)]
     true = 255 * float(torch.stack([n - c for n, c in zip(noisy, clean, strict=True)]).std())
-    assert codes(estimate(noisy)) == pytest.approx([true] * 3, rel=0.15)
+    assert codes(estimate(noisy)) == pytest.approx([true] * 3, rel=0.2)
+
+
+@pytest.mark.parametrize("name", ["coffee", "astronaut"])
+def test_noise_of_a_camera_that_a_codec_left_little_of_is_found_over_time(name: str) -> None:
+    """Half of it was: a single frame cannot tell what is left from texture, but texture does not change."""
+    wide = picture(name)[:, :280]
+    clean = torch.stack([wide[:, 4 * i : 4 * i + 240, 3 * i : 3 * i + 360] for i in range(6)])
+    photons = (1 / 9 + 16 / 9 * clean).sqrt()
+    coded, still = code(clean + photons * noise(clean, 20), 28), code(clean, 28)
+    left = 255 * float((coded - still).square().mean().sqrt())
+    assert sum(codes(estimate(list(coded)))) / 3 == pytest.approx(left, rel=0.25)
 
 
 @pytest.mark.parametrize("name", ["chelsea", "grass", "gravel"])

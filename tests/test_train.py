@@ -16,7 +16,6 @@ from vidnoise import dct
 from vidnoise.errors import InputError, UsageError
 from vidnoise.flow import warp
 from vidnoise.fusion import coloured, mix, opponent, spectrum
-from vidnoise.nets.level import FEATURES
 from vidnoise.nets.weights import FOLDER as WEIGHTS
 from vidnoise.nets.weights import build, read
 from vidnoise.train import (
@@ -33,10 +32,9 @@ from vidnoise.train import (
 )
 from vidnoise.train.data import Clips, Stills, generator
 from vidnoise.train.inherit import load_into
-from vidnoise.train.level import LevelTask
 from vidnoise.train.losses import ssim
 from vidnoise.train.recipe import FOLDER, parse
-from vidnoise.train.tasks import make_task
+from vidnoise.train.tasks import SpatialTask, make_task
 
 CPU = torch.device("cpu")
 
@@ -541,7 +539,7 @@ def test_pairs_of_noisy_versions_show_the_same_with_other_noise() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["tiny", "temporal-fast", "deblur-balanced", "mprnet-deblur", "blur", "level"]
+    "name", ["tiny", "temporal-fast", "deblur-balanced", "mprnet-deblur", "blur", "level", "change"]
 )
 def test_without_data_to_validate_on_nothing_is_measured(name: str) -> None:
     task = make_task(replace(load_recipe(name), batch=2), Media(photographs(), runs().clips), None, CPU)
@@ -557,16 +555,31 @@ def test_a_run_that_gets_no_better_stops_when_its_patience_is_over(tmp_path: Pat
     assert "stopped after 2 steps: no better for 2 validations" in said
 
 
-def test_the_network_that_hears_noise_learns(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["level", "change"])
+def test_a_network_that_hears_noise_learns(name: str, tmp_path: Path) -> None:
     pictures = [np.ascontiguousarray(p[:400, :400]) for p in photographs() if min(p.shape[:2]) >= 300]
-    media = Media(pictures, [])
-    recipe = replace(load_recipe("level"), minutes=0, steps=40, batch=8, size=96, warmup=5, ema=0.9)
+    media = Media(pictures, runs().clips if name == "change" else [])
+    # The last half sees again what the first has seen.
+    recipe = replace(load_recipe(name), minutes=0, steps=40, batch=8, size=96, warmup=5, ema=0.9, again=20)
     result = train(recipe, media, tmp_path, valid=media, options=Options(device="cpu"), report=lambda _: None)
     network, card = read(result.weights)
-    assert (card.kind, card.tier) == ("level", "")
-    assert network(torch.zeros(2, FEATURES)).shape == (2, 9)
-    task = LevelTask(recipe, media, None, CPU)
+    assert (card.kind, card.tier) == (name, "")
+    task = make_task(recipe, media, None, CPU)
     batches = [task.batch(source(seed)) for seed in range(8)]
+    assert network(batches[0]["features"]).shape == batches[0]["target"].shape
     with torch.inference_mode():
-        before, after = (sum(float(task.loss(n, b)) for b in batches) for n in (build("level", ""), network))
+        before, after = (sum(float(task.loss(n, b)) for b in batches) for n in (build(name, ""), network))
     assert after < 0.85 * before
+
+
+def test_samples_come_again_after_as_many_steps_as_the_recipe_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeds: list[int] = []
+    batch = SpatialTask.batch
+    monkeypatch.setattr(
+        SpatialTask, "batch", lambda task, g: (seeds.append(g.initial_seed()), batch(task, g))[1]
+    )
+    train(replace(small(6), again=3), Media(photographs(), []), tmp_path, options=Options(device="cpu"))
+    assert seeds[:3] == seeds[3:6]
+    assert len(set(seeds)) == 3

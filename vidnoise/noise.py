@@ -165,13 +165,13 @@ class NoiseTracker:
         self._estimate: NoiseEstimate | None = None
         self._history.clear()
         self._surprised = False
-        self._last: Tensor | None = None
+        self._images: deque[Tensor] = deque(maxlen=_APART)
 
     def update(self, image: Tensor, cut: bool) -> NoiseEstimate:
         """Take the next frame (3,H,W), RGB in [0,1], and return the scene's estimate so far.
 
         Args:
-            image: the frame; it is read, and kept until the next.
+            image: the frame; it is read, and kept until the next but one.
             cut: whether this frame starts a new scene.
 
         Raises:
@@ -184,13 +184,16 @@ class NoiseTracker:
         settled = len(self._history) == _MEMORY and not self._surprised
         period = self._period * (_SETTLED if settled else 1)
         if self._estimate is None or number < _FIRST or number % period == 0:
-            sample = at_once(image, lambda: _sample(image))[0]
-            self._estimate = self._add(image, sample, self._samples[0] if self._samples else None)
+            earlier = self._images[0] if self._images else None
+            sample, along = at_once(image, lambda: _sample(image), lambda: _along_motion(image, earlier))
+            self._estimate = self._add(sample, along, self._samples[0] if self._samples else None)
             self._samples.append(sample)
-        self._last = image
+        self._images.append(image)
         return self._estimate
 
-    def _add(self, image: Tensor, sample: _Sample, previous: _Sample | None) -> NoiseEstimate:
+    def _add(
+        self, sample: _Sample, along: tuple[Tensor, Tensor] | None, previous: _Sample | None
+    ) -> NoiseEstimate:
         if previous is None or previous.coefficients.shape != sample.coefficients.shape:
             (still,) = at_once(sample.coefficients, lambda: _times(sample.irregular, _measure(sample)))
             self._history.append(still)
@@ -198,12 +201,12 @@ class NoiseTracker:
         if self._count == 2:
             self._history.clear()  # of the first frame, which had nothing to be compared with
         still, compared = at_once(
-            sample.coefficients, lambda: _measure(sample), lambda: _compare(sample, previous)
+            sample.coefficients, lambda: _measure(sample, along), lambda: _compare(sample, previous)
         )
         found = _chosen(still, sample.irregular, *compared)
-        if _hidden(found, compared[0]):
-            along, sure = _along_motion(image, self._last)
-            found, _ = _raised(found, along, sample.irregular * sure)
+        if along and _hidden(found, compared[0]):
+            power, sure = noise_spectrum.along_motion(*along, _sums(sample.coefficients.device))
+            found, _ = _raised(found, power, sample.irregular * sure)
         self._history.append(found)
         self._follow(float(sample.brightness.median()))
         stacked = (torch.stack(values) for values in zip(*self._history, strict=True))
@@ -325,8 +328,8 @@ def _difference(new: _Sample, old: _Sample) -> _Sample:
     )
 
 
-def _measure(sample: _Sample) -> _Measure:
-    """Measure the noise of flat blocks, group by group of brightness.
+def _measure(sample: _Sample, along: tuple[Tensor, Tensor] | None = None) -> _Measure:
+    """Measure the noise of flat blocks, group by group of brightness, and of what differs along the motion.
 
     Which blocks are flat depends on the noise, so both are found in turns.
     """
@@ -356,7 +359,8 @@ def _measure(sample: _Sample) -> _Measure:
     else:
         shown = usable.all(0)
         shown = shown | ~shown.any()
-        total, spectrum = noise_spectrum.of_picture(coefficients, shown, order, mean)
+        change = (along[0] - along[1]) * math.sqrt(0.5) if along else None
+        total, spectrum = noise_spectrum.of_picture(coefficients, shown, order, mean, change)
     # Where there is hardly any white noise its curve says nothing of the other's.
     growth = (total / mean.clamp_min(1e-12)).clamp_max(_GROWTH)
     whole = curve * growth[:, None] + (total - mean * growth).clamp_min(0)[:, None]
@@ -471,17 +475,19 @@ def _raised(measure: _Measure, power: Tensor, where: Tensor) -> tuple[_Measure, 
     return _Measure(measure.variance * growth, measure.curve * growth, spectrum), growth
 
 
-def _along_motion(image: Tensor, last: Tensor | None) -> tuple[Tensor, Tensor]:
-    """The power of what differs along the motion from frame to frame (3,3), and how surely it is noise (3,3)."""
-    if last is None or last.shape != image.shape or min(image.shape[1:]) < _BLOCK:
-        nothing = torch.zeros(3, 3, device=image.device)
-        return nothing, nothing
-    pixels = followed(image.float(), last.float())
+def _along_motion(image: Tensor, earlier: Tensor | None) -> tuple[Tensor, Tensor] | None:
+    """Blocks of a frame and of an earlier one that show the same thing, transformed (3,N,64), where noise is not cut off.
+
+    None where there is nothing to compare.
+    """
+    if earlier is None or earlier.shape != image.shape or min(image.shape[1:]) < _BLOCK:
+        return None
+    pixels = followed(image.float(), earlier.float())
     brightness = (pixels[0] + pixels[1]).mean(2) / 2
     whole = ((brightness > _DIM) & (brightness < _BRILLIANT)).all(0)
     basis = dct.basis(image.device)[_order()]
     here, there = (side[:, whole] @ basis.T for side in pixels)
-    return noise_spectrum.along_motion(here, there, _sums(image.device))
+    return here, there
 
 
 def _assemble(measure: _Measure) -> NoiseEstimate:

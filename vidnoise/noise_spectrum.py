@@ -54,7 +54,9 @@ def of_white(gray: bool, device: torch.device) -> Tensor:
     return torch.tensor(values, device=device)[:, None].expand(3, 3)
 
 
-def of_picture(coefficients: Tensor, shown: Tensor, order: Tensor, white: Tensor) -> tuple[Tensor, Tensor]:
+def of_picture(
+    coefficients: Tensor, shown: Tensor, order: Tensor, white: Tensor, change: Tensor | None
+) -> tuple[Tensor, Tensor]:
     """The noise of a picture of all frequencies, as a trained network hears it.
 
     Args:
@@ -62,12 +64,13 @@ def of_picture(coefficients: Tensor, shown: Tensor, order: Tensor, white: Tensor
         shown: (N,) bool, the blocks that tell something.
         order: (64,), the sum of the two frequency indexes of each.
         white: (3,), the variance that the high frequencies have.
+        change: (3,N,64), the same of how the picture differs from one before, see `nets.level.describe_change`.
 
     Returns:
         The variance (3,), and the spectrum (3,3) as `fusion.coloured` takes it.
     """
     from vidnoise.nets import load
-    from vidnoise.nets.level import describe, deviations
+    from vidnoise.nets.level import describe, describe_change, deviations
 
     index = shown.nonzero()[:, 0]
     told = coefficients[:, index[:: _EVERY if len(index) > 3 * _FEWEST else 1]]
@@ -78,9 +81,15 @@ def of_picture(coefficients: Tensor, shown: Tensor, order: Tensor, white: Tensor
     matrix = opponent(coefficients.device)
     blocks = mix(told, matrix)
     with torch.inference_mode():
-        network = load("level", coefficients.device, torch.float32)
-        output = network(describe(blocks, order)[None])
-    power = _matched(deviations(output)[0].square(), _split(blocks, order) * 3 * white.mean())
+        told = describe(blocks, order)
+        changed = None if change is None else describe_change(mix(change, matrix), order)
+        if changed is None:
+            network = load("level", coefficients.device, torch.float32)
+            power = deviations(network(told[None]))[0].square()
+            power = _matched(power, _split(blocks, order) * 3 * white.mean())
+        else:
+            network = load("change", coefficients.device, torch.float32)
+            power = deviations(network(torch.cat([told, changed])[None]))[0].square()
     whole = (power @ _shares(power.device)).mean().sqrt()
     return _joined(power * (whole / _LOUD).clamp(_TIMID, 1).square(), white, matrix)
 

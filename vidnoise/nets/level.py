@@ -9,24 +9,28 @@ import torch
 from torch import Tensor, nn
 
 from ..fusion import BANDS
+from ..patterns import EQUAL
 
 FINE = ((1, 1), (2, 2), (3, 3), (4, 5), (6, 7), (8, 9), (10, 11), (12, 14))
 """Sums of the two frequency indexes: what a block holds is told by these."""
 SHARES = (0.01, 0.03, 0.08, 0.2, 0.45)
 """Where the blocks are cut into groups, from the flattest on; the busiest tell nothing of noise."""
 WIDTH = 64
+FEWEST, MANY = 64, 1000
+"""Blocks that differ from one picture to the next: fewer say nothing; they are counted in thousands."""
 QUIET = 0.3
 """In 8-bit steps: deviations below it, as rounding makes them, are not told apart."""
-FEATURES = len(SHARES) * 2 * 3 * len(FINE) + 3 * len(FINE)
+OF_ONE = len(SHARES) * 2 * 3 * len(FINE) + 3 * len(FINE)
+OF_CHANGE = OF_ONE + 2
 
 
 class NoiseLevel(nn.Module):
     """From what is described of a picture to the noise in it."""
 
-    def __init__(self) -> None:
+    def __init__(self, features: int = OF_ONE) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Linear(FEATURES, WIDTH),
+            nn.Linear(features, WIDTH),
             nn.GELU(),
             nn.Linear(WIDTH, WIDTH),
             nn.GELU(),
@@ -38,6 +42,13 @@ class NoiseLevel(nn.Module):
         with torch.autocast(features.device.type, enabled=False):
             result: Tensor = self.layers(features.float())
         return result
+
+
+class NoiseChange(NoiseLevel):
+    """The same from a picture and how it differs from one before: texture stays as it is, noise does not."""
+
+    def __init__(self) -> None:
+        super().__init__(OF_ONE + OF_CHANGE)
 
 
 def deviations(output: Tensor) -> Tensor:
@@ -70,6 +81,25 @@ def describe(coefficients: Tensor, order: Tensor) -> Tensor:
     found = [_summary(power[:, ranks[end // 3 : end]]) for end in ends]
     empty = ((values[:, ranks[: ends[3]]].abs() < 0.5).float() @ picked).mean(1)
     return torch.cat([*found, empty.flatten()])
+
+
+def describe_change(change: Tensor, order: Tensor) -> Tensor | None:
+    """How a picture differs from one before, as the network is told.
+
+    Args:
+        change: (3,N,64), between blocks that show the same thing, transformed as for `describe` and scaled so that noise
+            keeps its power.
+        order: (64,), as for `describe`.
+
+    Returns:
+        (F,); None where that says nothing, as nearly all blocks are equal or none was found.
+    """
+    # A codec may have copied blocks.
+    other = change[:, change.square().mean(2).amax(0) >= EQUAL**2]
+    if other.shape[1] < FEWEST:
+        return None
+    shares = change.new_tensor([other.shape[1] / change.shape[1], change.shape[1] / MANY])
+    return torch.cat([describe(other, order), shares])
 
 
 def _summary(power: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from .deblur import Deblurrer
 from .dncnn import DnCNN
 from .dwnet import DWNet
 from .ffdnet import FFDNet
-from .level import NoiseLevel
+from .level import NoiseChange, NoiseLevel
 from .masked import Masked
 from .mprnet import MPRNet, MPRNetDeblurrer
 from .rcan import RCAN
@@ -49,6 +49,7 @@ LITERATURE: dict[str, Callable[[], PictureDenoiser]] = {
 """Denoisers for single pictures."""
 ALONE: dict[str, Callable[[], nn.Module]] = {
     "blur": BlurMotion,
+    "change": NoiseChange,
     "level": NoiseLevel,
     "mprnet-deblur": MPRNetDeblurrer,
     **LITERATURE,

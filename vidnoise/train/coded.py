@@ -18,13 +18,14 @@ ENCODERS = {
 }
 
 
-def code(clip: Tensor, crf: float, codec: str = "h264") -> Tensor:
+def code(clip: Tensor, crf: float, codec: str = "h264", preset: str = "veryfast") -> Tensor:
     """A clip as it comes back from a file, 8 bit and 4:2:0, read as the engine reads it: RGB is not clipped.
 
     Args:
         clip: (T,3,H,W), RGB, nominal [0,1], clipped; H and W even and at least 32.
         crf: the encoder's constant rate factor, 0 to 51; higher is worse.
         codec: "h264" (ITU-T H.264 by x264) or "hevc" (H.265 by x265).
+        preset: the encoder's, from "ultrafast" to "placebo".
 
     Returns:
         (T,3,H,W) on the clip's device.
@@ -38,7 +39,7 @@ def code(clip: Tensor, crf: float, codec: str = "h264") -> Tensor:
     with av.open(file, "w", format="matroska") as container:
         assert isinstance(container, OutputContainer)
         encoder, own = ENCODERS[codec]
-        options = {"crf": f"{crf:g}", "preset": "veryfast", **own}
+        options = {"crf": f"{crf:g}", "preset": preset, **own}
         stream = container.add_stream(encoder, rate=25, options=options)
         assert isinstance(stream, VideoStream)
         stream.height, stream.width = clip.shape[2:]

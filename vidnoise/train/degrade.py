@@ -292,7 +292,7 @@ class Mixture:
 
     def _finish(self, clean: Tensor, noisy: Tensor, shape: Tensor, draw: "_Draw") -> tuple[Tensor, Tensor]:
         # Clipping and compression change the level, so it is measured again; an estimator errs by a tenth.
-        squeezed = jpeg(noisy, draw(25, 95))
+        squeezed = jpeg(noisy, draw(25, 95)) if self.compressed else noisy
         smaller = draw(0, 1) < self.compressed
         crf = torch.where(smaller & (draw(0, 1) < self.coded), draw(16, 34), math.nan)
         noisy = torch.where(smaller & crf.isnan(), squeezed, _through_codec(noisy, crf, draw.frames))

@@ -228,7 +228,8 @@ class Run:
         return [TensorBoardLogger(self.out, name="events", version="")]
 
     def _batch(self, step: int) -> Batch:
-        return self.task.batch(generator(self.recipe.seed, step, self.device))
+        number = step % self.recipe.again if self.recipe.again else step
+        return self.task.batch(generator(self.recipe.seed, number, self.device))
 
     def _apply(self, loss: Tensor, norm: Tensor, progress: float) -> bool:
         # Whether the step was good: others are left out.

@@ -222,6 +222,7 @@ def make_task(recipe: Recipe, media: Media, valid: Media | None, device: torch.d
     """The task that a recipe names."""
     from .blur_motion import BlurMotionTask
     from .cbdnet import CBDNetTask
+    from .change import ChangeTask
     from .deblur import DeblurTask
     from .dncnn import DnCNNTask
     from .eight_bits import to_eight_bits
@@ -236,6 +237,7 @@ def make_task(recipe: Recipe, media: Media, valid: Media | None, device: torch.d
         "temporal": TemporalTask,
         "deblur": DeblurTask,
         "blur": BlurMotionTask,
+        "change": ChangeTask,
         "level": LevelTask,
         "cbdnet": CBDNetTask,
         "dncnn": DnCNNTask,
