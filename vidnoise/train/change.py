@@ -13,7 +13,7 @@ from ..nets.level import OF_CHANGE, NoiseChange, describe, describe_change
 from .coded import code
 from .data import Clips, Media, Stills, generator, integers
 from .degrade import eight_bit, jpeg, uniform
-from .level import DRAWN, SILENT, VALIDATED, drawn, purer, softened, target, uneven
+from .level import DRAWN, SILENT, VALIDATED, drawn, errors, purer, softened, target, uneven
 from .recipe import Recipe
 from .tasks import VALIDATION_SEED, Batch, relight
 
@@ -50,16 +50,16 @@ class ChangeTask:
         self._known: dict[int, Batch] = {}
 
     def batch(self, source: Generator) -> Batch:
-        """Descriptions of pictures and the logarithms of their noise; made once for each seed, as it takes long."""
+        """Descriptions of pictures and the logarithms of their noise; what comes again is kept, it takes long."""
         seed = source.initial_seed()
-        if seed not in self._known:
-            noisy, last, clean = self._pictures(self.scenes, self.recipe.batch, source)
-            told = torch.cat([_described(*pair, PARTS, source) for pair in zip(noisy, last, strict=True)])
-            self._known[seed] = {
-                "features": told,
-                "target": target(noisy, clean).repeat_interleave(PARTS, 0),
-            }
-        return self._known[seed]
+        if seed in self._known:
+            return self._known[seed]
+        noisy, last, clean = self._pictures(self.scenes, self.recipe.batch, source)
+        told = torch.cat([_described(*pair, PARTS, source) for pair in zip(noisy, last, strict=True)])
+        made = {"features": told, "target": target(noisy, clean).repeat_interleave(PARTS, 0)}
+        if self.recipe.again:
+            self._known[seed] = made
+        return made
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """The quantile loss of the logarithms (Koenker and Bassett, Econometrica 1978)."""
@@ -69,12 +69,7 @@ class ChangeTask:
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """The mean error of the logarithms where there is noise, and where there is none."""
-        if self.valid is None:
-            return {}
-        told, target, silent = self._validation
-        error = (model(told) - target).abs().mean(1)
-        figures = {"noisy": float(error[~silent].mean()), "silent": float(error[silent].mean())}
-        return figures | {"score": -figures["noisy"] - figures["silent"]}
+        return errors(model, *self._validation) if self.valid else {}
 
     @cached_property
     def _validation(self) -> tuple[Tensor, Tensor, Tensor]:

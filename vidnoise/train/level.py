@@ -55,12 +55,7 @@ class LevelTask:
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """The mean error of the logarithms where there is noise, and where there is none."""
-        if self.valid is None:
-            return {}
-        told, target, silent = self._validation
-        error = (model(told) - target).abs().mean(1)
-        figures = {"noisy": float(error[~silent].mean()), "silent": float(error[silent].mean())}
-        return figures | {"score": -figures["noisy"] - figures["silent"]}
+        return errors(model, *self._validation) if self.valid else {}
 
     @cached_property
     def _validation(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -88,6 +83,13 @@ class LevelTask:
             *(_compressed(c, n, source) for c, n in zip(clean, noise, strict=True)), strict=True
         )
         return torch.stack(before), torch.stack(after)
+
+
+def errors(model: nn.Module, told: Tensor, target: Tensor, silent: Tensor) -> dict[str, float]:
+    """The mean errors of what a network says of descriptions (B,F), where there is noise and where (B,) there is none."""
+    error = (model(told) - target).abs().mean(1)
+    noisy, none = float(error[~silent].mean()), float(error[silent].mean())
+    return {"noisy": noisy, "silent": none, "score": -noisy - none}
 
 
 def purer(media: Media) -> Media:
