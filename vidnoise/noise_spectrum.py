@@ -20,7 +20,6 @@ from vidnoise.ramps import ramp
 _CLEAR, _SURE = 1.15, 1.4
 _FAINT, _PLAIN = 0.4 / 255, 0.9 / 255  # noise of all frequencies: the same
 _EVEN = 0.5  # deviation of the spectrum from white noise's 1: from there on in part, at twice as much whole
-_TIMID, _LOUD = 0.78, 4.4 / 255  # so much of weaker noise counts: texture may be heard along
 _FEWEST = 256  # blocks, for the network to say anything
 _EVERY = 3  # a third of the blocks is described
 _FLAT = 0.1  # share of the blocks that are taken for flat
@@ -90,8 +89,7 @@ def of_picture(
         else:
             network = load("change", coefficients.device, torch.float32)
             power = deviations(network(torch.cat([told, changed])[None]))[0].square()
-    whole = (power @ _shares(power.device)).mean().sqrt()
-    return _joined(power * (whole / _LOUD).clamp(_TIMID, 1).square(), white, matrix)
+    return _joined(power, white, matrix)
 
 
 def _split(blocks: Tensor, order: Tensor) -> Tensor:
