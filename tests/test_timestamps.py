@@ -122,6 +122,21 @@ def test_a_pause_between_reordered_frames_keeps_its_place_and_the_file_its_lengt
 
 
 @pytest.mark.parametrize("ext", ["mp4", "mkv"])
+@pytest.mark.parametrize(("before", "reordered"), [(38, 2), (38, 3), (39, 1)])
+def test_a_pause_before_the_last_frames_counts_however_they_are_reordered(
+    tmp_path: Path, ext: str, before: int, reordered: int
+) -> None:
+    """QuickTime files are as long as their frames are decoded, and the last of these was over before the pause."""
+    times = [Fraction(i, 30) + (5 if i >= before else 0) for i in range(40)]
+    source = Clip(times=times, rate=30).save(tmp_path / "in.mkv")
+    options = OutputOptions(encoder_opts={"x264-params": f"b-adapt=0:bframes={reordered}"})
+    through(source, tmp_path / f"out.{ext}", options)
+    with av.open(str(tmp_path / f"out.{ext}")) as out:
+        assert abs(Fraction(out.duration or 0, 1_000_000) - times[-1] - Fraction(1, 30)) < Fraction(1, 500)
+    check_times(source, tmp_path / f"out.{ext}")
+
+
+@pytest.mark.parametrize("ext", ["mp4", "mkv"])
 def test_a_second_video_of_reordered_frames_is_copied_whole(tmp_path: Path, ext: str) -> None:
     """In Matroska the decoding times of its first frames are not known."""
     one = Clip(options={"bf": "3", "crf": "10"}).save(tmp_path / "one.mp4")

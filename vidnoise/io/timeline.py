@@ -33,7 +33,8 @@ class Timeline:
         self._reorders = reorders
         self._times: dict[int, tuple[int, int]] = {}
         self._count = 0
-        self._oldest = 0
+        self._oldest = self._end = 0
+        self._delay: int | None = None
         self._last_pts: int | None = None
         self._last_dts: int | None = None
 
@@ -48,17 +49,18 @@ class Timeline:
             pts = max(pts, self._last_pts + 1)
         self._last_pts = pts
         self._times[self._count] = (pts, duration)
+        self._end = pts + (duration or self._step)
         self._count += 1
         return self._count - 1
 
-    def stamp(self, packet: av.Packet[Any], time_base: Fraction) -> None:
+    def stamp(self, packet: av.Packet[Any], time_base: Fraction, *, decoded_last: bool = False) -> None:
         """Put true times, in units of `time_base`, on a packet whose times are counts.
 
-        In a coarser time base two frames may fall on one tick; the later one is then moved on.
+        In a coarser time base two frames may fall on one tick; the later one is then moved on. QuickTime files tell how long a
+        frame is decoded, not shown: there the last to be decoded makes up for what the others lack.
         """
         index = packet.pts or 0
         pts, duration = self._times[index]
-        # QuickTime files tell how long a frame is decoded, not how long it is shown.
         if index + 1 in self._times:
             duration = self._times[index + 1][0] - pts
         order = packet.dts if self._reorders and packet.dts is not None else index
@@ -66,6 +68,10 @@ class Timeline:
             order = index  # x265 leaves the field unset where a clip is shorter than its delay
         first = self._times[self._oldest][0]
         dts = self._times[order][0] if order >= 0 else first + order * self._step
+        if self._delay is None:
+            self._delay = pts - dts
+        if decoded_last:
+            duration = max(duration, self._end - self._delay - dts)
         scale = self.time_base / time_base
         when, begin = round(pts * scale), round(dts * scale)
         if self._last_dts is not None:

@@ -226,8 +226,10 @@ class Writer:
 
     def _encode(self, picture: av.VideoFrame | None) -> None:
         packets = self._guard(lambda: self._stream.encode(picture))
+        drained = picture is None and self._muxer in carry.QUICKTIME
         for packet in packets:
-            self._timeline.stamp(packet, self._stream.time_base)
+            last = drained and packet is packets[-1]
+            self._timeline.stamp(packet, self._stream.time_base, decoded_last=last)
             self._mux(packet)
 
     def _copy(self, packet: av.Packet[Any]) -> None:
