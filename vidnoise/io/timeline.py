@@ -56,7 +56,7 @@ class Timeline:
     def stamp(self, packet: av.Packet[Any], time_base: Fraction, *, decoded_last: bool = False) -> None:
         """Put true times, in units of `time_base`, on a packet whose times are counts.
 
-        In a coarser time base two frames may fall on one tick; the later one is then moved on. QuickTime files tell how long a
+        In a coarser time base two frames may fall on one tick; the later is then moved on. QuickTime files tell how long a
         frame is decoded, not shown: there the last to be decoded makes up for what the others lack.
         """
         index = packet.pts or 0
