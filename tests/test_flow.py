@@ -7,7 +7,7 @@ import torch
 from skimage import data
 
 from vidnoise import flow as module
-from vidnoise.flow import SharedFlow, occlusion, warp
+from vidnoise.flow import FINE, QUICK, USUAL, SharedFlow, occlusion, warp
 from vidnoise.frame import Frame
 
 
@@ -62,6 +62,20 @@ def test_flow_finds_how_a_picture_moved_even_under_noise(dx, dy, sigma):
     assert float((inner[1] - dy).abs().median()) < 0.5
     error = (warp(b.image, flow) - a.image)[:, 32:-32, 32:-32].square().mean()
     assert error < 0.15 * (b.image - a.image)[:, 32:-32, 32:-32].square().mean()
+
+
+def test_motion_by_parts_of_a_pixel_is_found_the_better_the_longer_the_search():
+    picture_, (y, x) = (
+        picture(192, 256),
+        torch.meshgrid(torch.arange(192.0), torch.arange(256.0), indexing="ij"),
+    )
+    zoom = 0.02 * torch.stack([x - 128, y - 96])
+    here, there = Frame(image=warp(picture_, zoom, cubic=True), pts=1), Frame(image=picture_, pts=2)
+    found = [SharedFlow().between(here, there, how) - zoom for how in (QUICK, USUAL, FINE)]
+    quick, usual, fine = (float(f[:, 16:-16, 16:-16].norm(dim=0).mean()) for f in found)
+    assert quick < 0.3
+    assert usual < 0.8 * quick
+    assert fine < 0.4 * usual
 
 
 def test_a_pair_is_searched_once_however_often_it_is_asked_for(monkeypatch):

@@ -3,7 +3,7 @@
 Flow fields are (2,H,W) float32 in pixels, x first: the point (x, y) of one frame lies at (x + flow[0], y + flow[1]) in
 the other. The method is dense inverse search (Kroeger, Timofte, Dai, Van Gool, "Fast Optical Flow using Dense Inverse
 Search", ECCV 2016) as in OpenCV. It runs on the CPU, on small gray copies of the frames. Of frames on a GPU nothing
-crosses but these copies, a quarter of the samples of one plane or less; the small flow goes back and is enlarged there.
+crosses but these copies, of one plane, mostly at half the size or less; the small flow goes back and is enlarged there.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import threading
 from collections import OrderedDict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vidnoise.dct import BLOCK
@@ -29,18 +30,41 @@ if TYPE_CHECKING:
     Thumbnail = NDArray[np.uint8]
 
 THUMBNAIL_PIXELS = 360 * 640
-"""Frames are halved, and then shrunk by more until about this size, before their flow is searched."""
+"""Frames are shrunk to about this size before their flow is searched."""
 SMALLEST_SIDE = 32
 """Thumbnails are padded to this side, since the search needs a few patches in each direction."""
 KEPT = 16
 """Thumbnails and flow fields that are remembered: more than any look-ahead uses at once."""
 
-QUICK = 6, 6
-"""Pixels between patches, and steps of each, of the quick search."""
 CELL = 4
 """Pixels a side of a thumbnail, over which light is averaged."""
 
 V = TypeVar("V")
+
+
+@dataclass(frozen=True)
+class Search:
+    """How flow is searched: patches of 8x8 are matched from small to large, and the whole is then made smooth.
+
+    Attributes:
+        stride: pixels between patches.
+        steps: of each patch towards its match.
+        refinements: steps of the whole towards smooth flow, at each size; pictures move along it by parts of a pixel.
+        least: what frames are shrunk by at the least.
+    """
+
+    stride: int
+    steps: int
+    refinements: int
+    least: int = 2
+
+
+QUICK = Search(6, 6, 0)
+"""Takes half of the time of the usual; averages along it lose 0.05 dB, and fast motion is found less well. Fewer steps
+of each patch follow noise less far."""
+USUAL = Search(5, 8, 2)
+FINE = Search(5, 8, 5, least=1)
+"""Takes half as long again as the usual, for small frames six times as long; averages gain 0.05 to 0.15 dB."""
 
 
 def warp(image: Tensor, flow: Tensor, *, cubic: bool = False) -> Tensor:
@@ -85,8 +109,10 @@ def visible(forward: Tensor, backward: Tensor) -> Tensor:
 
 def search(here: Tensor, there: Tensor) -> Tensor:
     """The flow (2,H,W) from one picture (3,H,W) to another, as `SharedFlow` finds it, on the first one's device."""
-    found = _searcher().calc(thumbnail(here), thumbnail(there), None)
-    return _enlarged(found, here)
+    height, width = here.shape[1:]
+    k = shrinking(height, width)
+    found = _searcher(USUAL).calc(thumbnail(here, k), thumbnail(there, k), None)
+    return _enlarged(found, here, k)
 
 
 def coarse(here: Tensor, there: Tensor) -> tuple[Tensor, int]:
@@ -96,8 +122,9 @@ def coarse(here: Tensor, there: Tensor) -> tuple[Tensor, int]:
     """
     import torch
 
-    found = _searcher(*QUICK).calc(thumbnail(here), thumbnail(there), None)
-    k = shrinking(*here.shape[1:])
+    height, width = here.shape[1:]
+    k = shrinking(height, width, QUICK)
+    found = _searcher(QUICK).calc(thumbnail(here, k), thumbnail(there, k), None)
     return torch.from_numpy(found).to(here.device).permute(2, 0, 1) * k, k
 
 
@@ -112,12 +139,13 @@ class SharedFlow:
         self._lock = threading.RLock()
         self._thumbnails: OrderedDict[Hashable, tuple[Thumbnail, list[Frame]]] = OrderedDict()
         self._fields: OrderedDict[Hashable, tuple[NDArray[np.float32], list[Frame]]] = OrderedDict()
-        self._searchers: dict[bool, Any] = {}
+        self._searchers: dict[Search, Any] = {}
 
-    def guide(self, frame: Frame, picture: Tensor) -> None:
+    def guide(self, frame: Frame, picture: Tensor, how: Search = USUAL) -> None:
         """Search with a cleaner picture (3,H,W) of this frame from now on: noise misleads the search."""
+        k = shrinking(frame.height, frame.width, how)
         with self._lock:
-            self._keep(self._thumbnails, _key(frame), (thumbnail(picture), _held(frame)))
+            self._keep(self._thumbnails, (_key(frame), k), (thumbnail(picture, k), _held(frame)))
 
     def clear(self) -> None:
         """Forget all frames: what follows, a new scene or a stream started again, may use their timestamps anew."""
@@ -125,47 +153,50 @@ class SharedFlow:
             self._thumbnails.clear()
             self._fields.clear()
 
-    def between(self, a: Frame, b: Frame, *, quick: bool = False) -> Tensor:
+    def between(self, a: Frame, b: Frame, how: Search = USUAL) -> Tensor:
         """The flow (2,H,W) from a to b, on a's device: `warp(b.image, flow)` looks like `a.image`.
 
-        Both frames must have one size. `quick` takes 0.7 of the time; averages along it are as clean, but fast motion is
-        found less well.
+        Both frames must have one size.
         """
         with self._lock:
-            small = self._field(a, b, quick)
-        return _enlarged(small, a.image)
+            small = self._field(a, b, how)
+        return _enlarged(small, a.image, shrinking(a.height, a.width, how))
 
-    def brightening(self, a: Frame, b: Frame, noise: float, *, quick: bool = False) -> Tensor:
+    def brightening(self, a: Frame, b: Frame, noise: float, how: Search = USUAL) -> Tensor:
         """How many times as bright as in b is what a shows, along the flow of `between`, by rows of blocks of 8x8 (h,1).
 
         The height is extended to an even number of blocks. See `light.brightening`.
         """
+        k = shrinking(a.height, a.width, how)
         with self._lock:
-            small = self._field(a, b, quick)
-            here, there = self._thumbnail(a), self._thumbnail(b)
+            small = self._field(a, b, how)
+            here, there = self._thumbnail(a, k), self._thumbnail(b, k)
         gain = _brightening(here, there, small, noise).to(a.image.device)
-        return lines(gain, 2 * -(-a.height // (2 * BLOCK)), CELL * shrinking(a.height, a.width) / BLOCK)
+        return lines(gain, 2 * -(-a.height // (2 * BLOCK)), CELL * k / BLOCK)
 
     def occluded(self, a: Frame, b: Frame) -> Tensor:
         """(1,H,W) bool: the points of a that are not seen in b; see `occlusion`."""
         return occlusion(self.between(a, b), self.between(b, a))
 
-    def _field(self, a: Frame, b: Frame, quick: bool) -> NDArray[np.float32]:
-        pair = _key(a), _key(b), quick
+    def _field(self, a: Frame, b: Frame, how: Search) -> NDArray[np.float32]:
+        pair = _key(a), _key(b), how
         if pair not in self._fields:
-            self._keep(self._fields, pair, (self._compute(a, b, quick), _held(a, b)))
+            self._keep(self._fields, pair, (self._compute(a, b, how), _held(a, b)))
         return self._fields[pair][0]
 
-    def _compute(self, a: Frame, b: Frame, quick: bool) -> NDArray[np.float32]:
-        if quick not in self._searchers:
-            self._searchers[quick] = _searcher(*QUICK) if quick else _searcher()
-        found: NDArray[np.float32] = self._searchers[quick].calc(self._thumbnail(a), self._thumbnail(b), None)
+    def _compute(self, a: Frame, b: Frame, how: Search) -> NDArray[np.float32]:
+        if how not in self._searchers:
+            self._searchers[how] = _searcher(how)
+        k = shrinking(a.height, a.width, how)
+        found: NDArray[np.float32] = self._searchers[how].calc(
+            self._thumbnail(a, k), self._thumbnail(b, k), None
+        )
         return found
 
-    def _thumbnail(self, frame: Frame) -> Thumbnail:
-        key = _key(frame)
+    def _thumbnail(self, frame: Frame, k: int) -> Thumbnail:
+        key = _key(frame), k
         if key not in self._thumbnails:
-            self._keep(self._thumbnails, key, (thumbnail(frame.image), _held(frame)))
+            self._keep(self._thumbnails, key, (thumbnail(frame.image, k), _held(frame)))
         return self._thumbnails[key][0]
 
     @staticmethod
@@ -176,12 +207,11 @@ class SharedFlow:
             store.popitem(last=False)
 
 
-def thumbnail(picture: Tensor) -> Thumbnail:
-    """The small gray 8-bit copy (h,w) on which flow is searched, from a picture (3,H,W), nominally 0..1."""
+def thumbnail(picture: Tensor, k: int) -> Thumbnail:
+    """The gray 8-bit copy (h,w), k times as small, on which flow is searched, from a picture (3,H,W), nominally 0..1."""
     import torch.nn.functional as F
 
     _, height, width = picture.shape
-    k = shrinking(height, width)
     if height % k or width % k:
         picture = F.pad(picture[None], (0, -width % k, 0, -height % k), mode="replicate")[0]
     gray = area_means(picture, k).mean(0)
@@ -192,25 +222,20 @@ def thumbnail(picture: Tensor) -> Thumbnail:
     return small
 
 
-def shrinking(height: int, width: int) -> int:
-    """By how much a frame of this size is shrunk in each direction before the search; 2 or more."""
-    return max(2, round(math.sqrt(height * width / THUMBNAIL_PIXELS)))
+def shrinking(height: int, width: int, how: Search = USUAL) -> int:
+    """By how much a frame of this size is shrunk in each direction before the search."""
+    return max(how.least, round(math.sqrt(height * width / THUMBNAIL_PIXELS)))
 
 
-def _searcher(stride: int = 5, steps: int = 8) -> Any:
-    """Down to the thumbnail's own scale, patches of 8 every few pixels, no variational refinement.
-
-    Under noise that costs more than it gains. Every 5 pixels takes two thirds of the time of every 4, and what is denoised
-    along it loses less than 0.01 dB; every 6 takes less than half, and loses 0.02. Fewer steps for each patch gain some of
-    that back, as they follow the noise less far.
-    """
+def _searcher(how: Search) -> Any:
     import cv2
 
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
     search.setFinestScale(0)
     search.setPatchSize(8)
-    search.setPatchStride(stride)
-    search.setGradientDescentIterations(steps)
+    search.setPatchStride(how.stride)
+    search.setGradientDescentIterations(how.steps)
+    search.setVariationalRefinementIterations(how.refinements)
     return search
 
 
@@ -222,13 +247,12 @@ def _brightening(here: Thumbnail, there: Thumbnail, flow: NDArray[np.float32], n
     return brightening(area_means(one, CELL)[0], area_means(brought, CELL)[0], noise)
 
 
-def _enlarged(found: NDArray[np.float32], image: Tensor) -> Tensor:
-    """A thumbnail's flow (h,w,2) for the whole picture (2,H,W), vectors scaled along."""
+def _enlarged(found: NDArray[np.float32], image: Tensor, k: int) -> Tensor:
+    """The flow (h,w,2) of a thumbnail, k times as small, for the whole picture (2,H,W), vectors scaled along."""
     import torch
 
     height, width = image.shape[1:]
     small = torch.from_numpy(found).to(image.device).permute(2, 0, 1)
-    k = shrinking(height, width)
     small = small[:, : -(-height // k), : -(-width // k)] * k
     return enlarged(small.contiguous(), k)[:, :height, :width]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from vidnoise import dct
 from vidnoise.filter import RecurrentFilter, RecurrentStage, option
-from vidnoise.flow import SharedFlow, warp
+from vidnoise.flow import FINE, QUICK, USUAL, Search, SharedFlow, warp
 from vidnoise.fusion import Look, brightened, coloured, join, look, mix, opponent, recall
 from vidnoise.options import QUALITIES
 from vidnoise.stillness import Watch
@@ -59,8 +59,9 @@ class Denoise(RecurrentFilter[Known]):
     quality: str = option(
         "balanced",
         choices=("fastest", *QUALITIES),
-        help="balanced has a network clean the average; best asks it eight times, of the picture turned and mirrored; fast "
-        "does without, as `fuse`, in a fraction of the time; fastest is `steady`, for fixed cameras on slow machines",
+        help="balanced has a network clean the average; best asks it eight times, of the picture turned and mirrored, and "
+        "searches motion for longer; fast does without, as `fuse`, in a fraction of the time; fastest is `steady`, for fixed "
+        "cameras on slow machines",
     )
     sigma: float = option(
         0.0, low=0, high=100, unit="8-bit steps", help="deviation of the noise; 0 takes the estimate"
@@ -173,13 +174,13 @@ class Denoise(RecurrentFilter[Known]):
         """The frame averaged along the motion, and the average cleaned."""
         level = self._level(frame)
         variance = self._variance(frame, level)
-        known, trust, seen = _known(frame, variance, state, self._noise(frame))
+        known, trust, seen = _known(frame, variance, state, self._noise(frame), self._search)
         best = known
         for later in ahead:
             best, _ = join(best, self._coming(frame, later))
         output = _clean(network, frame, level, best)
         if frame.flow is not None:
-            frame.flow.guide(frame, output)
+            frame.flow.guide(frame, output, self._search)
         most = in_pixels(level, frame.height, frame.width)
         clean = bounded(believable(output, frame.image, variance), frame.image, most)
         clean = unclip(clean, frame, self.sigma, 1)
@@ -189,10 +190,17 @@ class Denoise(RecurrentFilter[Known]):
         """A later frame, brought to where this one's things are."""
         matrix = opponent(frame.device)
         # What comes is averaged once, what was is carried on: its flow has to be better.
+        how = FINE if self._search is FINE else QUICK
         shared = frame.flow or SharedFlow()
-        picture = warp(in_blocks(later.image), in_blocks(shared.between(frame, later, quick=True)))
+        picture = warp(
+            in_blocks(later.image), in_blocks(shared.between(frame, later, how)), cubic=how is FINE
+        )
         sight = Look(mix(picture, matrix), self._variance(later, self._level(later)))
-        return brightened(sight, shared.brightening(frame, later, self._noise(frame), quick=True))
+        return brightened(sight, shared.brightening(frame, later, self._noise(frame), how))
+
+    @property
+    def _search(self) -> Search:
+        return FINE if self.quality == "best" else USUAL
 
     def _noise(self, frame: Frame) -> float:
         """The deviation of the noise of the whole frame, on the scale of the picture."""
@@ -218,7 +226,7 @@ class Denoise(RecurrentFilter[Known]):
 
 
 def _known(
-    frame: Frame, variance: Tensor, state: State | None, noise: float
+    frame: Frame, variance: Tensor, state: State | None, noise: float, how: Search
 ) -> tuple[Look, Tensor, Watch | None]:
     """The frame averaged with its past, how far that was trusted (1,H,W), and what stands still."""
     import torch.nn.functional as F
@@ -231,7 +239,7 @@ def _known(
             frame.flow.clear()
         return new, image.new_zeros(1, *image.shape[1:]), None
     shared = frame.flow or SharedFlow()
-    flow, gain = shared.between(frame, state.frame), shared.brightening(frame, state.frame, noise)
+    flow, gain = shared.between(frame, state.frame, how), shared.brightening(frame, state.frame, noise, how)
     known, share, seen = recall(new, state.known, in_blocks(flow), state.seen, gain)
     trust = share[:1].mean(1, keepdim=True)
     return known, F.interpolate(trust, scale_factor=float(dct.BLOCK), mode="bilinear")[0], seen

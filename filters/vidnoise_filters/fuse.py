@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from vidnoise import dct
 from vidnoise.filter import RecurrentFilter, option
-from vidnoise.flow import SharedFlow, warp
+from vidnoise.flow import QUICK, SharedFlow, warp
 from vidnoise.fusion import Look, brightened, by_frequency, join, look, mix, opponent, recall
 from vidnoise.light import lines
 from vidnoise.scaling import area_means, enlarged, means_around
@@ -161,8 +161,8 @@ class Fuse(RecurrentFilter[State]):
             ),
             lambda: [
                 Way(
-                    _padded(shared.between(frame, other, quick=True)),
-                    shared.brightening(frame, other, noise, quick=True),
+                    _padded(shared.between(frame, other, QUICK)),
+                    shared.brightening(frame, other, noise, QUICK),
                 )
                 for other in others
             ],
