@@ -60,8 +60,8 @@ class Denoise(RecurrentFilter[Known]):
         "balanced",
         choices=("fastest", *QUALITIES),
         help="balanced has a network clean the average; best asks it eight times, of the picture turned and mirrored, and "
-        "searches motion for longer; fast does without, as `fuse`, in a fraction of the time; fastest is `steady`, for fixed "
-        "cameras on slow machines",
+        "searches motion for longer; fast does without, as `fuse`, in a fraction of the time; fastest is `steady`, for "
+        "fixed cameras on slow machines",
     )
     sigma: float = option(
         0.0, low=0, high=100, unit="8-bit steps", help="deviation of the noise; 0 takes the estimate"
