@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import socket
 import struct
 import threading
@@ -13,12 +14,15 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
+from cameras import wait
 from prometheus_client.parser import text_string_to_metric_families
 
 from vidnoise.errors import OutputError
 from vidnoise.live import metrics
 from vidnoise.live.camera import Camera
+from vidnoise.live.destination import resolve
 from vidnoise.live.metrics import Server
+from vidnoise.live.output import Output
 from vidnoise.live.settings import Settings
 from vidnoise.live.status import OutputStatus, Status
 
@@ -95,3 +99,34 @@ def test_a_camera_is_well_for_as_long_as_it_may_send_nothing(tmp_path):
     with serving("127.0.0.1:0", patient, usual) as server, pytest.raises(HTTPError) as answer:
         urlopen(f"http://127.0.0.1:{server.port}/healthz", timeout=10)
     assert json.load(answer.value)["cameras"] == {"patient": True, "usual": False}
+
+
+def test_a_camera_of_which_nothing_arrives_anywhere_is_not_well(monkeypatch):
+    monkeypatch.setattr(metrics, "HEALTHY", 0.5)
+    refused = OutputStatus("tcp://127.0.0.1:9")
+    lost, half = (Status(name, outputs=[refused]) for name in ("lost", "half"))
+    half.outputs.append(OutputStatus("a.ts"))
+    output = Output(
+        resolve(refused.name),
+        b"",
+        patience=1.0,
+        most=0.1,
+        status=refused,
+        want_key=bool,
+        log=logging.LoggerAdapter(logging.getLogger("a")),
+    )
+    with serving("127.0.0.1:0", lost, half) as server:
+
+        def well() -> dict[str, bool]:
+            lost.gave(0.0, cleaned=False)
+            half.gave(0.0, cleaned=False)
+            try:
+                with urlopen(f"http://127.0.0.1:{server.port}/healthz", timeout=10) as answer:
+                    return json.load(answer)["cameras"]
+            except HTTPError as answer:
+                return json.load(answer)["cameras"]
+
+        assert well() == {"lost": True, "half": True}
+        wait(lambda: not well()["lost"])
+        assert well() == {"lost": False, "half": True}
+    output.close()

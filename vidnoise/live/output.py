@@ -70,6 +70,7 @@ class Output:
         self._head = head
         self._patience = patience
         self._backoff = Backoff(most)
+        self._most = most
         self._warned = Seldom()
         self._status = status
         self._want_key = want_key
@@ -117,6 +118,7 @@ class Output:
         self._child.send_signal(signal.SIGCONT)  # one that is stopped dies only when it goes on
         if not self._hangs and waited > 3 * self._patience:
             self._hangs, self._status.connected = True, False
+            self._status.failing = self._status.failing or self._writing
             text = f"nothing is written for {3 * self._patience:g} s, and its process cannot be ended; the disk may hang"
             self._log.log(self._warned.level(text), "output %s: %s", self._place.name, text)
 
@@ -149,6 +151,7 @@ class Output:
                 return
             self._backoff.worked(time.monotonic() - self._opened_at)
             wait = self._backoff.next()
+            self._status.failing = self._status.failing or time.monotonic()
             self._status.reconnects += 1
             level = self._backoff.level(self._said)
             self._log.log(level, "output %s: %s; trying again in %.1f s", self._place.name, self._said, wait)
@@ -198,6 +201,8 @@ class Output:
                 pipe.flush()
                 self._writing = math.inf
                 self._status.bytes += len(packet.data)
+                if time.monotonic() - self._opened_at > self._most:
+                    self._status.failing = None
 
     def _is_ready(self) -> bool:
         return self._ending.is_set() or (self._open and bool(self._waiting))

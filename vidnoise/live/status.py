@@ -13,13 +13,21 @@ SAMPLES = 1000
 
 @dataclass
 class OutputStatus:
-    """One output: whether it is open, how often it was opened again, pictures dropped, bytes sent."""
+    """One output: whether it is open, how often it was opened again, pictures dropped, bytes sent.
+
+    `failing` says since when it fails again and again, None where it works.
+    """
 
     name: str
     connected: bool = False
     reconnects: int = 0
     dropped: int = 0
     bytes: int = 0
+    failing: float | None = None
+
+    def healthy(self, patience: float) -> bool:
+        """Whether it has not failed again and again for `patience` seconds."""
+        return self.failing is None or time.monotonic() - self.failing < patience
 
 
 @dataclass
@@ -89,8 +97,12 @@ class Status:
         return [known[min(len(known) - 1, int(share * len(known)))] for share in shares]
 
     def healthy(self, patience: float) -> bool:
-        """Whether a picture has gone out within the last `patience` seconds, or more where the camera may take longer."""
-        return self.last is not None and time.monotonic() - self.last < max(patience, self.timeout)
+        """Whether a picture has gone out within the last `patience` seconds, or more where the camera may take longer.
+
+        One output that works is enough: who starts a camera anew where it is not well would harm that one.
+        """
+        goes = self.last is not None and time.monotonic() - self.last < max(patience, self.timeout)
+        return goes and any(output.healthy(patience) for output in self.outputs)
 
 
 def _rate(times: deque[float]) -> float:
