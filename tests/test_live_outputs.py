@@ -293,6 +293,14 @@ def test_a_full_disk_gets_room_by_what_is_too_old_and_no_empty_pieces(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_full_disk_is_told_of_with_how_to_bound_the_recording(tmp_path):
+    (tmp_path / "%.ts").symlink_to("/dev/full")
+    head, data = coded()
+    recording = Recording(resolve(f"{tmp_path}/%%.ts", segment="1m", keep="7d"), head, pytest.fail)
+    with pytest.raises(OutputError, match="the disk is full; --keep with a size that fits"):
+        recording.write(Packet(VIDEO, 0, Fraction(1, 25), 1, True, 1000 * data))
+
+
 @pytest.mark.parametrize(("format", "hours"), [("mp4", [0, 7]), ("flv", [0, 200, 400, 600])])
 def test_a_time_that_a_container_cannot_count_ends_it_rather_than_being_written_as_another(
     format, hours, tmp_path
@@ -420,6 +428,25 @@ def test_sound_of_a_transport_stream_goes_into_every_container(tmp_path):
         with av.open(target) as made:
             assert made.streams.audio[0].codec_context.name == "aac"
             assert sum(1 for _ in made.decode(audio=0)) > 10
+
+
+def test_sound_that_players_of_hls_do_not_know_is_written_as_aac(tmp_path):
+    head, sound = BytesIO(), []
+    with av.open(head, "w", format="nut") as container:
+        stream = container.add_stream("libopus", rate=48000, layout="mono")
+        for tick in range(100):
+            silence = av.AudioFrame.from_ndarray(np.zeros((1, 960), np.int16), "s16", "mono")
+            silence.sample_rate, silence.pts = 48000, 960 * tick
+            sound += [bytes(packet) for packet in stream.encode(silence)]
+        container.mux(stream.encode(None))
+    place, warnings = resolve(f"{tmp_path}/"), []
+    muxer = Muxer(place.url, place.format, place.options, head.getvalue(), warnings.append)
+    for tick, data in enumerate(sound):
+        muxer.write(Packet(VIDEO, tick, Fraction(1, 50), 1, True, data))
+    muxer.close()
+    assert warnings == ["hls cannot hold the sound as opus; it is written as AAC"]
+    with av.open(place.url) as made:
+        assert made.streams.audio[0].codec_context.name == "aac"
 
 
 def test_sound_that_was_damaged_on_its_way_is_left_out_and_the_rest_has_no_headers():

@@ -132,4 +132,6 @@ def _holds(format: str, stream: Any, options: dict[str, str]) -> bool:
     if format == "flv":
         # On others that its table names, FFmpeg 8 aborts the process.
         return name in ("aac", "mp3", "h264", "hevc", "av1", "vp9")
-    return carry.can_hold("mpegts" if format == "hls" else format, stream, options=options)
+    if format == "hls":
+        return name in ("aac", "mp3", "ac3", "eac3", "h264", "hevc")  # what players of HLS know in its pieces
+    return carry.can_hold(format, stream, options=options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import glob
 import os
 import re
@@ -11,9 +12,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from vidnoise.errors import OutputError
 from vidnoise.live.destination import LETTER, WRITTEN, Destination
 from vidnoise.live.mux import Muxer
 from vidnoise.live.packets import VIDEO, Packet
+
+FULL = "the disk is full; --keep with a size that fits, such as 50GB, removes the oldest pieces in time"
 
 
 class Recording:
@@ -62,9 +66,11 @@ class Recording:
         """On a full disk there would be an empty piece for each try."""
         try:
             yield
-        except OSError:
+        except OSError as failure:
             if self._path.is_file() and not self._path.stat().st_size:
                 self._path.unlink()
+            if failure.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise OutputError(FULL) from failure
             raise
 
     def _is_over(self) -> bool:
