@@ -168,6 +168,11 @@ def test_other_protocols_are_refused_and_the_allowed_ones_named(source):
         locate(source)
 
 
+def test_srt_is_refused_with_how_to_pass_it_on():
+    with pytest.raises(UsageError, match=r"srt://host:1\?passphrase=\*\*\*: .*pass it on, ffmpeg -i srt://"):
+        locate("srt://host:1?passphrase=word")
+
+
 @pytest.mark.parametrize("scheme", sorted(ALLOWED))
 def test_no_network_source_may_read_local_files(scheme):
     place = locate(f"{scheme}://host:1234/path")

@@ -49,6 +49,8 @@ REFUSED = {
     "crypto": "wraps another source; decrypt it to a file",
     "async": "wraps another source; give that source",
     "cache": "wraps another source; give that source",
+    "srt": "is not in the FFmpeg that PyAV brings; pass it on, ffmpeg -i srt://HOST:PORT -c copy -f mpegts "
+    "udp://127.0.0.1:5000, and give udp://127.0.0.1:5000",
 }
 """Schemes of FFmpeg that are refused even where no `//` follows, and what to do instead."""
 
