@@ -604,3 +604,12 @@ def test_a_watch_that_starts_again_replaces_a_recording_only_where_it_is_told_to
         recorded(job, tmp_path / name)
         assert job.stop() == 0
     assert sorted(path.name for path in tmp_path.glob("*.ts")) == sorted({"a.ts", name})
+
+
+def test_watch_tells_each_failure_where_it_is_asked_to(tmp_path):
+    lost = written(tmp_path, f"tcp://127.0.0.1:{free_port()}", 'max_backoff = "100ms"')
+    with vidnoise("watch", lost, "--log", "json", "-v") as job:
+        job.wait(lambda: len(job.said) >= 3)
+        assert job.stop() == 0
+    third = json.loads(job.said[2])
+    assert (third["level"], "nothing listens there" in third["message"]) == ("debug", True)

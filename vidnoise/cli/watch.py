@@ -32,8 +32,9 @@ WAKE = 0.1
         help="Serve /metrics (Prometheus) and /healthz; a port alone is on 127.0.0.1.")  # fmt: skip
 @option("--log", type=click.Choice(("text", "json")), default="text", show_default=True, section=SAID,
         help="How events are told.")  # fmt: skip
+@option("-v", "--verbose", is_flag=True, section=SAID, help="Tell each failure of those that recur, too.")
 @debug_option
-def watch(cameras: Path, metrics: str | None, log: str) -> None:
+def watch(cameras: Path, metrics: str | None, log: str, verbose: bool) -> None:
     """Clean all cameras of a file; one that fails disturbs no other. SIGHUP reads the file again, SIGTERM ends it.
 
     The file has a [cameras.NAME] for each camera, with source, outputs and what else differs from [defaults]:
@@ -43,7 +44,7 @@ def watch(cameras: Path, metrics: str | None, log: str) -> None:
     from vidnoise.live.cameras_file import load
     from vidnoise.live.fleet import Fleet
 
-    logs.start(log)
+    logs.start(log, verbose=verbose)
     wanted = load(cameras)
     fleet = Fleet()
     ending = threading.Event()
