@@ -148,6 +148,19 @@ def test_what_waits_for_a_slow_receiver_is_not_old_and_a_recording_gets_all(
     output.close()
 
 
+def test_a_receiver_that_does_not_answer_is_not_called_slow(tmp_path, monkeypatch, caplog):
+    deaf = tmp_path / "deaf"
+    deaf.write_text("#!/bin/sh\nexec sleep 60\n")
+    deaf.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(deaf))
+    output = opened(tmp_path, status := OutputStatus("a"), patience=3.0, place="tcp://127.0.0.1:9")
+    for tick in range(250):
+        output.put(Packet(VIDEO, tick, Fraction(1, 25), 1, True, b""))
+    assert status.dropped > 170
+    assert caplog.text == ""
+    output.close()
+
+
 def test_a_recording_that_ends_before_its_file_is_open_is_written(tmp_path, monkeypatch):
     slow = tmp_path / "slow"
     slow.write_text(f'#!/bin/sh\nsleep 2\nexec {sys.executable} "$@"\n')
