@@ -134,7 +134,7 @@ class Connection:
         name = self._container.format.name
         self._continuity = Continuity(name)
         # JPEGs one after another, in parts or not, are not dated; FFmpeg invents 25 a second.
-        self._undated = name in ("mpjpeg", "mjpeg")
+        self._undated = name in ("mpjpeg", "mjpeg", "jpeg_pipe")
         self._dated: tuple[int, Fraction | None] | None = None
         self._paced = "hls" in name
         for other in self._container.streams if self._paced else ():
