@@ -196,6 +196,14 @@ def test_a_pipe_is_a_camera_until_it_ends(tmp_path):
     assert len(frames(tmp_path / "a.ts")) >= 5
 
 
+def test_a_pipe_without_video_says_where_to_look(tmp_path):
+    command = [sys.executable, "-m", "vidnoise", "-", "--live", "-o", f"{tmp_path}/a.ts"]
+    done = subprocess.run(command, input=b"no such camera\n", capture_output=True, timeout=LIMIT, check=False)
+    assert done.returncode == 1
+    assert b"no video comes through the pipe; look at what writes into it" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.live
 @pytest.mark.xdist_group("live")
 @pytest.mark.parametrize("codec", ["mjpeg", "h264"])

@@ -32,6 +32,8 @@ KEYFRAME_WAIT = 30.0
 
 SELDOM = "if it sends so seldom, raise --timeout"
 
+PIPE = "no video comes through the pipe; look at what writes into it, or raise --timeout"
+
 REPEATED = 60
 """Seconds of pictures that a playlist may give again to who connects again: its last three pieces."""
 
@@ -108,6 +110,7 @@ class Connection:
             )
             silence = f"no answer within {timeout:g} s; check the host and the port, or raise --timeout"
             why = why or (silence if late else _why(failure, silence))
+            why = PIPE if place.kind == "stdin" else why
             raise InputError(f"{self.name}: {why}") from failure
         try:
             self._choose()
