@@ -29,6 +29,7 @@ from vidnoise.errors import OutputError
 from vidnoise.frame import Frame
 from vidnoise.io.planes import planes_of
 from vidnoise.live import log
+from vidnoise.live import recording as recordings
 from vidnoise.live.camera import Camera
 from vidnoise.live.destination import resolve
 from vidnoise.live.encode import LiveEncoder
@@ -304,6 +305,18 @@ def test_a_full_disk_gets_room_by_what_is_too_old_and_no_empty_pieces(tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_recording_does_not_wait_until_a_hundred_thousand_pieces_are_looked_through(tmp_path, monkeypatch):
+    head, data = coded()
+    looked, waited = threading.Event(), []
+    monkeypatch.setattr(recordings, "prune", lambda *_: waited.append(looked.wait(10)))
+    recording = Recording(resolve(f"{tmp_path}/%F.ts", segment="1d", keep="7d"), head, pytest.fail)
+    recording.write(Packet(VIDEO, 0, Fraction(1, 25), 1, True, data))
+    recording.close()
+    assert not waited
+    looked.set()
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_a_full_disk_is_told_of_with_how_to_bound_the_recording(tmp_path):

@@ -8,6 +8,7 @@ import glob
 import os
 import re
 import stat
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -18,6 +19,9 @@ from vidnoise.live.mux import Muxer
 from vidnoise.live.packets import VIDEO, Packet
 
 FULL = "the disk is full; --keep with a size that fits, such as 50GB, removes the oldest pieces in time"
+
+PRUNING = 1.0
+"""Seconds for which a new piece waits until the oldest are removed."""
 
 
 class Recording:
@@ -42,6 +46,7 @@ class Recording:
         self._piece: Muxer | None = None
         self._path = Path()
         self._until = 0.0
+        self._pruning: threading.Thread | None = None
         with self._leaving_none_empty():
             self._begin()
 
@@ -85,9 +90,18 @@ class Recording:
         self._until = round_after(now, self._place.segment)
         path = self._path = free(Path(time.strftime(self._place.url, time.localtime(now))))
         path.parent.mkdir(parents=True, exist_ok=True)
-        prune(self._place, now, path, self._warn)  # first: it may make the room that the new piece needs
+        self._prune(now)  # first: it may make the room that the new piece needs
         place = self._place
         self._piece = Muxer(str(path), place.format, place.options, self._head, self._warn, zero=None)
+
+    def _prune(self, now: float) -> None:
+        """Of tens of thousands of pieces, over a network, it takes longer than pictures can wait."""
+        if self._pruning is not None and self._pruning.is_alive():
+            return
+        work = (self._place, now, self._path, self._warn)
+        self._pruning = threading.Thread(target=prune, args=work, daemon=True)
+        self._pruning.start()
+        self._pruning.join(PRUNING)
 
 
 def round_after(now: float, length: float) -> float:

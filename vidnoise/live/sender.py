@@ -132,7 +132,8 @@ def _alarm(patience: float) -> Iterator[None]:
 
 def _tell(answers: IO[str], **what: object) -> None:
     with contextlib.suppress(OSError):
-        print(json.dumps(what), file=answers, flush=True)
+        answers.write(json.dumps(what) + "\n")  # at once, as pieces are removed meanwhile
+        answers.flush()
 
 
 def _why(failure: BaseException) -> str:
