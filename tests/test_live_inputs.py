@@ -604,6 +604,14 @@ def test_a_playlist_without_an_end_is_said_to_be_for_cameras_where_all_of_it_is_
             assert any("--live cleans it as a camera" in warning for warning in reader.warnings) is said
 
 
+def test_jpegs_in_parts_are_said_to_be_for_cameras_where_all_of_them_are_asked_for(tmp_path):
+    data = cv2.imencode(".jpg", np.full((96, 160, 3), 128, np.uint8))[1].tobytes()
+    head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n".encode()
+    (tmp_path / "a.mjpg").write_bytes(10 * (head + data + b"\r\n"))
+    with open_reader(tmp_path / "a.mjpg") as reader:
+        assert any("--live cleans it as a camera" in warning for warning in reader.warnings)
+
+
 def test_a_playlist_that_does_not_go_on_is_shown_once(tmp_path, monkeypatch):
     monkeypatch.setattr(connection, "PLAYLIST_WAIT", 1.0)
     monkeypatch.setattr(connection, "KEYFRAME_WAIT", 1.0)

@@ -156,7 +156,8 @@ class Reader:
         self._end: Fraction | None = None
         self._select(start, duration, seekable)
         self.warnings += self._left_out()
-        if self.length is None and "hls" in container.format.name and container.duration is None:
+        endless = container.format.name in ("hls", "mpjpeg") and container.duration is None
+        if self.length is None and endless:
             self.warnings.append(
                 f"{source} goes on as its sender does; --live cleans it as a camera, --duration takes a part of it"
             )
