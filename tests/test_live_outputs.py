@@ -351,9 +351,13 @@ def test_pictures_that_a_container_cannot_hold_are_refused_in_words(tmp_path):
     assert (tmp_path / "a.ts").read_text() == "of yesterday"
 
 
-def test_a_codec_for_the_cutting_room_is_refused_in_words():
-    settings = Settings("udp://127.0.0.1:9", ("a.ts",), codec="prores")
-    with pytest.raises(OutputError, match="prores_ks is not for cameras; leave --codec out"):
+@pytest.mark.parametrize(
+    ("codec", "words"),
+    [("prores", "prores_ks is not for cameras"), ("mpeg4", "mpeg4 does not take 64x64 yuv420p: .*")],
+)
+def test_a_codec_that_is_not_for_cameras_is_refused_in_words(codec, words):
+    settings = Settings("udp://127.0.0.1:9", ("a.ts",), codec=codec)
+    with pytest.raises(OutputError, match=f"{words}; leave --codec out, or take h264 or hevc"):
         LiveEncoder(info(64, 64), None, settings, LoggerAdapter(getLogger("a")))
 
 

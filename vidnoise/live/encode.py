@@ -96,6 +96,7 @@ class LiveEncoder:
         except (av.error.FFmpegError, OSError, ValueError) as failure:
             raise OutputError(
                 f"the encoder {self.name} does not take {info.width}x{info.height} {PIXELS}: {failure}"
+                + ("" if self.name in FAST else "; leave --codec out, or take h264 or hevc")
             ) from failure
 
     def want_key(self) -> None:
