@@ -209,6 +209,38 @@ def test_a_process_that_gives_not_one_frame_for_each_is_named_with_what_it_gives
         process(Chain.of(Uneven()), numbered(1))
 
 
+class Keeping:
+    """A stage of its own kind, which gives each frame so many times, and at the end nothing."""
+
+    latency = 1
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+
+    def push(self, *frames: Frame) -> list[Frame]:
+        return [*frames] * self.times
+
+    def flush(self) -> list[Frame]:
+        return []
+
+    def reset(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("times", "words"),
+    [(0, "of the frames that went in, 3 did not come out"), (2, "more frames come out than went in")],
+)
+def test_a_stage_that_loses_or_doubles_frames_is_named(times, words):
+    @dataclass(frozen=True)
+    class Keeper(Filter):
+        def open(self, info, device):
+            return Keeping(times)
+
+    with pytest.raises(FilterError, match=rf"filter 'keeper' .* {words}"):
+        process(Chain.of(Keeper()), numbered(3))
+
+
 def test_a_step_that_gives_no_frame_is_named_with_what_it_gives():
     @dataclass(frozen=True)
     class Bare(Running):

@@ -132,6 +132,7 @@ class FilterStage:
         from vidnoise.tiles import open_tiled
 
         self._filter = filter
+        self._held = 0
         with self._named(), plainly():
             self._stage = open_tiled(filter, info, device)
 
@@ -143,19 +144,27 @@ class FilterStage:
     def push(self, *frames: Frame) -> Sequence[Frame]:
         """See `Stage.push`."""
         with self._named(frames[-1] if frames else None):
-            return self._finite(self._stage.push(*frames))
+            self._held += len(frames)
+            return self._checked(self._stage.push(*frames))
 
     def flush(self) -> Sequence[Frame]:
         """See `Stage.flush`."""
         with self._named():
-            return self._finite(self._stage.flush())
+            done = self._checked(self._stage.flush())
+            if self._held:
+                raise ValueError(f"of the frames that went in, {self._held} did not come out")
+            return done
 
     def reset(self) -> None:
         """See `Stage.reset`."""
+        self._held = 0
         with self._named():
             self._stage.reset()
 
-    def _finite(self, frames: Sequence[Frame]) -> Sequence[Frame]:
+    def _checked(self, frames: Sequence[Frame]) -> Sequence[Frame]:
+        self._held -= len(frames)
+        if self._held < 0:
+            raise ValueError("more frames come out than went in")
         for frame in frames:
             with self._named(frame):
                 if not _is_finite(frame):
