@@ -83,6 +83,7 @@ CLIPS = {
         pix_fmt="yuvj420p", prepare=lambda stream: setattr(stream.codec_context, "color_range", 2)
     ),
     "4:4:4": clips.Clip(pix_fmt="yuv444p"),
+    "10 bit": clips.Clip(pix_fmt="yuv420p10le"),
     "gray": clips.Clip(pix_fmt="gray"),
     "RGB": clips.Clip(codec="ffv1", pix_fmt="bgr0", options={}),
     "odd size": clips.Clip(codec="ffv1", size=(97, 65), options={}),
@@ -149,6 +150,28 @@ def test_properties_are_those_of_opencv(tmp_path):
     assert ours.get(cv2.CAP_PROP_BRIGHTNESS) == 0
     assert not ours.set(cv2.CAP_PROP_FRAME_WIDTH, 40)
     assert ours.getBackendName() == "VIDNOISE"
+
+
+@pytest.mark.parametrize(
+    ("codec", "name"),
+    [("libvpx-vp9", "c.webm"), ("mpeg2video", "c.ts"), ("mjpeg", "c.mov"), ("mpeg4", "c.mp4")],
+)
+def test_the_codec_is_called_as_opencv_calls_it(tmp_path, codec, name):
+    pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+    path = clips.Clip(frames=2, codec=codec, pix_fmt=pix_fmt, options={}).save(tmp_path / name)
+    theirs, ours = cv2.VideoCapture(str(path)), VideoCapture(path, Chain())
+    assert ours.get(cv2.CAP_PROP_FOURCC) == theirs.get(cv2.CAP_PROP_FOURCC)
+
+
+def test_a_frame_is_read_into_an_array_that_fits(tmp_path):
+    path = str(clips.Clip(frames=2).save(tmp_path / "clip.mp4"))
+    for capture in (cv2.VideoCapture(path), VideoCapture(path, Chain())):
+        fits, other = np.zeros((64, 96, 3), np.uint8), np.zeros((64, 97, 3), np.uint8)
+        assert capture.read(fits)[1] is fits
+        assert fits.any()
+        assert capture.read(other)[1].shape == fits.shape
+        assert not other.any()
+        assert capture.read(fits) == (False, None)
 
 
 @pytest.mark.parametrize("start", [0, 3])

@@ -36,6 +36,16 @@ if TYPE_CHECKING:
 BGR = PixelFormat("gbrp", "rgb", 8)
 FULL = Colour(range=2)
 BT601 = 6
+NAMES = {
+    "av1": "AV01",
+    "mjpeg": "MJPG",
+    "mpeg1video": "mpg1",
+    "mpeg2video": "mpg2",
+    "mpeg4": "FMP4",
+    "vp8": "VP80",
+    "vp9": "VP90",
+}
+"""What OpenCV calls codecs whose name has not four letters, whatever the container says."""
 PART = ("start", "duration")
 """What `open_reader` takes and a `VideoCapture` does not: it may be anywhere."""
 
@@ -159,17 +169,24 @@ class VideoCapture:
         return True
 
     @_alone
-    def retrieve(self) -> tuple[bool, Picture | None]:
-        """The frame that `grab()` went to."""
+    def retrieve(self, image: Picture | None = None) -> tuple[bool, Picture | None]:
+        """The frame that `grab()` went to, in `image` where that fits."""
         if self._frame is None:
             return False, None
-        return True, _turned(_bgr(self._frame), self._rotation, self._mirrored)
+        picture = _turned(_bgr(self._frame), self._rotation, self._mirrored)
+        if image is None or (image.shape, image.dtype) != (picture.shape, picture.dtype):
+            return True, picture
+        image[:] = picture
+        return True, image
 
     @_alone
-    def read(self) -> tuple[bool, Picture | None]:
-        """The next frame: `(True, (H,W,3) uint8)`, or `(False, None)` at the end; raises as `grab` does."""
+    def read(self, image: Picture | None = None) -> tuple[bool, Picture | None]:
+        """The next frame, in `image` where that fits: `(True, (H,W,3) uint8)`, or `(False, None)` at the end.
+
+        Raises as `grab` does.
+        """
         self.grab()
-        return self.retrieve()
+        return self.retrieve(image)
 
     @_alone
     def get(self, prop: int) -> float:
@@ -415,8 +432,12 @@ def _bgr(frame: Frame) -> Picture:
 
     from vidnoise.io.planes import to_av
 
-    assert frame.planes is not None
-    picture = to_av(tuple(plane.cpu() for plane in frame.planes), frame.format, frame.width, frame.height)
+    picture: Any = (
+        frame.carrier
+    )  # the decoded one says where its chroma samples lie, which PyAV cannot be told
+    if picture is None:
+        assert frame.planes is not None
+        picture = to_av(tuple(plane.cpu() for plane in frame.planes), frame.format, frame.width, frame.height)
     picture.colorspace, picture.color_range = frame.colour.matrix, frame.colour.range
     # Contiguous, as OpenCV's: FFmpeg's rows may be longer than the picture.
     return np.ascontiguousarray(picture.reformat(format="bgr24", interpolation="BICUBIC").to_ndarray())
@@ -485,9 +506,9 @@ def _turned(picture: Picture, degrees: int, mirrored: bool) -> Picture:
 
 
 def _fourcc(reader: Reader) -> int:
-    """The codec as OpenCV writes it: by a name of four letters, or by the container's tag; 0 where it has none."""
+    """The codec as OpenCV writes it: by four letters; of rare codecs by the container's tag, 0 where it has none."""
     context = reader.stream.codec_context
-    name = context.codec.canonical_name
+    name = NAMES.get(context.codec.canonical_name, context.codec.canonical_name)
     return int.from_bytes((name if len(name) == 4 else context.codec_tag).encode("latin-1"), "little")
 
 
