@@ -125,6 +125,32 @@ def test_a_thread_may_close_what_others_read(tmp_path):
     assert not workers()
 
 
+LEAVING = """
+import sys, torch
+from streams import CPU, ListSource, Running, clip
+from vidnoise import pipeline
+
+class Busy(ListSource):
+    def __iter__(self):
+        yield self._frames[0]
+        for _ in range(10):
+            torch.linalg.svd(torch.rand(200, 200))
+        yield self._frames[1]
+
+source = Busy(clip(2))
+frames = pipeline.stream(source, Running().open(source.info, CPU), CPU)
+next(frames)
+sys.exit(7)
+"""
+
+
+def test_a_program_may_end_while_frames_are_read():
+    done = subprocess.run(
+        [sys.executable, "-c", LEAVING], capture_output=True, text=True, cwd=os.path.dirname(__file__)
+    )
+    assert (done.returncode, done.stderr) == (7, "")
+
+
 def test_few_frames_wait_between_the_threads():
     read = []
 

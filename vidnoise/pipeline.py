@@ -7,11 +7,13 @@ video.
 
 from __future__ import annotations
 
+import atexit
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
+from weakref import WeakSet
 
 from vidnoise.chain import ChainStage
 from vidnoise.filter import Stage
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 DEPTH, DEPTH_ON_GPU = 1, 4
 """Frames that may wait between two threads; on a GPU they are also filtered at once."""
+PATIENCE = 5
+"""Seconds that a program which ends waits for a thread; one that hangs in reading a network harms nothing."""
 
 
 class Source(Protocol):
@@ -40,7 +44,7 @@ class Sink(Protocol):
 
 
 class Stopped(Exception):
-    """The other end of a channel has gone."""
+    """The other end of a channel has gone, or all ends because the program does."""
 
 
 class Channel:
@@ -67,9 +71,15 @@ class Channel:
             self._changed.notify_all()
 
     def take(self, most: int = 1) -> list[Frame]:
-        """Wait for a frame, then give all that are there, up to `most`; nothing once the end is reached."""
+        """Wait for a frame, then give all that are there, up to `most`; nothing once the end is reached.
+
+        Raises:
+            Stopped: the channel was abandoned, and what was in it is lost.
+        """
         with self._changed:
             self._changed.wait_for(lambda: self._frames or self._closed or self._gone)
+            if self._gone:
+                raise Stopped
             taken = [self._frames.popleft() for _ in range(min(most, len(self._frames)))]
             self._changed.notify_all()
             return taken
@@ -89,21 +99,36 @@ class Channel:
 
 
 class Worker(AbstractContextManager["Worker"]):
-    """A thread whose failure is kept, and raised when it is joined."""
+    """A thread whose failure is kept, and raised when it is joined.
 
-    def __init__(self, name: str, work: Callable[[], None], cancel: Callable[[], None]) -> None:
+    Args:
+        name: of the thread.
+        work: what it does.
+        done: what it does last, whether or not it failed.
+        cancel: what has it end early.
+    """
+
+    def __init__(
+        self, name: str, work: Callable[[], None], done: Callable[[], None], cancel: Callable[[], None]
+    ) -> None:
         self.failure: BaseException | None = None
         self._work = work
+        self._done = done
         self._cancel = cancel
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def __enter__(self) -> Worker:
         self._thread.start()
+        _running.add(self)
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def end(self, patience: float | None = None) -> None:
+        """Have it end early, and wait for that, at most so many seconds."""
         self._cancel()
-        self._thread.join()
+        self._thread.join(patience)
 
     def join(self) -> None:
         """Wait for its end; raise what it failed with."""
@@ -118,12 +143,20 @@ class Worker(AbstractContextManager["Worker"]):
     def _run(self) -> None:
         try:
             self._work()
-        except Stopped:
-            pass
         except BaseException as failure:
             self.failure = failure
         finally:
-            self._cancel()
+            self._done()
+
+
+_running: WeakSet[Worker] = WeakSet()
+
+
+@atexit.register
+def _end_all() -> None:
+    """A thread that computes while Python ends takes the program with it (`terminate called`)."""
+    for worker in list(_running):
+        worker.end(PATIENCE)
 
 
 def stream(source: Source, stage: Stage, device: Device, *, convert: bool = True) -> Generator[Frame]:
@@ -153,14 +186,11 @@ def stream(source: Source, stage: Stage, device: Device, *, convert: bool = True
             for moved in ready(frame.to(device.torch)):
                 read.put(moved)
 
-    with Worker("vidnoise-read", work, read.close) as reader:
-        try:
-            while frames := read.take(together):
-                yield from chain.filter(frames)
-            reader.check()
-            yield from chain.flush()
-        finally:
-            read.abandon()
+    with Worker("vidnoise-read", work, read.close, read.abandon) as reader:
+        while frames := read.take(together):
+            yield from chain.filter(frames)
+        reader.check()
+        yield from chain.flush()
 
 
 def run(
@@ -188,7 +218,7 @@ def run(
             sink.write(frames[0])
             count += 1
 
-    with Worker("vidnoise-write", work, written.abandon) as writer:
+    with Worker("vidnoise-write", work, written.abandon, written.abandon) as writer:
         try:
             for frame in stream(source, stage, device, convert=convert):
                 written.put(frame)
@@ -197,8 +227,5 @@ def run(
             written.close()
         except Stopped:
             pass
-        except BaseException:
-            written.abandon()
-            raise
         writer.join()
     return count
