@@ -395,6 +395,11 @@ def test_a_picture_that_is_given_with_nan_or_infinity_is_refused(text, wrong):
         process(Chain.parse(text), [frame])
 
 
+def test_a_chain_is_opened_on_no_name_of_a_device():
+    with pytest.raises(UsageError, match=r"device='cpu' is no Device; write .*choose\('cpu'\)"):
+        Chain.of("median").open(info(), "cpu")
+
+
 def test_another_default_type_of_pytorch_is_refused_with_what_to_type():
     torch.set_default_dtype(torch.float64)
     try:

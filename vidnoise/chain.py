@@ -110,8 +110,12 @@ class Chain(Filter):
 
         Raises:
             FilterError: a filter cannot work on such a stream.
-            UsageError: what PyTorch makes new tensors of is not float32.
+            UsageError: `device` is none, or what PyTorch makes new tensors of is not float32.
         """
+        from vidnoise.device import Device
+
+        if not isinstance(device, Device):
+            raise UsageError(f"device={device!r} is no Device; write vidnoise.device.choose('cpu')")
         if self.filters:
             _check_default_type()
         stages = [FilterStage(filter, info, device) for filter in self.filters]

@@ -625,7 +625,7 @@ def open_reader(
     Args:
         source: a path, numbered pictures (`frames/%05d.png`), `-` for the standard input, or a URL of an
             allowed protocol (`vidnoise.io.protocols`).
-        start: seconds from the beginning of the file to leave out.
+        start: seconds from the beginning of the file to leave out; the times of frames count from there.
         duration: seconds to keep.
         threads: of the decoder; 0 means as many as there are processors.
         deinterlace: make whole pictures of interlaced ones with bwdif, one for each.
