@@ -44,7 +44,7 @@ class Sink(Protocol):
 
 
 class Stopped(Exception):
-    """The other end of a channel has gone, or all ends because the program does."""
+    """The other end of a channel has gone."""
 
 
 class Channel:
@@ -74,12 +74,12 @@ class Channel:
         """Wait for a frame, then give all that are there, up to `most`; nothing once the end is reached.
 
         Raises:
-            Stopped: the channel was abandoned, and what was in it is lost.
+            SystemExit: the channel was abandoned, as where the program ends; a thread ends by it without a word.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._frames or self._closed or self._gone)
             if self._gone:
-                raise Stopped
+                raise SystemExit
             taken = [self._frames.popleft() for _ in range(min(most, len(self._frames)))]
             self._changed.notify_all()
             return taken
@@ -143,6 +143,8 @@ class Worker(AbstractContextManager["Worker"]):
     def _run(self) -> None:
         try:
             self._work()
+        except Stopped:
+            pass
         except BaseException as failure:
             self.failure = failure
         finally:
