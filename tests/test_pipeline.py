@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from copy import copy, deepcopy
+from pathlib import Path
 
 import pytest
 import torch
@@ -38,6 +39,10 @@ class FailingSource(ListSource):
 
 def run(source, filter, sink, **options):
     return pipeline.run(source, filter.open(source.info, CPU), sink, CPU, **options)
+
+
+def open_files() -> list[str]:
+    return [os.path.realpath(link) for link in Path("/proc/self/fd").iterdir()]
 
 
 def workers() -> list[str]:
@@ -195,6 +200,14 @@ def test_frames_are_read_without_with_as_well_and_closed_twice_without_harm(tmp_
     frames.close()
     assert not list(frames)
     assert not workers()
+
+
+def test_the_last_frame_closes_the_file(tmp_path):
+    path = Clip(4, size=(96, 64)).save(tmp_path / "in.mp4")
+    frames = vn.open(path, "median")
+    assert str(path) in open_files()
+    assert len(list(frames)) == 4
+    assert str(path) not in open_files()
 
 
 def test_damage_is_told_to_who_reads_frames(tmp_path):

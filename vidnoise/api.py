@@ -161,7 +161,8 @@ def _output_options(output: OutputOptions | None, overwrite: bool) -> OutputOpti
 class Frames(Iterator[Frame]):
     """Cleaned frames, one after another; `close()`, or the end of a `with`, ends the reading, and after it there are none.
 
-    Any thread may ask for the next or call `close()`, which waits until another has its frame.
+    The last frame closes it as well. Any thread may ask for the next or call `close()`, which waits until another has
+    its frame.
 
     Attributes:
         info: the source's size, rate and format.
@@ -183,7 +184,11 @@ class Frames(Iterator[Frame]):
         with self._lock:
             if self._closed:
                 raise StopIteration
-            return next(self._frames)
+            try:
+                return next(self._frames)
+            except BaseException:  # the end too: the decoder's memory and the file are given back
+                self.close()
+                raise
 
     def close(self) -> None:
         """Read no more; a second time it does nothing."""
