@@ -432,9 +432,8 @@ def _bgr(frame: Frame) -> Picture:
 
     from vidnoise.io.planes import to_av
 
-    picture: Any = (
-        frame.carrier
-    )  # the decoded one says where its chroma samples lie, which PyAV cannot be told
+    # The decoded picture says where its chroma samples lie, which PyAV cannot be told.
+    picture: Any = frame.carrier
     if picture is None:
         assert frame.planes is not None
         picture = to_av(tuple(plane.cpu() for plane in frame.planes), frame.format, frame.width, frame.height)

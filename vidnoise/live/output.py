@@ -98,9 +98,8 @@ class Output:
             self._broken = False
             if len(self._waiting) >= LONGEST_QUEUE or self._is_late(packet):
                 self._drop_waiting()
-                if (
-                    self._open or self._place.kind != "network"
-                ):  # a receiver that does not answer yet is not slow
+                # A receiver that does not answer yet is not slow.
+                if self._open or self._place.kind != "network":
                     self._log.log(self._warned.level(SLOW), "output %s: %s", self._place.name, SLOW)
                 return
             self._waiting.append(packet)
