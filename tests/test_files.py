@@ -1353,6 +1353,13 @@ def test_a_name_that_no_file_can_have_is_refused_in_words(tmp_path: Path, name: 
         vidnoise.run(source, "none", tmp_path / f"{name}.mp4")
 
 
+def test_a_name_as_long_as_names_may_be_is_written(tmp_path: Path) -> None:
+    source = Clip(frames=3).save(tmp_path / "in.mp4")
+    longest = tmp_path / f"{'画' * 83}.mp4"
+    through(source, longest)
+    assert len(clips.decoded(longest)) == 3
+
+
 def test_a_link_is_written_through_and_stays_one(tmp_path: Path) -> None:
     source = Clip(frames=3).save(tmp_path / "in.mp4")
     (tmp_path / "disk").mkdir()

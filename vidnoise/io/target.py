@@ -49,7 +49,7 @@ class Target:
         except (OSError, ValueError) as failure:
             reason = getattr(failure, "strerror", failure)
             raise OutputError(f"{path} cannot be written: {reason}") from failure
-        name = f".{self.path.stem[:100]}.{secrets.token_hex(4)}.part{self.path.suffix}"
+        name = f".{self.path.stem[:50]}.{secrets.token_hex(4)}.part{self.path.suffix}"
         self.temporary = self._place.parent / name
         self.url = f"file:{self.temporary}"  # so that FFmpeg takes no name with a colon for a protocol
         self._claim()
