@@ -207,6 +207,22 @@ def test_sound_in_frames_keeps_its_speed_from_avi_to_avi(tmp_path: Path, audio: 
     assert after == before
 
 
+@pytest.mark.parametrize(("audio", "tag"), [("adpcm_ima_wav", 17), ("adpcm_ms", 2)])
+@pytest.mark.parametrize("ext", ["avi", "wmv"])
+def test_sound_in_blocks_keeps_its_speed_in_avi_whatever_rate_its_file_says(
+    tmp_path: Path, ext: str, audio: str, tag: int
+) -> None:
+    source = Clip(frames=60, audio=audio, codec="mpeg4", options={}).save(tmp_path / f"in.{ext}")
+    told, wrong = (struct.pack("<HHII", tag, 1, 48000, rate) for rate in (0, 16000))
+    data = source.read_bytes()
+    source.write_bytes(data.replace(told, wrong))
+    assert data.count(told) == 1
+    through(source, tmp_path / "out.avi")
+    times = [[float(time) for time, _ in clips.packets(path, 1)] for path in (source, tmp_path / "out.avi")]
+    assert times[0][-1] > 2
+    np.testing.assert_allclose(times[1], times[0], atol=0.002)
+
+
 @pytest.mark.parametrize(("ext", "audio"), [("ogv", "libopus"), ("wmv", "aac")])
 def test_sound_stays_with_pictures_where_a_container_holds_few_times(
     tmp_path: Path, ext: str, audio: str

@@ -49,6 +49,9 @@ UNLIKE = {"avi": {"data"}, "nut": {"data"}, "asf": {"data", "subtitle"}}
 FRAMED = {"ac3": "ac3", "mp3": "libmp3lame", "mp2": "mp2", "aac": "aac"}
 """Sound that AVI counts in frames, and encoders that make them as long."""
 
+HEADS = {"adpcm_ima_wav": (1, 4), "adpcm_ms": (2, 7)}
+"""Sound that AVI counts in blocks: samples and bytes at the head of each, for a channel; every byte more is two samples."""
+
 BLOCKS = {"avi", "asf"}
 """Demuxers that tell a size of blocks for it as well, by which FFmpeg's muxer would count it."""
 
@@ -176,6 +179,7 @@ def _add_template(container: OutputContainer, stream: Stream) -> Any:
         other = av.open(io.BytesIO(), "w", format=like)
         return _add_parameters(container, other.add_stream_from_template(stream, opaque=True))
     _name_channels(copy)
+    _say_rate(copy)
     return copy
 
 
@@ -204,6 +208,16 @@ def _name_channels(copy: Any) -> None:
     context = copy.codec_context
     if _unnamed(copy):
         context.layout = LAYOUTS.get(context.layout.nb_channels, context.layout.name)
+
+
+def _say_rate(copy: Any) -> None:
+    """Say the true bit rate of sound in blocks, by which AVI times them: many files say another one."""
+    context, head = copy.codec_context, HEADS.get(_codec(copy))
+    samples = int.from_bytes((context.extradata or b"")[:2], "little") if head else 0
+    if not head or not samples:
+        return
+    block = (head[1] + (samples - head[0]) / 2) * context.layout.nb_channels
+    context.bit_rate = round(8 * block * context.sample_rate / samples)
 
 
 def _unnamed(stream: Any) -> bool:
