@@ -22,6 +22,7 @@ import clips
 import numpy as np
 import pytest
 import torch
+from av.bitstream import BitStreamFilterContext
 from clips import Clip, Extra
 
 import vidnoise
@@ -1342,6 +1343,22 @@ def test_a_container_that_crops_is_told_of(tmp_path: Path) -> None:
     assert writer.warnings == [
         "the container's cropping of 0/0/20/0 pixels (left/right/top/bottom) cannot be written here and is left out"
     ]
+
+
+@pytest.mark.parametrize(("encoder", "codec"), [("libx264", "h264"), ("libx265", "hevc")])
+def test_what_a_stream_crops_at_its_left_stays_away(tmp_path: Path, encoder: str, codec: str) -> None:
+    whole = Clip(frames=2, codec=encoder, options={"x265-params": "log-level=none"}).save(
+        tmp_path / "whole.mp4"
+    )
+    with av.open(str(whole)) as given, av.open(str(tmp_path / "in.mp4"), "w") as made:
+        video = given.streams.video[0]
+        stream = made.add_stream_from_template(video)
+        crop = BitStreamFilterContext(f"{codec}_metadata=crop_left=6:crop_right=10", video, stream)
+        for packet in [*given.demux(video), None]:
+            made.mux(crop.filter(packet))
+    through(tmp_path / "in.mp4", tmp_path / "out.mkv", OutputOptions(codec="ffv1"))
+    for before, after in zip(clips.decoded(whole), clips.decoded(tmp_path / "out.mkv"), strict=True):
+        np.testing.assert_array_equal(planes_of(before)[0][0][:, 6:-10], planes_of(after)[0][0])
 
 
 @pytest.mark.parametrize(("name", "words"), [("a" * 300, "File name too long"), ("a\0b", "null byte")])

@@ -192,6 +192,7 @@ def decoder_for(stream: Any, threads: int) -> Any:
     if hides_alpha(stream):
         context = av.CodecContext.create(LIBVPX[context.codec.canonical_name], "r")
     context.thread_count = threads
+    context.flags |= av.codec.context.Flags.unaligned  # or less is cropped at the left than the stream says
     # Where each thread decodes a frame, damage is told late, and at the end not at all: see `Tail`.
     # Codecs that reorder frames are too slow otherwise.
     context.thread_type = "AUTO" if context.codec.reorder else "SLICE"
