@@ -454,6 +454,19 @@ def _number(frame: Frame) -> int:
     return clips.number_of(frame.planes[0].numpy())
 
 
+def test_a_part_is_cut_out_of_a_list_that_says_no_lengths(tmp_path: Path) -> None:
+    for name in ("a.mp4", "b.mp4"):
+        Clip(frames=50).save(tmp_path / name)
+    (tmp_path / "all.ffconcat").write_text("ffconcat version 1.0\nfile a.mp4\nfile b.mp4\n")
+    through(tmp_path / "all.ffconcat", tmp_path / "out.mp4", start=3, duration=0.4)
+    assert clips.times(tmp_path / "out.mp4") == [Fraction(i, 25) for i in range(10)]
+    first, *_ = (frame.to_ndarray(format="gray").astype(int) for frame in clips.decoded(tmp_path / "out.mp4"))
+    apart = [
+        abs(frame.to_ndarray(format="gray") - first).mean() for frame in clips.decoded(tmp_path / "b.mp4")
+    ]
+    assert np.argmin(apart) == 25
+
+
 @pytest.mark.parametrize("ext", ["mp4", "mkv"])
 def test_a_part_begins_with_the_picture_that_is_shown_then(tmp_path: Path, ext: str) -> None:
     """Screen recordings have no picture for seconds."""

@@ -542,8 +542,14 @@ class Reader:
             self._end = begin + self.length
         if start:
             self.shift = -begin
-            if seekable:
+            if not seekable:
+                return
+            try:
                 self._seek(begin)
+            except InputError:
+                # A list that does not say how long its files are can only be read from its beginning.
+                if self.container.format.name != "concat":
+                    raise
 
     def _seek(self, begin: Fraction) -> None:
         """Go to a keyframe from which what is shown at `begin` can be decoded.
