@@ -385,6 +385,13 @@ def test_subtitles_of_camcorders_and_discs_stay_what_they_are(tmp_path: Path) ->
     assert any("(pgssub), so it is left out; .mkv can" in line for line in writer.warnings)
 
 
+@pytest.mark.parametrize("ext", ["mp4", "ts"])
+def test_sound_of_discs_that_only_their_own_files_hold_is_named_with_these(tmp_path: Path, ext: str) -> None:
+    source = Clip(audio="pcm_bluray", frames=5).save(tmp_path / "in.m2ts")
+    _, writer = through(source, tmp_path / f"out.{ext}")
+    assert any("(pcm_bluray), so it is left out; .m2ts can" in line for line in writer.warnings)
+
+
 @pytest.mark.parametrize("ext", ["mp4", "mov"])
 def test_texts_that_overlap_are_shown_together_where_only_one_can_be(tmp_path: Path, ext: str) -> None:
     texts = [(0, 0.3, b"Anna"), (0, 0.3, b"Bert"), (0.2, 0.2, b"Cleo"), (0.6, 0.1, b"Dora")]

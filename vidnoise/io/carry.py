@@ -24,8 +24,14 @@ QUICKTIME = {"mp4", "mov", "ipod", "3gp", "3g2", "psp", "f4v"}
 COVERS = {"mp4", "ipod", "matroska"}
 """Muxers that keep a cover picture as one."""
 
-OTHERS = {"matroska": ".mkv", "mov": ".mov", "mp4": ".mp4", "mpegts": ".ts", "nut": ".nut"}
-"""Containers that are tried, in this order, for a stream that the output cannot hold."""
+DISCS = MappingProxyType({"mpegts_m2ts_mode": "1"})
+"""What makes MPEG-TS that of Blu-ray discs and camcorders."""
+
+OTHERS: dict[str, tuple[str, Mapping[str, str]]] = {
+    ".mkv": ("matroska", {}), ".mov": ("mov", {}), ".mp4": ("mp4", {}), ".ts": ("mpegts", {}),
+    ".m2ts": ("mpegts", DISCS), ".nut": ("nut", {}),
+}  # fmt: skip
+"""Containers that are tried, in this order, for a stream that the output cannot hold: their muxers and options."""
 
 IN_TRANSPORT_STREAMS = {
     "h264", "hevc", "vvc", "mpeg1video", "mpeg2video", "mpeg4", "cavs", "dirac", "jpeg2000", "aac",
@@ -300,7 +306,7 @@ def describe(stream: Stream, line: str = "") -> str:
 def warning(container: str, format: str, stream: Stream, line: str) -> str:
     """What is lost, and which container would keep it."""
     better = next(
-        (ext for name, ext in OTHERS.items() if name != format and can_hold(name, stream, line)), None
+        (ext for ext, (name, options) in OTHERS.items() if can_hold(name, stream, line, options)), None
     )
     advice = f"{better} can" if better else "no other container here can either"
     return f"{container} cannot hold {describe(stream, line)}, so it is left out; {advice}"

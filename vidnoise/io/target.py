@@ -11,6 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from vidnoise.errors import OutputError, UsageError
+from vidnoise.io.carry import DISCS
 from vidnoise.io.protocols import STDIN
 
 
@@ -37,7 +38,7 @@ class Target:
         self.path = Path(path)
         self.kind = self.path.suffix  # what messages call the container
         if self.kind.lower() in (".mts", ".m2ts"):  # as camcorders and Blu-ray discs have it
-            self.options = {"mpegts_m2ts_mode": "1"}
+            self.options = DISCS
         if self.kind.lower() == ".y4m":
             self.codec, self.options = "rawvideo", {"strict": "-1"}  # which takes more than 8 bits
         if self.kind.lower() == ".apng":
