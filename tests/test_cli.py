@@ -329,6 +329,13 @@ def test_the_output_is_asked_for_by_name(vidnoise, clip):
     assert "say where to write: -o clip-clean.mp4" in answer.err
 
 
+def test_names_with_spaces_are_told_as_a_shell_takes_them(vidnoise, clip, tmp_path):
+    (tmp_path / "my clip.mp4").write_bytes(clip.read_bytes())
+    assert "-o 'my clip-clean.mp4'\n" in vidnoise(tmp_path / "my clip.mp4").err
+    for name, typed in (("a b.gif", "-o '{}/a b.mp4',"), ("a b.png", "type '{}/a b%05d.png' for all")):
+        assert typed.format(tmp_path) in vidnoise(clip, "-o", tmp_path / name).err
+
+
 def test_the_latency_of_a_chain_is_printed_and_may_be_bounded(vidnoise, clip, tmp_path, own_filters):
     answer = vidnoise(clip, "-f", "negative,negative", "--print-latency")
     assert answer.out == "negative,negative looks 4 frames ahead (0.16 s at 25 frames/s)\n"

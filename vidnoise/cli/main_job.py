@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -208,7 +209,7 @@ def run(source: str, others: tuple[str, ...], targets: tuple[str, ...], as_json:
         raise click.UsageError(_one_at_a_time(source, others), click.get_current_context())
     if not targets and (others or not chosen["print_latency"]):
         place = others[0] if others else _suggested(source)
-        raise click.UsageError(f"say where to write: -o {place}", click.get_current_context())
+        raise click.UsageError(f"say where to write: -o {shlex.quote(place)}", click.get_current_context())
     target = targets[-1] if targets else None
     to_stderr = target == "-"
     names = {"input": mask(source), "output": None if target is None else mask(target)}

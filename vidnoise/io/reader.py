@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import shlex
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -722,11 +723,13 @@ def _main_video(container: InputContainer, source: str, lines: dict[int, str]) -
     if videos:
         codec = lines.get(videos[0].index, "").partition("Video: ")[2].partition(",")[0]
         target = (
-            Path(source).with_suffix(".png") if container.format.name == "image2" else "-c:v ffv1 OUTPUT.mkv"
+            shlex.quote(str(Path(source).with_suffix(".png")))
+            if container.format.name == "image2"
+            else "-c:v ffv1 OUTPUT.mkv"
         )
         raise InputError(
             f"{source}: there is no decoder for its video ({codec}) here; convert it with a program that has one, as in: "
-            f"ffmpeg -i {source} {target}"
+            f"ffmpeg -i {shlex.quote(source)} {target}"
         )
     kinds = sorted({"a cover picture" if s.type == "video" else s.type for s in container.streams})
     found = ", ".join(kinds) or "no streams at all"

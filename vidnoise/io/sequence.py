@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -363,7 +364,9 @@ class PictureWriter:
 
     def _too_many(self) -> UsageError:
         numbered = self._target.with_name(f"{self._target.stem}%05d{self._target.suffix}")
-        return UsageError(f"{self._target} is one picture, the input has more; type {numbered} for all")
+        return UsageError(
+            f"{self._target} is one picture, the input has more; type {shlex.quote(str(numbered))} for all"
+        )
 
     def _path(self, frame: Frame) -> Path:
         if self._pattern is None:

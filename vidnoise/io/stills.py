@@ -5,6 +5,7 @@ TIFF 6.0, sections 2 and 22. WebP: RFC 9649, section 2.7. HEIF and AVIF: ISO/IEC
 
 from __future__ import annotations
 
+import shlex
 import struct
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -55,7 +56,7 @@ def warnings_of(path: Path) -> list[str]:
     if data[12:16] == b"VP8X" and data[20:21] and data[20] & 2:
         raise InputError(
             f"{path} is animated, and FFmpeg cannot read animated WebP; "
-            f"type: anim_dump -folder FRAMES {path}, and give FRAMES/dump_%04d.png"
+            f"type: anim_dump -folder FRAMES {shlex.quote(str(path))}, and give FRAMES/dump_%04d.png"
         )
     if data[:4] not in (b"II*\0", b"MM\0*"):
         return []
@@ -65,14 +66,15 @@ def warnings_of(path: Path) -> list[str]:
     wrong = {_COMPRESSION: (_JPEG, "compressed by JPEG"), _SAMPLES: (_FLOAT, "in floating point")}
     for tag, (value, words) in wrong.items():
         if pages[0].get(tag) == value:
+            names = shlex.join([str(path), "-depth", "16", str(path.with_suffix(".png"))])
             raise InputError(
-                f"{path} is a TIFF {words}, which FFmpeg cannot read; "
-                f"convert it first, as in: magick {path} -depth 16 {path.with_suffix('.png')}"
+                f"{path} is a TIFF {words}, which FFmpeg cannot read; convert it first, as in: magick {names}"
             )
     if len(pages) == 1:
         return []
+    typed = shlex.quote(str(path))
     return [
-        f"{path} has {len(pages)} pages, of which the first is taken; for all type: magick {path} page%03d.png"
+        f"{path} has {len(pages)} pages, of which the first is taken; for all type: magick {typed} page%03d.png"
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -406,7 +407,7 @@ class Writer:
             path = self._target.path
             raise UsageError(
                 f"{path}: GIF holds 256 colours, which spoils what was cleaned, so it is not written; "
-                f"type -o {path.with_suffix('.mp4')}, or -o - | ffmpeg -i - {path}"
+                f"type -o {_typed(path, '.mp4')}, or -o - | ffmpeg -i - {_typed(path)}"
             )
         if container.format.name == "image2":
             from vidnoise.io.sequence import ENCODERS
@@ -417,14 +418,14 @@ class Writer:
             path = self._target.path
             whole = "-hls_playlist_type vod " if container.format.name == "hls" else ""
             raise UsageError(
-                f"{path}: {path.suffix} is a list of many files; type -o {path.with_suffix('.mp4')}, and then: "
-                f"ffmpeg -i {path.with_suffix('.mp4')} -c copy {whole}{path}"
+                f"{path}: {path.suffix} is a list of many files; type -o {_typed(path, '.mp4')}, and then: "
+                f"ffmpeg -i {_typed(path, '.mp4')} -c copy {whole}{_typed(path)}"
             )
         if container.format.name == "rawvideo" and self._target.codec is None:
             path = self._target.path
             raise UsageError(
                 f"{path}: {path.suffix} says neither size nor pixel format, so it cannot be read again; "
-                f"type -o {path.with_suffix('.y4m')}"
+                f"type -o {_typed(path, '.y4m')}"
             )
         if container.format.name in carry.QUICKTIME:
             # Edit lists, which carry a late start, are counted in the film's own units: milliseconds unless
@@ -753,6 +754,11 @@ def _open_stdout(reader: Reader | None, info: StreamInfo, options: OutputOptions
         raise
     writer.warnings += pipes.losses(format, info)
     return writer
+
+
+def _typed(path: Path, suffix: str = "") -> str:
+    """What to type for a file in a shell; with another suffix, where one is given."""
+    return shlex.quote(str(path.with_suffix(suffix or path.suffix)))
 
 
 def _tag(picture: av.VideoFrame, colour: Colour) -> None:
