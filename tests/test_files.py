@@ -1535,6 +1535,7 @@ def test_a_stream_that_changes_is_brought_to_its_beginning(
     assert [clips.number_of(f) for f in frames] == [0, 1, 2, 3, 4, 5] * 2
     assert {(f.width, f.height, f.format.name) for f in frames} == {(96, 64, "yuv420p")}
     assert words in " ".join(reader.warnings)
+    assert "at 0.24 s" in " ".join(reader.warnings), "as --start counts"
     assert cuts.index(True) == 6
 
 

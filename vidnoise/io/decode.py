@@ -207,14 +207,15 @@ class Conformer:
     """Brings pictures whose size, format or colour has changed in mid-stream to those of the first one.
 
     One file holds one size and one colour. `changed` is True when the last picture differed from the one
-    before. `then` ends a warning's sentence; `{time}` in it stands for the picture's seconds. With `colours` a first
-    picture of gray gets room for those of later ones.
+    before. `then` ends a warning's sentence; `{time}` in it stands for the picture's seconds after `begun`. With
+    `colours` a first picture of gray gets room for those of later ones.
     """
 
     def __init__(self, warnings: list[str], then: str = CONVERTED, *, colours: bool = False) -> None:
         self._warnings, self._then, self._colours = warnings, then, colours
         self._first: tuple[Any, ...] | None = None
         self._last: tuple[Any, ...] | None = None
+        self.begun = Fraction(0)
         self.changed = False
 
     def __call__(self, frame: av.VideoFrame) -> av.VideoFrame:
@@ -245,7 +246,7 @@ class Conformer:
 
     def _warn(self, frame: av.VideoFrame, shape: tuple[Any, ...]) -> None:
         assert self._first is not None
-        time = float(frame.pts * frame.time_base) if frame.pts is not None and frame.time_base else 0.0
+        time = float((frame.pts or 0) * (frame.time_base or 0) - self.begun)
         old, new = (f"{s[0]}x{s[1]} {s[2].replace('yuvj', 'yuv')}" for s in (self._first, shape))
         what = f"from {old} to {new}" if old != new else "its colour matrix or range"
         self._warnings.append(f"the video changes {what}" + self._then.format(time=time))

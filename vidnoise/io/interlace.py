@@ -337,6 +337,8 @@ class InterlaceGate:
     ) -> None:
         if deinterlace and assume_progressive:
             raise UsageError("--deinterlace and --assume-progressive contradict each other; give one of them")
+        self.begun = Fraction(0)
+        """The time in seconds after which warnings count."""
         self.interlaced = 0
         """Frames found interlaced so far: cleaned with `deinterlace`, passed with a warning without."""
         self._open = assume_progressive
@@ -418,7 +420,7 @@ class InterlaceGate:
         if scan is Scan.PROGRESSIVE:
             return
         if not self.interlaced and self._decided:
-            at = "" if time is None else f" from {time:.1f} s on"
+            at = "" if time is None else f" from {time - self.begun:.1f} s on"
             self._warn(f"{self._name} has interlaced frames{at}; type --deinterlace to clean them")
         self.interlaced += 1
 

@@ -156,6 +156,8 @@ class Reader:
         self.length: Fraction | None = None
         self._end: Fraction | None = None
         self._select(start, duration, seekable)
+        # Warnings tell times as --start counts them.
+        self._conform.begun = self._gate.begun = self.shift + self._origin
         self.warnings += self._left_out()
         endless = container.format.name in ("hls", "mpjpeg") and container.duration is None
         if self.length is None and endless:
@@ -345,8 +347,7 @@ class Reader:
         if abs(shape / before - 1) < Fraction(1, 50):
             return
         old, new = (f"{s.numerator}:{s.denominator}" for s in (before, shape))
-        # As --start counts.
-        time = float((frame.pts or 0) * self._time_base - self.shift - self._origin)
+        time = float((frame.pts or 0) * self._time_base - self._conform.begun)
         self.warnings.append(
             f"the pictures' shape changes from {old} to {new} at {time:.2f} s; one file holds one, so this part is shown "
             f"in the first; --start {time:.2f} cleans it by itself, and --duration what comes before"
@@ -467,7 +468,7 @@ class Reader:
             self._marked.append(time)
         self._settle_marked(time)
         if jumped and len(self._continuity.jumps) == 1:
-            at = float(self._continuity.jumps[0])
+            at = float(self._continuity.jumps[0] - self._origin)
             self.warnings.append(f"the input's clock jumps at {at:.2f} s; what follows is joined on")
 
     def _settle_marked(self, time: Fraction | float) -> None:
