@@ -189,6 +189,44 @@ def test_sound_before_the_picture_that_avi_leaves_out_is_named_once(tmp_path: Pa
     assert "1.01 s of it before that are left out; .mkv and .mp4 keep it" in writer.warnings[0]
 
 
+def test_sound_that_begins_late_and_ends_early_stays_in_sync_in_mxf_and_costs_no_picture(
+    tmp_path: Path,
+) -> None:
+    """MXF numbers pictures and samples, and FFmpeg ends it with the shortest stream."""
+    long, short = (
+        Clip(frames=frames, flashes=True, audio="pcm_s16le", audio_start=0.5).save(tmp_path / f"{frames}.mov")
+        for frames in (60, 40)
+    )
+    with (
+        av.open(str(long)) as seen,
+        av.open(str(short)) as heard,
+        av.open(str(tmp_path / "cut.mov"), "w") as made,
+    ):
+        streams = [seen.streams.video[0], heard.streams.audio[0]]
+        for stream, copy in [(stream, made.add_stream_from_template(stream)) for stream in streams]:
+            for packet in stream.container.demux(stream):
+                packet.stream = copy
+                if packet.size:
+                    made.mux(packet)
+    _, writer = through(tmp_path / "cut.mov", tmp_path / "out.mxf")
+    assert writer.warnings == []
+    assert [clips.number_of(frame) for frame in clips.decoded(tmp_path / "out.mxf")] == list(range(60))
+    assert clips.flash_times(tmp_path / "out.mxf") == [0, 1, 2]
+    np.testing.assert_allclose(clips.beep_times(tmp_path / "out.mxf"), [1], atol=0.015)
+
+
+def test_what_mxf_moves_or_leaves_out_is_named(tmp_path: Path) -> None:
+    paused = Clip(times=[Fraction(i + 25 * (i > 6), 25) for i in range(12)]).save(tmp_path / "paused.mkv")
+    _, writer = through(paused, tmp_path / "paused.mxf")
+    assert any(".mxf has one frame rate" in line for line in writer.warnings)
+    late = Clip(frames=40, start=1, audio="pcm_s16le", audio_start=0).save(tmp_path / "late.mov")
+    _, writer = through(late, tmp_path / "late.mxf")
+    assert [re.sub(r"\d\.\d\d s", "", line) for line in writer.warnings] == [
+        ".mxf begins all sound with the picture, so the  of it before that are left out; .mkv and .mp4 keep it"
+    ]
+    assert clips.times(tmp_path / "late.mxf") == [Fraction(i, 25) for i in range(40)]
+
+
 def test_a_long_packet_of_sound_that_begins_before_the_picture_is_heard_in_avi(tmp_path: Path) -> None:
     clip = Clip(
         frames=60, start=0.08, flashes=True, audio="pcm_s16le", audio_start=0, options={"crf": "4", "bf": "0"}

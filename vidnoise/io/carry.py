@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from vidnoise.io.decode import Losses
 from vidnoise.io.facts import is_timecode
@@ -91,8 +92,14 @@ PRIMING = Fraction(1, 10)
 LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 """What FFmpeg takes so many channels for."""
 
-COUNTING = {"avi", "rm"}
+COUNTING = {"avi", "mxf", "rm"}
 """Muxers without times: frames are counted from the first one, and sound from the beginning."""
+
+UNBROKEN = {"mxf"}
+"""Those of them that know no pauses, and end with the shortest stream: sound that is missing must be silence there."""
+
+GAP = Fraction(1, 20)
+"""Seconds of sound that must be missing between packets to be filled; less is how times were rounded."""
 
 GRIDS = {*COUNTING, "ogg", "ogv"}
 """Muxers that number pictures of one rate."""
@@ -343,6 +350,7 @@ class Copy:
     convert: Callable[[av.Packet[Any]], list[av.Packet[Any]]] | None = None
     last: int | None = None
     placed: int | None = None
+    size: int = 0
 
     def fit(self, packet: av.Packet[Any]) -> bool:
         """Make a packet ready for the muxer; False where it must be left out."""
@@ -391,10 +399,37 @@ class Copy:
             return packet.pts
         return packet.pts - REORDERED if self.last is None else min(packet.pts, self.last - shift + 1)
 
+    @property
+    def heard(self) -> Fraction:
+        """Seconds of PCM that were written; 0 for anything else."""
+        return Fraction(self.size, self._second()) if self._second() else Fraction(0)
+
+    def _second(self) -> int:
+        """Bytes of a second of PCM, 0 for anything else."""
+        codec, context = _codec(self.stream), cast("av.AudioCodecContext", self.stream.codec_context)
+        if not codec.startswith("pcm_s"):
+            return 0
+        return int(re.sub(r"\D", "", codec)) // 8 * context.layout.nb_channels * context.sample_rate
+
+    def silence(self, until: Fraction, least: Fraction = GAP) -> list[av.Packet[Any]]:
+        """What PCM lacks up to a time in seconds, where that is more than `least` and the container needs it."""
+        import av
+
+        if self.container not in UNBROKEN or not self._second() or until - self.heard <= least:
+            return []
+        rate = cast("av.AudioCodecContext", self.stream.codec_context).sample_rate
+        begin, end = round(self.heard * rate), round(until * rate)
+        packet: Any = av.Packet(bytes((end - begin) * self._second() // rate))
+        packet.stream, packet.time_base = self.stream, Fraction(1, rate)
+        packet.pts, packet.dts, packet.duration = begin, begin, end - begin
+        self.size += packet.size
+        return [packet]
+
     def made(self, packet: av.Packet[Any]) -> list[av.Packet[Any]]:
         """What is written of a fitted packet: itself, unless it is converted."""
         import av
 
+        self.size += packet.size
         if self.convert is None:
             return [packet]
         try:

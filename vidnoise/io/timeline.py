@@ -25,6 +25,9 @@ class Timeline:
         time_base: of the times given to `add`, in seconds.
         step: the usual distance of frames in ticks.
         reorders: False for codecs whose packets come in the order of presentation.
+
+    Attributes:
+        end: of the last frame, in ticks.
     """
 
     def __init__(self, time_base: Fraction, step: int, *, reorders: bool = True) -> None:
@@ -33,7 +36,7 @@ class Timeline:
         self._reorders = reorders
         self._times: dict[int, tuple[int, int]] = {}
         self._count = 0
-        self._oldest = self._end = 0
+        self._oldest = self.end = 0
         self._delay: int | None = None
         self._last_pts: int | None = None
         self._last_dts: int | None = None
@@ -49,7 +52,7 @@ class Timeline:
             pts = max(pts, self._last_pts + 1)
         self._last_pts = pts
         self._times[self._count] = (pts, duration)
-        self._end = pts + (duration or self._step)
+        self.end = pts + (duration or self._step)
         self._count += 1
         return self._count - 1
 
@@ -71,7 +74,7 @@ class Timeline:
         if self._delay is None:
             self._delay = pts - dts
         if decoded_last:
-            duration = max(duration, self._end - self._delay - dts)
+            duration = max(duration, self.end - self._delay - dts)
         scale = self.time_base / time_base
         when, begin = round(pts * scale), round(dts * scale)
         if self._last_dts is not None:

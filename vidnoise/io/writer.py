@@ -176,8 +176,12 @@ class Writer:
         """Warn where a time lies between those of a container that counts frames of one rate."""
         if self._origin is None:
             self._origin = time
+            return
         steps = (time - self._origin) * self._rate
-        if abs(steps - round(steps)) > Fraction(1, 4):
+        wanted = round(steps)
+        if self._muxer in carry.UNBROKEN:
+            self._origin, wanted = time, 1
+        if abs(steps - wanted) > Fraction(1, 4):
             self._warn_once(
                 f"{self._target.kind} has one frame rate, to which uneven timestamps are moved; .mkv and .mp4 keep them"
             )
@@ -189,6 +193,8 @@ class Writer:
         self._begun.add(packet.stream_index)
         late = (packet.pts or 0) * packet.time_base + self._offset
         if late > Fraction(1, 20):
+            if self._muxer in carry.UNBROKEN:
+                return  # it is filled
             lost = f"what begins {float(late):.2f} s later is heard too early"
         elif late < -carry.priming(packet):
             lost = f"the {float(-late):.2f} s of it before that are left out"
@@ -207,11 +213,24 @@ class Writer:
         try:
             self._encode(None)
             self._mux_texts(inf)
+            self._fill()
             self._close()
         except BaseException:
             self.abort()
             raise
         self._target.commit()
+
+    def _fill(self) -> None:
+        """Let sound end with the picture where the container ends with the shortest of them."""
+        end = self._timeline.end * self._info.time_base
+        for copy in self._copies.values():
+            for made in copy.silence(end, Fraction(0)):
+                self._mux(made)
+            if self._muxer in carry.UNBROKEN and (beyond := copy.heard - end) > carry.GAP:
+                self._warn_once(
+                    f"{self._target.kind} ends with the picture, so the last {float(beyond):.2f} s of sound are left out; "
+                    f".mkv and .mp4 keep them"
+                )
 
     def abort(self) -> None:
         """Stop writing and remove the temporary file; safe to call at any time, also after `finish`."""
@@ -242,7 +261,7 @@ class Writer:
             self._check_begin(packet)
         if not copy.fit(packet):
             return
-        for made in copy.made(packet):
+        for made in (*copy.silence((packet.dts or 0) * packet.time_base), *copy.made(packet)):
             self._mux(made)
         if copy.stream.type == "audio":
             self._mux_texts(float((packet.dts or 0) * packet.time_base) - LATE)
