@@ -319,11 +319,12 @@ def test_a_missing_file_and_a_folder_are_explained(tmp_path: Path) -> None:
         open_reader(tmp_path)
 
 
-def test_a_folder_of_pictures_is_answered_with_what_to_type_for_these(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ext", ["JPG", "dpx"])
+def test_a_folder_of_pictures_is_answered_with_what_to_type_for_these(tmp_path: Path, ext: str) -> None:
     for number in (9, 10):
-        (tmp_path / f"shot 2 frame{number}_left.JPG").touch()
-    for name in (tmp_path, tmp_path / "*.JPG"):
-        with pytest.raises(InputError, match=r"/shot 2 frame%01d_left\.JPG"):
+        (tmp_path / f"shot 2 frame{number}_left.{ext}").touch()
+    for name in (tmp_path, tmp_path / f"*.{ext}"):
+        with pytest.raises(InputError, match=rf"/shot 2 frame%01d_left\.{ext}"):
             open_reader(name)
 
 

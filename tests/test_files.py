@@ -1469,6 +1469,12 @@ def test_a_target_that_cannot_be_written_is_explained(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["folder", "in.mp4"]
 
 
+def test_a_name_that_ends_as_those_of_folders_is_answered_with_a_file_in_it(tmp_path: Path) -> None:
+    source = Clip(frames=2).save(tmp_path / "in.mp4")
+    with pytest.raises(OutputError, match=r"clean is a folder; .* such as .*clean/out\.mp4"):
+        vidnoise.run(source, "none", f"{tmp_path}/clean/")
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_without_permission_is_explained(tmp_path: Path) -> None:
     source = Clip(frames=2).save(tmp_path / "in.mp4")

@@ -45,6 +45,9 @@ ENCODERS = {
 }
 """Picture files that can be written, by extension: encoder and settings. All but JPEG are without loss."""
 
+PICTURES = {*ENCODERS, ".avif", ".dpx", ".exr", ".jp2", ".tga"}
+"""Those that come as numbered pictures."""
+
 JPEG_QUALITY = 2.0
 """The quantiser of JPEG, visually lossless."""
 
@@ -456,7 +459,7 @@ def pattern_in(folder: str) -> str:
     names = os.listdir(folder or ".") if os.path.isdir(folder or ".") else []
     for name in sorted(names, key=lambda name: (len(name), name)):
         before, digits, after = re.fullmatch(r"(.*?)(\d*)(\D*)", name, re.DOTALL).groups()  # type: ignore[union-attr]
-        if digits and os.path.splitext(name)[1].lower() in ENCODERS:
+        if digits and os.path.splitext(name)[1].lower() in PICTURES:
             return os.path.join(folder, f"{before.replace('%', '%%')}%0{len(digits)}d{after}")
     return os.path.join(folder, "%05d.png")
 

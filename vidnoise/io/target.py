@@ -46,6 +46,8 @@ class Target:
         self._overwrite = overwrite
         try:
             self._place = Path(os.path.realpath(path))  # a link stays one
+            if str(path).endswith(os.sep):
+                raise self._is_folder()
             self._check(source)
         except (OSError, ValueError) as failure:
             reason = getattr(failure, "strerror", failure)
@@ -58,9 +60,7 @@ class Target:
     def _check(self, source: str | None) -> None:
         path = self.path
         if path.is_dir():
-            raise OutputError(
-                f"{path} is a folder; give the name of a file in it, such as {path / 'out.mp4'}"
-            )
+            raise self._is_folder()
         folder = self._place.parent if path.is_symlink() else path.parent
         if not folder.is_dir():
             raise OutputError(f"the folder {folder} does not exist; make it with: mkdir -p '{folder}'")
@@ -72,6 +72,10 @@ class Target:
             raise OutputError(f"{path} is not a regular file; give the name of a new file")
         if not self._overwrite:
             raise UsageError(f"{path} exists; add --overwrite to replace it, or give another name")
+
+    def _is_folder(self) -> OutputError:
+        path = self.path
+        return OutputError(f"{path} is a folder; give the name of a file in it, such as {path / 'out.mp4'}")
 
     def _claim(self) -> None:
         try:
