@@ -503,7 +503,7 @@ def test_text_that_a_program_stream_would_bury_is_left_out_and_named(tmp_path: P
 
 @pytest.mark.parametrize(
     ("audio", "first", "second"),
-    [("eac3", "mkv", "avi"), ("flac", "mkv", "avi"), ("flac", "mkv", "wmv")],
+    [("eac3", "mkv", "avi"), ("flac", "mkv", "avi"), ("flac", "mkv", "wmv"), ("adpcm_ima_wav", "avi", "nut")],
 )
 def test_sound_that_would_be_written_wrongly_is_left_out_and_named(
     tmp_path: Path, audio: str, first: str, second: str

@@ -47,8 +47,12 @@ OF_DISCS = {"hdmv_pgs_subtitle", "pcm_bluray"}
 PROGRAM = {"mpeg", "vob", "dvd", "svcd", "vcd"}
 """MPEG-PS, whose muxers bury all other subtitles as if they were those of DVDs."""
 
-MISWRITTEN = {"avi": {"dts", "eac3", "flac", "vorbis"}, "asf": {"flac"}}
-"""Sound that FFmpeg's muxers take, but write at a wrong speed."""
+MISWRITTEN = {
+    "avi": {"dts", "eac3", "flac", "vorbis"},
+    "asf": {"flac"},
+    "nut": {"adpcm_g726", "adpcm_ima_wav", "wmapro", "wmav1", "wmav2"},
+}
+"""Sound that FFmpeg's muxers take, but write at a wrong speed, or so that no decoder opens it."""
 
 UNLIKE = {"avi": {"data"}, "nut": {"data"}, "asf": {"data", "subtitle"}}
 """Streams that they write as others."""
