@@ -297,7 +297,7 @@ def test_video_with_alpha_becomes_an_mp4_that_players_show(
     _, writer = through(source.save(tmp_path / f"in.{ext}"), tmp_path / "out.mp4")
     assert streams(tmp_path / "out.mp4") == [("video", "h264")]
     assert clips.decoded(tmp_path / "out.mp4")[0].format.name == "yuv420p"
-    assert any("alpha is lost (--codec ffv1 in .mkv keeps it)" in line for line in writer.warnings)
+    assert any("any transparency is lost (--codec ffv1 in .mkv keeps it)" in line for line in writer.warnings)
 
 
 def test_alpha_that_nvdec_would_drop_is_decoded_on_the_cpu(tmp_path: Path) -> None:

@@ -552,7 +552,7 @@ def _losses(source: str, target: str) -> list[tuple[int, str]]:
     if b.gray and not a.gray:
         found.append((16, "colour is lost"))
     if a.alpha and not b.alpha:
-        found.append((8, "alpha is lost (--codec ffv1 in .mkv keeps it)"))
+        found.append((8, "any transparency is lost (--codec ffv1 in .mkv keeps it)"))
     if not a.gray and (b.chroma[0] > a.chroma[0] or b.chroma[1] > a.chroma[1]):
         found.append((4, "colour is stored at a lower resolution"))
     if not a.gray and a.rgb != b.rgb:
