@@ -361,7 +361,7 @@ def test_the_latency_of_a_chain_is_printed_and_may_be_bounded(vidnoise, clip, tm
         (("-f", "broken:after=10"), "it takes 0..9 frames"),
         (("-f", "broken:after=many"), "is not a whole number"),
         (("-f", "broken:how='bug"), "is not closed"),
-        (("--codec", "flv"), "this container cannot hold flv; .mkv and .mov hold most codecs"),
+        (("--codec", "dnxhd"), "this container cannot hold dnxhd; .mov can"),
         (("--pix-fmt", "yuv410p"), "no encoder for this container takes the pixel format 'yuv410p'"),
     ],
 )

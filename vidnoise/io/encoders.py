@@ -82,6 +82,9 @@ BY_CODEC = {
 }
 """The encoders of a codec, best first, where they are not the one of the codec's own name."""
 
+HOLDERS = {".mkv": "matroska", ".mov": "mov", ".avi": "avi"}
+"""Containers that are named, with their muxers, where another cannot hold the codec that was asked for."""
+
 FALLBACK = (
     "libx264", "libx264rgb", "libx265", "libsvtav1", "libvpx-vp9", "ffv1", "prores_ks", "utvideo", "png",
     "mpeg4", "mpeg2video", "libvpx", "mjpeg",
@@ -605,7 +608,9 @@ def _nothing_fits(
             f"{asked} in {asked_format} cannot be stored in this container; leave out --pix-fmt"
         )
     if asked:
-        return UsageError(f"this container cannot hold {asked}; .mkv and .mov hold most codecs")
+        better = [ext for ext, muxer in HOLDERS.items() if any(accepts(muxer, name) for name in names)]
+        advice = f"{' and '.join(better)} can" if better else ".mkv and .mov hold most codecs"
+        return UsageError(f"this container cannot hold {asked}; {advice}")
     if asked_format:
         return UsageError(f"no encoder for this container takes the pixel format {asked_format!r}")
     return OutputError(
