@@ -19,8 +19,6 @@ from vidnoise.light import brightening, lines
 from vidnoise.scaling import area_means, enlarged, means_around
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
-
     import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
@@ -28,17 +26,21 @@ if TYPE_CHECKING:
     from vidnoise.frame import Frame
 
     Thumbnail = NDArray[np.uint8]
+    Key = tuple[str, int]  # of a frame
 
 THUMBNAIL_PIXELS = 360 * 640
 """Frames are shrunk to about this size before their flow is searched."""
 SMALLEST_SIDE = 32
 """Thumbnails are padded to this side, since the search needs a few patches in each direction."""
+FARTHEST = 3
+"""How many times the span of frames whose motion is known it is taken to go on for."""
 KEPT = 16
 """Thumbnails and flow fields that are remembered: more than any look-ahead uses at once."""
 
 CELL = 4
 """Pixels a side of a thumbnail, over which light is averaged."""
 
+K = TypeVar("K")
 V = TypeVar("V")
 
 
@@ -137,8 +139,10 @@ class SharedFlow:
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        self._thumbnails: OrderedDict[Hashable, tuple[Thumbnail, list[Frame]]] = OrderedDict()
-        self._fields: OrderedDict[Hashable, tuple[NDArray[np.float32], list[Frame]]] = OrderedDict()
+        self._thumbnails: OrderedDict[tuple[Key, int], tuple[Thumbnail, list[Frame]]] = OrderedDict()
+        self._fields: OrderedDict[tuple[Key, Key, Search], tuple[NDArray[np.float32], list[Frame]]] = (
+            OrderedDict()
+        )
         self._searchers: dict[Search, Any] = {}
 
     def guide(self, frame: Frame, picture: Tensor, how: Search = USUAL) -> None:
@@ -188,10 +192,23 @@ class SharedFlow:
         if how not in self._searchers:
             self._searchers[how] = _searcher(how)
         k = shrinking(a.height, a.width, how)
-        found: NDArray[np.float32] = self._searchers[how].calc(
-            self._thumbnail(a, k), self._thumbnail(b, k), None
-        )
+        here, there = self._thumbnail(a, k), self._thumbnail(b, k)
+        found: NDArray[np.float32] = self._searchers[how].calc(here, there, self._expected(a, b, here))
         return found
+
+    def _expected(self, a: Frame, b: Frame, like: Thumbnail) -> NDArray[np.float32]:
+        """Where to begin: the flow from a to b if the motion found last, from one of them to some frame, goes on."""
+        import numpy as np
+
+        if a.pts is not None and b.pts is not None:
+            for (start, end, _), (field, _) in reversed(self._fields.items()):
+                if start not in (_key(a), _key(b)) or field.shape[:2] != like.shape or start == end:
+                    continue
+                times = (b.pts - a.pts) / (end[1] - start[1])
+                if abs(times) <= FARTHEST:
+                    return field * times
+        # Where it is told nothing, OpenCV may begin where it began the last time.
+        return np.zeros((*like.shape, 2), np.float32)
 
     def _thumbnail(self, frame: Frame, k: int) -> Thumbnail:
         key = _key(frame), k
@@ -200,7 +217,7 @@ class SharedFlow:
         return self._thumbnails[key][0]
 
     @staticmethod
-    def _keep(store: OrderedDict[Hashable, V], key: Hashable, value: V) -> None:
+    def _keep(store: OrderedDict[K, V], key: K, value: V) -> None:
         store.pop(key, None)
         store[key] = value
         while len(store) > KEPT:
@@ -257,7 +274,7 @@ def _enlarged(found: NDArray[np.float32], image: Tensor, k: int) -> Tensor:
     return enlarged(small.contiguous(), k)[:, :height, :width]
 
 
-def _key(frame: Frame) -> Hashable:
+def _key(frame: Frame) -> Key:
     return ("pts", frame.pts) if frame.pts is not None else ("frame", id(frame))
 
 
