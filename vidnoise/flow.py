@@ -34,6 +34,10 @@ SMALLEST_SIDE = 32
 """Thumbnails are padded to this side, since the search needs a few patches in each direction."""
 FARTHEST = 3
 """How many times the span of frames whose motion is known it is taken to go on for."""
+SLOW = 4
+"""Pixels of a thumbnail: motion up to here is found best from nothing, beyond twice as much from where it is expected."""
+FEW = 8
+"""Of so many pixels of a thumbnail in each direction, one tells what motion is expected."""
 KEPT = 16
 """Thumbnails and flow fields that are remembered: more than any look-ahead uses at once."""
 
@@ -197,7 +201,7 @@ class SharedFlow:
         return found
 
     def _expected(self, a: Frame, b: Frame, like: Thumbnail) -> NDArray[np.float32]:
-        """Where to begin: the flow from a to b if the motion found last, from one of them to some frame, goes on."""
+        """Where to begin: the flow from a to b if fast motion found last, from one of them to some frame, goes on."""
         import numpy as np
 
         if a.pts is not None and b.pts is not None:
@@ -206,7 +210,7 @@ class SharedFlow:
                     continue
                 times = (b.pts - a.pts) / (end[1] - start[1])
                 if abs(times) <= FARTHEST:
-                    return field * times
+                    return _fast(field, times)
         # Where it is told nothing, OpenCV may begin where it began the last time.
         return np.zeros((*like.shape, 2), np.float32)
 
@@ -254,6 +258,15 @@ def _searcher(how: Search) -> Any:
     search.setGradientDescentIterations(how.steps)
     search.setVariationalRefinementIterations(how.refinements)
     return search
+
+
+def _fast(field: NDArray[np.float32], times: float) -> NDArray[Any]:
+    """So many times a flow (h,w,2) where that is fast, 0 elsewhere; roughly, as the search begins with few pixels."""
+    import cv2
+
+    few = field[::FEW, ::FEW] * times
+    few *= (abs(few).max(2, keepdims=True) / SLOW - 1).clip(0, 1)
+    return cv2.resize(few, field.shape[1::-1])
 
 
 def _brightening(here: Thumbnail, there: Thumbnail, flow: NDArray[np.float32], noise: float) -> Tensor:
