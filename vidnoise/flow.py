@@ -34,7 +34,7 @@ SMALLEST_SIDE = 32
 """Thumbnails are padded to this side, since the search needs a few patches in each direction."""
 FARTHEST = 3
 """How many times the span of frames whose motion is known it is taken to go on for."""
-SLOW = 4
+SLOW = 12
 """Pixels of a thumbnail: motion up to here is found best from nothing, beyond twice as much from where it is expected."""
 FEW = 8
 """Of so many pixels of a thumbnail in each direction, one tells what motion is expected."""
