@@ -40,7 +40,6 @@ FEW = 8
 """Of so many pixels of a thumbnail in each direction, one tells what motion is expected."""
 KEPT = 16
 """Thumbnails and flow fields that are remembered: more than any look-ahead uses at once."""
-
 CELL = 4
 """Pixels a side of a thumbnail, over which light is averaged."""
 

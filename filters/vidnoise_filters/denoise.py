@@ -190,7 +190,7 @@ class Denoise(RecurrentFilter[Known]):
         """A later frame, brought to where this one's things are."""
         matrix = opponent(frame.device)
         # What comes is averaged once, what was is carried on: its flow has to be better.
-        how = FINE if self._search is FINE else QUICK
+        how = QUICK if self._search is USUAL else FINE
         shared = frame.flow or SharedFlow()
         picture = warp(
             in_blocks(later.image), in_blocks(shared.between(frame, later, how)), cubic=how is FINE
