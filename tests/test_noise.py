@@ -282,6 +282,15 @@ def test_noise_that_a_codec_copies_from_frame_to_frame_is_found() -> None:
     assert 0.5 * left < sum(codes(estimate(list(coded)))) / 3 < 1.6 * left
 
 
+@pytest.mark.parametrize("name", ["coffee", "chelsea"])
+def test_strong_noise_that_a_codec_carries_on_in_part_is_found(name: str) -> None:
+    """Frames differ by less than half of it, which was taken for all of the noise."""
+    clean = picture(name)[:, :240, :320].expand(6, -1, -1, -1)
+    coded = code(torch.stack([frame + noise(frame, 20, seed) for seed, frame in enumerate(clean)]), 28)
+    left = 255 * float((coded - clean).square().mean().sqrt())
+    assert sum(codes(estimate(list(coded)))) / 3 == pytest.approx(left, rel=0.25)
+
+
 def test_a_coded_clip_without_noise_stays_nearly_without() -> None:
     assert max(codes(estimate(list(code(panned(0), 23))))) < 1.5
 

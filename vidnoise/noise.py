@@ -54,6 +54,9 @@ _HEARD = (
     3 / 255,
     5 / 255,
 )  # deviation that one frame tells: from there on believed where a codec copies, and whole
+# Share of the variance that a frame shows: where frames differ by less, it is texture. The second where that is loud and
+# was told from texture by a frame before: then a codec copied the noise.
+_ALONE, _COMPARED = 0.7, 0.1
 _CHANGED = 3.5, 2.5  # times a frame's noise: its difference from one that has other noise is no measure of it
 _APART = 2  # measured frames, from one to that which it is compared with
 _MEMORY = 9  # measurements, so that an estimate rests on 45 frames, and later on 135
@@ -245,6 +248,7 @@ class _Measure(NamedTuple):
     variance: Tensor  # (3,) over the frame
     curve: Tensor  # (3,K) variance over brightness
     spectrum: Tensor  # (3,3)
+    compared: Tensor  # () 1 where it was told from texture by a frame before, else 0
 
 
 def _check(image: object) -> None:
@@ -356,15 +360,16 @@ def _measure(sample: _Sample, along: tuple[Tensor, Tensor] | None = None) -> _Me
     order = _sums(coefficients.device)
     if sample.moving:
         total, spectrum = noise_spectrum.of_difference(coefficients, variance, order, mean)
+        compared = True
     else:
         shown = usable.all(0)
         shown = shown | ~shown.any()
         change = (along[0] - along[1]) * math.sqrt(0.5) if along else None
-        total, spectrum = noise_spectrum.of_picture(coefficients, shown, order, mean, change)
+        total, spectrum, compared = noise_spectrum.of_picture(coefficients, shown, order, mean, change)
     # Where there is hardly any white noise its curve says nothing of the other's.
     growth = (total / mean.clamp_min(1e-12)).clamp_max(_GROWTH)
     whole = curve * growth[:, None] + (total - mean * growth).clamp_min(0)[:, None]
-    return _times(sample.filmed, _Measure(total, whole, spectrum))
+    return _times(sample.filmed, _Measure(total, whole, spectrum, mean.new_tensor(float(compared))))
 
 
 def _group(brightness: Tensor, usable: Tensor) -> Tensor:
@@ -445,18 +450,20 @@ def _chosen(
 ) -> _Measure:
     """Take the measure over time where it is clearly less: what one frame took for noise is texture.
 
-    Unless a codec may have copied the noise from frame to frame, and one frame has much of it. Where it is more, that is
-    noise as well if it is nothing else. `informed` (3,) says in which channels enough of the picture changed.
+    Unless a codec may have copied the noise from frame to frame, and one frame has much of it: then what differs is more
+    than noise, or less. Where it is more, that is noise as well if it is nothing else. `informed` (3,) says in which
+    channels enough of the picture changed.
     """
-    less = informed & (moving.variance < 0.7 * still.variance)
-    still = _times(irregular, still)
+    shown, still = still.variance, _times(irregular, still)
     quiet, loud = _HEARD
     heard = ((still.variance.mean().sqrt() - quiet) / (loud - quiet)).clamp(0, 1)
+    sure = heard * still.compared * (1 - pure.mean(1).amax())
+    less = informed & (moving.variance < (_ALONE + (_COMPARED - _ALONE) * sure) * shown)
     least = _Measure(*(torch.lerp(m, s, heard * copied) for m, s in zip(moving, still, strict=True)))
-    found = _Measure(
-        torch.where(less, least.variance, still.variance),
-        torch.where(less[:, None], least.curve, still.curve),
-        torch.where(less.all(), least.spectrum, still.spectrum),
+    found = still._replace(
+        variance=torch.where(less, least.variance, still.variance),
+        curve=torch.where(less[:, None], least.curve, still.curve),
+        spectrum=torch.where(less.all(), least.spectrum, still.spectrum),
     )
     raised, growth = _raised(found, noise_spectrum.power(moving.variance, moving.spectrum), pure)
     same = ramp(growth, *_CHANGED)
@@ -472,7 +479,7 @@ def _hidden(found: _Measure, moving: _Measure) -> bool:
 def _raised(measure: _Measure, power: Tensor, where: Tensor) -> tuple[_Measure, Tensor]:
     """A measure with at least some power by colour and band (3,3), as far as `where` (3,3) says; how much that grew."""
     growth, spectrum = noise_spectrum.raised(measure.variance, measure.spectrum, power, where)
-    return _Measure(measure.variance * growth, measure.curve * growth, spectrum), growth
+    return _times(growth, measure)._replace(spectrum=spectrum), growth
 
 
 def _along_motion(image: Tensor, earlier: Tensor | None) -> tuple[Tensor, Tensor] | None:

@@ -55,7 +55,7 @@ def of_white(gray: bool, device: torch.device) -> Tensor:
 
 def of_picture(
     coefficients: Tensor, shown: Tensor, order: Tensor, white: Tensor, change: Tensor | None
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, bool]:
     """The noise of a picture of all frequencies, as a trained network hears it.
 
     Args:
@@ -66,7 +66,7 @@ def of_picture(
         change: (3,N,64), the same of how the picture differs from one before, see `nets.level.describe_change`.
 
     Returns:
-        The variance (3,), and the spectrum (3,3) as `fusion.coloured` takes it.
+        The variance (3,), the spectrum (3,3) as `fusion.coloured` takes it, and whether `change` told of them.
     """
     from vidnoise.nets import load
     from vidnoise.nets.level import describe, describe_change, deviations
@@ -76,7 +76,7 @@ def of_picture(
     # The network knows pictures of a colour camera alone.
     gray = bool(((told - told[:1]).abs() < _ALIKE).all())
     if gray or len(index) < _FEWEST:
-        return white, of_white(gray, white.device)
+        return white, of_white(gray, white.device), False
     matrix = opponent(coefficients.device)
     blocks = mix(told, matrix)
     with torch.inference_mode():
@@ -89,7 +89,7 @@ def of_picture(
         else:
             network = load("change", coefficients.device, torch.float32)
             power = deviations(network(torch.cat([told, changed])[None]))[0].square()
-    return _joined(power, white, matrix)
+    return *_joined(power, white, matrix), changed is not None
 
 
 def _split(blocks: Tensor, order: Tensor) -> Tensor:
@@ -121,7 +121,7 @@ def _matched(power: Tensor, measured: Tensor) -> Tensor:
 def of_difference(
     coefficients: Tensor, expected: Tensor, order: Tensor, white: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The same for the difference of two frames, which where nothing moves is noise and nothing else.
+    """The variance and the spectrum for the difference of two frames, which where nothing moves is noise and nothing else.
 
     Args:
         coefficients, order, white: as for `of_picture`.
