@@ -85,6 +85,8 @@ def test_printing_and_reading_give_the_same_chain(graph, on, level):
         ("text:graph='a", r"quote ' in .* is not closed"),
         ("mean:2", r"'2' is not option=value"),
         ("text:graph=a:on=maybe", r"on='maybe' is not yes or no"),
+        ("mean:before=1:before=2", r"mean: before is given twice, as 1 and 2; leave one out"),
+        ("mean:before=1,after=2,before=1", r"mean: before is given twice, as 1 and 1; leave one out"),
     ],
 )
 def test_a_mistake_is_answered_with_what_to_type(text, message):

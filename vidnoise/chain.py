@@ -370,10 +370,14 @@ def _unknown_option(name: str, key: str, known: list[str]) -> str:
 def _add_option(filter: tuple[str, dict[str, str]], text: str) -> None:
     name, options = filter
     for part in _split(text, ":"):
-        key, equals, value = part.partition("=")
+        key, equals, value = (piece.strip() for piece in part.partition("="))
         if not equals:
             raise UsageError(f"{name}: {part.strip()!r} is not option=value; write it as {name}:option=value")
-        options[key.strip()] = _unquote(value.strip())
+        if key in options:
+            raise UsageError(
+                f"{name}: {key} is given twice, as {options[key]} and {_unquote(value)}; leave one out"
+            )
+        options[key] = _unquote(value)
 
 
 def _split(text: str, separator: str) -> list[str]:
