@@ -31,7 +31,7 @@ def test_the_example_is_read_and_each_camera_has_the_defaults():
 def test_what_a_camera_says_itself_goes_before_the_defaults(tmp_path):
     text = '[defaults]\nfilters = "none"\ntimeout = 3\n[cameras.a]\nsource = "rtsp://a/1"\noutputs = "a.ts"\ntimeout = "2s"'
     camera = load(written(tmp_path, text))["a"]
-    assert (camera.timeout, str(camera.filters), camera.outputs) == (2.0, "", ("a.ts",))
+    assert (camera.timeout, str(camera.filters), camera.outputs) == (2.0, "none", ("a.ts",))
 
 
 def test_a_file_of_an_editor_that_marks_its_encoding_is_read(tmp_path):

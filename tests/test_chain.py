@@ -85,6 +85,7 @@ def test_printing_and_reading_give_the_same_chain(graph, on, level):
         ("text:graph='a", r"quote ' in .* is not closed"),
         ("mean:2", r"'2' is not option=value"),
         ("text:graph=a:on=maybe", r"on='maybe' is not yes or no"),
+        (" , ", r"the text of the filters is empty; write 'none' for no filter"),
         ("mean:before=1:before=2", r"mean: before is given twice, as 1 and 2; leave one out"),
         ("mean:before=1,after=2,before=1", r"mean: before is given twice, as 1 and 1; leave one out"),
     ],
@@ -380,6 +381,10 @@ def test_a_chain_is_made_of_a_list_too():
     assert hash(Chain([Mean()])) == hash(Chain.of(Mean()))
 
 
+def test_chains_within_a_chain_are_joined_to_it():
+    assert Chain((Chain((Mean(), Running())), Chain(), Mean())) == Mean() | Running() | Mean()
+
+
 def test_a_chain_is_not_made_of_one_filter_alone():
     with pytest.raises(UsageError, match=r"several as Denoise\(\) \| Deblur\(\)"):
         Chain(Mean())
@@ -393,7 +398,7 @@ def test_text_is_joined_to_filters_on_either_side():
 def test_none_is_a_chain_without_filters(tmp_path):
     assert Chain.parse(" none ") == Chain()
     source = clips.Clip(frames=2).save(tmp_path / "in.mp4")
-    assert vn.run(source, "none", tmp_path / "out.mp4").filters == ""
+    assert vn.run(source, "none", tmp_path / "out.mp4").filters == str(Chain()) == "none"
 
 
 @pytest.mark.parametrize(

@@ -152,7 +152,7 @@ def test_the_ladder_looks_less_far_ahead_then_coarser_then_takes_none():
         "dear:ahead=0",
         "dear:quality=balanced,ahead=0",
         "dear:quality=fast,ahead=0",
-        "",
+        "none",
     ]
     assert ladder(Chain()) == (Chain(),)
 

@@ -96,7 +96,7 @@ def test_a_video_is_cleaned_by_a_model(tmp_path):
     source = Clip(frames=3, size=(64, 48)).save(tmp_path / "in.mkv")
     path = torchscript(Scaled(0.5, 0.5, 0.5), tmp_path / "dark.pt")
     vn.run(source, f"model:path={path}", tmp_path / "out.mkv")
-    with vn.open(source, "") as before, vn.open(tmp_path / "out.mkv", "") as after:
+    with vn.open(source, "none") as before, vn.open(tmp_path / "out.mkv", "none") as after:
         for a, b in zip(before, after, strict=True):
             assert float((a.image * 0.5 - b.image).abs().mean()) < 2 / 255
 

@@ -31,32 +31,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Chain(Filter):
-    """Filters applied one after another; an empty chain is the identity. Its latency is the sum of theirs."""
+    """Filters applied one after another, those of chains among them too; an empty chain is the identity."""
 
     name: ClassVar[str] = "chain"
     filters: tuple[Filter, ...] = option((), help="the filters, first to last")
 
     def __post_init__(self) -> None:
-        if isinstance(self.filters, list):
-            object.__setattr__(self, "filters", tuple(self.filters))
-        if not isinstance(self.filters, tuple):
+        if not isinstance(self.filters, (tuple, list)):
             _refuse(self.filters)
+        flat: list[Filter] = []
         for filter in self.filters:
             if not isinstance(filter, Filter):
                 _refuse(filter)
+            flat += filter.filters if isinstance(filter, Chain) else [filter]
+        object.__setattr__(self, "filters", tuple(flat))
 
     @classmethod
     def of(cls, *filters: Filter | str) -> Chain:
-        """A chain of filters; text among them is read, and chains are flattened.
+        """A chain of filters; text among them is read.
 
         Raises:
             UsageError: one is no filter, or the text cannot be read.
         """
-        flat: list[Filter] = []
-        for given in filters:
-            filter = cls.parse(given) if isinstance(given, str) else given
-            flat.extend(filter.filters if isinstance(filter, Chain) else [filter])
-        return cls(tuple(flat))
+        return cls(tuple(cls.parse(filter) if isinstance(filter, str) else filter for filter in filters))
 
     @classmethod
     def parse(cls, text: str) -> Chain:
@@ -67,7 +64,8 @@ class Chain(Filter):
         chain.
 
         Raises:
-            UsageError: a name or option that does not exist, a value of the wrong kind or out of range.
+            UsageError: a name or option that does not exist, a value of the wrong kind or out of range, or empty text, such
+                as that of a variable of the shell that is not set.
         """
         if text.strip() == "none":
             return cls()
@@ -80,6 +78,8 @@ class Chain(Filter):
             filters.append((head.strip(), {}))
             if colon:
                 _add_option(filters[-1], rest)
+        if not filters:
+            raise UsageError("the text of the filters is empty; write 'none' for no filter, or leave it out")
         return cls.of(*(make(name, options) for name, options in filters))
 
     def with_option(self, name: str, value: Any) -> Chain:
@@ -90,7 +90,7 @@ class Chain(Filter):
         """
         having = [f for f in self.filters if any(field.name == name for field in dataclasses.fields(f))]
         if not having:
-            raise UsageError(f"{str(self) or 'no filter'} has no option {name!r}; leave --{name} out")
+            raise UsageError(f"{self} has no option {name!r}; leave --{name} out")
         return Chain(
             tuple(dataclasses.replace(f, **{name: value}) if f in having else f for f in self.filters)
         )
@@ -126,7 +126,7 @@ class Chain(Filter):
         return ChainStage(stages, Analysis(noise=self.wants_noise, motion=self.wants_motion))
 
     def __str__(self) -> str:
-        return ",".join(str(filter) for filter in self.filters)
+        return ",".join(map(str, self.filters)) or "none"
 
 
 class FilterStage:

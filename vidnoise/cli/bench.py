@@ -402,10 +402,7 @@ def speed(
     for size in bench.sizes(sizes or tuple(bench.SIZES)):
         where = {"device": chosen["device"], "precision": chosen["precision"]}
         for batch in batches or (0,):
-            jobs += [
-                bench.Job(size, noise, pace, chain=str(chain) or "none", batch=batch, **where)
-                for chain in chains
-            ]
+            jobs += [bench.Job(size, noise, pace, chain=str(chain), batch=batch, **where) for chain in chains]
         jobs += [bench.Job(size, noise, pace, peer=peer) for peer in others]
     with _telling() as tell:
         rows = [row.values() for row in bench.measure(jobs, tell)]

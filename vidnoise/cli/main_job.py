@@ -285,7 +285,7 @@ def _print_latency(source: str, as_json: bool, chosen: dict[str, Any]) -> int:
         emit({"filters": str(chain), "latency": latency, "latency_seconds": seconds})
     else:
         time = "" if seconds is None else f" ({seconds:.3g} s at {float(rate or 0):g} frames/s)"
-        click.echo(f"{str(chain) or 'no filter'} looks {latency} frames ahead{time}")
+        click.echo(f"{chain} looks {latency} frames ahead{time}")
     return Status.WHOLE
 
 

@@ -41,7 +41,7 @@ class Talk:
         """Input and output are open: say what is known, start the bar."""
         if self._verbose:
             latency = f"{summary.latency} frame{'s' * (summary.latency != 1)} ahead"
-            self._say(f"filters: {summary.filters or 'none'} ({latency})")
+            self._say(f"filters: {summary.filters} ({latency})")
             self._say(f"device: {summary.device}")
             self._say(f"decoder: {summary.decoder}")
             self._say(f"encoder: {summary.encoder}")
