@@ -336,7 +336,7 @@ def test_text_is_read_as_the_first_type_that_can_hold_it():
     @dataclass(frozen=True)
     class Wide(SpatialFilter):
         level: int | float | bool = option(1, help="more of it")
-        word: Literal["a", "b"] = option("a", choices=("a", "b"), help="one of two")
+        word: Literal["a", "b"] = option("a", help="one of two")
 
         def apply(self, x):
             return x
@@ -347,6 +347,11 @@ def test_text_is_read_as_the_first_type_that_can_hold_it():
         Chain.parse("wide:level=x")
     with pytest.raises(UsageError, match="word='c' is not one of a, b"):
         Chain.parse("wide:word=c")
+    for word in ("c", ["a"], None):
+        with pytest.raises(
+            UsageError, match=rf"wide: word={re.escape(repr(word))} is of .*; it takes one of a, b"
+        ):
+            Wide(1, word)
 
 
 def test_text_is_read_as_choices_and_classes_of_numbers():
@@ -367,6 +372,11 @@ def test_text_is_read_as_choices_and_classes_of_numbers():
     )
     assert type(Chain.parse("exact:times=2").filters[0].times) is int
     assert Chain.parse("exact:times=7") == Chain.of(Exact(7))
+    assert Exact(np.int64(1)) == Exact()
+    with pytest.raises(
+        UsageError, match="times=True is of type bool; it takes one of 1, 2, all or a whole number"
+    ):
+        Exact(True)
     for typed, words in (
         ("times=x", "times='x' is not one of 1, 2, all or a whole number"),
         ("share=1/0", "share='1/0' is not Fraction"),

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -92,6 +93,7 @@ class Broken(SpatialFilter):
 @dataclass(frozen=True)
 class Untold(SpatialFilter):
     level: float = option(1.0, help="more of it")
+    side: Literal["left", "right"] = option("left", help="from where")
 
     def apply(self, x):
         return x
@@ -635,6 +637,7 @@ def test_a_filter_without_options_is_shown_too(vidnoise, own_filters):
 def test_a_filter_without_a_docstring_says_nothing_of_itself(vidnoise, own_filters):
     text = " ".join(vidnoise("filters", "untold").out.split())
     assert text.startswith("untold It says nothing of itself. option default")
+    assert "side left one of left, right - from where" in text
 
 
 def test_a_misspelt_filter_is_guessed(vidnoise, own_filters):

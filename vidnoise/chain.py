@@ -23,7 +23,7 @@ from vidnoise.errors import (
 )
 from vidnoise.filter import Filter, Stage, hints, option, plainly
 from vidnoise.frame import Frame, StreamInfo
-from vidnoise.options import WORDS, is_switch, kinds
+from vidnoise.options import called, is_switch, kinds
 
 if TYPE_CHECKING:
     from vidnoise.device import Device
@@ -315,9 +315,7 @@ def _choice(choices: tuple[Any, ...], text: str) -> Any:
 
 
 def _called(kind: Any) -> str:
-    if get_origin(kind) is Literal:
-        return f"one of {', '.join(map(_text, get_args(kind)))}"
-    return "yes or no" if kind is bool else WORDS.get(kind, getattr(kind, "__name__", str(kind)))
+    return "yes or no" if kind is bool else called(kind)
 
 
 def quote(value: Any) -> str:

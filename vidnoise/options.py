@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from os import PathLike, fspath
 from types import NoneType
-from typing import Any
+from typing import Any, Literal
 
 from vidnoise.errors import UsageError
 
@@ -89,6 +89,13 @@ def kinds(annotation: Any) -> tuple[Any, ...]:
     return typing.get_args(annotation) if union else (annotation,)
 
 
+def called(kind: Any) -> str:
+    """A type of an option in words, `Literal` by its choices."""
+    if typing.get_origin(kind) is Literal:
+        return f"one of {', '.join(map(str, typing.get_args(kind)))}"
+    return WORDS.get(kind, getattr(kind, "__name__", str(kind)))
+
+
 def check(owner: str, name: str, value: Any, annotation: Any, described: Option) -> None:
     """Hold one value against its option.
 
@@ -97,7 +104,7 @@ def check(owner: str, name: str, value: Any, annotation: Any, described: Option)
     """
     allowed = kinds(annotation)
     if not any(_is_of(value, kind) for kind in allowed):
-        words = " or ".join(WORDS.get(kind, str(kind)) for kind in allowed)
+        words = " or ".join(map(called, allowed))
         raise UsageError(f"{owner}: {name}={value!r} is of type {type(value).__name__}; it takes {words}")
     if value is None or is_switch(value):
         return
@@ -151,6 +158,8 @@ def is_switch(value: object) -> bool:
 
 def _is_of(value: object, kind: Any) -> bool:
     """Whether it is of a type; of those that are not in `TYPES`, everything is."""
+    if typing.get_origin(kind) is Literal:
+        return any(_is_of(value, type(choice)) and value == choice for choice in typing.get_args(kind))
     if is_switch(value):  # which Python takes for a whole number
         return kind is bool or kind not in TYPES
     return isinstance(value, TYPES.get(kind, object))

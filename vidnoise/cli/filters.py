@@ -12,7 +12,7 @@ import click
 
 from vidnoise.cli.options import SectionCommand, debug_option
 from vidnoise.filter import Filter, describe, hints
-from vidnoise.options import WORDS, kinds
+from vidnoise.options import WORDS, called, kinds
 
 
 @click.command(
@@ -77,12 +77,14 @@ def _default(field: dataclasses.Field[object]) -> str:
 def _kind(kind: Any) -> str:
     """The type of an option in words; None among the types is written `auto`."""
     allowed = kinds(kind)
-    words = [
-        "yes|no" if k is bool else WORDS.get(k, "text").removeprefix("a ")
-        for k in allowed
-        if k is not NoneType
-    ]
+    words = [_typed(k) for k in allowed if k is not NoneType]
     return " or ".join([*words, "auto"] if NoneType in allowed else words)
+
+
+def _typed(kind: Any) -> str:
+    if isinstance(kind, type) and kind not in WORDS:
+        return "text"
+    return "yes|no" if kind is bool else called(kind).removeprefix("a ")
 
 
 def _text(filter: type[Filter]) -> str:
