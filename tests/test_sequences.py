@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import skimage.data
 
+import vidnoise as vn
 from vidnoise.errors import InputError, OutputError, UsageError
 from vidnoise.io import OutputOptions, open_reader, open_writer
 
@@ -135,6 +136,15 @@ def test_a_damaged_picture_is_skipped_and_counted(tmp_path, number, content):
         assert str(reader.losses) == "1 damaged packet skipped"
     assert names(tmp_path / "out") == [f"0000{n}.png" for n in range(1, 6) if n != number]
     assert np.array_equal(load(tmp_path / "out" / "00004.png"), picture(4))
+
+
+def test_a_jpeg_that_was_cut_off_is_counted_and_its_thumbnail_is_not_taken_for_its_end(tmp_path):
+    whole = cv2.imencode(".jpg", picture())[1].tobytes()
+    thumbnail = b"Exif\0\0" + cv2.imencode(".jpg", picture()[:8, :8])[1].tobytes()
+    whole = whole[:2] + struct.pack(">HH", 0xFFE1, len(thumbnail) + 2) + thumbnail + whole[2:]
+    for data, damage in ((whole, ""), (whole[:-40], "1 damaged frame patched by the decoder")):
+        (tmp_path / "in.jpg").write_bytes(data)
+        assert vn.run(tmp_path / "in.jpg", "none", tmp_path / "out.png", overwrite=True).damage == damage
 
 
 def test_pictures_of_several_sizes_are_refused_by_name(tmp_path):

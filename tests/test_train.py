@@ -284,10 +284,24 @@ def test_a_video_file_is_a_clip_of_half_its_size(tmp_path: Path) -> None:
     assert float(np.abs(media.clips[0][5] - small.astype(float)).mean()) < 10
 
 
-@pytest.mark.parametrize("name", ["clip.mkv", "still.png"])
-def test_a_damaged_file_is_named(name: str, tmp_path: Path) -> None:
-    (tmp_path / name).write_bytes(b"junk")
+CUT_OFF = cv2.imencode(".jpg", clips.picture(0))[1].tobytes()[:-9]
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [("clip.mkv", b"junk"), ("still.png", b"junk"), ("still.png", b""), ("still.jpg", CUT_OFF)],
+)
+def test_a_damaged_file_is_named(name: str, data: bytes, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(data)
     with pytest.raises(InputError, match=rf"{name} .*take it out of the training data"):
+        read_folder(tmp_path)
+
+
+def test_a_link_that_leads_nowhere_is_named(tmp_path: Path) -> None:
+    (tmp_path / "still.png").symlink_to(tmp_path / "gone.png")
+    with pytest.raises(
+        InputError, match=r"still\.png cannot be read \(No such file.*take it out of the training data"
+    ):
         read_folder(tmp_path)
 
 

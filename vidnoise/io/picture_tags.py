@@ -18,6 +18,7 @@ INCH = 0.0254
 
 PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8"
+_JPEG_END = b"\xff\xd9"
 _EXIF = b"Exif\0\0"
 _ICC = b"ICC_PROFILE\0"
 _ICC_PART = 65519
@@ -167,6 +168,12 @@ def _from_jpeg(data: bytes) -> PictureTags:
         if marker == 0xE2 and body.startswith(_ICC) and len(body) > 14:
             parts[body[12]] = body[14:]
     return PictureTags(b"".join(parts[n] for n in sorted(parts)) or None, exif, dpi)
+
+
+def ends_early(data: bytes) -> bool:
+    """Whether a JPEG was cut off: decoders show one with gray below, and do not tell."""
+    begin = max((end for *_, end in _segments(data)), default=0)  # a thumbnail in EXIF has an end of its own
+    return data.startswith(JPEG) and _JPEG_END not in data[begin:]
 
 
 def _segment(marker: int, body: bytes) -> bytes:

@@ -26,7 +26,7 @@ from vidnoise.io.continuity import Continuity
 from vidnoise.io.decode import DELAY, Conformer, Decoder, Losses, Tail, decoder_for, hides_alpha, layout_of
 from vidnoise.io.facts import facts_of, stream_lines
 from vidnoise.io.interlace import InterlaceGate
-from vidnoise.io.picture_tags import read_tags
+from vidnoise.io.picture_tags import ends_early, read_tags
 from vidnoise.io.protocols import Location, locate, mask
 from vidnoise.options import Option, check, check_path
 
@@ -443,6 +443,7 @@ class Reader:
                     if packet.stream_index != self.stream.index:
                         self._hand_on(packet)
                     elif not self._precedes_entry(packet):
+                        self.losses.frames += self.of_pictures and ends_early(bytes(packet))
                         yield packet
             except IndexError:
                 return  # PyAV at the end of a file in which streams have appeared on the way

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor
 
 from ..errors import InputError
+from ..io.picture_tags import ends_early
 
 Image = NDArray[np.uint8]
 
@@ -39,9 +40,16 @@ def read_picture(path: Path) -> Image:
     """A picture file as RGB bytes (H,W,3); InputError if it is none."""
     import cv2
 
-    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if picture is None:
-        raise InputError(f"{path} is no picture that OpenCV can read; take it out of the training data")
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read ({error.strerror}); take it out of the training data"
+        ) from error
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    if picture is None or ends_early(data):
+        found = "no picture that OpenCV can read" if picture is None else "a JPEG that was cut off"
+        raise InputError(f"{path} is {found}; take it out of the training data")
     return np.ascontiguousarray(picture[..., ::-1]).astype(np.uint8, copy=False)
 
 
