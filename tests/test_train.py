@@ -3,6 +3,8 @@
 import json
 import math
 import wave
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
@@ -337,6 +339,38 @@ def test_a_run_learns_and_its_weights_load(tmp_path: Path) -> None:
     noisy = degrade.white(clean, torch.full((1, 1, 1, 1), 50 / 255), source())
     with torch.inference_mode():
         assert psnr(network(noisy, torch.full((1, 1, 1, 1), 50 / 255)), clean) > psnr(noisy, clean) + 1
+
+
+@pytest.mark.parametrize("surrounded", [torch.no_grad, torch.inference_mode])
+def test_training_takes_paths_as_text_and_learns_wherever_gradients_are_off(
+    surrounded: Callable[[], AbstractContextManager[None]], tmp_path: Path
+) -> None:
+    cv2.imwrite(str(tmp_path / "still.png"), photographs()[0])
+    with surrounded():
+        first = train(
+            small(1), str(tmp_path), f"{tmp_path}/first", options=Options(device="cpu"), report=lambda _: None
+        )
+        result = train(
+            small(3),
+            tmp_path,
+            tmp_path / "next",
+            inherit=[str(first.weights)],
+            options=Options(device="cpu"),
+            report=lambda _: None,
+        )
+    assert read(result.weights)[1].inherited.startswith("spatial-fast.safetensors")
+    before, after = (read(path)[0].state_dict() for path in (first.weights, result.weights))
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+
+
+def test_a_name_in_place_of_a_recipe_or_a_path_in_place_of_a_list_is_answered_with_what_to_write(
+    tmp_path: Path,
+) -> None:
+    media = Media(photographs(), [])
+    with pytest.raises(UsageError, match=r"recipe='dwnet' is no Recipe; write vidnoise\.train\.load_recipe"):
+        train("dwnet", media, tmp_path)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=r"inherit='a\.safetensors' is one path; it takes a list"):
+        train(small(1), media, tmp_path, inherit="a.safetensors")
 
 
 @pytest.mark.parametrize("muon", [0, 2])

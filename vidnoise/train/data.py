@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
@@ -71,12 +72,13 @@ def read_video(path: Path) -> list[Image]:
     return frames
 
 
-def read_folder(folder: Path) -> Media:
+def read_folder(folder: PathLike[str] | str) -> Media:
     """Everything in a folder and its sub-folders, those that are linked included.
 
     Raises:
         InputError: there is no such folder, nothing in it, or a file that cannot be read.
     """
+    folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder: --data takes a folder of pictures, clips and videos")
     paths = sorted(p for p in _files(folder) if not p.name.startswith("."))

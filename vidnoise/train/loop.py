@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
 
@@ -108,18 +109,18 @@ def rate(recipe: Recipe, step: int, progress: float) -> float:
 
 def train(
     recipe: Recipe,
-    data: Path | Media,
-    out: Path,
+    data: PathLike[str] | str | Media,
+    out: PathLike[str] | str,
     *,
-    valid: Path | Media | None = None,
-    inherit: Sequence[Path] = (),
+    valid: PathLike[str] | str | Media | None = None,
+    inherit: Sequence[PathLike[str] | str] = (),
     options: Options | None = None,
     report: Callable[[str], None] = print,
 ) -> Result:
     """Train what a recipe says.
 
     Args:
-        recipe: see `Recipe`.
+        recipe: see `Recipe`; `load_recipe("dwnet")` gives one.
         data: a folder (see `data.read_folder`), or media already read.
         out: folder for checkpoint.pt, log.jsonl, and the averaged weights with their card.
         valid: pictures and clips to validate on.
@@ -132,9 +133,18 @@ def train(
 
     Raises:
         InputError: the data do not suffice; weights to start from or the checkpoint cannot be read.
-        UsageError: the recipe, the checkpoint or the weights to start from do not fit, or the rate is too high.
+        UsageError: the recipe, the checkpoint or the weights to start from do not fit, or the rate is too high; or an
+            argument is of the wrong kind.
     """
-    return Run(recipe, data, out, valid, inherit, options or Options(), report).go()
+    if not isinstance(recipe, Recipe):
+        raise UsageError(f"recipe={recipe!r} is no Recipe; write vidnoise.train.load_recipe('dwnet')")
+    if isinstance(inherit, (str, PathLike)):
+        raise UsageError(f"inherit={inherit!r} is one path; it takes a list of them: [{str(inherit)!r}]")
+    media = data if isinstance(data, Media) else read_folder(data)
+    kept = valid if isinstance(valid, Media | None) else read_folder(valid)
+    began = [Path(path) for path in inherit]
+    with torch.inference_mode(False), torch.enable_grad():  # whatever the caller has switched off
+        return Run(recipe, media, Path(out), kept, began, options or Options(), report).go()
 
 
 class Run:
@@ -143,9 +153,9 @@ class Run:
     def __init__(
         self,
         recipe: Recipe,
-        data: Path | Media,
+        media: Media,
         out: Path,
-        valid: Path | Media | None,
+        valid: Media | None,
         inherit: Sequence[Path],
         options: Options,
         report: Callable[[str], None],
@@ -164,9 +174,7 @@ class Run:
         torch.manual_seed(recipe.seed)
         torch.set_float32_matmul_precision("high")
         torch.backends.cudnn.benchmark = True
-        media = read_folder(data) if isinstance(data, Path) else data
-        kept = read_folder(valid) if isinstance(valid, Path) else valid
-        self.task: Task = make_task(recipe, media, kept, self.device)
+        self.task: Task = make_task(recipe, media, valid, self.device)
         inherited = load_into(self.task.model, self.name, inherit)
         self.began = ", ".join(origin(path) for path in inherit)
         self.model = channels_last(self.task.model.to(self.device))

@@ -2,6 +2,7 @@
 
 import tomllib
 from dataclasses import dataclass, field
+from os import PathLike
 from pathlib import Path
 
 from ..errors import UsageError
@@ -93,15 +94,15 @@ def parse(text: str, name: str) -> Recipe:
     return recipe
 
 
-def load_recipe(name: str) -> Recipe:
+def load_recipe(name: PathLike[str] | str) -> Recipe:
     """A recipe of the package by its name ("spatial-fast"), or a file by its path; UsageError if neither."""
     path = FOLDER / f"{name}.toml"
     path = path if path.is_file() else Path(name)
     if not path.is_file():
         names = ", ".join(sorted(p.stem for p in FOLDER.glob("*.toml")))
-        raise UsageError(f"no recipe {name!r}: give a TOML file, or one of {names}")
+        raise UsageError(f"no recipe {str(name)!r}: give a TOML file, or one of {names}")
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"the recipe {name} cannot be read as text: {error}") from error
-    return parse(text, name)
+    return parse(text, str(name))
