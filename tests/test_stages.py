@@ -422,6 +422,7 @@ class Fitting(SpatialFilter):
 
 
 def test_what_a_filter_computed_by_gradients_leaves_it_as_a_plain_picture():
-    (done,) = process(Fitting(), clip(1))
+    with torch.inference_mode():
+        (done,) = process(Fitting(), clip(1))
     assert not done.image.requires_grad
     assert done.image.numpy().shape == done.image.shape

@@ -249,6 +249,7 @@ def plainly() -> Iterator[None]:
     import torch
 
     with ExitStack() as stack:
+        stack.enter_context(torch.inference_mode(False))  # under which nobody could switch gradients on
         stack.enter_context(torch.no_grad())
         for kind in filter(torch.is_autocast_enabled, ("cpu", "cuda")):
             stack.enter_context(torch.autocast(kind, enabled=False))
