@@ -94,6 +94,36 @@ def test_where_no_motion_shows_the_picture_is_refused_unless_told_how_far_it_goe
     assert selfdeblur.restore(sharp, 15, seconds=0).picture.shape == sharp.shape
 
 
+@pytest.mark.parametrize("surrounded", [torch.inference_mode, lambda: torch.autocast("cpu", torch.bfloat16)])
+def test_whatever_is_switched_on_around_it_gives_the_same(surrounded):
+    _, seen = blurred(48)
+    expected = selfdeblur.restore(seen, 9, 1e6, steps=2).picture
+    with surrounded():
+        picture = seen.double().requires_grad_(not torch.is_inference_mode_enabled())
+        assert torch.equal(selfdeblur.restore(picture, 9, 1e6, steps=2).picture, expected)
+
+
+@pytest.mark.parametrize(
+    ("picture", "side", "said"),
+    [
+        (np.zeros((48, 48, 3)), 9, "this is ndarray"),
+        (
+            torch.zeros(48, 48, 3),
+            9,
+            r"a picture is a tensor of floats \(3,H,W\).*this is torch.float32 \(48, 48, 3\)",
+        ),
+        (torch.zeros(3, 48, 48, dtype=torch.uint8), 9, "this is torch.uint8"),
+        (torch.full((3, 48, 48), torch.nan), 9, "a picture holds NaN or infinity"),
+        (torch.zeros(3, 48, 48), 8, "side=8 is out of range; it takes at least 5 in steps of 2 pixels"),
+        (torch.zeros(3, 48, 48), -3, "side=-3 is out of range"),
+        (torch.zeros(3, 48, 48), 9.0, "it takes a whole number"),
+    ],
+)
+def test_what_is_no_picture_or_no_side_is_told_with_what_one_is(picture, side, said):
+    with pytest.raises(UsageError, match=said):
+        selfdeblur.restore(picture, side, seconds=0)
+
+
 def test_a_picture_too_large_is_refused():
     with pytest.raises(UsageError, match="2 million"):
         selfdeblur.restore(torch.zeros(3, 1500, 1500), 31, seconds=0)

@@ -92,10 +92,8 @@ class Frame:
     ) -> None:
         if planes is None and image is None:
             raise UsageError("a frame needs planes or an image")
-        if image is not None and not is_picture(image):
-            raise UsageError(
-                f"an image is a tensor of floats (3,H,W), RGB in 0..1; this is {described(image)}"
-            )
+        if image is not None:
+            check_picture("an image is", image)
         self.pts = pts
         self.time_base = time_base
         self.duration = duration
@@ -211,19 +209,27 @@ def check_image(image: object, shape: tuple[int, ...]) -> None:
 
     if isinstance(image, torch.Tensor) and image.shape == shape and image.is_floating_point():
         return
-    raise ValueError(f"it gives {described(image)}, and must give a tensor of floats {shape}")
+    raise ValueError(f"it gives {_described(image)}, and must give a tensor of floats {shape}")
 
 
-def is_picture(image: object) -> bool:
-    """Whether it is a tensor of floats (3,H,W) that has pixels."""
+def check_picture(what: str, image: object) -> None:
+    """Hold what a user gives for a picture against what one is; `what` begins the text.
+
+    Raises:
+        UsageError: it is no tensor of floats (3,H,W), or has no pixels.
+    """
     import torch
 
-    if not isinstance(image, torch.Tensor) or image.ndim != 3 or image.shape[0] != 3:
-        return False
-    return image.is_floating_point() and image.numel() > 0
+    if (
+        not isinstance(image, torch.Tensor)
+        or image.ndim != 3
+        or image.shape[0] != 3
+        or not (image.is_floating_point() and image.numel())
+    ):
+        raise UsageError(f"{what} a tensor of floats (3,H,W), RGB in 0..1; this is {_described(image)}")
 
 
-def described(image: object) -> str:
+def _described(image: object) -> str:
     """A tensor's type and shape; of anything else the class."""
     import torch
 

@@ -29,7 +29,7 @@ from torch import Tensor
 from vidnoise import dct, noise_spectrum
 from vidnoise.errors import InputError, UsageError
 from vidnoise.followed import followed
-from vidnoise.frame import described, is_picture
+from vidnoise.frame import check_picture
 from vidnoise.patterns import EQUAL, filmed, irregular
 from vidnoise.ramps import ramp
 from vidnoise.strips import at_once
@@ -97,7 +97,7 @@ class NoiseEstimate:
 
         The brightness is averaged over 8x8 pixels, so that the noise of the picture does not enter the map.
         """
-        _check(image)
+        check_picture("noise is estimated on", image)
         height, width = image.shape[1:]
         margin = (0, -width % _BLOCK, 0, -height % _BLOCK)
         padded = F.pad(image[None], margin, mode="replicate") if any(margin) else image[None]
@@ -180,7 +180,7 @@ class NoiseTracker:
         Raises:
             UsageError: the frame is not of shape (3,H,W) and of a floating type.
         """
-        _check(image)
+        check_picture("noise is estimated on", image)
         if cut:
             self.reset()
         number, self._count = self._count, self._count + 1
@@ -251,16 +251,9 @@ class _Measure(NamedTuple):
     compared: Tensor  # () 1 where it was told from texture by a frame before, else 0
 
 
-def _check(image: object) -> None:
-    if not is_picture(image):
-        raise UsageError(
-            f"noise is estimated on tensors of floats (3,H,W), RGB in 0..1; this is {described(image)}"
-        )
-
-
 def _sample(image: Tensor) -> _Sample:
     """Cut blocks out of the image on a regular grid and transform them."""
-    _check(image)
+    check_picture("noise is estimated on", image)
     height, width = image.shape[1:]
     if min(height, width) < _BLOCK:
         image = image.repeat(1, -(-_BLOCK // height), -(-_BLOCK // width))

@@ -18,7 +18,10 @@ from torch import Tensor, nn
 
 from vidnoise.blind_kernel import deconvolve, extent, find_kernel, find_path
 from vidnoise.errors import UsageError
+from vidnoise.filter import plainly
+from vidnoise.frame import check_picture
 from vidnoise.motion_blur import blur_length
+from vidnoise.options import Option, check
 
 LARGEST = 2_000_000
 """Pixels; the network's memory grows with them."""
@@ -82,7 +85,7 @@ def restore(
     """Take an unknown blur, the same everywhere, from a picture.
 
     Args:
-        picture: (3,H,W), [0,1].
+        picture: (3,H,W), [0,1], floats of any type.
         side: of the kernel, pixels, odd: at least as long as the blur; 0 for what its first guess needs.
         seconds: how long the network is fitted.
         steps: stop after so many steps all the same; runs by steps repeat exactly.
@@ -90,8 +93,27 @@ def restore(
         tell: called after each step with the share of the work that is done and the loss.
 
     Raises:
-        UsageError: the picture is too small for the kernel, or too large; or no side is given and no motion shows.
+        UsageError: the picture is too small for the kernel, too large or none; the side is no such number; or none is
+            given and no motion shows.
     """
+    check_picture("a picture is", picture)
+    check(
+        "selfdeblur", "side", side, int, Option(help="", low=SHORTEST if side else 0, unit="pixels", step=2)
+    )
+    if not picture.isfinite().all():
+        raise UsageError("a picture holds NaN or infinity; replace these, as by torch.nan_to_num")
+    with plainly():
+        return _restored(picture.detach().float().clone(), side, seconds, steps, seed, tell)
+
+
+def _restored(
+    picture: Tensor,
+    side: int,
+    seconds: float,
+    steps: int | None,
+    seed: int,
+    tell: Callable[[float, float], None],
+) -> Restored:
     most = _largest(picture, side)
     if not side and not blur_length(picture):
         raise UsageError(
