@@ -241,6 +241,22 @@ def test_a_stage_that_loses_or_doubles_frames_is_named(times, words):
         process(Chain.of(Keeper()), numbered(3))
 
 
+@pytest.mark.parametrize(
+    ("latency", "words"),
+    [(-1, "its stage says latency=-1"), (1.5, "'float' object cannot"), (None, "'NoneType' object")],
+)
+def test_a_stage_whose_latency_is_no_number_of_frames_is_named(latency, words):
+    @dataclass(frozen=True)
+    class Vague(Filter):
+        def open(self, info, device):
+            stage = Keeping(1)
+            stage.latency = latency
+            return stage
+
+    with pytest.raises(FilterError, match=rf"filter 'vague' .* failed: .*{words}"):
+        Chain.of(Vague()).open(info(), CPU)
+
+
 def test_a_step_that_gives_no_frame_is_named_with_what_it_gives():
     @dataclass(frozen=True)
     class Bare(Running):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from vidnoise import pipeline
 from vidnoise.chain import Chain, ChainStage
 from vidnoise.device import choose
-from vidnoise.errors import FilterError, UsageError
+from vidnoise.errors import UsageError
 from vidnoise.filter import Filter
 from vidnoise.frame import Frame, StreamInfo
 from vidnoise.options import Option, check, check_callback, check_path
@@ -267,8 +267,6 @@ def open_chain(chain: Chain, info: StreamInfo, device: Device, max_latency: int 
             f"{chain} looks {stage.latency} frames ahead, and --max-latency allows {max_latency}; "
             f"have it look less far ahead (denoise:ahead=0) or raise --max-latency"
         )
-    if stage.latency < 0:
-        raise FilterError(f"{chain} declares a negative latency")
     return stage
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from numbers import Integral, Real
+from operator import index
 from types import NoneType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, get_args, get_origin
 
@@ -139,11 +140,11 @@ class FilterStage:
         self._held = 0
         with self._named(), plainly():
             self._stage = open_tiled(filter, info, device)
-
-    @property
-    def latency(self) -> int:
-        """See `Stage.latency`."""
-        return self._stage.latency
+            self.latency = index(self._stage.latency)
+            if self.latency < 0:
+                raise ValueError(
+                    f"its stage says latency={self.latency}, and must say how many frames it holds back"
+                )
 
     def push(self, *frames: Frame) -> Sequence[Frame]:
         """See `Stage.push`."""

@@ -152,8 +152,8 @@ class Frame:
     def with_image(self, image: Tensor, confidence: Tensor | None = None) -> Frame:
         """The same moment with another picture (3,H,W); the writer takes it in place of the source's planes.
 
-        Returning `frame.image` itself, untouched, keeps the source's samples bit-exact. Other floats become float32,
-        which the filters behind it count on.
+        Returning `frame.image` itself, untouched, keeps the source's samples bit-exact; what was changed within it, as by
+        `mul_`, would not be written. Other floats become float32, which the filters behind it count on.
 
         Raises:
             ValueError: it is no tensor of floats of the frame's size.
