@@ -36,7 +36,6 @@ class Node:
 
     name: str
     arguments: str = ""
-    instance: str = ""
     inputs: list[str] = field(default_factory=list)
     outputs: list[str] = field(default_factory=list)
 
@@ -121,14 +120,14 @@ def _cut(text: str, at: str, whole: str) -> list[str]:
 
 def _node(part: str, whole: str) -> Node:
     label = r"\[[^\[\]]+\]"
-    match = re.fullmatch(rf"(?s)((?:\s*{label})*)\s*(\w+)(?:@(\w+))?\s*(?:=(.*?))?((?:\s*{label})*)\s*", part)
+    match = re.fullmatch(rf"(?s)((?:\s*{label})*)\s*(\w+)(?:@\w+)?\s*(?:=(.*?))?((?:\s*{label})*)\s*", part)
     if match is None:
         raise FilterError(
             f"ffmpeg: {part!r} in the graph {whole!r} is no filter; write name=option=value:option=value"
         )
-    before, name, instance, arguments, after = match.groups()
+    before, name, arguments, after = match.groups()
     names = [[word.strip() for word in re.findall(r"\[([^\[\]]+)\]", text)] for text in (before, after)]
-    return Node(name, _unescape(arguments or ""), instance or "", *names)
+    return Node(name, _unescape(arguments or ""), *names)
 
 
 def _unescape(text: str) -> str:
