@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from os import PathLike
 from pathlib import Path
 
@@ -58,18 +59,14 @@ def read_video(path: Path) -> list[Image]:
     """The first `FRAMES_OF_A_VIDEO` frames of a video, shrunk by 2 so that what its compression lost is not learned."""
     import av
 
-    frames: list[Image] = []
     try:
         with av.open(str(path)) as container:
             if not container.streams.video:
                 raise InputError(f"{path} holds no video; take it out of the training data")
-            for frame in container.decode(video=0):
-                frames.append(shrink(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8), 0.5))
-                if len(frames) == FRAMES_OF_A_VIDEO:
-                    break
+            frames = islice(container.decode(video=0), FRAMES_OF_A_VIDEO)
+            return [shrink(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8), 0.5) for frame in frames]
     except av.error.FFmpegError as error:
         raise InputError(f"{path} cannot be decoded ({error}); take it out of the training data") from error
-    return frames
 
 
 def read_folder(folder: PathLike[str] | str) -> Media:
