@@ -7,12 +7,10 @@ import difflib
 import math
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
-from numbers import Integral, Real
 from operator import index
-from types import NoneType
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, get_args, get_origin
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from vidnoise.errors import (
     TOO_LITTLE_MEMORY,
@@ -24,7 +22,7 @@ from vidnoise.errors import (
 )
 from vidnoise.filter import Filter, Stage, hints, option, plainly
 from vidnoise.frame import Frame, StreamInfo
-from vidnoise.options import called, is_switch, kinds
+from vidnoise.options import convert
 
 if TYPE_CHECKING:
     from vidnoise.device import Device
@@ -276,64 +274,6 @@ def make(name: str, options: dict[str, str]) -> Filter:
     if missing:
         raise UsageError(f"{name} needs {missing[0]}=...; vidnoise filters {name} shows its options")
     return filter(**values)
-
-
-def convert(what: str, text: str, annotation: Any) -> Any:
-    """One option's text as the first type of its field that can hold it; as text where that is no class.
-
-    Raises:
-        UsageError: the text is no such value.
-    """
-    allowed = kinds(annotation)
-    if NoneType in allowed and text.lower() in ("none", "auto"):
-        return None
-    wanted = [kind for kind in allowed if kind is not NoneType]
-    for kind in wanted:
-        with suppress(ValueError, ArithmeticError):
-            return _as(kind, text)
-    raise UsageError(f"{what}={text!r} is not {' or '.join(map(_called, wanted))}")
-
-
-def _as(kind: Any, text: str) -> Any:
-    if kind is bool:
-        return _switch(text.lower())
-    if get_origin(kind) is Literal:
-        return _choice(get_args(kind), text)
-    return kind(text) if isinstance(kind, type) and kind is not Any else text
-
-
-def _switch(word: str) -> bool:
-    if word not in ("1", "yes", "true", "on", "0", "no", "false", "off"):
-        raise ValueError(word)
-    return word in ("1", "yes", "true", "on")
-
-
-def _choice(choices: tuple[Any, ...], text: str) -> Any:
-    for choice in choices:
-        if text in (str(choice), _text(choice)):
-            return choice
-    raise ValueError(text)
-
-
-def _called(kind: Any) -> str:
-    return "yes or no" if kind is bool else called(kind)
-
-
-def quote(value: Any) -> str:
-    """A value as command-line text, in quotes where it holds a separator."""
-    text = _text(value)
-    if not re.search(r"[,:'\"\\\s]", text):
-        return text
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return "none"
-    if is_switch(value):
-        return "yes" if value else "no"
-    # Fractions too are written as `make` reads them.
-    return str(float(value) if isinstance(value, Real) and not isinstance(value, Integral) else value)
 
 
 def _is_finite(frame: Frame) -> bool:

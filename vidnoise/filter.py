@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 from vidnoise.errors import FilterError, UsageError
 from vidnoise.frame import Frame, StreamInfo, check_image
-from vidnoise.options import Option, check, describe, option
+from vidnoise.options import Option, check, describe, option, quote
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -142,8 +142,6 @@ class Filter(ABC):
 
     def __str__(self) -> str:
         """The filter as command-line text, with the options that differ from their defaults."""
-        from vidnoise.chain import quote
-
         chosen = [
             f"{field.name}={quote(getattr(self, field.name))}"
             for field in dataclasses.fields(self)

@@ -1,12 +1,14 @@
-"""Filter options: dataclass fields that know their unit, range and effect, so that help and checks come from one place."""
+"""Filter options: dataclass fields that know unit, range and effect; help, checks and text of values are made from them."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
+import re
 import sys
 import types
 import typing
+from contextlib import suppress
 from dataclasses import dataclass
 from numbers import Integral, Real
 from os import PathLike, fspath
@@ -124,6 +126,64 @@ def _check_range(what: str, value: Any, described: Option) -> None:
         raise UsageError(
             f"{what}={shown} is out of range; it takes {described.range_text() or 'numbers'}{unit}"
         )
+
+
+def convert(what: str, text: str, annotation: Any) -> Any:
+    """One option's text as the first type of its field that can hold it; as text where that is no class.
+
+    Raises:
+        UsageError: the text is no such value.
+    """
+    allowed = kinds(annotation)
+    if NoneType in allowed and text.lower() in ("none", "auto"):
+        return None
+    wanted = [kind for kind in allowed if kind is not NoneType]
+    for kind in wanted:
+        with suppress(ValueError, ArithmeticError):
+            return _as(kind, text)
+    raise UsageError(f"{what}={text!r} is not {' or '.join(map(_called, wanted))}")
+
+
+def _as(kind: Any, text: str) -> Any:
+    if kind is bool:
+        return _switch(text.lower())
+    if typing.get_origin(kind) is Literal:
+        return _choice(typing.get_args(kind), text)
+    return kind(text) if isinstance(kind, type) and kind is not Any else text
+
+
+def _switch(word: str) -> bool:
+    if word not in ("1", "yes", "true", "on", "0", "no", "false", "off"):
+        raise ValueError(word)
+    return word in ("1", "yes", "true", "on")
+
+
+def _choice(choices: tuple[Any, ...], text: str) -> Any:
+    for choice in choices:
+        if text in (str(choice), _text(choice)):
+            return choice
+    raise ValueError(text)
+
+
+def _called(kind: Any) -> str:
+    return "yes or no" if kind is bool else called(kind)
+
+
+def quote(value: Any) -> str:
+    """A value as command-line text, in quotes where it holds a separator."""
+    text = _text(value)
+    if not re.search(r"[,:'\"\\\s]", text):
+        return text
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "none"
+    if is_switch(value):
+        return "yes" if value else "no"
+    # Fractions too are written as `convert` reads them.
+    return str(float(value) if isinstance(value, Real) and not isinstance(value, Integral) else value)
 
 
 def check_path(name: str, value: object) -> str:

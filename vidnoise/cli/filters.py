@@ -12,7 +12,7 @@ import click
 
 from vidnoise.cli.options import SectionCommand, debug_option
 from vidnoise.filter import Filter, describe, hints
-from vidnoise.options import WORDS, called, kinds
+from vidnoise.options import WORDS, called, kinds, quote
 
 
 @click.command(
@@ -67,8 +67,6 @@ def _show(filter: type[Filter]) -> None:
 
 
 def _default(field: dataclasses.Field[object]) -> str:
-    from vidnoise.chain import quote
-
     if field.default is dataclasses.MISSING:
         return "(required)"
     return "auto" if field.default is None else quote(field.default)
