@@ -422,36 +422,37 @@ class Writer:
             suffix = self._target.kind
             said = f"no container is known by {suffix}" if suffix else "its name has no ending"
             raise UsageError(f"{self._target.path}: {said}; use .mp4, .mkv, .mov, .webm or .ts") from failure
-        if container.format.name == "gif":
-            path = self._target.path
-            raise UsageError(
-                f"{path}: GIF holds 256 colours, which spoils what was cleaned, so it is not written; "
-                f"type -o {_typed(path, '.mp4')}, or -o - | ffmpeg -i - {_typed(path)}"
-            )
-        if container.format.name == "image2":
-            from vidnoise.io.sequence import ENCODERS
-
-            path = self._target.path
-            raise UsageError(f"{path}: pictures are written as {', '.join(ENCODERS)}, not {path.suffix}")
-        if container.format.no_file:
-            path = self._target.path
-            whole = "-hls_playlist_type vod " if container.format.name == "hls" else ""
-            raise UsageError(
-                f"{path}: {path.suffix} is a list of many files; type -o {_typed(path, '.mp4')}, and then: "
-                f"ffmpeg -i {_typed(path, '.mp4')} -c copy {whole}{_typed(path)}"
-            )
-        if container.format.name == "rawvideo" and self._target.codec is None:
-            path = self._target.path
-            raise UsageError(
-                f"{path}: {path.suffix} says neither size nor pixel format, so it cannot be read again; "
-                f"type -o {_typed(path, '.y4m')}"
-            )
+        self._check_kind(container.format)
         if container.format.name in carry.QUICKTIME:
             # Edit lists, which carry a late start, are counted in the film's own units: milliseconds unless
             # told.
             unit = base.denominator * -(-90_000 // base.denominator)
             container.container_options["movie_timescale"] = str(min(unit, 2**31 - 1))
         return container
+
+    def _check_kind(self, format: Any) -> None:
+        """Refuse containers that are no single video file, with what to type."""
+        path = self._target.path
+        if format.name == "gif":
+            raise UsageError(
+                f"{path}: GIF holds 256 colours, which spoils what was cleaned, so it is not written; "
+                f"type -o {_typed(path, '.mp4')}, or -o - | ffmpeg -i - {_typed(path)}"
+            )
+        if format.name == "image2":
+            from vidnoise.io.sequence import ENCODERS
+
+            raise UsageError(f"{path}: pictures are written as {', '.join(ENCODERS)}, not {path.suffix}")
+        if format.no_file:
+            whole = "-hls_playlist_type vod " if format.name == "hls" else ""
+            raise UsageError(
+                f"{path}: {path.suffix} is a list of many files; type -o {_typed(path, '.mp4')}, and then: "
+                f"ffmpeg -i {_typed(path, '.mp4')} -c copy {whole}{_typed(path)}"
+            )
+        if format.name == "rawvideo" and self._target.codec is None:
+            raise UsageError(
+                f"{path}: {path.suffix} says neither size nor pixel format, so it cannot be read again; "
+                f"type -o {_typed(path, '.y4m')}"
+            )
 
     def _add_video(self, container: OutputContainer, choice: Choice) -> Any:
         info, options = self._info, self._options
