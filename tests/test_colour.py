@@ -14,7 +14,7 @@ from av.video.reformatter import Interpolation
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vidnoise import buffers, colour
+from vidnoise import buffers, colour, plane_ops
 from vidnoise.colour import Colour, PixelFormat, from_rgb, luma, to_rgb
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def test_the_arithmetic_for_gpus_agrees_with_that_for_cpus(
     planes = random_planes(format, height, width)
     image = to_rgb(planes, format, tags)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(colour, "_ops", lambda tensor: colour._TorchOps(tensor.device))
+        patch.setattr(colour, "ops_for", lambda tensor: plane_ops._TorchOps(tensor.device))
         other = to_rgb(planes, format, tags)
         assert_same(from_rgb(other, format, tags), planes)
     torch.testing.assert_close(other, image, atol=2e-6, rtol=0)

@@ -5,9 +5,7 @@ Code points are those of ITU-T H.273 (the same numbers as in FFmpeg): matrix, pr
 
 `from_rgb` undoes `to_rgb` exactly, for every combination of integers and for subsampled chroma too. The
 matrices are inverses of each other, RGB is not clipped, and the filter that thins chroma out in `from_rgb` is
-a left inverse of the one that spreads it in `to_rgb`, edges and odd sizes included. Each two are the low-pass
-filters of a biorthogonal wavelet (Cohen, Daubechies and Feauveau, 1992; Le Gall and Tabatabai, 1988); see
-`Siting`.
+a left inverse of the one that spreads it in `to_rgb`, edges and odd sizes included; see `vidnoise/siting.py`.
 """
 
 from __future__ import annotations
@@ -15,10 +13,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from vidnoise.plane_ops import ops_for, terms
+from vidnoise.siting import (
+    MARGIN,
+    SITINGS,
+    Siting,
+    fill_margins,
+    horizontal_down,
+    horizontal_up,
+    vertical_down,
+    vertical_up,
+)
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
 
     Planes = tuple[Tensor, ...]
@@ -105,7 +114,7 @@ def to_rgb(planes: Planes, format: PixelFormat, colour: Colour) -> Tensor:
     Returns:
         (3,H,W) float32 on the planes' device, as encoded (not linear light), nominally 0..1 and not clipped.
     """
-    ops = _ops(planes[0])
+    ops = ops_for(planes[0])
     height, width = planes[0].shape
     image: Tensor = ops.picture(height, width)
     out = ops.array(image)
@@ -140,7 +149,7 @@ def from_rgb(image: Tensor, format: PixelFormat, colour: Colour) -> Planes:
     image = image.detach().float()
     if image.stride(-1) != 1:
         image = image.contiguous()
-    ops = _ops(image)
+    ops = ops_for(image)
     height, width = image.shape[-2:]
     dtype = torch.uint8 if format.depth == 8 else torch.uint16
     sizes = [(height, width)] + [format.chroma_size(height, width)] * (format.colour_planes - 1)
@@ -153,7 +162,7 @@ def from_rgb(image: Tensor, format: PixelFormat, colour: Colour) -> Planes:
         return planes
     weight, bias = code.encode[0]
     gray = format.family == "gray"
-    sources = [ops.combine(_terms((red, green, blue), code.light))] if gray else [green, blue, red]
+    sources = [ops.combine(terms((red, green, blue), code.light))] if gray else [green, blue, red]
     for source, target in zip(sources, targets, strict=True):
         ops.combine([(source, weight)], bias, target, format.peak)
     return planes
@@ -243,7 +252,7 @@ def _code(format: PixelFormat, colour: Colour) -> _Code:
     light, *chroma = np.linalg.inv(matrix)
     if format.family != "yuv":
         plain = (1 / span, -black / span)
-        return _Code((plain,), (*light, 0.0), ((span, black),), centre, _SITINGS[1])
+        return _Code((plain,), (*light, 0.0), ((span, black),), centre, SITINGS[1])
     decode = matrix / (span, chroma_span, chroma_span)
     encode = [(0, 0, 0, span, black), *((*_sparse(row, light) * chroma_span, centre) for row in chroma)]
     return _Code(
@@ -251,7 +260,7 @@ def _code(format: PixelFormat, colour: Colour) -> _Code:
         (*map(float, light), 0.0),
         tuple(tuple(map(float, row)) for row in encode),
         centre,
-        _SITINGS[colour.chroma_location],
+        SITINGS[colour.chroma_location],
     )
 
 
@@ -264,104 +273,6 @@ def _sparse(row: Any, light: Any) -> Any:
     for candidate in rows:
         candidate[np.abs(candidate) < 1e-12] = 0
     return min(rows, key=np.count_nonzero)
-
-
-# Chroma siting: the filters
-
-Taps = tuple[float, ...]
-
-
-class Siting(NamedTuple):
-    """How one axis goes from half resolution to full and back. Each sample `c[k]` becomes pixels 2k and 2k+1.
-
-    `even` and `odd` are the weights of c[k-1], c[k], c[k+1] in those pixels; `down` the weights of pixels
-    2k-2 .. 2k+3 in c[k]. `down` after `even` and `odd` is the identity. Beyond the edges samples are
-    repeated, and pixels are mirrored, about the outermost pixel or (`half`) about the picture's border, which
-    keeps the identity there. An odd size lacks its last pixel; `last` are the weights of the last pixels
-    (last one first) that say what it would have been.
-    """
-
-    even: Taps
-    odd: Taps
-    down: Taps
-    last: Taps
-    half: bool = False
-
-
-# Samples on every second pixel: linear interpolation, and the low-pass of the 5/3 wavelet (as in JPEG 2000).
-_FIRST = Siting((0, 1, 0), (0, 1 / 2, 1 / 2), (-1 / 8, 2 / 8, 6 / 8, 2 / 8, -1 / 8, 0), (1,))
-_SECOND = Siting((1 / 2, 1 / 2, 0), (0, 1, 0), (0, -1 / 8, 2 / 8, 6 / 8, 2 / 8, -1 / 8), (2, -1))
-# Samples between two pixels. Plain linear interpolation (1/4, 3/4, 0) would need a `down` that sharpens
-# (-1/4, 3/4, 3/4, -1/4), a plain average an interpolation with steps in it (1/8, 1, -1/8). Half-way between
-# the two overshoot at an edge is 6 % on the way up and 8 % on the way down.
-_CENTRE = Siting(
-    (3 / 16, 14 / 16, -1 / 16),
-    (-1 / 16, 14 / 16, 3 / 16),
-    (-1 / 48, -3 / 48, 28 / 48, 28 / 48, -3 / 48, -1 / 48),
-    (15 / 11, -3 / 11, -1 / 11),
-    half=True,
-)
-_SITINGS = {
-    1: (_CENTRE, _FIRST),
-    2: (_CENTRE, _CENTRE),
-    3: (_FIRST, _FIRST),
-    4: (_FIRST, _CENTRE),
-    5: (_SECOND, _FIRST),
-    6: (_SECOND, _CENTRE),
-}
-
-_MARGIN = 2
-"""Pixels that `down` reaches beyond an even-sized picture, on each side."""
-
-
-def _mirror(index: int, size: int, half: bool) -> int:
-    """Where a pixel beyond the edges of an even-sized picture finds its twin."""
-    if half:
-        index = (index if index >= 0 else -1 - index) % (2 * size)
-        return min(index, 2 * size - 1 - index)
-    index = abs(index) % (2 * size - 2)
-    return min(index, 2 * size - 2 - index)
-
-
-def _fill_margins(lines: Any, siting: Siting, size: int, first: int = 0) -> None:
-    """Make up the pixels beyond the picture, along the first axis.
-
-    `lines[i]` is pixel `first - _MARGIN + i` of `size`; those inside the picture are there already.
-    """
-    stop = first - _MARGIN + len(lines)
-    at = _MARGIN - first
-    even_size = size + size % 2
-    if size % 2 and stop > size:
-        weights = siting.last if size > 1 else (1,)
-        lines[size + at] = sum(w * lines[size - 1 - i + at] for i, w in enumerate(weights))
-    for index in [*range(first - _MARGIN, 0), *range(even_size, stop)]:
-        lines[index + at] = lines[_mirror(index, even_size, siting.half) + at]
-
-
-def _vertical_up(ops: Any, lines: Any, siting: Siting, out: Any) -> None:
-    """(n+2,m) samples, one line to spare at each end, to (2n,m)."""
-    near = lines[:-2], lines[1:-1], lines[2:]
-    ops.combine(_terms(near, siting.even), 0, out[0::2])
-    ops.combine(_terms(near, siting.odd), 0, out[1::2])
-
-
-def _horizontal_up(ops: Any, samples: Any, siting: Siting, out: Any) -> None:
-    """(n,m+2) samples, one column to spare at each end, to (n,2m)."""
-    near = samples[:, :-2], samples[:, 1:-1], samples[:, 2:]
-    ops.interleave(ops.combine(_terms(near, siting.even)), ops.combine(_terms(near, siting.odd)), out)
-
-
-def _vertical_down(ops: Any, lines: Any, siting: Siting) -> Any:
-    """(2n+4,m) pixels to (n,m) samples."""
-    count = len(lines) - 2 * _MARGIN
-    return ops.combine(_terms([lines[i : i + count : 2] for i in range(6)], siting.down))
-
-
-def _horizontal_down(ops: Any, pixels: Any, siting: Siting, bias: float, out: Any, peak: int) -> Any:
-    """(n,2m+4) pixels to (n,m) samples."""
-    even, odd = ops.deinterleave(pixels)
-    near = [part[:, i : i + even.shape[1] - 2] for i in range(3) for part in (even, odd)]
-    return ops.combine(_terms(near, siting.down), bias, out, peak)
 
 
 # Whole pictures
@@ -377,11 +288,6 @@ def _bands(ops: Any, height: int, width: int) -> Iterator[tuple[int, int]]:
         yield first, min(first + rows, height)
 
 
-def _terms(arrays: Sequence[Any], weights: Sequence[float]) -> list[tuple[Any, float]]:
-    """Pairs for `combine`; what weighs nothing is left out. Further weights (a row's offset) are ignored."""
-    return [(array, weight) for array, weight in zip(arrays, weights, strict=False) if weight]
-
-
 def _yuv_to_rgb(ops: Any, planes: Sequence[Any], out: Any, format: PixelFormat, code: _Code) -> None:
     height, width = planes[0].shape
     thin = bool(format.chroma_w or format.chroma_h)
@@ -392,7 +298,7 @@ def _yuv_to_rgb(ops: Any, planes: Sequence[Any], out: Any, format: PixelFormat, 
         pair = [_chroma_pixels(ops, plane, format, code, first, stop)[:, :width] for plane in chroma]
         luma = ops.floats(planes[0][first:stop])
         for target, row in zip(out, code.decode, strict=True):
-            ops.combine(_terms((luma, *pair), row), row[3], target[first:stop])
+            ops.combine(terms((luma, *pair), row), row[3], target[first:stop])
 
 
 def _chroma_pixels(ops: Any, plane: Any, format: PixelFormat, code: _Code, first: int, stop: int) -> Any:
@@ -404,12 +310,12 @@ def _chroma_pixels(ops: Any, plane: Any, format: PixelFormat, code: _Code, first
     if format.chroma_h:
         top, samples = first // 2, -(-(stop - first) // 2)
         lines = ops.empty(2 * samples, plane.shape[1])
-        _vertical_up(ops, plane[top : top + samples + 2], vertical, lines)
+        vertical_up(ops, plane[top : top + samples + 2], vertical, lines)
         lines = lines[: stop - first]
     if not format.chroma_w:
         return lines[:, 1:-1]
     pixels = ops.empty(stop - first, 2 * (plane.shape[1] - 2))
-    _horizontal_up(ops, lines, horizontal, pixels)
+    horizontal_up(ops, lines, horizontal, pixels)
     return pixels
 
 
@@ -419,11 +325,11 @@ def _padded_chroma(ops: Any, plane: Any, format: PixelFormat, code: _Code, heigh
     padded = _repeat_edges(ops, ops.combine([(plane, 1.0)], -code.centre))
     if format.chroma_h > 1:
         tall = ops.empty(2 * plane.shape[0], padded.shape[1])
-        _vertical_up(ops, padded, vertical, tall)
+        vertical_up(ops, padded, vertical, tall)
         padded = _repeat_edges(ops, tall[: -(-height // 2), 1:-1])
     if format.chroma_w > 1:
         wide = ops.empty(padded.shape[0], 2 * plane.shape[1])
-        _horizontal_up(ops, padded, horizontal, wide)
+        horizontal_up(ops, padded, horizontal, wide)
         padded = _repeat_edges(ops, wide[1:-1, : -(-width // 2)])
     return padded
 
@@ -444,11 +350,11 @@ def _rgb_to_yuv(
     deep = format.chroma_w > 1 or format.chroma_h > 1
     half = replace(format, chroma_w=min(format.chroma_w, 1), chroma_h=min(format.chroma_h, 1))
     chroma = [ops.empty(*half.chroma_size(height, width)) for _ in range(2)] if deep else targets[1:]
-    above = _MARGIN if format.chroma_h else 0
+    above = MARGIN if format.chroma_h else 0
     for first, stop in _bands(ops, height, width):
         begin, end = max(first - above, 0), min(stop + above, height)
         band = [plane[begin:end] for plane in rgb]
-        band.append(ops.combine(_terms(band, code.light)))
+        band.append(ops.combine(terms(band, code.light)))
         light = [(band[3][first - begin : stop - begin], code.encode[0][3])]
         ops.combine(light, code.encode[0][4], targets[0][first:stop], format.peak)
         for row, target in zip(code.encode[1:], chroma, strict=True):
@@ -475,20 +381,20 @@ def _chroma_lines(
     """
     vertical, horizontal = code.sitings
     if not (format.chroma_h or format.chroma_w):
-        ops.combine(_terms(band, row), row[4], out, format.peak)
+        ops.combine(terms(band, row), row[4], out, format.peak)
         return
     lines, width = band[0].shape
-    above = _MARGIN if format.chroma_h else 0
-    left = _MARGIN if format.chroma_w else 0
+    above = MARGIN if format.chroma_h else 0
+    left = MARGIN if format.chroma_w else 0
     padded_width = width + width % 2 + 2 * left if left else width
     pixels = ops.empty((len(out) << format.chroma_h) + 2 * above, padded_width)
-    ops.combine(_terms(band, row), 0, pixels[above - extra : above - extra + lines, left : left + width])
+    ops.combine(terms(band, row), 0, pixels[above - extra : above - extra + lines, left : left + width])
     if format.chroma_h:
-        _fill_margins(pixels, vertical, height, first)
-        pixels = _vertical_down(ops, pixels, vertical)
+        fill_margins(pixels, vertical, height, first)
+        pixels = vertical_down(ops, pixels, vertical)
     if format.chroma_w:
-        _fill_margins(pixels.T, horizontal, width)
-        _horizontal_down(ops, pixels, horizontal, row[4], out, format.peak)
+        fill_margins(pixels.T, horizontal, width)
+        horizontal_down(ops, pixels, horizontal, row[4], out, format.peak)
     else:
         ops.combine([(pixels, 1.0)], row[4], out, format.peak)
 
@@ -502,128 +408,15 @@ def _thin_again(
         samples = plane
         if format.chroma_h > 1:
             rows, columns = samples.shape
-            tall = ops.empty(rows + rows % 2 + 2 * _MARGIN, columns)
-            tall[_MARGIN : _MARGIN + rows] = samples
-            _fill_margins(tall, vertical, rows)
-            samples = _vertical_down(ops, tall, vertical)
+            tall = ops.empty(rows + rows % 2 + 2 * MARGIN, columns)
+            tall[MARGIN : MARGIN + rows] = samples
+            fill_margins(tall, vertical, rows)
+            samples = vertical_down(ops, tall, vertical)
         if format.chroma_w > 1:
             rows, columns = samples.shape
-            wide = ops.empty(rows, columns + columns % 2 + 2 * _MARGIN)
-            wide[:, _MARGIN : _MARGIN + columns] = samples
-            _fill_margins(wide.T, horizontal, columns)
-            _horizontal_down(ops, wide, horizontal, 0, target, format.peak)
+            wide = ops.empty(rows, columns + columns % 2 + 2 * MARGIN)
+            wide[:, MARGIN : MARGIN + columns] = samples
+            fill_margins(wide.T, horizontal, columns)
+            horizontal_down(ops, wide, horizontal, 0, target, format.peak)
         else:
             ops.combine([(samples, 1.0)], 0, target, format.peak)
-
-
-# The arithmetic, on a CPU and elsewhere
-
-
-def _ops(tensor: Tensor) -> Any:
-    return _CpuOps() if tensor.device.type == "cpu" else _TorchOps(tensor.device)
-
-
-class _CpuOps:
-    """Numpy arrays and OpenCV, which takes mixed types, rounds and saturates in one pass over the memory."""
-
-    banded = True
-
-    def picture(self, height: int, width: int) -> Tensor:
-        from vidnoise.buffers import empty
-
-        return empty(3, height, width)
-
-    def array(self, tensor: Tensor) -> Any:
-        return tensor.numpy()
-
-    def empty(self, *shape: int) -> Any:
-        import numpy as np
-
-        return np.empty(shape, np.float32)
-
-    def floats(self, array: Any) -> Any:
-        import numpy as np
-
-        return array.astype(np.float32)
-
-    def combine(
-        self, terms: Sequence[tuple[Any, float]], bias: float = 0, out: Any = None, peak: int = 0
-    ) -> Any:
-        """The weighted sum of arrays, plus `bias`, into `out` or new floats.
-
-        Integers are rounded and kept in 0..peak.
-        """
-        import cv2
-        import numpy as np
-
-        (one, weight), *others = terms
-        if out is None and not (others or bias) and weight == 1:
-            return one
-        out = self.empty(*one.shape) if out is None else out
-        final = {np.uint8: cv2.CV_8U, np.uint16: cv2.CV_16U}.get(out.dtype.type, cv2.CV_32F)
-        total = out if final == cv2.CV_32F or len(others) < 2 else self.empty(*one.shape)
-        other, share = others[0] if others else (one, 0)
-        cv2.addWeighted(one, weight, other, share, bias, total, final if total is out else cv2.CV_32F)
-        for number, (other, share) in enumerate(others[1:], 2):
-            if number == len(others) and total is not out:
-                cv2.addWeighted(total, 1, other, share, 0, out, final)
-            else:
-                cv2.scaleAdd(other, share, total, total)
-        if final == cv2.CV_16U:
-            np.minimum(out, np.uint16(peak), out=out)
-        return out
-
-    def interleave(self, even: Any, odd: Any, out: Any) -> None:
-        import cv2
-
-        cv2.merge((even, odd), out.reshape(*even.shape, 2))
-
-    def deinterleave(self, pixels: Any) -> tuple[Any, Any]:
-        import cv2
-
-        return tuple(cv2.split(pixels.reshape(len(pixels), -1, 2)))
-
-
-class _TorchOps:
-    """Tensors on any device."""
-
-    banded = False
-
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
-
-    def picture(self, height: int, width: int) -> Tensor:
-        return cast("Tensor", self.empty(3, height, width))
-
-    def array(self, tensor: Tensor) -> Any:
-        return tensor
-
-    def empty(self, *shape: int) -> Any:
-        import torch
-
-        return torch.empty(shape, dtype=torch.float32, device=self._device)
-
-    def floats(self, array: Any) -> Any:
-        return array.float()
-
-    def combine(
-        self, terms: Sequence[tuple[Any, float]], bias: float = 0, out: Any = None, peak: int = 0
-    ) -> Any:
-        """As `_CpuOps.combine`."""
-        (one, weight), *others = terms
-        if out is None and not (others or bias) and weight == 1:
-            return one
-        total = one.float() * weight
-        for other, weight in others:
-            total.add_(other, alpha=weight)
-        if bias:
-            total.add_(bias)
-        if out is None:
-            return total
-        return out.copy_(total if out.is_floating_point() else total.round_().clamp_(0, peak))
-
-    def interleave(self, even: Any, odd: Any, out: Any) -> None:
-        out[:, 0::2], out[:, 1::2] = even, odd
-
-    def deinterleave(self, pixels: Any) -> tuple[Any, Any]:
-        return pixels[:, 0::2], pixels[:, 1::2]
