@@ -331,18 +331,9 @@ def options_of(
     Raises:
         UsageError: the encoder has no such scale, or does not know an option of `extra`, or a value is out of its range.
     """
-    known = _options(encoder.name)
-    if unknown := [name for name in extra if name not in known]:
-        close = difflib.get_close_matches(unknown[0], sorted(known), 1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise UsageError(f"the encoder {encoder.name} has no option {unknown[0]!r}{hint}")
-    if settled := [name for name in extra if name in SETTLED]:
-        instead = "; type --pix-fmt in its place" if settled[0] == "pixel_format" else ", leave it out"
-        raise UsageError(f"--encoder-opt {settled[0]} is settled by the frames{instead}")
     for name, value in extra.items():
-        _check_value(encoder.name, name, value, f"--encoder-opt {name}={value}")
-        if name.endswith("-params"):
-            _check_list(encoder, name, value)
+        _check_extra(encoder, name, value)
+    known = _options(encoder.name)
     quality_name = encoder.crf or ("crf" if "crf" in known else "")
     speed_name = encoder.preset or ("preset" if "preset" in known else "")
     chosen = dict(encoder.fixed)
@@ -438,6 +429,21 @@ def _options(name: str) -> dict[str, Any]:
 
     options = av.CodecContext.create(name, "w").supported_options
     return {option.name: option for option in (*options.generic, *options.private)}
+
+
+def _check_extra(encoder: Encoder, name: str, value: str) -> None:
+    """Hold an option that was typed as it is against what the encoder takes."""
+    known = _options(encoder.name)
+    if name not in known:
+        close = difflib.get_close_matches(name, sorted(known), 1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise UsageError(f"the encoder {encoder.name} has no option {name!r}{hint}")
+    if name in SETTLED:
+        instead = "; type --pix-fmt in its place" if name == "pixel_format" else ", leave it out"
+        raise UsageError(f"--encoder-opt {name} is settled by the frames{instead}")
+    _check_value(encoder.name, name, value, f"--encoder-opt {name}={value}")
+    if name.endswith("-params"):
+        _check_list(encoder, name, value)
 
 
 def _check_quality(encoder: Encoder, name: str, crf: float) -> None:
