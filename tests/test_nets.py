@@ -17,6 +17,7 @@ from vidnoise.nets import (
     save,
     tier,
 )
+from vidnoise.nets.weights import FOLDER as WEIGHTS
 from vidnoise.nets.weights import Card, read, write_card
 
 LIMITS = {"fast": (40, 0.6e6), "balanced": (160, 1.5e6)}
@@ -125,6 +126,12 @@ def test_weights_come_back_as_they_were_saved(tmp_path) -> None:
     frame, sigma = frames(1, 32, 32), torch.tensor(0.1).view(1, 1, 1, 1)
     with torch.inference_mode():
         assert torch.allclose(loaded(frame, sigma), network(frame, sigma), atol=1e-2)
+
+
+def test_reading_weights_takes_no_random_numbers_of_the_program() -> None:
+    before = torch.get_rng_state()
+    read(WEIGHTS / "dwnet.safetensors")
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_changed_weights_are_refused(tmp_path) -> None:

@@ -156,7 +156,10 @@ def read(path: Path) -> tuple[nn.Module, Card]:
     card = read_card(path.with_suffix(".json"))
     if hashlib.sha256(content).hexdigest() != card.sha256:
         raise VidnoiseError(f"{path} is not the file its model card names (sha256 differs); {_remedy(path)}")
-    network = build(card.kind, card.tier)
+    with torch.random.fork_rng(
+        devices=[]
+    ):  # what it begins with is replaced; the program's own numbers go on
+        network = build(card.kind, card.tier)
     try:
         network.load_state_dict({k: v.float() for k, v in parse(content).items()})
     except RuntimeError as error:
