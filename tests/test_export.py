@@ -16,6 +16,7 @@ from vidnoise.cli import main
 from vidnoise.errors import FilterError, InputError
 from vidnoise.export import ENDINGS
 from vidnoise.export.formats import FORMATS
+from vidnoise.export.job import export
 from vidnoise.export.samples import samples
 from vidnoise.export.subject import find
 from vidnoise.filters import Model
@@ -92,6 +93,16 @@ def test_a_network_with_its_level_written_in_comes_back_as_a_filter(vidnoise, tm
     expected = by_pytorch(picture(), SIGMA, weights)
     assert float((picture() - expected).abs().max()) > 0.01
     assert torch.allclose(done, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("surrounded", [torch.inference_mode, lambda: torch.autocast("cpu", torch.bfloat16)])
+def test_as_a_function_it_takes_paths_as_text_whatever_is_switched_on_around_it(
+    surrounded, weights, tmp_path
+):
+    with surrounded():
+        done = export(find(str(weights)), f"{tmp_path}/net.pt")
+    assert done.difference < 1e-4
+    assert [file.name for file in done.files] == ["net.pt", "net.pt.json"]
 
 
 def test_the_network_of_denoise_has_all_its_inputs_and_takes_any_size(vidnoise, tmp_path):

@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from os import PathLike
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from vidnoise.errors import OutputError, UsageError
+from vidnoise.filter import plainly
 
 from .formats import FORMATS, Format, Run, format_of
 
@@ -36,10 +38,10 @@ class Done:
 
 def export(
     subject: Subject,
-    path: Path,
+    path: PathLike[str] | str,
     *,
     format: str | None = None,
-    calibrate: Path | None = None,
+    calibrate: PathLike[str] | str | None = None,
     overwrite: bool = False,
 ) -> Done:
     """Write a network to a file, hold the file against PyTorch, and describe it in JSON beside it.
@@ -57,6 +59,7 @@ def export(
         InputError: there are no frames to calibrate with.
         OutputError: it cannot be written, or what was written does not compute what PyTorch does.
     """
+    path, calibrate = Path(path), None if calibrate is None else Path(calibrate)
     name = format_of(path, format)
     if calibrate and name != "onnx":
         raise UsageError(
@@ -67,7 +70,8 @@ def export(
     try:
         with TemporaryDirectory(prefix=".vidnoise-", dir=path.parent) as folder:
             whole = Path(folder) / path.name
-            done = _written(subject, whole, name, calibrate)
+            with plainly():
+                done = _written(subject, whole, name, calibrate)
             files = tuple(path.parent / part.name for part in sorted(Path(folder).iterdir()))
             _refuse_existing(files, overwrite)
             for file in files:
