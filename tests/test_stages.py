@@ -417,10 +417,13 @@ def test_a_chain_is_opened_on_no_name_of_a_device():
 
 
 def test_another_default_type_of_pytorch_is_refused_with_what_to_type():
+    begun = Chain.parse("median").open(info(), CPU)
     torch.set_default_dtype(torch.float64)
     try:
         with pytest.raises(UsageError, match=r"float64; type torch\.set_default_dtype\(torch\.float32\)"):
             process(Chain.parse("median"), clip(1))
+        with pytest.raises(UsageError, match="vidnoise computes in float32"):
+            begun.push(*clip(1))
         assert len(process(Chain(), clip(1))) == 1
     finally:
         torch.set_default_dtype(torch.float32)

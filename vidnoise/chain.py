@@ -115,8 +115,6 @@ class Chain(Filter):
 
         if not isinstance(device, Device):
             raise UsageError(f"device={device!r} is no Device; write vidnoise.device.choose('cpu')")
-        if self.filters:
-            _check_default_type()
         stages = [FilterStage(filter, info, device) for filter in self.filters]
         if not (self.wants_noise or self.wants_motion):
             return ChainStage(stages)
@@ -279,16 +277,6 @@ def make(name: str, options: dict[str, str]) -> Filter:
 def _is_finite(frame: Frame) -> bool:
     """Whether it has neither NaN nor infinity, which a source's integers cannot be."""
     return not frame.touched or math.isfinite(frame.image.sum())
-
-
-def _check_default_type() -> None:
-    import torch
-
-    if (found := torch.get_default_dtype()) is not torch.float32:
-        raise UsageError(
-            f"filters compute in float32, and PyTorch was told to make new tensors of {str(found).removeprefix('torch.')}; "
-            f"type torch.set_default_dtype(torch.float32) while vidnoise runs"
-        )
 
 
 def _refuse(item: object) -> NoReturn:

@@ -243,9 +243,18 @@ class BaseStage(ABC):
 
 @contextmanager
 def plainly() -> Iterator[None]:
-    """Without gradients, in the types and on the devices that filters ask for, whatever the caller has switched on."""
+    """Without gradients, in the types and on the devices that filters ask for, whatever the caller has switched on.
+
+    Raises:
+        UsageError: what PyTorch makes new tensors of is not float32, for all threads.
+    """
     import torch
 
+    if (found := torch.get_default_dtype()) is not torch.float32:
+        raise UsageError(
+            f"vidnoise computes in float32, and PyTorch was told to make tensors of {str(found).removeprefix('torch.')}; "
+            f"type torch.set_default_dtype(torch.float32) while it runs"
+        )
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode(False))  # under which nobody could switch gradients on
         stack.enter_context(torch.no_grad())
