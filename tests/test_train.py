@@ -342,10 +342,11 @@ def test_a_run_learns_and_its_weights_load(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("surrounded", [torch.no_grad, torch.inference_mode])
-def test_training_takes_paths_as_text_and_learns_wherever_gradients_are_off(
+def test_training_takes_paths_as_text_learns_wherever_gradients_are_off_and_leaves_settings_alone(
     surrounded: Callable[[], AbstractContextManager[None]], tmp_path: Path
 ) -> None:
     cv2.imwrite(str(tmp_path / "still.png"), photographs()[0])
+    before = torch.get_rng_state(), torch.get_float32_matmul_precision(), torch.backends.cudnn.benchmark
     with surrounded():
         first = train(
             small(1), str(tmp_path), f"{tmp_path}/first", options=Options(device="cpu"), report=lambda _: None
@@ -358,9 +359,11 @@ def test_training_takes_paths_as_text_and_learns_wherever_gradients_are_off(
             options=Options(device="cpu"),
             report=lambda _: None,
         )
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert (torch.get_float32_matmul_precision(), torch.backends.cudnn.benchmark) == before[1:]
     assert read(result.weights)[1].inherited.startswith("spatial-fast.safetensors")
-    before, after = (read(path)[0].state_dict() for path in (first.weights, result.weights))
-    assert any(not torch.equal(before[name], after[name]) for name in before)
+    old, new = (read(path)[0].state_dict() for path in (first.weights, result.weights))
+    assert any(not torch.equal(old[name], new[name]) for name in old)
 
 
 def test_a_name_in_place_of_a_recipe_or_a_path_in_place_of_a_list_is_answered_with_what_to_write(

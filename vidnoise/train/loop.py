@@ -11,8 +11,9 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from os import PathLike
 from pathlib import Path
@@ -23,6 +24,7 @@ from torch import Tensor, nn
 
 from ..device import choose, multiplies_bfloat16
 from ..errors import InputError, UsageError
+from ..filter import plainly
 from ..nets.flops import count_parameters, kflop_per_pixel
 from ..nets.folding import folded
 from ..nets.rounded import observed
@@ -143,8 +145,20 @@ def train(
     media = data if isinstance(data, Media) else read_folder(data)
     kept = valid if isinstance(valid, Media | None) else read_folder(valid)
     began = [Path(path) for path in inherit]
-    with torch.inference_mode(False), torch.enable_grad():  # whatever the caller has switched off
+    with plainly(), torch.enable_grad(), _settings_kept():
         return Run(recipe, media, Path(out), kept, began, options or Options(), report).go()
+
+
+@contextmanager
+def _settings_kept() -> Iterator[None]:
+    """PyTorch's random numbers and precision are afterwards what they were before."""
+    precision, benchmark = torch.get_float32_matmul_precision(), torch.backends.cudnn.benchmark
+    try:
+        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(precision)
+        torch.backends.cudnn.benchmark = benchmark
 
 
 class Run:
