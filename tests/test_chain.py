@@ -11,6 +11,7 @@ from typing import Literal, TypeVar, get_args, get_type_hints
 import clips
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from streams import Mean, Running
@@ -115,6 +116,21 @@ def test_a_name_that_cannot_be_typed_is_refused(name):
     with pytest.raises(UsageError, match=rf"is called {re.escape(repr(name))}, which cannot be typed"):
         vn.register(type("Other", (Mean,), {"name": name}))
     assert name not in filters()
+
+
+def test_a_filter_of_single_frames_defines_apply_or_process():
+    class Halved(SpatialFilter):
+        def process(self, frames):
+            return [frame.with_image(frame.image / 2) for frame in frames]
+
+    class Neither(SpatialFilter):
+        pass
+
+    assert vn.register(Halved)().apply(torch.ones(2, 3, 4, 4)).unique().tolist() == [0.5]
+    with pytest.raises(UsageError, match=r"Neither .* must define apply\(\)"):
+        vn.register(Neither)
+    with pytest.raises(TypeError, match=r"must define apply\(\)"):
+        Neither().apply(torch.ones(1, 3, 4, 4))
 
 
 def test_a_filter_that_is_defined_again_takes_its_own_place():

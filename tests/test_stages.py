@@ -199,9 +199,6 @@ def test_a_filter_may_compute_in_other_floats_and_the_next_gets_float32(exact):
 def test_a_process_that_gives_not_one_frame_for_each_is_named_with_what_it_gives(made, given):
     @dataclass(frozen=True)
     class Uneven(SpatialFilter):
-        def apply(self, x):
-            return x
-
         def process(self, frames):
             return made(frames)
 

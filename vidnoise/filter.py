@@ -126,6 +126,11 @@ class Filter(ABC):
         return ""
 
     @classmethod
+    def undefined(cls) -> str:
+        """The name of a method that must still be defined; nothing where the filter is whole."""
+        return min(getattr(cls, "__abstractmethods__", ()), default="")
+
+    @classmethod
     def examples(cls) -> Sequence[Filter]:
         """Instances for the contract tests; filters with required options must say some."""
         return [cls()]
@@ -284,12 +289,22 @@ class SpatialFilter(Filter):
 
     batch: ClassVar[int] = 4
 
-    @abstractmethod
+    @classmethod
+    def undefined(cls) -> str:
+        """See `Filter.undefined`: one of `apply` and `process` does."""
+        neither = cls.apply is SpatialFilter.apply and cls.process is SpatialFilter.process
+        return "apply" if neither else super().undefined()
+
     def apply(self, x: Tensor) -> Tensor:
         """Clean a batch (B,3,H,W) of RGB floats, nominally 0..1; floats of the same shape out."""
+        import torch
+
+        if missing := self.undefined():
+            raise TypeError(f"it must define {missing}()")
+        return torch.stack([frame.image for frame in self.process([Frame(image=image) for image in x])])
 
     def process(self, frames: Sequence[Frame]) -> list[Frame]:
-        """Clean some frames; override it in place of `apply` where the filter needs more of a frame than its image."""
+        """Clean some frames; define it in place of `apply` where the filter needs more of a frame than its image."""
         import torch
 
         batch = torch.stack([frame.image for frame in frames])

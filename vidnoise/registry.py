@@ -136,9 +136,9 @@ def _load(point: EntryPoint) -> list[type[Filter]]:
 
 
 def _add(known: dict[str, type[Filter]], filter: type[Filter], origin: str) -> None:
-    if missing := sorted(getattr(filter, "__abstractmethods__", ())):
+    if missing := filter.undefined():
         raise UsageError(
-            f"the filter {filter.__module__}.{filter.__qualname__} (from {origin}) must define {missing[0]}()"
+            f"the filter {filter.__module__}.{filter.__qualname__} (from {origin}) must define {missing}()"
         )
     if not re.fullmatch(r"\w[\w-]*", str(filter.name)) or filter.name == "none":
         raise UsageError(

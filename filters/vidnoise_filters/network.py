@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from vidnoise.filter import SpatialFilter, SpatialStage, option
-from vidnoise.frame import Frame
 from vidnoise_filters.clipping import unclip
 from vidnoise_filters.level import audible, in_pixels, noise_blocks
 from vidnoise_filters.portion import bounded
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
     from vidnoise.device import Device
     from vidnoise.filter import Stage
-    from vidnoise.frame import StreamInfo
+    from vidnoise.frame import Frame, StreamInfo
 
 
 @dataclass(frozen=True)
@@ -60,12 +59,6 @@ class NetworkFilter(SpatialFilter):
 
         network = load(self.weights, device.torch, device.dtype)
         return SpatialStage(self, info, device, lambda frames: self.clean(network, frames))
-
-    def apply(self, x: Tensor) -> Tensor:
-        """(B,3,H,W) -> (B,3,H,W)."""
-        import torch
-
-        return torch.stack([frame.image for frame in self.process([Frame(image=image) for image in x])])
 
     def process(self, frames: Sequence[Frame]) -> list[Frame]:
         """See `SpatialFilter.process`; in float32, on the device of the frames."""

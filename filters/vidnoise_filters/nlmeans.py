@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from vidnoise.filter import SpatialFilter, option
-from vidnoise.frame import Frame
 from vidnoise_filters.level import noise_level, noise_spectrum
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from vidnoise.frame import Frame
 
 
 QUIET = 0.1
@@ -65,12 +66,6 @@ class NLMeans(SpatialFilter):
         if self.strength == 0:
             return list(frames)
         return [f.with_image(self._clean(f.image, *self._levels(f))) for f in frames]
-
-    def apply(self, x: Tensor) -> Tensor:
-        """(B,3,H,W) -> (B,3,H,W)."""
-        import torch
-
-        return torch.stack([done.image for done in self.process([Frame(image=image) for image in x])])
 
     def _levels(self, frame: Frame) -> tuple[float, float]:
         """The deviation of the noise in the brightness, and in the colours, as far as `strength` asks."""
