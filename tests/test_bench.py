@@ -399,6 +399,13 @@ LITTLE = ("--sigma", "20", "--frames", "6", "-f", "none", "-p", "none", "--devic
 RATES = ("--size", "480p", "-f", "median", "-p", "none", "--no-engine")
 
 
+def test_noise_of_an_unknown_kind_is_refused():
+    with pytest.raises(
+        errors.UsageError, match="noise 'cded' is not known; it is one of rounded, float, coded"
+    ):
+        clips.add_noise(still_clip(), 10, 0, kind="cded")
+
+
 def test_bench_explains_what_it_does_not_understand(bench, data_folder, tmp_path):
     (tmp_path / "empty").mkdir()
     unreadable = tmp_path / "unreadable"
@@ -408,7 +415,10 @@ def test_bench_explains_what_it_does_not_understand(bench, data_folder, tmp_path
         (("quality", data_folder, "--sigma", "ten"), "10,30,50"),
         (("quality", data_folder, "--sigma", "10,300"), "goes beyond 0 to 255"),
         (("quality", tmp_path / "empty", "--stills"), "holds no picture"),
-        (("quality", unreadable, "--stills", "-p", "none", "-f", "none"), "cannot be read as a picture"),
+        (
+            ("quality", unreadable, "--stills", "-p", "none", "-f", "none"),
+            "is no picture that OpenCV can read",
+        ),
         (("quality", data_folder, *LITTLE, "-o", unreadable / "1.png" / "x"), "cannot be made"),
         (("pairs", data_folder, "--words", "real", "real"), "cannot tell noisy pictures from clean ones"),
         (("quality", data_folder, "-f", "medain"), "median"),

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidnoise.errors import InputError
+from vidnoise.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -59,6 +59,8 @@ def stills(data: Path) -> Iterator[Clip]:
         raise InputError(
             f"{data} holds no picture ({', '.join(sorted(PICTURES))}); give a folder of pictures"
         )
+    from vidnoise.train.data import read_picture
+
     return (Clip(path.stem, [read_picture(path)]) for path in paths)
 
 
@@ -98,9 +100,14 @@ def add_noise(frames: list[Picture], sigma: float, seed: int, kind: str = "round
     `rounded` and clipped to 8 bit (uint8), as a camera gives it; `float` in 0..255 without clipping; `coded`: rounded, and
     then through H.264 at `CODED_CRF`, as a camera's file holds it; or `camera`: the same with a sensor's noise, which is
     `sigma` strong in the middle of the range. `blurred` stands for `add_blur` in place of noise.
+
+    Raises:
+        UsageError: another kind.
     """
     import numpy as np
 
+    if kind not in NOISES:
+        raise UsageError(f"noise {kind!r} is not known; it is one of {', '.join(NOISES)}")
     if kind == "blurred":
         return add_blur(frames, sigma, seed)
 
@@ -200,18 +207,10 @@ def _is_clip(path: Path) -> bool:
 
 
 def _pictures(folder: Path) -> Iterator[Picture]:
+    from vidnoise.train.data import read_picture
+
     paths = [path for path in folder.iterdir() if path.suffix.lower() in PICTURES]
     return (read_picture(path) for path in sorted(paths, key=_by_number))
-
-
-def read_picture(path: Path) -> Picture:
-    """A picture file; InputError if it is none."""
-    import cv2
-
-    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if picture is None:
-        raise InputError(f"{path} cannot be read as a picture; mend or remove it")
-    return picture[..., ::-1].copy()
 
 
 def _by_number(path: Path) -> tuple[list[int], str]:

@@ -33,7 +33,7 @@ class Ours:
     @property
     def name(self) -> str:
         """The chain as command-line text."""
-        return str(self.chain) or "none"
+        return str(self.chain)
 
     def settings(self, sigma: float) -> str:
         """The chain as command-line text: it is told nothing of the noise."""

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidnoise.bench.clips import PICTURES, load, read_picture
+from vidnoise.bench.clips import PICTURES, load
 from vidnoise.bench.metrics import mean, mse, psnr
 from vidnoise.bench.quality import Method
 from vidnoise.errors import InputError, UsageError
+from vidnoise.train.data import read_picture
 
 if TYPE_CHECKING:
     from vidnoise.bench.clips import Picture

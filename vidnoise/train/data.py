@@ -45,13 +45,11 @@ def read_picture(path: Path) -> Image:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise InputError(
-            f"{path} cannot be read ({error.strerror}); take it out of the training data"
-        ) from error
+        raise InputError(f"{path} cannot be read ({error.strerror}); mend it or take it out") from error
     picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
     if picture is None or ends_early(data):
         found = "no picture that OpenCV can read" if picture is None else "a JPEG that was cut off"
-        raise InputError(f"{path} is {found}; take it out of the training data")
+        raise InputError(f"{path} is {found}; mend it or take it out")
     return np.ascontiguousarray(picture[..., ::-1]).astype(np.uint8, copy=False)
 
 
