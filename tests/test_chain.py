@@ -282,7 +282,7 @@ def test_a_whole_number_is_asked_for_where_one_is_needed(before):
 
 def test_numbers_of_numpy_and_paths_are_taken(tmp_path):
     assert Mean(before=np.int64(2)) == Mean(before=2)
-    assert Text(tmp_path, level=np.float32(0.5)).level == Text(tmp_path, level=0.5).level
+    assert Text(tmp_path, level=np.float32(0.5)) == Text(str(tmp_path), level=0.5)
     assert str(Text("a", level=1)) == "text:graph=a,level=1"
     assert str(Text("a", on=np.True_)) == "text:graph=a,on=yes"
     with pytest.raises(UsageError, match="it takes a whole number"):

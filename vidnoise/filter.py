@@ -17,12 +17,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from inspect import get_annotations
+from os import PathLike, fspath
 from types import MappingProxyType, SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 from vidnoise.errors import FilterError, UsageError
 from vidnoise.frame import Frame, StreamInfo, check_image
-from vidnoise.options import Option, check, describe, option, quote
+from vidnoise.options import Option, check, describe, kinds, option, quote
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -91,11 +92,13 @@ class Filter(ABC):
             cls.name = cls.__name__.lower()
 
     def __post_init__(self) -> None:
-        kinds = hints(type(self))
+        types = hints(type(self))
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            kind = Any if value is field.default else kinds[field.name]
+            kind = Any if value is field.default else types[field.name]
             check(self.name, field.name, value, kind, describe(field))
+            if isinstance(value, PathLike) and str in kinds(kind):
+                object.__setattr__(self, field.name, fspath(value))  # so that it equals the same path as text
 
     @abstractmethod
     def open(self, info: StreamInfo, device: Device) -> Stage:
