@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import clips
 import cv2
@@ -249,6 +250,24 @@ def test_a_picture_of_one_pixel_among_the_data_does_no_harm() -> None:
     assert Stills(media, 48, CPU)(2, source()).shape == (2, 3, 48, 48)
 
 
+@pytest.mark.parametrize(
+    ("stills", "clips", "said"),
+    [
+        (
+            [np.zeros((64, 64, 3), np.float32)],
+            [],
+            r"arrays \(H,W,3\) of uint8, RGB; this is float32 \(64, 64, 3\)",
+        ),
+        ([], [[np.zeros((64, 64), np.uint8)] * 3], r"this is uint8 \(64, 64\)"),
+        ([torch.zeros(64, 64, 3, dtype=torch.uint8)], [], "this is Tensor"),
+        ([], [[np.zeros((64, side, 3), np.uint8) for side in (64, 48)]], "frames of a clip differ in size"),
+    ],
+)
+def test_what_are_no_pictures_to_train_on_is_told(stills: Any, clips: Any, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        Media(stills, clips)
+
+
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no picture"):
         read_folder(tmp_path)
@@ -257,9 +276,9 @@ def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("task", "media", "message"),
     [
-        ("spatial", Media([], [photographs() * 5]), "no validation picture has 256 pixels"),
+        ("spatial", Media([], [photographs()[:1] * 15]), "no validation picture has 256 pixels"),
         ("temporal", Media(photographs(), []), "no validation clip has 5 frames"),
-        ("temporal", Media([], [photographs()]), "no validation clip has 5 frames"),
+        ("temporal", Media([], [photographs()[:1] * 3]), "no validation clip has 5 frames"),
         ("level", Media([photographs()[0][:20]], []), "no picture has 32 pixels"),
     ],
 )

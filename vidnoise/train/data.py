@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from os import PathLike
 from pathlib import Path
 
@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor
 
-from ..errors import InputError
+from ..errors import InputError, UsageError
 from ..io.picture_tags import ends_early
 
 Image = NDArray[np.uint8]
@@ -32,10 +32,28 @@ VIDEO = 0.15
 
 @dataclass(frozen=True)
 class Media:
-    """What a folder holds: stills and clips (H,W,3), RGB, 8 bit; the frames of a clip have one size."""
+    """What a folder holds: stills and clips (H,W,3), RGB, 8 bit; the frames of a clip have one size.
+
+    Raises:
+        UsageError: a picture is no such array, or frames of a clip differ in size.
+    """
 
     stills: list[Image]
     clips: list[list[Image]]
+
+    def __post_init__(self) -> None:
+        for picture in (*self.stills, *chain.from_iterable(self.clips)):
+            if getattr(picture, "dtype", None) != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+                found = (
+                    f"{picture.dtype} {picture.shape}"
+                    if isinstance(picture, np.ndarray)
+                    else type(picture).__name__
+                )
+                raise UsageError(f"pictures to train on are arrays (H,W,3) of uint8, RGB; this is {found}")
+        if any(len({frame.shape for frame in clip}) > 1 for clip in self.clips):
+            raise UsageError(
+                "the frames of a clip differ in size; give those of each size as a clip of its own"
+            )
 
 
 def read_picture(path: Path) -> Image:
@@ -85,13 +103,12 @@ def read_folder(folder: PathLike[str] | str) -> Media:
     sequences = [sorted(ps, key=lambda p: int(p.stem)) for ps in numbered.values() if len(ps) >= 3]
     in_clips = {p for ps in sequences for p in ps}
     with ThreadPoolExecutor() as pool:
-        # A folder of numbered pictures of several sizes holds stills, not a clip.
-        runs = [list(pool.map(read_picture, ps)) for ps in sequences]
+        runs = list(pool.map(read_video, [p for p in paths if p.suffix.lower() in VIDEOS]))
+        runs += [list(pool.map(read_picture, ps)) for ps in sequences]
         stills = list(pool.map(read_picture, [p for p in pictures if p not in in_clips]))
-        clips = list(pool.map(read_video, [p for p in paths if p.suffix.lower() in VIDEOS]))
+    # Pictures of several sizes, in a folder of numbered ones or a video that changes it, are stills, not a clip.
     stills += [s for run in runs if len({f.shape for f in run}) > 1 for s in run]
-    clips += [run for run in runs if len({f.shape for f in run}) == 1]
-    clips = [clip for clip in clips if len(clip) >= 3]
+    clips = [run for run in runs if len(run) >= 3 and len({f.shape for f in run}) == 1]
     if not stills and not clips:
         raise InputError(f"{folder} holds no picture, and no video of three frames; put training data there")
     return Media(stills, clips)
