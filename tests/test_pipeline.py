@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from copy import copy, deepcopy
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ import vidnoise as vn
 from vidnoise import pipeline
 from vidnoise.chain import Chain
 from vidnoise.errors import UsageError
+from vidnoise.filter import RecurrentFilter
 from vidnoise.frame import Frame
 
 
@@ -200,6 +202,25 @@ def test_frames_are_read_without_with_as_well_and_closed_twice_without_harm(tmp_
     frames.close()
     assert not list(frames)
     assert not workers()
+
+
+@dataclass(frozen=True)
+class Fading(RecurrentFilter[torch.Tensor]):
+    """Averages each frame with what it made of those before."""
+
+    def step(self, frame, state, ahead):
+        done = frame.image if state is None else (frame.image + state) / 2
+        return frame.with_image(done), done
+
+
+def test_pictures_may_be_changed_in_place_while_others_are_made(tmp_path):
+    path = Clip(5, size=(96, 64)).save(tmp_path / "in.mp4")
+    with vn.open(path, Fading()) as frames:
+        expected = [frame.image for frame in frames]
+    with vn.open(path, Fading()) as frames:
+        for frame, wanted in zip(frames, expected, strict=True):
+            assert torch.equal(frame.image, wanted)
+            frame.image.mul_(255)
 
 
 def test_the_last_frame_closes_the_file(tmp_path):

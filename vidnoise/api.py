@@ -6,6 +6,7 @@ import difflib
 import threading
 import time
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from inspect import signature
 from os import PathLike
@@ -215,7 +216,7 @@ def open(
 ) -> Frames:
     """Iterate over cleaned frames: `with vn.open("in.mp4", Fuse()) as frames: ...`.
 
-    Arguments and errors are those of `run`; `frame.image` is a float tensor (3,H,W) in 0..1.
+    Arguments and errors are those of `run`; `frame.image` is a float tensor (3,H,W) in 0..1, which may be changed in place.
     """
     from vidnoise.io import open_reader
 
@@ -228,7 +229,15 @@ def open(
     except BaseException:
         reader.close()
         raise
-    return Frames(reader, pipeline.stream(reader, stage, place))
+    frames = pipeline.stream(reader, stage, place)
+    return Frames(reader, _apart(frames) if chain.filters else frames)
+
+
+def _apart(frames: Generator[Frame]) -> Generator[Frame]:
+    """The same, with pictures that no filter goes on with when they are changed in place."""
+    with closing(frames):
+        for frame in frames:
+            yield frame.apart()
 
 
 def refuse_unknown(

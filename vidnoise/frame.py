@@ -166,6 +166,10 @@ class Frame:
             changes["confidence"] = confidence
         return self.replace(**changes)
 
+    def apart(self) -> Frame:
+        """The frame with a picture of its own: whoever has it may change it in place."""
+        return self.replace(_image=self.image.clone())
+
     def to(self, device: torch.device) -> Frame:
         """The frame with its planes and picture on `device`; itself if they are there."""
         tensors = [*(self.planes or ()), *([] if self._image is None else [self._image])]
