@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vidnoise import buffers, colour, plane_ops
-from vidnoise.colour import Colour, PixelFormat, from_rgb, luma, to_rgb
+from vidnoise.colour import Colour, PixelFormat, from_rgb, to_rgb
 
 if TYPE_CHECKING:
     from vidnoise.colour import Planes
@@ -228,20 +228,6 @@ def test_smooth_pictures_agree_with_swscale(matrix: int, name: str, range: int) 
     assert np.abs(mine / 255 - image.permute(1, 2, 0).numpy()).max() < 5 / 255
 
 
-def test_luma_is_eight_bits_of_the_first_plane_or_a_mean_of_rgb() -> None:
-    planes = random_planes(YUV420, 6, 8)
-    assert luma(planes, YUV420) is planes[0]
-    deep = yuv("422", 12)
-    planes = random_planes(deep, 6, 8)
-    assert torch.equal(luma(planes, deep).int(), planes[0].int() >> 4)
-    for depth in (8, 10, 16):
-        rgb = PixelFormat("gbrp", "rgb", depth)
-        planes = random_planes(rgb, 6, 8)
-        green, blue, red = (plane.int() for plane in planes)
-        mean = ((red + 2 * green + blue) / 4 / (1 << (depth - 8))).floor().to(torch.uint8)
-        assert torch.equal(luma(planes, rgb), mean)
-
-
 def test_half_precision_and_strided_images_are_taken() -> None:
     image = smooth_picture(32, 48)
     for other in (image.half(), image.permute(1, 2, 0).contiguous().permute(2, 0, 1), image[:, ::2, ::3]):
@@ -295,9 +281,8 @@ def test_a_gpu_gives_what_the_cpu_gives(gpu: torch.device, sampling: str, depth:
 
 
 @pytest.mark.cuda
-def test_gray_rgb_and_luma_work_on_a_gpu(gpu: torch.device) -> None:
+def test_gray_and_rgb_work_on_a_gpu(gpu: torch.device) -> None:
     for format in (PixelFormat("gray10le", "gray", 10), PixelFormat("gbrp12le", "rgb", 12)):
         planes = random_planes(format, 33, 47)
         there = tuple(plane.to(gpu) for plane in planes)
         assert_same(from_rgb(to_rgb(there, format, Colour()), format, Colour()), planes)
-        assert torch.equal(luma(there, format).cpu(), luma(planes, format))

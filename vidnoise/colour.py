@@ -168,21 +168,6 @@ def from_rgb(image: Tensor, format: PixelFormat, colour: Colour) -> Planes:
     return planes
 
 
-def luma(planes: Planes, format: PixelFormat) -> Tensor:
-    """A gray picture (H,W) uint8 for optical flow and cut detection: cheap, with the range left as it is.
-
-    YUV and gray give their first plane, RGB the weights 1/4, 1/2, 1/4, of which no colour is missed.
-    """
-    import torch
-
-    if format.family == "rgb":
-        green, blue, red = (plane.to(torch.int32) for plane in planes[:3])
-        return (red + 2 * green + blue).bitwise_right_shift_(format.depth - 6).to(torch.uint8)
-    if format.depth == 8:
-        return planes[0]
-    return planes[0].to(torch.int32).bitwise_right_shift_(format.depth - 8).to(torch.uint8)
-
-
 # Matrices and ranges
 
 _KR_KB = {
