@@ -361,6 +361,22 @@ def test_the_colours_of_the_callable_are_not_swapped():
     assert np.array_equal(Cleaner(Negative())(picture), 255 - picture)
 
 
+@pytest.mark.parametrize("shape", [(32, 32, 3), (32, 32)])
+def test_one_may_draw_on_a_result_while_filters_go_on(shape):
+    kept = []
+
+    class Keeping(SpatialFilter):
+        name = "opencv_keeping"
+
+        def process(self, frames):
+            kept.extend(frames)
+            return frames
+
+    clean, picture = Cleaner(Keeping()), np.full(shape, 100, np.uint8)
+    clean(picture)[:] = 0
+    assert (kept[0].image * 255).round().unique().tolist() == [100]
+
+
 def test_the_callers_buffer_may_be_reused():
     clean = Cleaner(LookAhead())
     buffer = np.full((32, 32), 100, np.uint8)

@@ -489,9 +489,11 @@ def _unplanes(frame: Frame) -> Picture:
     planes = from_rgb(frame.image, frame.format, FULL) if frame.touched else frame.planes
     assert planes is not None
     arrays = [plane.cpu().numpy() for plane in planes]
-    merged: Picture = (
-        arrays[0] if frame.format.family == "gray" else cv2.merge([arrays[1], arrays[0], arrays[2]])
-    )
+    if frame.format.family == "gray":
+        return (
+            arrays[0] if frame.touched else arrays[0].copy()
+        )  # what is drawn on it is none of the filters' business
+    merged: Picture = cv2.merge([arrays[1], arrays[0], arrays[2]])
     return merged
 
 
