@@ -326,28 +326,9 @@ def _difference(new: _Sample, old: _Sample) -> _Sample:
 
 
 def _measure(sample: _Sample, along: tuple[Tensor, Tensor] | None = None) -> _Measure:
-    """Measure the noise of flat blocks, group by group of brightness, and of what differs along the motion.
-
-    Which blocks are flat depends on the noise, so both are found in turns.
-    """
-    coefficients, brightness, usable, clipped, *_ = sample
-    power = coefficients.square()
-    low = _band_mean(power, _LOW)
-    groups = _group(brightness, usable)
-    size = groups.shape[2]
-    index = groups.flatten(1)[..., None].expand(-1, -1, power[0, 0, _HIGH].numel())
-    high = power[..., _HIGH].gather(1, index).reshape(*groups.shape, -1)
-    joint_error = math.sqrt(2 / (3 * power[0, 0, _LOW].numel()))
-    scale = torch.ones_like(low)
-    for share, limit in ((0.1, 0.0), (0.01, 1 + 2 * joint_error), (0.01, 1 + 2 * joint_error)):
-        # Texture is common to the channels, so they vote together; noise of any channel weighs the same.
-        activity = _take((low / scale).mean(0).expand_as(low), groups)
-        activity = activity.masked_fill(~_take(usable, groups), math.inf)
-        least = activity.kthvalue(min(size, max(8, int(share * size))), dim=2, keepdim=True).values
-        chosen = (activity <= least.clamp_min(limit)) & activity.isfinite()
-        curve = _fit(*_statistics(chosen, groups, brightness, low, high), clipped)
-        variance = _at(brightness, curve)
-        scale = variance + _QUIET**2
+    """Measure the noise of flat blocks, group by group of brightness, and of what differs along the motion."""
+    coefficients, usable = sample.coefficients, sample.usable
+    curve, variance = _white(sample)
     weight = usable.float()
     mean = (variance * weight).sum(1) / weight.sum(1).clamp_min(1)
     order = _sums(coefficients.device)
@@ -363,6 +344,31 @@ def _measure(sample: _Sample, along: tuple[Tensor, Tensor] | None = None) -> _Me
     growth = (total / mean.clamp_min(1e-12)).clamp_max(_GROWTH)
     whole = curve * growth[:, None] + (total - mean * growth).clamp_min(0)[:, None]
     return _times(sample.filmed, _Measure(total, whole, spectrum, mean.new_tensor(float(compared))))
+
+
+def _white(sample: _Sample) -> tuple[Tensor, Tensor]:
+    """The variance of what flat blocks have at high frequencies, over brightness (3,K) and in each block (3,N).
+
+    Which blocks are flat depends on the noise, so both are found in turns.
+    """
+    power = sample.coefficients.square()
+    low = _band_mean(power, _LOW)
+    groups = _group(sample.brightness, sample.usable)
+    size = groups.shape[2]
+    index = groups.flatten(1)[..., None].expand(-1, -1, power[0, 0, _HIGH].numel())
+    high = power[..., _HIGH].gather(1, index).reshape(*groups.shape, -1)
+    joint_error = math.sqrt(2 / (3 * power[0, 0, _LOW].numel()))
+    scale = torch.ones_like(low)
+    for share, limit in ((0.1, 0.0), (0.01, 1 + 2 * joint_error), (0.01, 1 + 2 * joint_error)):
+        # Texture is common to the channels, so they vote together; noise of any channel weighs the same.
+        activity = _take((low / scale).mean(0).expand_as(low), groups)
+        activity = activity.masked_fill(~_take(sample.usable, groups), math.inf)
+        least = activity.kthvalue(min(size, max(8, int(share * size))), dim=2, keepdim=True).values
+        chosen = (activity <= least.clamp_min(limit)) & activity.isfinite()
+        curve = _fit(*_statistics(chosen, groups, sample.brightness, low, high), sample.clipped)
+        variance = _at(sample.brightness, curve)
+        scale = variance + _QUIET**2
+    return curve, variance
 
 
 def _group(brightness: Tensor, usable: Tensor) -> Tensor:
