@@ -189,6 +189,14 @@ def test_sound_before_the_picture_that_avi_leaves_out_is_named_once(tmp_path: Pa
     assert "1.01 s of it before that are left out; .mkv and .mp4 keep it" in writer.warnings[0]
 
 
+@pytest.mark.parametrize("name", ["in.mkv", "in.mp4", "in.nut"])
+def test_a_part_that_begins_before_a_late_picture_has_the_sound_before_it(tmp_path: Path, name: str) -> None:
+    source = Clip(frames=40, start=3, flashes=True, audio="mp2", audio_start=0).save(tmp_path / name)
+    through(source, tmp_path / "out.mkv", start=0.5)
+    assert clips.flash_times(tmp_path / "out.mkv") == pytest.approx([2.5, 3.5], abs=0.03)
+    np.testing.assert_allclose(clips.beep_times(tmp_path / "out.mkv"), [0.5, 1.5, 2.5, 3.5], atol=0.03)
+
+
 def test_sound_that_begins_late_and_ends_early_stays_in_sync_in_mxf_and_costs_no_picture(
     tmp_path: Path,
 ) -> None:

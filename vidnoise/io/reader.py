@@ -545,7 +545,8 @@ class Reader:
             self._end = begin + self.length
         if start:
             self.shift = -begin
-            if not seekable:
+            # Where the picture begins later, FFmpeg would jump there, past the sound before it.
+            if not seekable or (self.stream.start_time or 0) * self._time_base > begin:
                 return
             try:
                 self._seek(begin)
