@@ -409,3 +409,21 @@ def test_pictures_that_no_decoder_knows_are_answered_with_what_to_type(tmp_path)
     (tmp_path / "1.jxl").write_bytes(b"\xff\x0a" + bytes(50))
     with pytest.raises(InputError, match=r"\(jpegxl\).*: ffmpeg -i .*%d\.jxl .*%d\.png"):
         open_reader(tmp_path / "%d.jxl")
+
+
+@pytest.mark.parametrize(
+    ("name", "video"), [("take.%04d.exr", "take.mkv"), ("take.0001.exr", "take.0001.mkv")]
+)
+def test_light_in_floating_point_is_answered_with_what_encodes_it_as_screens_show_it(tmp_path, name, video):
+    context = av.CodecContext.create("exr", "w")
+    context.width, context.height, context.pix_fmt = 32, 16, "gbrpf32le"
+    context.time_base = Fraction(1, 25)
+    frame = av.VideoFrame(32, 16, "gbrpf32le")
+    for plane in frame.planes:
+        plane.update(np.ones((16, 32), np.float32).tobytes())
+    (tmp_path / "take.0001.exr").write_bytes(
+        b"".join(map(bytes, [*context.encode(frame), *context.encode(None)]))
+    )
+    typed = rf"ffmpeg -apply_trc iec61966_2_1 -i .*/{name} -pix_fmt gbrp16le -c:v ffv1 .*/{video}$"
+    with pytest.raises(InputError, match=typed):
+        open_reader(tmp_path / name)

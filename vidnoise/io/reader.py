@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import re
 import shlex
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -173,6 +174,8 @@ class Reader:
 
         picture = self._ready[0]
         layout = layout_of(picture)
+        if context.codec.name == "exr" and re.search("f16|f32", layout):
+            raise InputError(_of_light(source))
         self.first: Fraction = (picture.pts or 0) * self._time_base
         self.pix_fmt = pixel_format(layout).name if self.gpu else layout
         # PyAV 18.1 crashes on side data of a PNG with a colour profile: it frees the profile's name twice.
@@ -684,7 +687,7 @@ def open_reader(
             timeout=PATIENCE if place.kind == "network" else None,
         )
     except (av.error.FFmpegError, OSError) as failure:
-        hint = pipes.hint(place.url) or (_cut_off(name) if place.kind == "file" else "")
+        hint = pipes.hint(place.url) or (_cut_off(name) if place.kind == "file" else "") or _of_pieces(name)
         raise InputError(f"{name} cannot be read as video: {mask(_reason(failure))}{hint}") from failure
     try:
         return Reader(container, name, seekable=place.seekable, device=device, **options)
@@ -737,6 +740,15 @@ def _main_video(container: InputContainer, source: str, lines: dict[int, str]) -
     kinds = sorted({"a cover picture" if s.type == "video" else s.type for s in container.streams})
     found = ", ".join(kinds) or "no streams at all"
     raise InputError(f"{source} has no video to clean; it holds {found}")
+
+
+def _of_light(source: str) -> str:
+    """What to type for EXR, whose numbers are amounts of light: encoded as screens show them."""
+    target = re.sub(r"\W*%\d*d|$", "", os.path.splitext(source)[0], count=1) + ".mkv"
+    return (
+        f"{source} holds light in floating point, which is not read here; type: ffmpeg -apply_trc iec61966_2_1 "
+        f"-i {shlex.quote(source)} -pix_fmt gbrp16le -c:v ffv1 {shlex.quote(target)}"
+    )
 
 
 def _mean_rate(stream: Any) -> Fraction | None:
@@ -839,6 +851,14 @@ def _cut_off(name: str) -> str:
         "; it ends before its index (moov), so the recording or the download was cut off: load it again, or rebuild it "
         "with untrunc and a whole file of the same camera"
     )
+
+
+def _of_pieces(name: str) -> str:
+    """What to type for a list of DASH, which PyAV's FFmpeg does not read; nothing for other names."""
+    path = Path(name)
+    if path.suffix.lower() != ".mpd":
+        return ""
+    return f"; type: ffmpeg -i {shlex.quote(name)} -c copy {shlex.quote(path.stem + '.mkv')}, and give that"
 
 
 def _reason(failure: BaseException) -> str:

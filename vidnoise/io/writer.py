@@ -422,7 +422,7 @@ class Writer:
             suffix = self._target.kind
             said = f"no container is known by {suffix}" if suffix else "its name has no ending"
             raise UsageError(f"{self._target.path}: {said}; use .mp4, .mkv, .mov, .webm or .ts") from failure
-        self._check_kind(container.format)
+        self._check_kind(container)
         if container.format.name in carry.QUICKTIME:
             # Edit lists, which carry a late start, are counted in the film's own units: milliseconds unless
             # told.
@@ -430,9 +430,9 @@ class Writer:
             container.container_options["movie_timescale"] = str(min(unit, 2**31 - 1))
         return container
 
-    def _check_kind(self, format: Any) -> None:
+    def _check_kind(self, container: OutputContainer) -> None:
         """Refuse containers that are no single video file, with what to type."""
-        path = self._target.path
+        path, format = self._target.path, container.format
         if format.name == "gif":
             raise UsageError(
                 f"{path}: GIF holds 256 colours, which spoils what was cleaned, so it is not written; "
@@ -448,6 +448,8 @@ class Writer:
                 f"{path}: {path.suffix} is a list of many files; type -o {_typed(path, '.mp4')}, and then: "
                 f"ffmpeg -i {_typed(path, '.mp4')} -c copy {whole}{_typed(path)}"
             )
+        if container.default_video_codec == "none":
+            raise UsageError(f"{path}: {path.suffix} is no kind of video; type -o {_typed(path, '.mkv')}")
         if format.name == "rawvideo" and self._target.codec is None:
             raise UsageError(
                 f"{path}: {path.suffix} says neither size nor pixel format, so it cannot be read again; "
