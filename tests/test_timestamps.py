@@ -16,6 +16,7 @@ import pytest
 from clips import Clip
 from test_files import through
 
+from vidnoise.errors import UsageError
 from vidnoise.frame import Frame
 from vidnoise.io import OutputOptions, open_reader
 
@@ -154,6 +155,14 @@ def test_a_second_video_of_reordered_frames_is_copied_whole(tmp_path: Path, ext:
     assert not reader.losses
     assert writer.warnings == ["video stream 1 (h264) is copied as it is; of several, the first is cleaned"]
     assert clips.packets(tmp_path / f"out.{ext}", 1) == clips.packets(tmp_path / "in.mkv", 1)
+
+
+def test_more_than_a_thousand_frames_a_second_are_kept_or_refused(tmp_path: Path) -> None:
+    source = Clip(frames=20, rate=2000).save(tmp_path / "in.mp4")
+    through(source, tmp_path / "out.ogv")
+    assert clips.times(tmp_path / "out.ogv") == clips.times(source)
+    with pytest.raises(UsageError, match=r"\.avi holds up to 1000 frames/s, this video has 2000; \.mkv and"):
+        through(source, tmp_path / "out.avi")
 
 
 def test_a_fixed_rate_survives_realmedia(tmp_path: Path) -> None:

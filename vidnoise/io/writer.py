@@ -19,7 +19,7 @@ from vidnoise.frame import Frame, StreamInfo
 from vidnoise.io import carry, encoders, gpu, pipes, scheduling, stills
 from vidnoise.io.encoders import Choice
 from vidnoise.io.facts import LOCATIONS, VIEWS, Facts
-from vidnoise.io.reader import MOST_THREADS, Reader
+from vidnoise.io.reader import HIGHEST, MOST_THREADS, Reader
 from vidnoise.io.sidedata import Transplant, has_kept, names
 from vidnoise.io.subtitles import Conversion, can_convert
 from vidnoise.io.target import Target
@@ -121,6 +121,10 @@ class Writer:
         self._muxer = self._open_container().format.name
         if self._muxer in carry.GRIDS and reader is not None:
             self._rate = _grid(reader.stream, self._rate)
+        if self._muxer == "avi" and self._rate > HIGHEST:
+            raise UsageError(
+                f".avi holds up to {HIGHEST} frames/s, this video has {float(self._rate):g}; .mkv and .mp4 hold it"
+            )
         if self._muxer == pipes.FORMATS["y4m"]:
             self._clock = pipes.SteadyClock(self._rate, self._warn_once)
             self._info = info = replace(info, time_base=1 / self._rate)
@@ -808,7 +812,7 @@ def _check_format(name: str) -> None:
 def _rate(info: StreamInfo) -> Fraction:
     """The frame rate for the encoder and the header: a usual one where the measured one is as good as that."""
     rate = info.rate
-    if rate is None or not 0 < rate <= 1000:
+    if rate is None or not 0 < rate <= HIGHEST:
         return Fraction(25)
     whole = Fraction(round(rate))
     film = Fraction(round(rate * Fraction(1001, 1000)) * 1000, 1001)
@@ -817,11 +821,13 @@ def _rate(info: StreamInfo) -> Fraction:
 
 
 def _grid(stream: Any, rate: Fraction) -> Fraction:
-    """The rate whose frames all times of an uneven stream lie on, where FFmpeg found one.
+    """The rate whose frames all times of an uneven stream lie on, where FFmpeg found one, and that of a very high one.
 
     Of fields it counts both, so that twice the mean is none.
     """
     grid = stream.base_rate or rate
+    if HIGHEST < grid == stream.average_rate:
+        return grid
     uneven = rate * Fraction(101, 100) < grid < 240 and abs(grid - 2 * rate) > rate / 100
     return grid if uneven else rate
 
