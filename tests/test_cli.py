@@ -355,6 +355,7 @@ def test_the_latency_of_a_chain_is_printed_and_may_be_bounded(vidnoise, clip, tm
         (("--encoder-opt", "tune"), "'tune' is not key=value"),
         (("--start", "soon"), "'soon' is no time; write seconds"),
         (("--duration", "0"), "--duration more than 0"),
+        (("--start", "0s", "--duration", "0ms"), "--duration more than 0"),
         (("--rate", "0"), "'0' is no frame rate"),
         (("--precision", "fp8"), "'fp8' is not one of"),
         (("-f", "brokn"), "did you mean 'broken'"),

@@ -87,7 +87,7 @@ class Seconds(click.ParamType[float]):
         if re.fullmatch(r"(\d+:){0,2}\d+(\.\d*)?|\.\d+", value):
             return sum(float(part) * 60.0**place for place, part in enumerate(reversed(value.split(":"))))
         try:
-            return seconds(value)
+            return seconds(value, zero=True)
         except UsageError:
             self.fail(f"{value!r} is no time; write seconds (90, 1.5), 10m or h:mm:ss (0:01:30)", param, ctx)
 

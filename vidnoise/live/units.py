@@ -13,14 +13,14 @@ BYTES = {"MB": 10**6, "GB": 10**9, "TB": 10**12}
 _NUMBER = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*([A-Za-z]*)")
 
 
-def seconds(text: str) -> float:
+def seconds(text: str, *, zero: bool = False) -> float:
     """A span of time in seconds; a number without a unit is in seconds.
 
     Raises:
-        UsageError: the text is no span of time, or it is none at all.
+        UsageError: the text is no span of time, or it is none at all and `zero` does not allow that.
     """
     found = _NUMBER.fullmatch(text.strip())
-    if found is None or found[2] not in SECONDS or not float(found[1]):
+    if found is None or found[2] not in SECONDS or not (float(found[1]) or zero):
         raise UsageError(f"{text!r} is no span of time; write for example 500ms, 5s, 10m, 2h or 7d")
     return float(found[1]) * SECONDS[found[2]]
 
