@@ -1573,6 +1573,38 @@ def _tag(stream: Any, matrix: int, span: int) -> None:
     context.color_range = span
 
 
+@pytest.mark.parametrize(
+    ("ext", "file", "stream"),
+    [
+        ("ts", "title, MAKE", "the title"),
+        ("avi", "MAKE", "the language"),
+        ("mpg", "title, MAKE", "the language and the title"),
+        ("flv", "", "the language and the title"),
+        ("mkv", "", ""),
+        ("mp4", "", ""),
+    ],
+)
+def test_words_that_a_container_has_no_place_for_are_named(
+    tmp_path: Path, ext: str, file: str, stream: str
+) -> None:
+    words = {"title": "Holiday", "make": "Apple"}
+    Clip(frames=12, audio="libmp3lame", metadata=words).save(tmp_path / "plain.mkv")
+    with av.open(str(tmp_path / "plain.mkv")) as plain, av.open(str(tmp_path / "in.mkv"), "w") as made:
+        made.metadata.update(words)
+        copies = [made.add_stream_from_template(found) for found in plain.streams]
+        copies[1].metadata.update({"title": "Commentary", "language": "deu"})
+        for packet in plain.demux():
+            packet.stream = copies[packet.stream_index]
+            if packet.size:
+                made.mux(packet)
+    _, writer = through(tmp_path / "in.mkv", tmp_path / f"out.{ext}")
+    said = [f".{ext} cannot hold {stream} of audio stream 1 (mp3float, deu); .mp4 and .mkv can"] * bool(
+        stream
+    )
+    said += [f".{ext} cannot hold the metadata {file}; .mkv and .mp4 can"] * bool(file)
+    assert writer.warnings == said
+
+
 def test_a_list_of_dash_is_answered_with_what_makes_a_file_of_it(tmp_path: Path) -> None:
     (tmp_path / "in.mpd").write_text("<MPD/>")
     with pytest.raises(InputError, match=r"; type: ffmpeg -i .*in\.mpd -c copy in\.mkv, and give that"):

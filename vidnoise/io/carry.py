@@ -270,12 +270,22 @@ def stream_metadata(stream: Stream, format: str, *, encoded: bool) -> dict[str, 
     return kept
 
 
-def language_warning(stream: Stream, format: str) -> list[str]:
-    """One warning where the output has no number for the stream's language, else none."""
+UNSPOKEN = {"avi", "flv", "mxf", "wtv", *PROGRAM}
+"""Muxers that write no language of a stream."""
+
+UNTITLED = {"asf", "flv", "mpegts", "mxf", "wtv", *PROGRAM}
+"""Those that write no title of it."""
+
+
+def words_warning(container: str, format: str, stream: Stream) -> list[str]:
+    """One warning where the output cannot say a stream's language or title, else none."""
     language = stream.metadata.get("language", "und")
-    if format != "mov" or MAC_LANGUAGES.get(language, language) in MAC_KNOWN:
-        return []
-    return [f".mov cannot hold the language of {describe(stream)}; .mp4 and .mkv can"]
+    unknown = format == "mov" and MAC_LANGUAGES.get(language, language) not in MAC_KNOWN
+    unspoken = format in UNSPOKEN and language != "und" and stream.type != "video"
+    untitled = format in UNTITLED and "title" in stream_metadata(stream, format, encoded=False)
+    words = ["language"] * (unknown or unspoken) + ["title"] * untitled
+    lost = " and ".join(f"the {word}" for word in words)
+    return [f"{container} cannot hold {lost} of {describe(stream)}; .mp4 and .mkv can"] if lost else []
 
 
 ROLES = {
@@ -510,3 +520,31 @@ def beyond_places(entries: dict[str, str], format: str) -> list[str]:
     """The keys for which MP4, or a QuickTime file, has no place of its own."""
     places = QUICKTIME_KEYS if format == "mov" else ITUNES
     return [key for key in entries if key.lower().partition("-")[0] not in places]
+
+
+RIFF_INFO = {
+    "album", "artist", "comment", "copyright", "date", "encoded_by", "genre", "language", "timecode", "title", "track",
+}  # fmt: skip
+"""Metadata that AVI has a place for."""
+
+PLACES: dict[str, set[str]] = {
+    "avi": RIFF_INFO,
+    "mxf": {"creation_time", "timecode"},
+    **{name: set() for name in ("mpegts", *PROGRAM)},
+}
+"""Muxers that write no metadata but these."""
+
+_OF_WRITERS = re.compile(
+    "uid|umid|product|toolkit|platform|operational|company|software|sdk|creator|modification",
+    re.IGNORECASE,
+)
+
+
+def lost_metadata(entries: dict[str, str], format: str) -> list[str]:
+    """The keys that a container has no place for, less those that say what wrote the input."""
+    places = PLACES.get(format)
+    return [
+        key
+        for key in entries
+        if places is not None and key.lower() not in places and not _OF_WRITERS.search(key)
+    ]

@@ -642,7 +642,7 @@ class Writer:
 
     def _warn_of_words(self, stream: Any) -> None:
         """Say what the container cannot say of a stream."""
-        self.warnings += carry.language_warning(stream, self._muxer)
+        self.warnings += carry.words_warning(self._target.kind, self._muxer, stream)
         self.warnings += carry.role_warning(self._target.kind, self._muxer, stream)
 
     def _attach_cover(self, reader: Reader, stream: Any) -> None:
@@ -660,6 +660,10 @@ class Writer:
         container = self._container
         entries = self._begun_later(carry.container_metadata(reader.container))
         container.metadata.update(entries)
+        if lost := carry.lost_metadata(entries, container.format.name):
+            self.warnings.append(
+                f"{self._target.kind} cannot hold the metadata {', '.join(lost)}; .mkv and .mp4 can"
+            )
         extra = carry.beyond_places(entries, container.format.name)
         if container.format.name not in carry.QUICKTIME or not extra:
             return
