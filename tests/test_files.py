@@ -1611,6 +1611,29 @@ def test_a_list_of_dash_is_answered_with_what_makes_a_file_of_it(tmp_path: Path)
         open_reader(tmp_path / "in.mpd")
 
 
+@pytest.mark.parametrize("ext", ["mov", "mp4"])
+def test_the_colour_that_only_the_container_tells_is_kept(tmp_path: Path, ext: str) -> None:
+    clip = Clip(
+        frames=2,
+        codec="prores_ks",
+        pix_fmt="yuv422p10le",
+        options={},
+        prepare=lambda stream: _tag(stream, 1, 1),
+    )
+    assert int(clips.decoded(clip.save(tmp_path / "in.mov"))[0].colorspace) == 2  # of the codec, not said
+    through(tmp_path / "in.mov", tmp_path / f"out.{ext}")
+    with av.open(str(tmp_path / f"out.{ext}")) as out:
+        context: Any = out.streams.video[0].codec_context
+        assert (context.colorspace, context.color_primaries, context.color_trc) == (1, 1, 1)
+
+
+def test_yuv_in_flv_is_not_taken_for_rgb(tmp_path: Path) -> None:
+    options = {"x265-params": "log-level=error"}
+    source = Clip(frames=4, codec="libx265", options=options).save(tmp_path / "in.flv")
+    with open_reader(source) as reader:
+        assert reader.info.colour.matrix == 2
+
+
 def test_an_input_without_video_is_refused(tmp_path: Path) -> None:
     with av.open(str(tmp_path / "in.wav"), "w") as out:
         stream = out.add_stream("pcm_s16le", rate=48000, layout="mono")

@@ -18,7 +18,7 @@ from numbers import Rational, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidnoise.colour import Colour
+from vidnoise.colour import UNSPECIFIED, Colour
 from vidnoise.errors import InputError, UsageError
 from vidnoise.frame import Frame, StreamInfo
 from vidnoise.io import pipes, stills
@@ -121,6 +121,7 @@ class Reader:
         self.lines = stream_lines(container)
         self.covers: dict[int, bytes] = {}
         self.stream = _main_video(container, source, self.lines)
+        self._colour = _of_container(self.stream.codec_context)
         context = decoder_for(self.stream, threads)
         self.decoder = f"{context.codec.name} on the CPU"
         threaded = context.codec.reorder and threads != 1
@@ -618,7 +619,7 @@ class Reader:
             rate=_mean_rate(self.stream),
             frames=_count(self.stream, self.container, self.shift, self._end),
             format=replace(format, name=format.name.replace("yuvj", "yuv")),
-            colour=colour_of(picture, self.facts.chroma_location),
+            colour=_filled(colour_of(picture, self.facts.chroma_location), self._colour, format.family),
         )
 
 
@@ -705,6 +706,30 @@ def colour_of(frame: av.VideoFrame, chroma_location: int = 0) -> Colour:
         transfer=int(frame.color_trc),
         range=int(frame.color_range) or full,
         chroma_location=chroma_location,
+    )
+
+
+def _of_container(context: Any) -> Colour:
+    """The colour that a container tells its decoder, before that knows better."""
+    return Colour(
+        matrix=int(context.colorspace),
+        primaries=int(context.color_primaries),
+        transfer=int(context.color_trc),
+        range=int(context.color_range),
+    )
+
+
+def _filled(colour: Colour, told: Colour, family: str) -> Colour:
+    """A picture's colour with the container's word for what its codec leaves open, as ProRes may."""
+    return replace(
+        colour,
+        # FFmpeg reads 0, which is that of RGB, from an FLV that says none.
+        matrix=(told.matrix or UNSPECIFIED)
+        if colour.matrix == UNSPECIFIED and family == "yuv"
+        else colour.matrix,
+        primaries=told.primaries if colour.primaries == UNSPECIFIED else colour.primaries,
+        transfer=told.transfer if colour.transfer == UNSPECIFIED else colour.transfer,
+        range=colour.range or told.range,
     )
 
 
