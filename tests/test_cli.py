@@ -558,6 +558,13 @@ def test_in_a_terminal_progress_and_a_summary_are_shown(in_terminal, clip, tmp_p
     assert re.search(r"out\.mp4: 8 frames in .* frames/s", said)
 
 
+def test_in_a_narrow_terminal_progress_shows_whole_figures(in_terminal, monkeypatch, clip, tmp_path):
+    monkeypatch.setenv("COLUMNS", "39")
+    said = in_terminal(clip, "-o", tmp_path / "out.mp4", "-f", "nlmeans:search=5", *FAST)
+    assert re.search(r"8/8 .*\d:\d\d:\d\d", said)
+    assert "…" not in said
+
+
 def test_quiet_says_nothing_in_a_terminal_either(in_terminal, clip, tmp_path):
     assert in_terminal(clip, "-o", tmp_path / "out.mp4", "-f", "none", "-q", *FAST) == ""
 

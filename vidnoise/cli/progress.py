@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from vidnoise.io import Reader
 
 
+WIDE = 60
+"""Columns of a terminal from which on the bar and all figures fit on a line."""
+
+
 class Talk:
     """The main job's messages; a context manager around the work, for the progress bar's sake.
 
@@ -85,14 +89,12 @@ def _bar() -> Progress:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    console = Console(stderr=True)
+    count, left, noise = MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[noise]}")
+    wide = (BarColumn(bar_width=None), count, _speed(), TextColumn("left"), left, noise)
     return Progress(
-        BarColumn(bar_width=None),
-        MofNCompleteColumn(),
-        _speed(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[noise]}"),
-        console=Console(stderr=True),
+        *(wide if console.width >= WIDE else (count, left)),
+        console=console,
         expand=True,
         refresh_per_second=4,
         transient=True,
