@@ -1437,7 +1437,8 @@ def test_aborting_leaves_nothing_and_keeps_what_was_there(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("name", "error", "words"),
     [
-        ("missing/out.mp4", OutputError, "mkdir"),
+        ("missing/out.mp4", OutputError, r"make it with: mkdir -p .*/missing$"),
+        ("Ann's/out.mp4", OutputError, r"""mkdir -p '.*/Ann'"'"'s'$"""),
         ("folder", OutputError, "folder"),
         ("out.xyz", UsageError, ".mp4"),
         ("out", UsageError, r"out: its name has no ending; use \.mp4"),

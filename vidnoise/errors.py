@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shlex
+from pathlib import Path
 
 _SWITCHES = ("overwrite", "deinterlace", "assume_progressive")
 _VALUES = ("start", "duration", "rate", "device", "precision", "tile", "max_latency")
@@ -38,6 +40,13 @@ class InputError(VidnoiseError):
 
 class OutputError(VidnoiseError):
     """The output cannot be written: encoder, container, permissions or space."""
+
+
+def missing_folder(folder: Path) -> OutputError:
+    """What to say of an output's folder that is not there."""
+    return OutputError(
+        f"the folder {folder} does not exist; make it with: mkdir -p {shlex.quote(str(folder))}"
+    )
 
 
 class DeviceError(VidnoiseError):

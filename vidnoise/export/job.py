@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from vidnoise.errors import OutputError, UsageError
+from vidnoise.errors import OutputError, UsageError, missing_folder
 from vidnoise.filter import plainly
 
 from .formats import FORMATS, Format, Run, format_of
@@ -83,7 +83,7 @@ def export(
 
 def _check_target(path: Path, overwrite: bool) -> None:
     if not path.parent.is_dir():
-        raise OutputError(f"the folder {path.parent} does not exist; make it with: mkdir -p '{path.parent}'")
+        raise missing_folder(path.parent)
     _refuse_existing((path, _beside(path)), overwrite)
 
 

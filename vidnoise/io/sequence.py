@@ -18,7 +18,7 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidnoise.errors import InputError, OutputError, UsageError
+from vidnoise.errors import InputError, OutputError, UsageError, missing_folder
 from vidnoise.frame import Frame, StreamInfo
 from vidnoise.io.picture_tags import PictureTags, read_tags, takes_tags, turned, with_tags
 from vidnoise.io.protocols import LOCAL
@@ -329,7 +329,7 @@ class PictureWriter:
     def _check_places(self, info: StreamInfo) -> None:
         folder = self._target.parent
         if not folder.is_dir():
-            raise OutputError(f"the folder {folder} does not exist; make it with: mkdir -p '{folder}'")
+            raise missing_folder(folder)
         if self._pattern is None:
             if (info.frames or 0) > 1:
                 raise self._too_many()

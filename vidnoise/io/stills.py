@@ -38,7 +38,7 @@ def main_of(videos: Sequence[Any], source: str) -> Any:
     if main.disposition & DEPENDENT:
         raise InputError(
             f"{source} is a picture in {len(videos)} tiles, which are not put together here; "
-            f"convert it first, as in: heif-convert {source} {Path(source).with_suffix('.png')}"
+            f"convert it first, as in: {shlex.join(['heif-convert', source, str(Path(source).with_suffix('.png'))])}"
         )
     return main
 

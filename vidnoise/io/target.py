@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from vidnoise.errors import OutputError, UsageError
+from vidnoise.errors import OutputError, UsageError, missing_folder
 from vidnoise.io.carry import DISCS
 from vidnoise.io.protocols import STDIN
 
@@ -63,7 +63,7 @@ class Target:
             raise self._is_folder()
         folder = self._place.parent if path.is_symlink() else path.parent
         if not folder.is_dir():
-            raise OutputError(f"the folder {folder} does not exist; make it with: mkdir -p '{folder}'")
+            raise missing_folder(folder)
         if not path.exists():
             return
         if source is not None and _same(path, source):
