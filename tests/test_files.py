@@ -1606,6 +1606,15 @@ def test_words_that_a_container_has_no_place_for_are_named(
     assert writer.warnings == said
 
 
+def test_a_language_without_a_code_of_three_letters_is_named_where_it_is_lost(tmp_path: Path) -> None:
+    text = replace(clips.subtitles(), metadata={"language": "en-US"})
+    source = Clip(frames=4, extras=[text]).save(tmp_path / "in.mkv")
+    assert through(source, tmp_path / "out.mkv")[1].warnings == []
+    _, writer = through(source, tmp_path / "out.mp4")
+    said = ".mp4 cannot hold the language of subtitle stream 1 (srt, en-US); .mkv can"
+    assert said in writer.warnings
+
+
 def test_a_list_of_dash_is_answered_with_what_makes_a_file_of_it(tmp_path: Path) -> None:
     (tmp_path / "in.mpd").write_text("<MPD/>")
     with pytest.raises(InputError, match=r"; type: ffmpeg -i .*in\.mpd -c copy in\.mkv, and give that"):

@@ -273,6 +273,9 @@ def stream_metadata(stream: Stream, format: str, *, encoded: bool) -> dict[str, 
 UNSPOKEN = {"avi", "flv", "mxf", "wtv", *PROGRAM}
 """Muxers that write no language of a stream."""
 
+CODED = {*QUICKTIME, "mpegts"}
+"""Those that write it as a code of three letters (ISO 639-2), and no others, such as en-US."""
+
 UNTITLED = {"asf", "flv", "mpegts", "mxf", "wtv", *PROGRAM}
 """Those that write no title of it."""
 
@@ -280,12 +283,16 @@ UNTITLED = {"asf", "flv", "mpegts", "mxf", "wtv", *PROGRAM}
 def words_warning(container: str, format: str, stream: Stream) -> list[str]:
     """One warning where the output cannot say a stream's language or title, else none."""
     language = stream.metadata.get("language", "und")
-    unknown = format == "mov" and MAC_LANGUAGES.get(language, language) not in MAC_KNOWN
+    if format == "mov":
+        unknown = MAC_LANGUAGES.get(language, language) not in MAC_KNOWN
+    else:
+        unknown = format in CODED and re.fullmatch("[a-z]{3}", language) is None
     unspoken = format in UNSPOKEN and language != "und" and stream.type != "video"
     untitled = format in UNTITLED and "title" in stream_metadata(stream, format, encoded=False)
     words = ["language"] * (unknown or unspoken) + ["title"] * untitled
     lost = " and ".join(f"the {word}" for word in words)
-    return [f"{container} cannot hold {lost} of {describe(stream)}; .mp4 and .mkv can"] if lost else []
+    better = ".mkv" if unknown and format != "mov" else ".mp4 and .mkv"
+    return [f"{container} cannot hold {lost} of {describe(stream)}; {better} can"] if lost else []
 
 
 ROLES = {
