@@ -770,6 +770,15 @@ def test_probe_of_numbered_pictures_counts_gaps_as_time(vidnoise, tmp_path):
     assert record["duration"] == pytest.approx(7 / 25)
 
 
+def test_probe_tells_scenes_in_times_as_start_counts_them(vidnoise, tmp_path, monkeypatch):
+    monkeypatch.setattr("vidnoise.probe.WHOLE", 20)
+    monkeypatch.setattr("vidnoise.probe.RUN", 2)
+    source = Clip(frames=80, start=5000, options={"g": "10", "preset": "ultrafast"}).save(tmp_path / "in.ts")
+    scenes = vidnoise("probe", source, "--json").record["scenes"]
+    assert scenes[0]["start"] == pytest.approx(0, abs=0.001)
+    assert scenes[-1]["end"] == pytest.approx(80 / 25 * 7 / 8 + 1 / 25, abs=0.1)
+
+
 def test_probe_looks_at_a_few_places_of_a_long_video(vidnoise, tmp_path, monkeypatch):
     monkeypatch.setattr("vidnoise.probe.RUN", 4)
     source = Clip(frames=400, options={"g": "25", "preset": "ultrafast"}).save(tmp_path / "in.mp4")

@@ -201,7 +201,8 @@ def probe(source: str | Path) -> Probe:
     watch = ScanWatch()
     with _open(source) as reader:
         places = _places(reader)
-        looks = [_look(reader, 0.0, RUN if places else WHOLE, watch, deadline)]
+        # Scenes are told in times as `start` counts them, here and at all other places.
+        looks = [_look(reader, -float(reader.begin), RUN if places else WHOLE, watch, deadline)]
         facts = _facts(reader)
         scan = reader.stream.codec_context.field_order
     for place in places:

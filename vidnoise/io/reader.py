@@ -159,7 +159,7 @@ class Reader:
         self._end: Fraction | None = None
         self._select(start, duration, seekable)
         # Warnings tell times as --start counts them.
-        self._conform.begun = self._gate.begun = self.shift + self._origin
+        self._conform.begun = self._gate.begun = self.shift + self.begin
         self.warnings += self._left_out()
         endless = container.format.name in ("hls", "mpjpeg") and container.duration is None
         if self.length is None and endless:
@@ -258,7 +258,7 @@ class Reader:
         return (self.container.start_time - 1) * MICRO
 
     @property
-    def _origin(self) -> Fraction:
+    def begin(self) -> Fraction:
         """The time of the input from which `start` counts, in seconds."""
         return (self.container.start_time or 0) * MICRO
 
@@ -473,7 +473,7 @@ class Reader:
             self._marked.append(time)
         self._settle_marked(time)
         if jumped and len(self._continuity.jumps) == 1:
-            at = float(self._continuity.jumps[0] - self._origin)
+            at = float(self._continuity.jumps[0] - self.begin)
             self.warnings.append(f"the input's clock jumps at {at:.2f} s; what follows is joined on")
 
     def _settle_marked(self, time: Fraction | float) -> None:
@@ -543,7 +543,7 @@ class Reader:
         return packet.pts >= 0
 
     def _select(self, start: float | None, duration: float | None, seekable: bool) -> None:
-        begin = self._origin + Fraction(start or 0).limit_denominator(1_000_000)
+        begin = self.begin + Fraction(start or 0).limit_denominator(1_000_000)
         if duration is not None:
             self.length = Fraction(duration).limit_denominator(1_000_000)
             self._end = begin + self.length
