@@ -1708,6 +1708,13 @@ def test_a_part_may_be_given_in_numbers_of_any_kind(tmp_path, start):
         assert len(list(reader)) == 25
 
 
+@pytest.mark.parametrize("ext", ["mp4", "mkv", "ts"])
+def test_a_part_that_begins_behind_the_end_is_told_how_long_the_video_is(tmp_path: Path, ext: str) -> None:
+    source = Clip(frames=50).save(tmp_path / f"in.{ext}")
+    with pytest.raises(InputError, match=r"no frame lies in the part .*; the video is 2\.\d\d s long"):
+        open_reader(source, start=9)
+
+
 def test_a_stream_without_times_cannot_be_entered_in_the_middle_and_says_so(tmp_path):
     source = Clip(frames=10).save(tmp_path / "in.h264")
     with pytest.raises(InputError, match=r"in\.h264 cannot be sought \(h264: .*leave --start out"):

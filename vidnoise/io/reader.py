@@ -321,7 +321,10 @@ class Reader:
         if frames := self._decode(None):
             return frames
         if self.shift or self._end is not None:
-            raise InputError(f"{self.source}: no frame lies in the part chosen by --start and --duration")
+            found = f"; the video is {self.seconds:.2f} s long" if self.seconds else ""
+            raise InputError(
+                f"{self.source}: no frame lies in the part chosen by --start and --duration{found}"
+            )
         codec = self.stream.codec_context.name
         found = f": {self.losses}" if self.losses else ""
         hint = pipes.hint(self.container.name, self.container.format.name)

@@ -163,7 +163,10 @@ class SequenceReader(Reader):
         if duration is not None:
             self._end = Fraction(duration).limit_denominator(1_000_000)
         if not self._chosen():
-            raise InputError(f"{self.pattern}: no picture lies in the part chosen by --start and --duration")
+            found = f"{len(self._numbers)} pictures, {float(self._rate):g} a second"
+            raise InputError(
+                f"{self.pattern}: no picture lies in the part chosen by --start and --duration; there are {found}"
+            )
 
     def _chosen(self) -> list[int]:
         """The numbers in the part that was asked for."""
