@@ -1615,6 +1615,34 @@ def test_a_language_without_a_code_of_three_letters_is_named_where_it_is_lost(tm
     assert said in writer.warnings
 
 
+@pytest.mark.parametrize("start", [None, 1])
+def test_of_a_playlist_in_several_sizes_the_largest_is_cleaned_and_no_other_copied(
+    tmp_path: Path, start: float | None
+) -> None:
+    listed = "#EXTM3U\n"
+    for name, size in (("small", (96, 64)), ("large", (192, 128))):
+        clip = Clip(frames=50, size=size, audio="mp2", options={"g": "25", "crf": "4"})
+        clip.save(tmp_path / f"{name}.ts")
+        (tmp_path / f"{name}.m3u8").write_text(
+            f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{name}.ts\n#EXT-X-ENDLIST\n"
+        )
+        listed += f"#EXT-X-STREAM-INF:BANDWIDTH={size[0]}000\n{name}.m3u8\n"
+    (tmp_path / "in.m3u8").write_text(listed)
+    reader, writer = through(tmp_path / "in.m3u8", tmp_path / "out.mkv", start=start)
+    assert not reader.losses
+    assert [*reader.warnings, *writer.warnings] == [
+        f"{tmp_path / 'in.m3u8'} names several sizes or qualities, of which the best is taken (192x128)"
+    ]
+    with av.open(str(tmp_path / "out.mkv")) as out:
+        assert [stream.type for stream in out.streams] == ["video", "audio"]
+    assert {frame.width for frame in clips.decoded(tmp_path / "out.mkv")} == {192}
+    heard, copied = (
+        [data for _, data in clips.packets(tmp_path / name, 1)] for name in ("large.ts", "out.mkv")
+    )
+    assert len(copied) == pytest.approx(len(heard) / (1 if start is None else 2), abs=2)
+    assert copied == heard[-len(copied) :]
+
+
 def test_a_list_of_dash_is_answered_with_what_makes_a_file_of_it(tmp_path: Path) -> None:
     (tmp_path / "in.mpd").write_text("<MPD/>")
     with pytest.raises(InputError, match=r"; type: ffmpeg -i .*in\.mpd -c copy in\.mkv, and give that"):

@@ -485,13 +485,16 @@ def plan(
     wants: Callable[[Stream], bool],
     options: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[list[Stream], list[Stream]]:
-    """Which streams are copied, and which cannot be; those that the muxer makes anew are in neither."""
+    """Which streams are copied, and which cannot be; what is not read, or made anew by the muxer, is in neither."""
+    from av.stream import Discard
+
     held: list[Stream] = []
     lost: list[Stream] = []
     for stream in container.streams:
         line = lines.get(stream.index, "")
         if (
             stream.index == video
+            or stream.discard == Discard.all
             or not wants(stream)
             or is_timecode(line)
             or is_chapter_track(container, stream)

@@ -121,6 +121,7 @@ class Reader:
         self.lines = stream_lines(container)
         self.covers: dict[int, bytes] = {}
         self.stream = _main_video(container, source, self.lines)
+        self.warnings += _leave_variants(container, self.stream, source)
         self._colour = _of_container(self.stream.codec_context)
         context = decoder_for(self.stream, threads)
         self.decoder = f"{context.codec.name} on the CPU"
@@ -435,13 +436,14 @@ class Reader:
     def _demux(self) -> Iterator[av.Packet[Any]]:
         """The packets of the video; all others are handed on as they pass."""
         import av
+        from av.stream import Discard
 
         failures = 0
         while failures < FAILURES:
             try:
                 for packet in self.container.demux():
                     failures = 0
-                    if not packet.size:
+                    if not packet.size or packet.stream.discard == Discard.all:
                         continue
                     self._bytes = (packet.pos or 0) + packet.size
                     self._join(packet)
@@ -752,6 +754,8 @@ def _main_video(container: InputContainer, source: str, lines: dict[int, str]) -
         raise InputError(f"{source} is a text file, not a video")
     videos = [s for s in container.streams.video if not is_cover(s)]
     decoded = [s for s in videos if s.codec_context is not None]
+    if decoded and container.format.name == "hls":
+        return max(decoded, key=_worth)
     if decoded:
         return stills.main_of(decoded, source) if stills.is_boxed(container) else decoded[0]
     if videos:
@@ -768,6 +772,27 @@ def _main_video(container: InputContainer, source: str, lines: dict[int, str]) -
     kinds = sorted({"a cover picture" if s.type == "video" else s.type for s in container.streams})
     found = ", ".join(kinds) or "no streams at all"
     raise InputError(f"{source} has no video to clean; it holds {found}")
+
+
+def _worth(stream: Any) -> tuple[int, int]:
+    """Pixels and bits a second of a video in a playlist."""
+    context = stream.codec_context
+    return context.width * context.height, int(stream.metadata.get("variant_bitrate", 0))
+
+
+def _leave_variants(container: InputContainer, main: Any, source: str) -> list[str]:
+    """Of the sizes that a playlist names read one, with its own sound or that of all; said where others are left."""
+    from av.stream import Discard
+
+    if container.format.name != "hls" or len(container.streams.video) == 1:
+        return []
+    rate = main.metadata.get("variant_bitrate")
+    for stream in container.streams:
+        shared = stream.metadata.get("variant_bitrate", rate) == rate or "comment" in stream.metadata
+        if stream.index != main.index and (stream.type == "video" or not shared):
+            stream.discard = Discard.all  # so that it is not fetched either
+    size = f"{main.codec_context.width}x{main.codec_context.height}"
+    return [f"{source} names several sizes or qualities, of which the best is taken ({size})"]
 
 
 def _of_light(source: str) -> str:
