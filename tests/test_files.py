@@ -1631,7 +1631,7 @@ def test_of_a_playlist_in_several_sizes_the_largest_is_cleaned_and_no_other_copi
     reader, writer = through(tmp_path / "in.m3u8", tmp_path / "out.mkv", start=start)
     assert not reader.losses
     assert [*reader.warnings, *writer.warnings] == [
-        f"{tmp_path / 'in.m3u8'} names several sizes or qualities, of which the best is taken (192x128)"
+        f"{tmp_path / 'in.m3u8'} holds several sizes or qualities, of which the best is taken (192x128)"
     ]
     with av.open(str(tmp_path / "out.mkv")) as out:
         assert [stream.type for stream in out.streams] == ["video", "audio"]

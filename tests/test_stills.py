@@ -135,3 +135,16 @@ def test_an_animated_avif_is_read_whole(tmp_path: Path) -> None:
 def test_a_picture_in_tiles_is_not_taken_for_its_first_tile(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"2 tiles.* heif-convert"):
         open_reader(tiled_avif(tmp_path / "in.avif"))
+
+
+def test_of_an_icon_the_largest_picture_is_taken(tmp_path: Path) -> None:
+    sizes = (30, 60)
+    pictures = [clips.image_bytes("png", clips.picture(3, size, size), "rgba") for size in sizes]
+    entries, place = b"", 6 + 16 * len(sizes)
+    for size, data in zip(sizes, pictures, strict=True):
+        entries += struct.pack("<4B2H2I", size, size, 0, 0, 1, 32, len(data), place)
+        place += len(data)
+    (tmp_path / "in.ico").write_bytes(struct.pack("<3H", 0, 1, len(sizes)) + entries + b"".join(pictures))
+    with open_reader(tmp_path / "in.ico") as reader:
+        assert [(frame.width, frame.height) for frame in reader] == [(60, 60)]
+        assert any("of which the best is taken (60x60)" in warning for warning in reader.warnings)

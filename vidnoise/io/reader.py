@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 NOT_VIDEO = {"tty", "ansi", "bin", "adf", "idf", "xbin"}
 """Demuxers that draw text as pictures: a text file would pass for a video."""
 
+SIZED = {"hls", "ico"}
+"""Demuxers whose videos are the same in several sizes."""
+
 PRIME_BYTES = 256 << 20
 """How much of the input is searched for a first picture before it is given up."""
 
@@ -754,7 +757,7 @@ def _main_video(container: InputContainer, source: str, lines: dict[int, str]) -
         raise InputError(f"{source} is a text file, not a video")
     videos = [s for s in container.streams.video if not is_cover(s)]
     decoded = [s for s in videos if s.codec_context is not None]
-    if decoded and container.format.name == "hls":
+    if decoded and container.format.name in SIZED:
         return max(decoded, key=_worth)
     if decoded:
         return stills.main_of(decoded, source) if stills.is_boxed(container) else decoded[0]
@@ -775,16 +778,16 @@ def _main_video(container: InputContainer, source: str, lines: dict[int, str]) -
 
 
 def _worth(stream: Any) -> tuple[int, int]:
-    """Pixels and bits a second of a video in a playlist."""
+    """Pixels and bits a second of one of several sizes."""
     context = stream.codec_context
     return context.width * context.height, int(stream.metadata.get("variant_bitrate", 0))
 
 
 def _leave_variants(container: InputContainer, main: Any, source: str) -> list[str]:
-    """Of the sizes that a playlist names read one, with its own sound or that of all; said where others are left."""
+    """Of several sizes of the same read one, with its own sound or that of all; said where others are left."""
     from av.stream import Discard
 
-    if container.format.name != "hls" or len(container.streams.video) == 1:
+    if container.format.name not in SIZED or len(container.streams.video) == 1:
         return []
     rate = main.metadata.get("variant_bitrate")
     for stream in container.streams:
@@ -792,7 +795,7 @@ def _leave_variants(container: InputContainer, main: Any, source: str) -> list[s
         if stream.index != main.index and (stream.type == "video" or not shared):
             stream.discard = Discard.all  # so that it is not fetched either
     size = f"{main.codec_context.width}x{main.codec_context.height}"
-    return [f"{source} names several sizes or qualities, of which the best is taken ({size})"]
+    return [f"{source} holds several sizes or qualities, of which the best is taken ({size})"]
 
 
 def _of_light(source: str) -> str:
