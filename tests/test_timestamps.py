@@ -232,6 +232,21 @@ def test_sound_that_begins_late_and_ends_early_stays_in_sync_in_mxf_and_costs_no
     np.testing.assert_allclose(clips.beep_times(tmp_path / "out.mxf"), [1], atol=0.015)
 
 
+@pytest.mark.parametrize("ext", ["mxf", "avi"])
+@pytest.mark.parametrize("begin", [0, 0.3])
+def test_sound_without_compression_is_cut_and_made_up_to_the_sample(
+    tmp_path: Path, ext: str, begin: float
+) -> None:
+    """In packets of 21 ms it could begin only so near to the picture."""
+    source = Clip(frames=60, flashes=True, audio="pcm_s16le", audio_start=begin).save(tmp_path / "in.mov")
+    for start, first in ((None, 0), (0.55, 0.56), (0.95, 0.96)):
+        target = tmp_path / f"{start}.{ext}"
+        _, writer = through(source, target, start=start)
+        assert writer.warnings == []
+        wanted = [second - first for second in range(3) if second >= max(begin, first)]
+        np.testing.assert_allclose(clips.beep_times(target), wanted, atol=0.001)
+
+
 def test_what_mxf_moves_or_leaves_out_is_named(tmp_path: Path) -> None:
     paused = Clip(times=[Fraction(i + 25 * (i > 6), 25) for i in range(12)]).save(tmp_path / "paused.mkv")
     _, writer = through(paused, tmp_path / "paused.mxf")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from types import MappingProxyType
@@ -372,6 +372,7 @@ class Copy:
     last: int | None = None
     placed: int | None = None
     size: int = 0
+    early: Fraction = Fraction(0)
 
     def fit(self, packet: av.Packet[Any]) -> bool:
         """Make a packet ready for the muxer; False where it must be left out."""
@@ -386,6 +387,7 @@ class Copy:
         packet.dts += shift
         packet.pts = packet.dts if packet.pts is None else packet.pts + shift
         if self.container in COUNTING and self.stream.type == "audio":
+            self.early = max(Fraction(0), -packet.pts * base) if self.is_pcm else Fraction(0)
             packet.dts, packet.pts = max(0, packet.dts), max(0, packet.pts)
         if self.last is not None:
             if packet.dts < self.last and packet.pts < self.last:
@@ -425,6 +427,11 @@ class Copy:
         """Seconds of PCM that were written; 0 for anything else."""
         return Fraction(self.size, self._second()) if self._second() else Fraction(0)
 
+    @property
+    def is_pcm(self) -> bool:
+        """Whether the sound can be cut and made up sample by sample."""
+        return self._second() > 0
+
     def _second(self) -> int:
         """Bytes of a second of PCM, 0 for anything else."""
         codec, context = _codec(self.stream), cast("av.AudioCodecContext", self.stream.codec_context)
@@ -432,24 +439,44 @@ class Copy:
             return 0
         return int(re.sub(r"\D", "", codec)) // 8 * context.layout.nb_channels * context.sample_rate
 
-    def silence(self, until: Fraction, least: Fraction = GAP) -> list[av.Packet[Any]]:
-        """What PCM lacks up to a time in seconds, where that is more than `least` and the container needs it."""
+    def silence(self, until: Fraction, least: Fraction = GAP) -> Iterator[av.Packet[Any]]:
+        """What PCM lacks up to a time in seconds, where the container needs it, a second at a time.
+
+        That is what is missing at its beginning, and later what is more than `least`.
+        """
         import av
 
-        if self.container not in UNBROKEN or not self._second() or until - self.heard <= least:
-            return []
+        needed = self.container in UNBROKEN or (self.container in COUNTING and not self.size)
+        if not needed or not self.is_pcm or until - self.heard <= (least if self.size else 0):
+            return
         rate = cast("av.AudioCodecContext", self.stream.codec_context).sample_rate
-        begin, end = round(self.heard * rate), round(until * rate)
-        packet: Any = av.Packet(bytes((end - begin) * self._second() // rate))
-        packet.stream, packet.time_base = self.stream, Fraction(1, rate)
-        packet.pts, packet.dts, packet.duration = begin, begin, end - begin
-        self.size += packet.size
-        return [packet]
+        last = round(until * rate)
+        for begin in range(round(self.heard * rate), last, rate):
+            samples = min(rate, last - begin)
+            packet: Any = av.Packet(bytes(samples * self._second() // rate))
+            packet.stream, packet.time_base = self.stream, Fraction(1, rate)
+            packet.pts, packet.dts, packet.duration = begin, begin, samples
+            self.size += packet.size
+            yield packet
+
+    def _from_zero(self, packet: av.Packet[Any]) -> Any:
+        """A packet of PCM without what lies before zero."""
+        import av
+
+        rate = cast("av.AudioCodecContext", self.stream.codec_context).sample_rate
+        samples = round(self.early * rate)
+        rest: Any = av.Packet(bytes(packet)[samples * self._second() // rate :])
+        rest.stream, rest.time_base, rest.pts, rest.dts = self.stream, packet.time_base, 0, 0
+        rest.duration = max(0, (packet.duration or 0) - round(self.early / packet.time_base))
+        rest.is_keyframe = packet.is_keyframe
+        return rest
 
     def made(self, packet: av.Packet[Any]) -> list[av.Packet[Any]]:
         """What is written of a fitted packet: itself, unless it is converted."""
         import av
 
+        if self.early:
+            packet = self._from_zero(packet)
         self.size += packet.size
         if self.convert is None:
             return [packet]
@@ -473,7 +500,9 @@ class Copy:
             )
         begin = time + self.offset
         if self.container in COUNTING:  # what follows is heard earlier by as much as is left out
-            begin += (packet.duration or 0) * packet.time_base / 2
+            begin += (packet.duration or 0) * packet.time_base / (1 if self.is_pcm else 2)
+            if self.is_pcm and begin <= 0:
+                return True
         return packet.is_discard or (self.stream.type == "audio" and begin < 0 and not self.delays)
 
 

@@ -197,7 +197,7 @@ class Writer:
         self._begun.add(packet.stream_index)
         late = (packet.pts or 0) * packet.time_base + self._offset
         if late > Fraction(1, 20):
-            if self._muxer in carry.UNBROKEN:
+            if self._muxer in carry.UNBROKEN or self._copies[packet.stream_index].is_pcm:
                 return  # it is filled
             lost = f"what begins {float(late):.2f} s later is heard too early"
         elif late < -carry.priming(packet):
@@ -265,7 +265,9 @@ class Writer:
             self._check_begin(packet)
         if not copy.fit(packet):
             return
-        for made in (*copy.silence((packet.dts or 0) * packet.time_base), *copy.made(packet)):
+        for made in copy.silence((packet.dts or 0) * packet.time_base):
+            self._mux(made)
+        for made in copy.made(packet):
             self._mux(made)
         if copy.stream.type == "audio":
             self._mux_texts(float((packet.dts or 0) * packet.time_base) - LATE)
