@@ -232,6 +232,13 @@ def test_sound_that_begins_late_and_ends_early_stays_in_sync_in_mxf_and_costs_no
     np.testing.assert_allclose(clips.beep_times(tmp_path / "out.mxf"), [1], atol=0.015)
 
 
+def test_mxf_takes_h264_of_any_length(tmp_path: Path) -> None:
+    """Its index holds no picture that is more than 128 after its keyframe."""
+    source = Clip(frames=300, size=(64, 48)).save(tmp_path / "in.mp4")
+    through(source, tmp_path / "out.mxf", OutputOptions(encoder_opts={"sc_threshold": "0"}))
+    assert clips.times(tmp_path / "out.mxf") == [Fraction(i, 25) for i in range(300)]
+
+
 @pytest.mark.parametrize("ext", ["mxf", "avi"])
 @pytest.mark.parametrize("begin", [0, 0.3])
 def test_sound_without_compression_is_cut_and_made_up_to_the_sample(
