@@ -232,6 +232,25 @@ def test_sound_that_begins_late_and_ends_early_stays_in_sync_in_mxf_and_costs_no
     np.testing.assert_allclose(clips.beep_times(tmp_path / "out.mxf"), [1], atol=0.015)
 
 
+@pytest.mark.parametrize("ext", ["wmv", "nut", "ts"])
+def test_mpeg_2_begins_in_time_where_nothing_is_decoded_before_zero(tmp_path: Path, ext: str) -> None:
+    """ASF knows no times but those of decoding, for which others would shift the whole file."""
+    source = Clip(
+        frames=30, flashes=True, codec="mpeg2video", audio="mp2", options={"qmin": "1", "qmax": "2"}
+    )
+    through(source.save(tmp_path / "in.mov"), tmp_path / f"out.{ext}")
+    with open_reader(tmp_path / f"out.{ext}") as reader:
+        shown = [frame.pts * frame.time_base for frame in reader if frame.pts is not None]
+    assert [float(time) for time in shown] == pytest.approx([i / 25 for i in range(30)], abs=0.001)
+    np.testing.assert_allclose(clips.beep_times(tmp_path / f"out.{ext}"), [0.01, 1.01], atol=0.011)
+
+
+def test_mpeg_1_stays_what_it_is_where_nothing_is_decoded_before_zero(tmp_path: Path) -> None:
+    source = Clip(frames=6, codec="mpeg1video", options={"b": "4M"}).save(tmp_path / "in.mkv")
+    _, writer = through(source, tmp_path / "out.nut")
+    assert writer.encoder.startswith("mpeg1video")
+
+
 def test_mxf_takes_h264_of_any_length(tmp_path: Path) -> None:
     """Its index holds no picture that is more than 128 after its keyframe."""
     source = Clip(frames=300, size=(64, 48)).save(tmp_path / "in.mp4")

@@ -526,6 +526,8 @@ class Writer:
         if early and format not in FILMS:
             # Decoding times would begin before zero, for which these shift the whole file.
             found["bf"] = "0"
+            if choice.codec == "mpeg2video" and format not in carry.PROGRAM:
+                found["flags"] = "+low_delay"  # or decoding is a picture early even so, as DVDs have it
         if format == "mxf" and choice.codec in ("h264", "hevc"):
             found["g"] = "100"  # its index counts no further back to a keyframe than 128 pictures
         return found
