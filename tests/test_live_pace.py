@@ -25,7 +25,7 @@ from vidnoise.live.clock import OutputClock
 from vidnoise.live.destination import resolve
 from vidnoise.live.fleet import Fleet
 from vidnoise.live.ladder import ladder
-from vidnoise.live.pace import TRIAL, Pace, Trials
+from vidnoise.live.pace import TRIAL, Pace, Turns
 from vidnoise.live.recording import pieces_of, prune, round_after
 from vidnoise.live.region import Region, check
 from vidnoise.live.secrets import fill
@@ -63,7 +63,7 @@ def run(pace: Pace, *, costs: list[float], fps: float = 10, length: float = 60, 
             pace.worked(free - began, free)
             delays.append(free - arrival)
         if pace.tier != tier:
-            pace.settle()
+            pace.settle(free)
         verdicts.append(verdict)
         tiers.append(pace.tier)
     return verdicts, delays, tiers
@@ -112,8 +112,8 @@ def test_there_is_a_way_back_up_when_there_is_room_again():
 
 
 def test_one_camera_at_a_time_tries_dearer_filters():
-    trials = Trials()
-    one, other = Pace(2, 1.0, trials), Pace(2, 1.0, trials)
+    turns = Turns()
+    one, other = Pace(2, 1.0, turns), Pace(2, 1.0, turns)
     for pace in (one, other):
         run(pace, costs=[0.3, 0.01], length=5)
         assert pace.tier == 1
@@ -125,8 +125,8 @@ def test_one_camera_at_a_time_tries_dearer_filters():
 
 
 def test_a_camera_that_suffers_from_the_trial_of_another_stays_and_the_other_goes_back():
-    trials = Trials()
-    steady, trying = Pace(3, 1.0, trials), Pace(2, 1.0, trials)
+    turns = Turns()
+    steady, trying = Pace(3, 1.0, turns), Pace(2, 1.0, turns)
     run(steady, costs=[0.3, 0.02, 0.0], length=5)
     run(trying, costs=[0.3, 0.01], length=5)
     assert (steady.tier, trying.tier) == (1, 1)
@@ -137,6 +137,24 @@ def test_a_camera_that_suffers_from_the_trial_of_another_stays_and_the_other_goe
     assert (steady.tier, trying.tier) == (1, 1)
     run(steady, costs=[0.3, 0.3, 0.0], length=5, now=13 + 2 * TRIAL)
     assert steady.tier == 2
+
+
+@pytest.mark.parametrize(("cores", "tiers"), [(2.8, [0, 0, 0, 1]), (1.5, [1, 1, 1, 1])])
+def test_cameras_that_fall_behind_together_go_down_one_at_a_time_and_only_as_far_as_it_takes(cores, tiers):
+    costs, turns = [0.8, 0.5, 0.2, 0.0], Turns()  # cores that a camera takes at each tier
+    paces = [Pace(len(costs), 1.0, turns) for _ in range(4)]
+    lowest = 0
+    for tick in range(60):  # a tenth of a second each, in which each camera has one picture
+        slower = max(1.0, sum(costs[pace.tier] for pace in paces) / cores)
+        for pace in paces:
+            before, now = pace.tier, tick / 10
+            assert pace.judge(0.0, 0) == "clean"
+            pace.worked(costs[pace.tier] * slower / 10, now)
+            if pace.tier != before:
+                pace.settle(now)
+        lowest = max(lowest, *(pace.tier for pace in paces))
+    assert sorted(pace.tier for pace in paces) == tiers
+    assert lowest == 1
 
 
 def test_frames_are_dropped_only_where_passing_them_on_does_not_help():

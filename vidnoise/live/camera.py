@@ -16,7 +16,7 @@ from vidnoise.live.cleaner import Cleaner, Shot
 from vidnoise.live.ladder import ladder
 from vidnoise.live.log import Voice
 from vidnoise.live.output import Output
-from vidnoise.live.pace import Pace, Trials
+from vidnoise.live.pace import Pace, Turns
 from vidnoise.live.packets import Packet
 from vidnoise.live.recording import is_over, round_after
 from vidnoise.live.region import Region, check
@@ -49,7 +49,7 @@ class Camera:
 
     Args:
         settings: what to run.
-        trials: those of the cameras beside it.
+        turns: those of the cameras beside it.
         written: where this process has recorded; what is there is not replaced. Grows.
         hushed: see `vidnoise.live.log.Voice`.
 
@@ -62,12 +62,12 @@ class Camera:
     def __init__(
         self,
         settings: Settings,
-        trials: Trials | None = None,
+        turns: Turns | None = None,
         written: set[str] | None = None,
         hushed: bool = False,
     ) -> None:
         self.settings = settings
-        self._trials = trials
+        self._turns = turns
         self.status = Status(settings.name, settings.timeout)
         self.log = Voice(settings.name, hushed)
         self._stop = threading.Event()
@@ -145,7 +145,7 @@ class Camera:
         self._encoder = LiveEncoder(opened.info, opened.audio, settings, self.log, opened.shape)
         opened.taken.set()
         chains = ladder(settings.filters)
-        self._pace = Pace(len(chains), settings.max_delay, self._trials)
+        self._pace = Pace(len(chains), settings.max_delay, self._turns)
         info, device = opened.info, self._device
 
         def open(chain: Chain) -> Stage:

@@ -161,11 +161,11 @@ class Cleaner:
             raise wanted.failure
         if wanted.stage is None:
             wanted.prepare(frame)
-            self._pace.settle()
+            self._pace.settle(self._now())
             return []
         done = self._as_they_are()
         self._current = wanted
-        self._pace.settle()
+        self._pace.settle(self._now())
         self._status.tier, self._status.filters = self._tiers.index(wanted), str(wanted.chain) or "none"
         text = f"filters: {self._status.filters}{CHEAPER if self._status.tier else ''}"
         self._log.log(

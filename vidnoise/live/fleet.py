@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from vidnoise.live.backoff import Backoff
 from vidnoise.live.camera import Camera
-from vidnoise.live.pace import Trials
+from vidnoise.live.pace import Turns
 from vidnoise.live.settings import Settings
 from vidnoise.live.status import Status
 
@@ -25,7 +25,7 @@ class Keeper:
 
     Args:
         settings: of the camera.
-        trials: those of the cameras beside it.
+        turns: those of the cameras beside it.
         written: where this process has recorded, by any camera; `overwrite` is not meant for that.
 
     Attributes:
@@ -33,10 +33,10 @@ class Keeper:
         status: how the camera is.
     """
 
-    def __init__(self, settings: Settings, trials: Trials, written: set[str]) -> None:
+    def __init__(self, settings: Settings, turns: Turns, written: set[str]) -> None:
         self.settings = settings
         self._written = written
-        self._trials = trials
+        self._turns = turns
         self.status = Status(settings.name)
         self._ending = threading.Event()
         self._lock = threading.Lock()
@@ -78,7 +78,7 @@ class Keeper:
             with self._lock:
                 if self._ending.is_set():
                     return None
-                self._camera = Camera(self.settings, self._trials, self._written, self._hushed)
+                self._camera = Camera(self.settings, self._turns, self._written, self._hushed)
                 self.status = self._camera.status
             self._camera.run()
         except BaseException as failure:
@@ -94,7 +94,7 @@ class Fleet:
 
     def __init__(self) -> None:
         self._keepers: dict[str, Keeper] = {}
-        self._trials = Trials()
+        self._turns = Turns()
         self._written: set[str] = set()
 
     def statuses(self) -> list[Status]:
@@ -109,7 +109,7 @@ class Fleet:
             _free()
         kept = {name: keeper for name, keeper in self._keepers.items() if keeper not in gone}
         self._keepers = {
-            name: kept.get(name) or Keeper(settings, self._trials, self._written)
+            name: kept.get(name) or Keeper(settings, self._turns, self._written)
             for name, settings in wanted.items()
         }
 

@@ -17,16 +17,35 @@ TRIAL = 10.0
 """A tier that lasts shorter than these seconds has failed, and is tried again half as often."""
 
 
-class Trials:
-    """Dearer tiers on trial, for all cameras of a process: one camera at a time, or all would fail and none know why.
+class Turns:
+    """Whose turn it is among the cameras of a process: one at a time changes its tier, or none would know what that did.
 
-    Where another camera falls behind meanwhile, the trial has failed and not that camera's tier.
+    Where another camera falls behind while one tries a dearer tier, the trial has failed and not that camera's tier. Where
+    one has gone to a cheaper tier, the others look whether that was enough before one of them follows, and of those that
+    still fall behind it is the one with the most tiers left.
     """
 
     def __init__(self) -> None:
         self._who: Pace | None = None
-        self._until = -math.inf
+        self._until = self._settled = -math.inf
         self._failed = False
+        self._behind: dict[
+            Pace, float
+        ] = {}  # when; made anew at each change, as other threads may be reading it
+
+    def settles(self, now: float) -> None:
+        """A camera's tier gets ready, which takes time of all cameras: how they do shows a window later."""
+        self._settled = now + WINDOW
+
+    def falls(self, who: Pace, now: float) -> bool:
+        """Whether a camera that falls behind may go to a cheaper tier."""
+        late = {pace: when for pace, when in self._behind.items() if now - when < 2 * WINDOW}
+        self._behind = late | {who: now}
+        if now < self._settled or any(pace.left > who.left for pace in late):
+            return False
+        self._behind = {}
+        self.settles(now)
+        return True
 
     def begin(self, who: Pace, now: float) -> bool:
         """Whether a camera may try a dearer tier; no other one may for `TRIAL` seconds."""
@@ -59,15 +78,15 @@ class Pace:
     Args:
         tiers: how many there are; 0 is the dearest.
         max_delay: seconds.
-        trials: shared by cameras that share a machine.
+        turns: shared by cameras that share a machine.
 
     Attributes:
         tier: the one to use.
     """
 
-    def __init__(self, tiers: int, max_delay: float, trials: Trials | None = None) -> None:
+    def __init__(self, tiers: int, max_delay: float, turns: Turns | None = None) -> None:
         self.tier = 0
-        self._trials = trials or Trials()
+        self._turns = turns or Turns()
         self._tiers = tiers
         self._max_delay = max_delay
         self._holds = [HOLD] * tiers
@@ -101,13 +120,23 @@ class Pace:
             return
         overloaded = self._late > 0 or self._busy / (now - self._began) > BUSY
         self._began, self._busy, self._late = now, 0.0, 0
-        if self._trials.failed(self) or (overloaded and not self._trials.blame(self, now)):
+        if self._turns.failed(self):
             self._down(now)
         elif not overloaded:
             self._up(now)
+        elif not self._turns.blame(self, now):
+            self._calm_since = now
+            if self._turns.falls(self, now):
+                self._down(now)
 
-    def settle(self) -> None:
-        """Forget the window: a tier has just come into use. What the one before left behind is not its fault."""
+    @property
+    def left(self) -> int:
+        """How many cheaper tiers there are."""
+        return self._tiers - 1 - self.tier
+
+    def settle(self, now: float) -> None:
+        """Forget the window: a tier gets ready, or is in use now. What the one before left behind is not its fault."""
+        self._turns.settles(now)
         self._caught_up, self._behind_since = False, None
         self._began, self._busy, self._late = None, 0.0, 0
 
@@ -130,7 +159,7 @@ class Pace:
             self._holds[self.tier] = HOLD
             self._tried_at = None
         calm = now - (self._calm_since if self._calm_since is not None else now)
-        if self.tier == 0 or calm < self._holds[self.tier - 1] or not self._trials.begin(self, now):
+        if self.tier == 0 or calm < self._holds[self.tier - 1] or not self._turns.begin(self, now):
             return
         self.tier -= 1
         self._calm_since = self._tried_at = now
