@@ -515,6 +515,12 @@ def test_a_camera_whose_reading_hangs_is_given_up_in_words(tmp_path, monkeypatch
         Camera(Settings(url, (f"{tmp_path}/a.ts",), timeout=3, duration=20)).run()
 
 
+def test_the_time_for_which_a_camera_runs_begins_with_its_first_picture(tmp_path):
+    with in_parts(b"", b"", b"", transport_stream(sound=False)) as url:  # after two seconds
+        Camera(Settings(url, (f"{tmp_path}/a.ts",), timeout=LIMIT, duration=1)).run()
+    assert frames(tmp_path / "a.ts")
+
+
 def test_sound_that_is_announced_and_does_not_come_is_told_of_and_hinders_nothing(tmp_path):
     data = transport_stream(sound=True)
     parts = [data[at : at + 188] for at in range(0, len(data), 188)]

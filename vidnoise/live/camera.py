@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -85,6 +86,7 @@ class Camera:
         self._pace: Pace | None = None
         self._segment = next((place.segment for place in self.places if place.segment), None)
         self._piece_ends = 0.0
+        self._until = math.inf
 
     def stop(self) -> None:
         """Ask it to end; from any thread, or a signal handler."""
@@ -114,7 +116,6 @@ class Camera:
             reading.join(WAKE)
 
     def _work(self) -> None:
-        began = time.monotonic()
         silent = 0.0
         while not self._stop.is_set():
             item = self._inbox.take(WAKE)
@@ -133,7 +134,7 @@ class Camera:
                 self._process(item)
             elif self._inbox.ended:
                 return
-            if self.settings.duration is not None and time.monotonic() - began > self.settings.duration:
+            if time.monotonic() > self._until:
                 return
 
     def _open(self, opened: Opened) -> None:
@@ -141,6 +142,8 @@ class Camera:
         from vidnoise.live.encode import LiveEncoder
 
         settings = self.settings
+        if settings.duration is not None:
+            self._until = time.monotonic() + settings.duration
         check(opened.info, settings.roi, settings.ignore)
         self._encoder = LiveEncoder(opened.info, opened.audio, settings, self.log, opened.shape)
         opened.taken.set()

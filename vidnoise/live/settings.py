@@ -44,7 +44,7 @@ class Settings:
         wait: whether a camera that cannot be opened at the start is tried again.
         max_delay: seconds from a picture's arrival to its going out, beyond which work is left out.
         max_latency: frames that the filters may look ahead at most, None for any number.
-        duration: seconds after which it ends, None for never.
+        duration: seconds after the first picture when it ends, None for never.
         segment, keep: for recordings in pieces, such as `10m` and `7d`.
         codec, crf, preset, encoder_opts: of the encoder.
         audio: "copy" or "none".
