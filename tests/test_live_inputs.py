@@ -20,6 +20,7 @@ from functools import partial
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from itertools import pairwise, repeat
+from pathlib import Path
 from types import SimpleNamespace
 
 import av
@@ -31,7 +32,9 @@ from test_interlace import flagged_file, gray, moment, psnr, woven
 from test_interlace import frames as pictures
 from web import serving
 
+import vidnoise as vn
 from vidnoise.errors import InputError, UsageError
+from vidnoise.filters import Median
 from vidnoise.io import open_reader
 from vidnoise.io.interlace import FieldOrder, Scan, verdict
 from vidnoise.live import camera as live_camera
@@ -644,6 +647,23 @@ def test_a_playlist_that_does_not_go_on_is_shown_once(tmp_path, monkeypatch):
     assert min(seen[2]) > max(seen[0])
 
 
+def in_several_sizes(folder: Path, end: str = "") -> Path:
+    """A playlist that names another for each of two sizes, the smaller one first."""
+    sizes = {"small": (160, 96), "large": (320, 192)}
+    for name, size in sizes.items():
+        (folder / name).mkdir()
+        for number in range(2):
+            piece = transport_stream(sound=True, start=50 * number, size=size)
+            (folder / name / f"{number}.ts").write_bytes(piece)
+        listed = "".join(f"#EXTINF:2,\n{number}.ts\n" for number in range(2))
+        (folder / name / "a.m3u8").write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n{listed}{end}")
+    named = "".join(
+        f"#EXT-X-STREAM-INF:BANDWIDTH={size[0]}000\n{name}/a.m3u8\n" for name, size in sizes.items()
+    )
+    (folder / "all.m3u8").write_text(f"#EXTM3U\n{named}")
+    return folder / "all.m3u8"
+
+
 def test_of_a_playlist_in_several_sizes_the_largest_is_shown_with_its_sound_and_no_other_fetched(tmp_path):
     asked: list[str] = []
 
@@ -652,18 +672,7 @@ def test_of_a_playlist_in_several_sizes_the_largest_is_shown_with_its_sound_and_
             asked.append(self.path)
             super().do_GET()
 
-    sizes = {"small": (160, 96), "large": (320, 192)}
-    for name, size in sizes.items():
-        (tmp_path / name).mkdir()
-        for number in range(2):
-            piece = transport_stream(sound=True, start=50 * number, size=size)
-            (tmp_path / name / f"{number}.ts").write_bytes(piece)
-        listed = "".join(f"#EXTINF:2,\n{number}.ts\n" for number in range(2))
-        (tmp_path / name / "a.m3u8").write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n{listed}")
-    named = "".join(
-        f"#EXT-X-STREAM-INF:BANDWIDTH={size[0]}000\n{name}/a.m3u8\n" for name, size in sizes.items()
-    )
-    (tmp_path / "all.m3u8").write_text(f"#EXTM3U\n{named}")
+    in_several_sizes(tmp_path)
     with (
         serving(tmp_path, Listening) as address,
         Connection(f"{address}/all.m3u8", transport="tcp", timeout=LIMIT) as camera,
@@ -671,6 +680,16 @@ def test_of_a_playlist_in_several_sizes_the_largest_is_shown_with_its_sound_and_
         assert (camera.video.width, camera.audio.index) == (320, camera.video.index + 1)
         next(item for item in camera if isinstance(item, av.VideoFrame) and "/large/1.ts" in asked)
     assert "/small/1.ts" not in asked
+
+
+def test_of_a_playlist_in_several_sizes_that_is_cleaned_as_a_file_the_largest_is_taken_with_its_sound(
+    tmp_path,
+):
+    told = vn.run(in_several_sizes(tmp_path, "#EXT-X-ENDLIST\n"), Median(), tmp_path / "a.mkv")
+    with av.open(tmp_path / "a.mkv") as made:
+        assert [stream.type for stream in made.streams] == ["video", "audio"]
+        assert {frame.width for frame in made.decode(video=0)} == {320}
+    assert any("the largest is taken" in warning for warning in told.warnings)
 
 
 def shown_at(monkeypatch, times, arrivals):

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from vidnoise.colour import UNSPECIFIED, Colour
 from vidnoise.errors import InputError, UsageError
 from vidnoise.frame import Frame, StreamInfo
-from vidnoise.io import pipes, stills
+from vidnoise.io import pipes, playlists, stills
 from vidnoise.io.carry import is_cover
 from vidnoise.io.continuity import Continuity
 from vidnoise.io.decode import DELAY, Conformer, Decoder, Losses, Tail, decoder_for, hides_alpha, layout_of
@@ -246,6 +246,8 @@ class Reader:
         if self.of_pictures and self.container.name.startswith("file:"):
             return stills.warnings_of(self.first_file)
         count = len(self.container.streams.video)
+        if any(playlists.is_left_out(self.container, stream) for stream in self.container.streams):
+            return [f"{self.source} names several sizes, of which the largest is taken, with its sound"]
         if not stills.is_boxed(self.container) or self.stream.frames > 1 or count == 1:
             return []
         return [f"{self.source} holds {count} pictures, of which one is taken"]
@@ -760,6 +762,10 @@ def _main_video(container: InputContainer, source: str, lines: dict[int, str]) -
     if decoded and container.format.name in SIZED:
         return max(decoded, key=_worth)
     if decoded:
+        if container.format.name == "hls" and len(decoded) > 1:
+            main = playlists.largest(decoded)
+            playlists.leave_out(container, main, container.streams.best("audio", related=main))
+            return main
         return stills.main_of(decoded, source) if stills.is_boxed(container) else decoded[0]
     if videos:
         codec = lines.get(videos[0].index, "").partition("Video: ")[2].partition(",")[0]

@@ -11,6 +11,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from vidnoise.errors import InputError
+from vidnoise.io import playlists
 from vidnoise.io.carry import is_cover
 from vidnoise.io.continuity import Continuity
 from vidnoise.io.decode import Decoder, Losses
@@ -119,13 +120,10 @@ class Connection:
             raise
 
     def _choose(self) -> None:
-        from av.stream import Discard
-
         videos = [s for s in self._container.streams.video if not is_cover(s) and s.codec_context]
         if not videos:
             raise InputError(f"{self.name}: it sends no video that can be decoded")
-        # Playlists often name the same in several sizes, and the smallest first.
-        self.video: Any = max(videos, key=lambda s: s.codec_context.width * s.codec_context.height)
+        self.video: Any = playlists.largest(videos)
         beside = self._container.streams.best("audio", related=self.video)
         sounds = [s for s in (beside, *self._container.streams.audio) if s and s.codec_context]
         self.audio: Any = next((s for s in sounds if _is_known(s.codec_context)), None)
@@ -140,9 +138,8 @@ class Connection:
         self._undated = name in ("mpjpeg", "mjpeg", "jpeg_pipe")
         self._dated: tuple[int, Fraction | None] | None = None
         self._paced = "hls" in name
-        for other in self._container.streams if self._paced else ():
-            if other not in (self.video, self.audio):
-                other.discard = Discard.all  # what is not shown is not fetched
+        if self._paced:
+            playlists.leave_out(self._container, self.video, self.audio)
         # A playlist whose length is known would give its last pieces again and again.
         if self._paced and self._container.duration is not None:
             raise InputError(
