@@ -399,6 +399,18 @@ def test_a_camera_whose_clock_goes_wrong_is_dated_as_its_pictures_come(rate):
     assert all(found[tick] > found[tick - 1] for tick in late)
 
 
+@pytest.mark.parametrize("rate", [0.7, 1.4])
+def test_sound_stays_beside_the_pictures_of_a_sender_that_is_too_slow_or_too_quick_in_all(rate):
+    now = 0.0
+    clock = OutputClock(lambda: now)
+    apart = []
+    for tick in range(2000):  # at 10 a second, and sound that comes 0.3 s after the pictures of its time
+        now = tick / 10
+        time = Fraction(tick, 10) * Fraction(rate).limit_denominator(10)
+        apart.append(float(clock.place(time) - clock.beside(time - Fraction(3, 10))))
+    assert 0.2 < min(apart) <= max(apart) < 0.4
+
+
 def test_a_camera_that_catches_up_after_stalls_keeps_its_own_times():
     clock, arrival = OutputClock(lambda: arrival), 0.0
     found = []

@@ -34,7 +34,10 @@ WRONG = 1.25
 
 
 class Rate:
-    """Tells a camera that counts its pictures instead of seconds: by night, when it sends fewer, its clock is slow."""
+    """Tells a camera that counts its pictures instead of seconds: by night, when it sends fewer, its clock is slow.
+
+    `wrong` is what was found last.
+    """
 
     def __init__(self) -> None:
         self.start()
@@ -43,6 +46,7 @@ class Rate:
         """The clock has been set: look afresh."""
         self._since: tuple[Fraction, float] | None = None
         self._row = 0
+        self.wrong = False
 
     def is_wrong(self, time: Fraction, now: float) -> bool:
         """Whether the clock, which says `time` now, has been too quick or too slow for long."""
@@ -52,7 +56,8 @@ class Rate:
             way = (rate > WRONG) - (rate < 1 / WRONG)
             self._row = way + (self._row if way * self._row > 0 else 0)
             self._since = time, now
-        return abs(self._row) >= IN_A_ROW
+        self.wrong = abs(self._row) >= IN_A_ROW
+        return self.wrong
 
 
 class Drift:
@@ -85,7 +90,7 @@ class OutputClock:
     def __init__(self, now: Callable[[], float] = time.monotonic, *, paced: bool = True) -> None:
         self._now = now
         self._paced = paced
-        self._rate = Rate()
+        self._rate, self._sound_rate = Rate(), Rate()
         self._drift = Drift()
         self._origin: float | None = None
         self._offset: Fraction | None = None
@@ -97,6 +102,7 @@ class OutputClock:
         """A new connection has begun: its times have another zero."""
         self._offset = None
         self._rate.start()
+        self._sound_rate.start()
 
     def place(self, time: Fraction) -> Fraction:
         """The output's time, in seconds, of a picture that the camera dates `time`, in seconds.
@@ -134,8 +140,13 @@ class OutputClock:
         """The output's time of sound of the same connection; None before its first picture."""
         if self._offset is None:
             return None
+        now = self._now()
+        if self._sound_rate.is_wrong(time, now) and self._rate.wrong and abs(time - self._given) < APART:
+            self._aside = (
+                self._last - self._given - self._offset
+            )  # all that the sender sends is too slow or too quick
         placed = time + self._offset + self._aside
-        if not -APART < placed - self._last < _seconds(self._now() - self._at) + APART:
+        if not -APART < placed - self._last < _seconds(now - self._at) + APART:
             self._aside += self._last - placed
             return self._last
         return placed
