@@ -16,6 +16,7 @@ from web import serving
 from vidnoise.errors import InputError, UsageError
 from vidnoise.io import open_reader, reader
 from vidnoise.io.protocols import ALLOWED, Location, locate, mask
+from vidnoise.live.destination import resolve
 
 FRAMES = 6
 
@@ -251,6 +252,13 @@ def test_no_error_shows_a_password(path, server, folder):
         message = str(error)
     assert "s3cret" not in message
     assert "127.0.0.1" in message
+
+
+@pytest.mark.parametrize("decide", [locate, resolve])
+def test_a_url_with_spaces_is_refused_with_what_to_write_and_without_its_password(decide):
+    with pytest.raises(UsageError, match="write %20") as refused:
+        decide("rtsp://me:s3 cret@host/cam")
+    assert "s3" not in str(refused.value)
 
 
 def test_a_refused_url_is_shown_without_its_password():

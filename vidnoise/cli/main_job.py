@@ -203,7 +203,7 @@ FILTERS, RESULT, PART, WHERE, SAID = "Filters", "The result", "What is read", "W
 @debug_option
 def run(source: str, others: tuple[str, ...], targets: tuple[str, ...], as_json: bool, **chosen: Any) -> int:
     """Clean a video."""
-    from vidnoise.io.protocols import mask
+    from vidnoise.io.protocols import mask_whole
 
     if others and (targets or len(others) > 1):
         raise click.UsageError(_one_at_a_time(source, others), click.get_current_context())
@@ -212,13 +212,16 @@ def run(source: str, others: tuple[str, ...], targets: tuple[str, ...], as_json:
         raise click.UsageError(f"say where to write: -o {shlex.quote(place)}", click.get_current_context())
     target = targets[-1] if targets else None
     to_stderr = target == "-"
-    names = {"input": mask(source), "output": None if target is None else mask(target)}
+    names = {"input": mask_whole(source), "output": None if target is None else mask_whole(target)}
     ABOUT.set(names)
     if is_live(source, targets, chosen):
         record = run_camera(source, targets, chosen)
         if as_json:
             with contextlib.suppress(OSError):  # the terminal whose end has ended it is gone
-                emit(plain({"input": mask(source), "status": Status.WHOLE, **record}), to_stderr=to_stderr)
+                emit(
+                    plain({"input": mask_whole(source), "status": Status.WHOLE, **record}),
+                    to_stderr=to_stderr,
+                )
         leave(Status.WHOLE)
     if chosen["print_latency"]:
         return _print_latency(source, as_json, chosen)

@@ -101,6 +101,8 @@ def locate(source: str | Path) -> Location:
     if found is None or isinstance(source, Path) or os.path.exists(text):
         return _local(text)
     scheme, joint, slashes = found[1].lower(), found[2], found[3]
+    if slashes and scheme != "file":
+        refuse_spaces(text)
     if scheme == "file" and joint == ":":
         path = text[len("file:") :]
         return _local(path.removeprefix("//") if path.startswith("///") else path)
@@ -120,6 +122,21 @@ def locate(source: str | Path) -> Location:
 def mask(text: str) -> str:
     """The text with the user names, passwords and keys of all URLs in it replaced by `***`."""
     return _URL.sub(lambda url: url["scheme"] + _mask_keys(_mask_user(url["rest"])), text)
+
+
+def refuse_spaces(url: str) -> None:
+    """Of a URL with spaces FFmpeg, servers and `mask` would each see another part.
+
+    Raises:
+        UsageError: there are some.
+    """
+    if re.search(r"\s", url):
+        raise UsageError(f"{mask_whole(url)}: a URL holds no spaces; write %20 for each")
+
+
+def mask_whole(url: str) -> str:
+    """The same for a text that is a URL as a whole, or a path: spaces do not end its password."""
+    return mask(re.sub(r"\s", "%20", url)) if "://" in url else url
 
 
 def _local(path: str) -> Location:
