@@ -39,6 +39,7 @@ from vidnoise.io import open_reader
 from vidnoise.io.interlace import FieldOrder, Scan, verdict
 from vidnoise.live import camera as live_camera
 from vidnoise.live import connection, hosts
+from vidnoise.live import source as live_source
 from vidnoise.live.camera import Camera
 from vidnoise.live.connection import Connection
 from vidnoise.live.fields import Fields
@@ -407,6 +408,21 @@ def test_sound_that_is_not_what_it_was_is_told_of(before, after, words, tmp_path
     with one_by_one(clips) as url, vidnoise(url, *RAW, "-o", f"{tmp_path}/a.ts") as job:
         job.hears(words)
         assert job.stop() == 0
+
+
+def test_sound_that_comes_no_more_is_told_of_and_so_is_its_return(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(live_source, "SILENCE", 0.5)
+    parts = [
+        transport_stream(sound=number in (0, 4), start=50 * number) for number in range(5)
+    ]  # a second apart
+    with (
+        caplog.at_level("INFO", "vidnoise.live"),
+        in_parts(*parts) as url,
+        pytest.raises(InputError, match="given up"),
+    ):
+        Camera(Settings(url, (f"{tmp_path}/a.ts",), retries=0)).run()
+    told = [record.getMessage() for record in caplog.records]
+    assert [text for text in told if "sound comes" in text][-2:] == [live_source.SILENT, "sound comes again"]
 
 
 def test_a_host_that_is_not_known_is_said_to_be(tmp_path):

@@ -29,6 +29,12 @@ LONGEST_INBOX = 200
 """Pictures that may wait for the filters, whatever their delay; the oldest are dropped beyond."""
 
 
+SILENCE = 10.0
+"""Seconds without sound, while pictures come, after which that is told."""
+
+SILENT = "no sound comes any more; pictures go on, and so does the sound when it is back"
+
+
 class Opened(NamedTuple):
     """What the first connection has found.
 
@@ -136,6 +142,8 @@ class Source:
         self._sound = ""
         self._heard = Fraction(-1)
         self._hears = False
+        self._heard_at = 0.0
+        self._silent: int | None = None  # how loud it was told
         self._backoff = Backoff(settings.max_backoff)
         self._began = math.inf  # when this connection has given its first picture
         self._warned = Seldom()
@@ -247,7 +255,7 @@ class Source:
             self._warn(
                 f"the sound is {_kind(audio) or 'gone'} now; it goes out again when it is {self._sound}"
             )
-        self._hears = bool(self._sound) and _kind(audio) == self._sound
+        self._hears, self._heard_at = bool(self._sound) and _kind(audio) == self._sound, self._began
 
     def _warn(self, text: str) -> None:
         self._log.log(self._warned.level(text), "%s", text)
@@ -280,18 +288,25 @@ class Source:
         )
         self._status.took(arrival)
         self._inbox.put(Shot(frame, arrival))
+        if self._hears and self._silent is None and arrival - self._heard_at > SILENCE:
+            self._silent = self._warned.level(SILENT)
+            self._log.log(self._silent, SILENT)
 
     def _pass_sound(self, packet: Any) -> None:
         """Put a packet of sound on the output's clock, where it is of the kind that the outputs know."""
         if not self._seen or not self._hears or packet.pts is None:
             return
+        self._heard_at = time.monotonic()
+        if self._silent is not None:
+            self._log.log(min(logging.INFO, self._silent), "sound comes again")
+            self._silent = None
         base: Fraction = packet.time_base
-        time = self._clock.beside(packet.pts * base)
+        placed = self._clock.beside(packet.pts * base)
         data = bare(packet)
-        if time is None or time <= self._heard or not data:
+        if placed is None or placed <= self._heard or not data:
             return
-        self._heard = time
-        self._hear(Packet(AUDIO, round(time / base), base, packet.duration or 0, True, data))
+        self._heard = placed
+        self._hear(Packet(AUDIO, round(placed / base), base, packet.duration or 0, True, data))
 
 
 def _kind(audio: Any) -> str:
