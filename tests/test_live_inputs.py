@@ -36,6 +36,7 @@ import vidnoise as vn
 from vidnoise.errors import InputError, UsageError
 from vidnoise.filters import Median
 from vidnoise.io import open_reader
+from vidnoise.io.decode import Conformer
 from vidnoise.io.interlace import FieldOrder, Scan, verdict
 from vidnoise.live import camera as live_camera
 from vidnoise.live import connection, hosts
@@ -813,6 +814,32 @@ def test_a_camera_that_begins_in_gray_gets_its_colours_by_day(tmp_path):
     with serving(tmp_path, Dawn) as address, vidnoise(address, *words) as job:
         job.wait(has_colours)
         assert job.stop() == 0
+
+
+@pytest.mark.parametrize("format", ["yuv420p", "yuvj422p", "yuv444p10le", "nv12"])
+@pytest.mark.parametrize(
+    ("size", "sample", "inner"),
+    [
+        ((180, 320), 1, (100, 180)),
+        ((640, 360), 1, (320, 180)),
+        ((640, 240), 1, (320, 120)),
+        ((160, 180), 2, (320, 180)),
+        ((320, 180), Fraction(1, 2), (160, 180)),
+    ],
+)
+def test_pictures_of_another_shape_get_bars_and_are_not_stretched(size, sample, inner, format):
+    conform = Conformer([])
+    conform(av.VideoFrame(323, 179, "yuv420p"), Fraction(1))
+    white = av.VideoFrame.from_ndarray(np.full((*size[::-1], 3), 255, np.uint8), "rgb24").reformat(
+        format=format
+    )
+    white.pts, white.time_base = 0, Fraction(1, 25)
+    shown = conform(white, Fraction(sample)).to_ndarray(format="gray")
+    assert shown.shape == (179, 323)
+    lit = shown > 128
+    assert (lit[90].sum(), lit[:, 160].sum()) == pytest.approx(inner, abs=4)
+    assert lit[90, 160]
+    assert abs(int(lit[90].argmax()) - int(lit[90, ::-1].argmax())) <= 4
 
 
 def test_a_file_is_no_camera(tmp_path):

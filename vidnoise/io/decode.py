@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import dropwhile
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import av
+    from av.filter import Graph
 
 
 DELAY = 64
@@ -203,37 +205,47 @@ CONVERTED = " at {time:.2f} s; one file holds one kind, so this part is converte
 """How the warning of a change in a file ends."""
 
 
+SAME_SHAPE = 0.03
+"""The share by which a picture may be wider or less wide than another that it is stretched to."""
+
+
 class Conformer:
     """Brings pictures whose size, format or colour has changed in mid-stream to those of the first one.
 
     One file holds one size and one colour. `changed` is True when the last picture differed from the one
     before. `then` ends a warning's sentence; `{time}` in it stands for the picture's seconds after `begun`. With
-    `colours` a first picture of gray gets room for those of later ones.
+    `colours` a first picture of gray gets room for those of later ones. Where it is told how wide a sample is for its
+    height, pictures of another shape are not stretched, but get black bars.
     """
 
     def __init__(self, warnings: list[str], then: str = CONVERTED, *, colours: bool = False) -> None:
         self._warnings, self._then, self._colours = warnings, then, colours
         self._first: tuple[Any, ...] | None = None
         self._last: tuple[Any, ...] | None = None
+        self._aspect = 0.0
+        self._bars: tuple[tuple[Any, ...], Graph] | None = None
         self.begun = Fraction(0)
         self.changed = False
 
-    def __call__(self, frame: av.VideoFrame) -> av.VideoFrame:
+    def __call__(self, frame: av.VideoFrame, sample: Fraction | None = None) -> av.VideoFrame:
         """The picture, converted if need be."""
+        aspect = frame.width / frame.height * float(sample or 1)
         shape = (frame.width, frame.height, layout_of(frame), *_codes(frame))
         self.changed = self._last is not None and shape != self._last
         self._last = shape
         if self._first is None:
             name = shape[2].replace("gray", "yuv420p") if self._colours else shape[2]
             self._first = (*shape[:2], name, *shape[3:])
-        if shape == self._first:
+            self._aspect = aspect
+        width, height, name, matrix, span = self._first
+        inner = (width, height) if sample is None else self._within(width, height, aspect)
+        if shape == self._first and inner == (width, height):
             return frame
         if self.changed:
             self._warn(frame, shape)
-        width, height, name, matrix, span = self._first
         out = frame.reformat(
-            width,
-            height,
+            inner[0],
+            inner[1],
             name,
             src_colorspace=shape[3],
             dst_colorspace=matrix,
@@ -241,8 +253,38 @@ class Conformer:
             dst_color_range=span,
             interpolation="BICUBIC",
         )
+        if inner != (width, height):
+            out = self._with_bars(out, width, height)
         out.pts, out.time_base, out.duration = frame.pts, frame.time_base, frame.duration
         return out
+
+    def _within(self, width: int, height: int, aspect: float) -> tuple[int, int]:
+        """The largest size within another one in which a picture of this shape is not stretched."""
+        wider = aspect / self._aspect
+        if abs(math.log(wider)) < SAME_SHAPE:
+            return width, height
+        if wider > 1:
+            return width, max(2, round(height / wider / 4) * 4)
+        return max(2, round(width * wider / 4) * 4), height
+
+    def _with_bars(self, frame: av.VideoFrame, width: int, height: int) -> av.VideoFrame:
+        from av.filter import Graph
+
+        kind = frame.width, frame.height, frame.format.name
+        if self._bars is None or self._bars[0] != kind:
+            graph = Graph()
+            base = frame.time_base or Fraction(1, 1000)
+            source = graph.add_buffer(
+                width=frame.width, height=frame.height, format=frame.format, time_base=base
+            )
+            # Where chroma is coarser, bars come to an even size alone.
+            pad = graph.add("pad", f"{width + width % 2}:{height + height % 2}:-1:-1")
+            crop = graph.add("crop", f"{width}:{height}:0:0:exact=1")
+            graph.link_nodes(source, pad, crop, graph.add("buffersink")).configure()
+            self._bars = kind, graph
+        graph = self._bars[1]
+        graph.vpush(frame)
+        return graph.vpull()
 
     def _warn(self, frame: av.VideoFrame, shape: tuple[Any, ...]) -> None:
         assert self._first is not None

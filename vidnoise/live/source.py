@@ -221,14 +221,14 @@ class Source:
                     self._clock.connect()
                     camera.jumped = False
                 if camera.torn:
-                    self._see_all(fields.flush(), cut)
+                    self._see_all(camera, fields.flush(), cut)
                     cut, camera.torn = True, False
                 whole = [item] if self._settings.assume_progressive else fields.push(item)
-                cut = self._see_all(whole, cut)
+                cut = self._see_all(camera, whole, cut)
                 self._status.damaged += camera.losses.packets + camera.losses.frames
                 camera.losses.packets = camera.losses.frames = 0
         except InputError:
-            self._see_all(fields.flush(), cut)  # the last one
+            self._see_all(camera, fields.flush(), cut)  # the last one
             raise
 
     def _begin(self, camera: Connection, picture: Any) -> None:
@@ -241,9 +241,9 @@ class Source:
         audio = camera.audio if self._settings.audio == "copy" else None
         if not self._seen:
             self._seen = True
-            picture = self._conform(picture)
+            shape = _shape(camera.video)
+            picture = self._conform(picture, shape)
             self._sound = _kind(audio)
-            shape = camera.video.sample_aspect_ratio or Fraction(1)
             self._inbox.put(Opened(_describe(camera, picture), shape, audio, self.taken))
             if camera.mute and self._settings.audio == "copy":
                 self._warn("the camera announces sound and sends none; only a new start takes it along")
@@ -260,20 +260,20 @@ class Source:
     def _warn(self, text: str) -> None:
         self._log.log(self._warned.level(text), "%s", text)
 
-    def _see_all(self, pictures: list[Any], cut: bool) -> bool:
+    def _see_all(self, camera: Connection, pictures: list[Any], cut: bool) -> bool:
         """Pass pictures on, the first of them after a cut or not; whether the cut is still to come."""
         for picture in pictures:
-            self._see(picture, cut)
+            self._see(picture, _shape(camera.video), cut)
             cut = False
         return cut
 
-    def _see(self, picture: Any, torn: bool) -> None:
+    def _see(self, picture: Any, shape: Fraction, torn: bool) -> None:
         from vidnoise.io.planes import planes_of
         from vidnoise.io.reader import colour_of
 
         arrival = time.monotonic()
         placed = self._clock.place(picture.pts * picture.time_base)
-        picture = self._conform(picture)
+        picture = self._conform(picture, shape)
         for warning in self._warnings:
             self._warn(warning)
         self._warnings.clear()
@@ -315,6 +315,11 @@ def _kind(audio: Any) -> str:
         return ""
     context = audio.codec_context
     return f"{context.name} at {context.sample_rate} Hz, {context.layout.name}"
+
+
+def _shape(video: Any) -> Fraction:
+    """How wide a sample is for its height, as the data or the container tells it."""
+    return video.codec_context.sample_aspect_ratio or video.sample_aspect_ratio or Fraction(1)
 
 
 def _describe(camera: Connection, picture: Any) -> StreamInfo:
