@@ -348,6 +348,27 @@ def test_a_stream_that_ends_at_once_gives_its_last_picture():
     assert 0 < len(seen) <= 50
 
 
+def test_a_snapshot_is_said_to_be_no_stream(tmp_path):
+    cv2.imwrite(f"{tmp_path}/a.jpg", np.full((96, 160, 3), 128, np.uint8))
+    with (
+        serving(tmp_path) as address,
+        Connection(f"{address}/a.jpg", transport="tcp", timeout=LIMIT) as connection,
+        pytest.raises(InputError, match="one picture a connection; look for the path"),
+    ):
+        list(connection)
+
+
+def test_a_page_that_is_no_stream_is_answered_with_what_to_check(tmp_path):
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"<html>log in</html>")
+
+    with serving(tmp_path, Page) as address, pytest.raises(InputError, match="check the path, the protocol"):
+        Connection(address, transport="tcp", timeout=LIMIT)
+
+
 @contextmanager
 def one_by_one(clips: Iterable[bytes]) -> Iterator[str]:
     """The address of one that sends the next clip to each who connects, and hangs up."""

@@ -53,8 +53,12 @@ NEARER = {"mp1": "mp3", "mp2": "mp3", "mpeg1video": "mpeg2video"}
 END_OF_JPEG = b"\xff\xd9"
 """How each JPEG ends; FFmpeg shows one that was cut off with gray below, and does not tell."""
 
+SNAPSHOT = "it gives one picture a connection; look for the path of its stream in the camera's manual"
+
 BROKEN = (errno.EIO, errno.EPIPE, errno.ECONNRESET)
 """What FFmpeg calls a connection that ends without a word."""
+
+BROKE = "the connection broke off"
 
 MICRO = 1_000_000
 
@@ -111,6 +115,8 @@ class Connection:
             )
             silence = f"no answer within {timeout:g} s; check the host and the port, or raise --timeout"
             why = why or (silence if late else _why(failure, silence))
+            if why == BROKE:
+                why += " before a picture came; check the path, the protocol and the port"
             why = PIPE if place.kind == "stdin" else why
             raise InputError(f"{self.name}: {why}") from failure
         try:
@@ -187,7 +193,7 @@ class Connection:
         import av
 
         wanted = [self.video] if self.audio is None else [self.video, self.audio]
-        seen = time.monotonic()
+        seen, count = time.monotonic(), 0
         patience = max(self._patience, KEYFRAME_WAIT)
         pace = _Pace() if self._paced else None
         try:
@@ -208,6 +214,7 @@ class Connection:
                 if packet.size and self._is_jpeg and END_OF_JPEG not in bytes(packet):
                     self.losses.frames += 1
                 for frame in self._decoder.decode(packet):
+                    count += 1
                     self._date(frame, time.monotonic())
                     if self._is_old(frame):
                         continue
@@ -224,7 +231,8 @@ class Connection:
             raise InputError(f"{self.name}: {_why(failure, silence)}") from failure
         except IndexError:
             pass  # PyAV at the end of a stream in which others have appeared on the way
-        raise InputError(f"{self.name}: the camera has ended the stream")
+        alone = count == 1 and self._is_jpeg
+        raise InputError(f"{self.name}: {SNAPSHOT if alone else 'the camera has ended the stream'}")
 
     def _date(self, frame: av.VideoFrame, now: float) -> None:
         """Where a loss has taken a picture's time along, it repeats that of the one before."""
@@ -329,7 +337,7 @@ def _why(failure: BaseException, silence: str) -> str:
     known = next((words[name] for name in names if name in words), None)
     number = getattr(failure, "errno", None)
     if known is None and number in BROKEN:
-        return "the connection broke off"
+        return BROKE
     if known is None and number == errno.EPROTONOSUPPORT:
         return "the camera does not send this way; try the other --transport, tcp or udp"
     if known is None:
