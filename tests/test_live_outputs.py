@@ -547,6 +547,12 @@ def test_hls_that_starts_again_removes_the_pieces_that_it_left(tmp_path):
     assert all((tmp_path / name).exists() for name in kept)
 
 
+def test_a_receiver_whose_address_is_none_is_told_so():
+    with sender() as url, vidnoise(url, *RAW, "-o", "rtsp://127.0.0.1:99999/a") as job:
+        job.hears("this is no address")
+        assert job.stop() == 0
+
+
 def test_a_receiver_that_hangs_up_at_once_is_tried_less_and_less_often():
     with socketserver.TCPServer(("127.0.0.1", 0), socketserver.BaseRequestHandler) as server, sender() as url:
         threading.Thread(target=server.serve_forever, daemon=True).start()

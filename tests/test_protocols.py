@@ -261,6 +261,21 @@ def test_a_url_with_spaces_is_refused_with_what_to_write_and_without_its_passwor
     assert "s3" not in str(refused.value)
 
 
+@pytest.mark.parametrize("decide", [locate, resolve])
+@pytest.mark.parametrize(
+    "url", ["udp://127.0.0.1", "tcp://me:1@host/a?b=:5", "udp://[::1]", "udp://@239.1.1.1"]
+)
+def test_a_url_without_a_port_is_refused_where_there_is_no_usual_one(url, decide):
+    with pytest.raises(UsageError, match=r"say which port, as in (udp|tcp)://HOST:5000"):
+        decide(url)
+
+
+@pytest.mark.parametrize("url", ["udp://h:5000", "tcp://h:5000?listen=1", "udp://[::1]:5000/", "rtsp://h/a"])
+def test_a_url_with_a_port_or_a_usual_one_is_taken(url):
+    assert locate(url).url == url
+    assert resolve(url).url == url
+
+
 def test_a_refused_url_is_shown_without_its_password():
     with pytest.raises(UsageError) as refused:
         locate("ftp://me:s3cret@host/a.mp4")

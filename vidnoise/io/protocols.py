@@ -36,6 +36,9 @@ ALLOWED = {
 }
 """Schemes of network sources, and the protocols that a source of each may use."""
 
+PORTLESS = ("udp", "tcp", "rtp")
+"""Schemes that have no usual port."""
+
 LOCAL = "file,crypto"
 """A local file, and the local files that it names."""
 
@@ -102,7 +105,7 @@ def locate(source: str | Path) -> Location:
         return _local(text)
     scheme, joint, slashes = found[1].lower(), found[2], found[3]
     if slashes and scheme != "file":
-        refuse_spaces(text)
+        check_url(text)
     if scheme == "file" and joint == ":":
         path = text[len("file:") :]
         return _local(path.removeprefix("//") if path.startswith("///") else path)
@@ -124,14 +127,18 @@ def mask(text: str) -> str:
     return _URL.sub(lambda url: url["scheme"] + _mask_keys(_mask_user(url["rest"])), text)
 
 
-def refuse_spaces(url: str) -> None:
-    """Of a URL with spaces FFmpeg, servers and `mask` would each see another part.
+def check_url(url: str) -> None:
+    """Refuse what can never work: of a URL with spaces FFmpeg, servers and `mask` would each see another part.
 
     Raises:
-        UsageError: there are some.
+        UsageError: it holds spaces, or lacks the port that its scheme has no usual one for.
     """
     if re.search(r"\s", url):
         raise UsageError(f"{mask_whole(url)}: a URL holds no spaces; write %20 for each")
+    scheme, _, rest = url.partition("://")
+    host = re.split("[/?]", rest.rpartition("@")[2])[0]
+    if scheme.lower() in PORTLESS and not re.search(r":\d+$", host):
+        raise UsageError(f"{mask(url)}: say which port, as in {scheme}://HOST:5000")
 
 
 def mask_whole(url: str) -> str:

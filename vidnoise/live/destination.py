@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from vidnoise.errors import OutputError, UsageError
-from vidnoise.io.protocols import mask, refuse_spaces
+from vidnoise.io.protocols import check_url, mask
 from vidnoise.live.secrets import fill
 from vidnoise.live.units import amount, seconds
 
@@ -140,7 +140,7 @@ def prepare(place: Destination) -> None:
 
 
 def _network(text: str, scheme: str) -> Destination:
-    refuse_spaces(text)
+    check_url(text)
     if scheme == "srt":
         raise UsageError(
             f"{mask(text)}: SRT is not in the FFmpeg that PyAV brings; use rtsp://, rtmp:// or udp:// instead"

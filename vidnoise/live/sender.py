@@ -59,7 +59,7 @@ def _send(given: IO[bytes], answers: IO[str]) -> None:
     with _alarm(patience):
         try:
             sink = _open(place, head, warn)
-        except OSError as failure:
+        except (OSError, ValueError) as failure:
             if words := hosts.unknown(failure, place.url):
                 raise OutputError(words) from failure
             raise
