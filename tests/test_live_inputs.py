@@ -152,6 +152,18 @@ def test_rtsp_over_udp_that_loses_packets_goes_on_in_one_connection(share, tmp_p
 
 @pytest.mark.live
 @pytest.mark.xdist_group("live")
+def test_rtsp_whose_packets_a_firewall_keeps_away_is_answered_with_the_transport_to_take():
+    with (
+        camera() as server,
+        losing(server.port, 1.0) as way,
+        pytest.raises(InputError, match="take --transport tcp"),
+        Connection(way.url, transport="udp", timeout=3) as connection,
+    ):
+        list(connection)
+
+
+@pytest.mark.live
+@pytest.mark.xdist_group("live")
 def test_rtmp_is_read_with_its_sound(tmp_path):
     url = f"rtmp://127.0.0.1:{free_port()}/live/cam"
     scene = ("-f", "lavfi", "-i", "testsrc2=size=320x180:rate=10", "-f", "lavfi", "-i", "sine")

@@ -32,6 +32,7 @@ KEYFRAME_WAIT = 30.0
 """Seconds in which something must come to begin with, where packets come: some cameras send a keyframe every ten or so."""
 
 SELDOM = "if it sends so seldom, raise --timeout"
+BY_UDP = "if a firewall keeps UDP away, take --transport tcp; " + SELDOM
 
 PIPE = "no video comes through the pipe; look at what writes into it, or raise --timeout"
 
@@ -98,6 +99,7 @@ class Connection:
         self._settle = 0.0 if place.kind == "stdin" else SETTLE
         playlist = place.url.split("?")[0].endswith(".m3u8")
         self._patience = max(timeout, PLAYLIST_WAIT) if playlist else timeout
+        self._advice = BY_UDP if place.url.startswith("rtsp") and transport == "udp" else SELDOM
         began = time.monotonic()
         try:
             self._container: Any = av.open(
@@ -201,7 +203,7 @@ class Connection:
                 if time.monotonic() - seen > patience:
                     raise InputError(
                         f"{self.name}: no picture for {patience:g} s; the camera hangs, or the network loses too much; "
-                        f"{SELDOM}"
+                        f"{self._advice}"
                     )
                 # At the end the video has an empty one, for which the decoder gives what it holds.
                 if not packet.size and packet.stream_index != self.video.index:
@@ -225,9 +227,7 @@ class Connection:
                     self.torn, self._decoder.gap = self.torn or self._decoder.gap, False
                     yield frame
         except (av.error.FFmpegError, OSError) as failure:
-            silence = (
-                f"nothing came for {self._patience:g} s; the camera hangs, or the network between; {SELDOM}"
-            )
+            silence = f"nothing came for {self._patience:g} s; the camera hangs, or the network between; {self._advice}"
             raise InputError(f"{self.name}: {_why(failure, silence)}") from failure
         except IndexError:
             pass  # PyAV at the end of a stream in which others have appeared on the way
