@@ -165,6 +165,15 @@ class LiveEncoder:
         return to_av(even, format, width, height)
 
 
+def check(settings: Settings) -> None:
+    """See whether there is such an encoder, and whether it takes what is asked of it.
+
+    Raises:
+        UsageError: it is not so.
+    """
+    _options(_encoder(settings.codec), settings)
+
+
 def _packet(packet: Any, stream: int = VIDEO) -> Packet:
     return Packet(
         stream, packet.pts, packet.time_base, packet.duration or 0, packet.is_keyframe, bytes(packet)

@@ -11,6 +11,8 @@ from vidnoise.chain import Chain
 from vidnoise.device import DEVICES, PRECISIONS
 from vidnoise.errors import UsageError
 from vidnoise.io.protocols import locate
+from vidnoise.io.reader import MOST_THREADS
+from vidnoise.live import encode
 from vidnoise.live.destination import Destination, resolve
 from vidnoise.live.secrets import fill
 
@@ -55,8 +57,8 @@ class Settings:
         ignore: rectangles that are left as they are.
 
     Raises:
-        UsageError: a value is out of range, the source cannot be one, or an output is missing, cannot be one or is
-            given twice.
+        UsageError: a value is out of range, there is no such encoder or it does not take its options, the source cannot be
+            one, or an output is missing, cannot be one or is given twice.
     """
 
     source: str
@@ -101,6 +103,9 @@ class Settings:
         for name in ("retries", "max_latency", "threads"):
             if (getattr(self, name) or 0) < 0:
                 raise UsageError(f"{name} is 0 or more, not {getattr(self, name)}")
+        if self.threads > MOST_THREADS:
+            raise UsageError(f"threads is at most {MOST_THREADS}, not {self.threads}")
+        encode.check(self)
         if self.segment and not any("%" in output for output in self.outputs):
             raise UsageError(
                 'a recording in pieces needs a name for each: --segment 10m -o "cam/%Y-%m-%d_%H-%M-%S.mp4"'
