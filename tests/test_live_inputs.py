@@ -235,6 +235,29 @@ def test_jpegs_in_a_pipe_are_dated_as_they_come(tmp_path):
     assert np.median(np.diff(frames(tmp_path / "a.mkv"))) > 1 / 15
 
 
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+def test_bare_pictures_of_a_codec_in_a_pipe_are_dated_as_they_come(codec, tmp_path):
+    encoder = av.CodecContext.create(codec, "w")
+    encoder.width, encoder.height, encoder.pix_fmt, encoder.framerate = 160, 96, "yuv420p", 50
+    encoder.options = {
+        "preset": "ultrafast",
+        "tune": "zerolatency",
+        "g": "5",
+        "x265-params": "log-level=error",
+    }
+    command = [sys.executable, "-m", "vidnoise", "-", "--live", *RAW, "-o", f"{tmp_path}/a.mkv"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as job:
+        for _ in range(80):
+            for packet in encoder.encode(av.VideoFrame(160, 96, "yuv420p")):
+                job.stdin.write(bytes(packet))
+            job.stdin.flush()
+            time.sleep(0.1)
+        job.stdin.close()
+        assert job.wait(LIMIT) == 0, job.stderr.read()
+    # At most ten a second, and not the 50 that the stream tells; those that come while it starts come at once.
+    assert np.median(np.diff(frames(tmp_path / "a.mkv")[-30:])) > 1 / 15
+
+
 def test_a_part_of_the_picture_alone_is_cleaned(tmp_path):
     words = ("-", "--live", "-f", "median", "--roi", "0,0,80,96", "--crf", "1", "-o", f"{tmp_path}/a.ts")
     noise = np.random.default_rng(0).integers(60, 200, (144, 160), np.uint8)

@@ -51,6 +51,9 @@ Cameras that send less than one picture a second take as long each time.
 NEARER = {"mp1": "mp3", "mp2": "mp3", "mpeg1video": "mpeg2video"}
 """Codecs that a transport stream does not tell apart; which it is shows in the data, when they come."""
 
+UNDATED = ("mpjpeg", "mjpeg", "jpeg_pipe", "h264", "hevc")
+"""JPEGs one after another, in parts or not, and bare H.264 and H.265 hold no times; FFmpeg invents 25 a second or so."""
+
 END_OF_JPEG = b"\xff\xd9"
 """How each JPEG ends; FFmpeg shows one that was cut off with gray below, and does not tell."""
 
@@ -142,8 +145,7 @@ class Connection:
         self._is_jpeg = context.name == "mjpeg"
         name = self._container.format.name
         self._continuity = Continuity(name)
-        # JPEGs one after another, in parts or not, are not dated; FFmpeg invents 25 a second.
-        self._undated = name in ("mpjpeg", "mjpeg", "jpeg_pipe")
+        self._undated = name in UNDATED
         self._dated: tuple[int, Fraction | None] | None = None
         self._paced = "hls" in name
         if self._paced:
