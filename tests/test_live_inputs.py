@@ -46,6 +46,7 @@ from vidnoise.live.connection import Connection
 from vidnoise.live.fields import Fields
 from vidnoise.live.local import why
 from vidnoise.live.settings import Settings
+from vidnoise.live.sound import form
 
 RAW = ("-f", "none")
 PATIENT = (*RAW, "--max-delay", "1h")  # so that none is left out on a busy machine
@@ -529,15 +530,16 @@ def transport_stream(
     start: int = 0,
     shape: Fraction = Fraction(1),
     size: tuple[int, int] = (160, 96),
+    heard: tuple[str, int] = ("mp2", 48000),
 ) -> bytes:
-    """Fifty pictures, of which `start` is the number of the first, and as much of silence; `shape` is that of a sample."""
+    """Fifty pictures, the first numbered `start`, and as much of silence, `heard` as a codec and rate; `shape` is a sample's."""
     buffer = BytesIO()
     options = {"mpegts_service_id": f"{program}", "mpegts_pmt_start_pid": f"{0x1000 + program}"}
     with av.open(buffer, "w", format="mpegts", options=options) as container:
         stream = container.add_stream(codec, rate=25)
         (stream.width, stream.height), stream.pix_fmt, stream.id = size, "yuv420p", number
         stream.codec_context.sample_aspect_ratio = shape
-        audio = container.add_stream("mp2", rate=48000, layout=layout) if sound else None
+        audio = container.add_stream(heard[0], rate=heard[1], layout=layout) if sound else None
         for number in range(50):
             picture = av.VideoFrame.from_ndarray(
                 np.full((size[1] * 3 // 2, size[0]), number, np.uint8), "yuv420p"
@@ -617,6 +619,25 @@ def test_another_codec_in_one_connection_begins_a_new_one():
     ):
         seen.extend(connection)
     assert all((picture.width, picture.height) == (160, 96) for picture in seen)
+
+
+@pytest.mark.parametrize(("rate", "layout"), [(22050, "mono"), (48000, "stereo")])
+def test_sound_in_another_form_in_one_connection_begins_a_new_one_and_none_of_it_is_passed_on(rate, layout):
+    parts = [
+        transport_stream(sound=True, heard=("aac", 48000)),
+        transport_stream(sound=True, start=50, heard=("aac", rate), layout=layout),
+    ]
+    passed = []
+    with (
+        in_parts(*parts) as url,
+        Connection(url, transport="tcp", timeout=LIMIT) as connection,
+        pytest.raises(
+            InputError, match=f"it sends aac at {rate} Hz, {layout} in place of aac at 48000 Hz, mono now"
+        ),
+    ):
+        passed.extend(form(item) for item in connection if isinstance(item, av.Packet))
+    assert len(passed) > 50
+    assert set(passed) == {"aac at 48000 Hz, mono"}
 
 
 def test_a_stream_that_goes_on_under_another_number_is_followed():

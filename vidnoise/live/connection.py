@@ -16,7 +16,7 @@ from vidnoise.io.carry import is_cover
 from vidnoise.io.continuity import Continuity
 from vidnoise.io.decode import Decoder, Losses
 from vidnoise.io.protocols import Location, locate, mask
-from vidnoise.live import hosts, local
+from vidnoise.live import hosts, local, sound
 from vidnoise.live.secrets import fill
 
 if TYPE_CHECKING:
@@ -63,6 +63,9 @@ BROKEN = (errno.EIO, errno.EPIPE, errno.ECONNRESET)
 """What FFmpeg calls a connection that ends without a word."""
 
 BROKE = "the connection broke off"
+
+IN_A_ROW = 3
+"""Packets of sound in another form after which it is no damage."""
 
 MICRO = 1_000_000
 
@@ -159,6 +162,7 @@ class Connection:
         self._kinds = {
             stream.index: _kind(stream) for stream in (self.video, self.audio) if stream is not None
         }
+        self._form, self._others = "", 0
         self.torn = self.jumped = False
 
     @property
@@ -213,7 +217,8 @@ class Connection:
                 self._refuse_other(packet.stream)
                 self.jumped |= self._continuity.join(packet)
                 if packet.stream_index != self.video.index:
-                    yield packet
+                    if not self._is_other_sound(packet):
+                        yield packet
                     continue
                 if packet.size and self._is_jpeg and END_OF_JPEG not in bytes(packet):
                     self.losses.frames += 1
@@ -259,6 +264,17 @@ class Connection:
         known, kind = self._kinds[stream.index], _kind(stream)
         if kind != known:
             raise InputError(f"{self.name}: it sends {kind} in place of {known} now")
+
+    def _is_other_sound(self, packet: Any) -> bool:
+        """Whether a packet of sound is not of the first one's form: the sender was started again, or it is damage."""
+        form = sound.form(packet)
+        self._form = self._form or form
+        if not form:
+            return False
+        self._others = 0 if form == self._form else self._others + 1
+        if self._others >= IN_A_ROW:
+            raise InputError(f"{self.name}: it sends {form} in place of {self._form} now")
+        return self._others > 0
 
 
 class _Pace:

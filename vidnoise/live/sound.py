@@ -65,6 +65,18 @@ def settings(context: Any) -> bytes:
     return (LOW_COMPLEXITY << 11 | RATES.index(rate) << 7 | channels << 3).to_bytes(2)
 
 
+def form(packet: Any) -> str:
+    """Rate and channels of AAC as such a header tells them, in words; empty where there is none, or it has come damaged."""
+    if packet.is_corrupt or not is_adts(packet.stream.codec_context):
+        return ""
+    bits = int.from_bytes(bytes(packet)[:4])
+    number, channels = bits >> 10 & 15, bits >> 6 & 7
+    if bits >> 20 != 0xFFF or number >= len(RATES):
+        return ""
+    layout = {1: "mono", 2: "stereo"}.get(channels, f"{channels} channels")
+    return f"aac at {RATES[number]} Hz, {layout}"
+
+
 def bare(packet: Any) -> bytes:
     """The data of a packet of sound without such a header; nothing where it has come damaged, as far as it tells."""
     if packet.is_corrupt:
