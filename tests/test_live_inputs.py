@@ -532,7 +532,7 @@ def transport_stream(
     size: tuple[int, int] = (160, 96),
     heard: tuple[str, int] = ("mp2", 48000),
 ) -> bytes:
-    """Fifty pictures, the first numbered `start`, and as much of silence, `heard` as a codec and rate; `shape` is a sample's."""
+    """Fifty pictures, `start` being the first one's number, and as much of silence, `heard` so; `shape` is a sample's."""
     buffer = BytesIO()
     options = {"mpegts_service_id": f"{program}", "mpegts_pmt_start_pid": f"{0x1000 + program}"}
     with av.open(buffer, "w", format="mpegts", options=options) as container:

@@ -270,7 +270,9 @@ def test_a_url_without_a_port_is_refused_where_there_is_no_usual_one(url, decide
         decide(url)
 
 
-@pytest.mark.parametrize("url", ["udp://h:5000", "tcp://h:5000?listen=1", "udp://[::1]:5000/", "rtsp://h/a"])
+@pytest.mark.parametrize(
+    "url", ["udp://h:5000", "tcp://h:{file:/a}?listen=1", "udp://[::1]:5000/", "rtsp://h/a"]
+)
 def test_a_url_with_a_port_or_a_usual_one_is_taken(url):
     assert locate(url).url == url
     assert resolve(url).url == url

@@ -136,6 +136,7 @@ def check_url(url: str) -> None:
     if re.search(r"\s", url):
         raise UsageError(f"{mask_whole(url)}: a URL holds no spaces; write %20 for each")
     scheme, _, rest = url.partition("://")
+    rest = re.sub(r"\{[^{}]*\}", "0", rest)  # a password, or a port, that stands elsewhere
     host = re.split("[/?]", rest.rpartition("@")[2])[0]
     if scheme.lower() in PORTLESS and not re.search(r":\d+$", host):
         raise UsageError(f"{mask(url)}: say which port, as in {scheme}://HOST:5000")
