@@ -16,6 +16,7 @@ import threading
 import time
 from fractions import Fraction
 from io import BytesIO
+from itertools import pairwise
 from logging import INFO, LoggerAdapter, getLogger
 from pathlib import Path
 
@@ -39,7 +40,7 @@ from vidnoise.live.output import Output
 from vidnoise.live.packets import VIDEO, Packet
 from vidnoise.live.recording import Recording
 from vidnoise.live.settings import Settings
-from vidnoise.live.sound import bare
+from vidnoise.live.sound import ToAac, bare
 from vidnoise.live.status import OutputStatus
 
 RAW = ("-f", "none", "--wait", "--max-backoff", "0.2s")
@@ -477,6 +478,31 @@ def test_sound_that_players_of_hls_do_not_know_is_written_as_aac(tmp_path):
     assert warnings == ["hls cannot hold the sound as opus; it is written as AAC"]
     with av.open(place.url) as made:
         assert made.streams.audio[0].codec_context.name == "aac"
+
+
+def test_sound_that_changes_its_rate_and_channels_goes_on_as_aac():
+    def sent(rate: int, layout: str) -> av.container.InputContainer:
+        buffer = BytesIO()
+        with av.open(buffer, "w", format="mpegts") as container:
+            stream = container.add_stream("ac3", rate=rate, layout=layout)
+            for number in range(40):
+                silence = np.zeros((1, 1536 * len(stream.layout.channels)), np.int16)
+                part = av.AudioFrame.from_ndarray(silence, "s16", layout)
+                part.sample_rate, part.pts, part.time_base = rate, 1536 * number, Fraction(1, rate)
+                container.mux(stream.encode(part))
+        return av.open(BytesIO(buffer.getvalue()))
+
+    sources = [sent(48000, "mono"), sent(44100, "stereo"), sent(48000, "mono")]
+    times = []
+    with av.open(BytesIO(), "w", format="matroska") as container:
+        converter = ToAac(container, sources[0].streams.audio[0])
+        for later, source in enumerate(sources):
+            for packet in source.demux(audio=0):
+                if packet.size:
+                    packet.pts += later * 126_000  # 1.4 s
+                    times += [float(made.pts * made.time_base) for made in converter.convert(packet)]
+    assert max(times) > 4
+    assert all(0 < after - before < 0.25 for before, after in pairwise(times))
 
 
 def test_sound_that_was_damaged_on_its_way_is_left_out_and_the_rest_has_no_headers():

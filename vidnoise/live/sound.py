@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 RATE = 32_000
@@ -33,17 +34,37 @@ class ToAac:
             self._decoder.extradata = given.extradata
         self._stream: Any = container.add_stream("aac", rate=given.sample_rate, layout=layout)
         self._stream.bit_rate = RATE * count
+        self._first: tuple[tuple[int, str, str], Fraction] | None = None
+        self._others: dict[tuple[int, str, str], Any] = {}
 
     def convert(self, packet: Any) -> list[Any]:
         """What is ready after one more packet; a damaged one gives nothing."""
         import av
 
         try:
-            made = [part for frame in self._decoder.decode(packet) for part in self._stream.encode(frame)]
+            heard = [part for frame in self._decoder.decode(packet) for part in self._as_at_first(frame)]
+            made = [part for frame in heard for part in self._stream.encode(frame)]
         except (av.error.FFmpegError, ValueError):
             return []
         # The first packet primes the decoder and is dated before zero, which FLV refuses.
         return [part for part in made if part.pts >= 0]
+
+    def _as_at_first(self, frame: Any) -> list[Any]:
+        """The same at the rate, channels and time base of the first frame; a sender may change them on the way."""
+        import av
+
+        kind = (frame.sample_rate, frame.layout.name, frame.format.name)
+        self._first = self._first or (kind, frame.time_base)
+        first, base = self._first
+        if kind == first:
+            return [frame]
+        if kind not in self._others:
+            rate, layout, format = first
+            self._others = {kind: av.AudioResampler(format, layout, rate)}
+        parts = list(self._others[kind].resample(frame))
+        for part in parts:
+            part.pts, part.time_base = round(part.pts * part.time_base / base), base
+        return parts
 
     def flush(self) -> list[Any]:
         """The rest."""
