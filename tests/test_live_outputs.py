@@ -573,6 +573,15 @@ def test_hls_that_starts_again_removes_the_pieces_that_it_left(tmp_path):
     assert all((tmp_path / name).exists() for name in kept)
 
 
+def test_players_of_hls_are_told_that_times_begin_anew(tmp_path):
+    playlist = tmp_path / "index.m3u8"
+    with sender() as url, vidnoise(url, *RAW, "-o", str(playlist)) as job:
+        job.wait(playlist.exists)
+        assert job.stop() == 0
+    told = playlist.read_text()
+    assert told.index("#EXT-X-DISCONTINUITY") < told.index("#EXTINF")
+
+
 def test_a_receiver_whose_address_is_none_is_told_so():
     with sender() as url, vidnoise(url, *RAW, "-o", "rtsp://127.0.0.1:99999/a") as job:
         job.hears("this is no address")
