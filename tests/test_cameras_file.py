@@ -78,7 +78,7 @@ def test_a_mistake_is_told_with_its_place(text, words, tmp_path):
         ('retries = "x"', "retries takes a whole number, not 'x'"),
         ("retries = -1", "retries is 0 or more, not -1"),
         ("threads = 100000", "threads is at most 1024, not 100000"),
-        ("crf = 99", "--crf 99 is out of range"),
+        ("crf = 99", "--crf 99 is out of range; .* and 21 where none is given"),
         ('codec = "nonsense"', "there is no encoder 'nonsense'"),
         ('encoder_opts = { tuna = "film" }', "has no option 'tuna'"),
         ('wait = "yes"', "wait takes true or false, not 'yes'"),

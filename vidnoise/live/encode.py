@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import threading
+from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +23,17 @@ KEYFRAMES = Fraction(2)
 """Seconds between keyframes."""
 
 FAST = {
-    "libx264": {"preset": "veryfast", "tune": "zerolatency", "crf": "21"},
-    "libx265": {"preset": "ultrafast", "tune": "zerolatency", "crf": "24"},
+    "libx264": replace(
+        encoders.KNOWN["libx264"], quality=21, speed="veryfast", fixed={"tune": "zerolatency"}
+    ),
+    "libx265": replace(
+        encoders.KNOWN["libx265"],
+        quality=24,
+        speed="ultrafast",
+        fixed={**encoders.KNOWN["libx265"].fixed, "tune": "zerolatency"},
+    ),
 }
-"""What makes encoders quick, where the user has not said otherwise."""
+"""How encoders are driven quickly, where the user has not said otherwise."""
 
 REPEAT = {"libx264": "x264-params", "libx265": "x265-params"}
 """The option through which each can be told to repeat its headers, so that a receiver may come at any time."""
@@ -217,13 +225,8 @@ def _encoder(codec: str | None) -> str:
 
 
 def _options(name: str, settings: Settings) -> dict[str, str]:
-    encoder = encoders.KNOWN.get(name, encoders.Encoder(name))
+    encoder = FAST.get(name) or encoders.KNOWN.get(name, encoders.Encoder(name))
     chosen = encoders.options_of(encoder, settings.crf, settings.preset, settings.encoder_opts)
-    asked = {"crf": settings.crf, "preset": settings.preset, **settings.encoder_opts}
-    rated = encoders.is_rated(encoder, settings.crf, settings.encoder_opts)
-    for key, value in FAST.get(name, {}).items():
-        if asked.get(key) is None and not (rated and key == "crf"):
-            chosen[key] = value
     if encoders.has_option(name, "forced-idr"):
         chosen.setdefault("forced-idr", "1")  # or a picture asked to be a keyframe is none to start from
     if name in REPEAT:
