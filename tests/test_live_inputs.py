@@ -32,9 +32,7 @@ from test_interlace import flagged_file, gray, moment, psnr, woven
 from test_interlace import frames as pictures
 from web import serving
 
-import vidnoise as vn
 from vidnoise.errors import InputError, UsageError
-from vidnoise.filters import Median
 from vidnoise.io import open_reader
 from vidnoise.io.decode import Conformer
 from vidnoise.io.interlace import FieldOrder, Scan, verdict
@@ -741,8 +739,8 @@ def test_a_playlist_that_does_not_go_on_is_shown_once(tmp_path, monkeypatch):
     assert min(seen[2]) > max(seen[0])
 
 
-def in_several_sizes(folder: Path, end: str = "") -> Path:
-    """A playlist that names another for each of two sizes, the smaller one first."""
+def in_several_sizes(folder: Path) -> None:
+    """A playlist `all.m3u8` that names another for each of two sizes, the smaller one first."""
     sizes = {"small": (160, 96), "large": (320, 192)}
     for name, size in sizes.items():
         (folder / name).mkdir()
@@ -750,12 +748,11 @@ def in_several_sizes(folder: Path, end: str = "") -> Path:
             piece = transport_stream(sound=True, start=50 * number, size=size)
             (folder / name / f"{number}.ts").write_bytes(piece)
         listed = "".join(f"#EXTINF:2,\n{number}.ts\n" for number in range(2))
-        (folder / name / "a.m3u8").write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n{listed}{end}")
+        (folder / name / "a.m3u8").write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n{listed}")
     named = "".join(
         f"#EXT-X-STREAM-INF:BANDWIDTH={size[0]}000\n{name}/a.m3u8\n" for name, size in sizes.items()
     )
     (folder / "all.m3u8").write_text(f"#EXTM3U\n{named}")
-    return folder / "all.m3u8"
 
 
 def test_of_a_playlist_in_several_sizes_the_largest_is_shown_with_its_sound_and_no_other_fetched(tmp_path):
@@ -774,16 +771,6 @@ def test_of_a_playlist_in_several_sizes_the_largest_is_shown_with_its_sound_and_
         assert (camera.video.width, camera.audio.index) == (320, camera.video.index + 1)
         next(item for item in camera if isinstance(item, av.VideoFrame) and "/large/1.ts" in asked)
     assert "/small/1.ts" not in asked
-
-
-def test_of_a_playlist_in_several_sizes_that_is_cleaned_as_a_file_the_largest_is_taken_with_its_sound(
-    tmp_path,
-):
-    told = vn.run(in_several_sizes(tmp_path, "#EXT-X-ENDLIST\n"), Median(), tmp_path / "a.mkv")
-    with av.open(tmp_path / "a.mkv") as made:
-        assert [stream.type for stream in made.streams] == ["video", "audio"]
-        assert {frame.width for frame in made.decode(video=0)} == {320}
-    assert any("the largest is taken" in warning for warning in told.warnings)
 
 
 def shown_at(monkeypatch, times, arrivals):

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from vidnoise.colour import UNSPECIFIED, Colour
 from vidnoise.errors import InputError, UsageError
 from vidnoise.frame import Frame, StreamInfo
-from vidnoise.io import pipes, playlists, stills
+from vidnoise.io import pipes, stills, variants
 from vidnoise.io.carry import is_cover
 from vidnoise.io.continuity import Continuity
 from vidnoise.io.decode import DELAY, Conformer, Decoder, Losses, Tail, decoder_for, hides_alpha, layout_of
@@ -41,9 +41,6 @@ if TYPE_CHECKING:
 
 NOT_VIDEO = {"tty", "ansi", "bin", "adf", "idf", "xbin"}
 """Demuxers that draw text as pictures: a text file would pass for a video."""
-
-SIZED = {"hls", "ico"}
-"""Demuxers whose videos are the same in several sizes."""
 
 PRIME_BYTES = 256 << 20
 """How much of the input is searched for a first picture before it is given up."""
@@ -124,7 +121,11 @@ class Reader:
         self.lines = stream_lines(container)
         self.covers: dict[int, bytes] = {}
         self.stream = _main_video(container, source, self.lines)
-        self.warnings += _leave_variants(container, self.stream, source)
+        if variants.leave_others(container, self.stream):
+            size = f"{self.stream.codec_context.width}x{self.stream.codec_context.height}"
+            self.warnings.append(
+                f"{source} holds several sizes or qualities, of which the best is taken ({size})"
+            )
         self._colour = _of_container(self.stream.codec_context)
         context = decoder_for(self.stream, threads)
         self.decoder = f"{context.codec.name} on the CPU"
@@ -246,8 +247,6 @@ class Reader:
         if self.of_pictures and self.container.name.startswith("file:"):
             return stills.warnings_of(self.first_file)
         count = len(self.container.streams.video)
-        if any(playlists.is_left_out(self.container, stream) for stream in self.container.streams):
-            return [f"{self.source} names several sizes, of which the largest is taken, with its sound"]
         if not stills.is_boxed(self.container) or self.stream.frames > 1 or count == 1:
             return []
         return [f"{self.source} holds {count} pictures, of which one is taken"]
@@ -759,13 +758,9 @@ def _main_video(container: InputContainer, source: str, lines: dict[int, str]) -
         raise InputError(f"{source} is a text file, not a video")
     videos = [s for s in container.streams.video if not is_cover(s)]
     decoded = [s for s in videos if s.codec_context is not None]
-    if decoded and container.format.name in SIZED:
-        return max(decoded, key=_worth)
+    if decoded and container.format.name in variants.SIZED:
+        return variants.best(decoded)
     if decoded:
-        if container.format.name == "hls" and len(decoded) > 1:
-            main = playlists.largest(decoded)
-            playlists.leave_out(container, main, container.streams.best("audio", related=main))
-            return main
         return stills.main_of(decoded, source) if stills.is_boxed(container) else decoded[0]
     if videos:
         codec = lines.get(videos[0].index, "").partition("Video: ")[2].partition(",")[0]
@@ -781,27 +776,6 @@ def _main_video(container: InputContainer, source: str, lines: dict[int, str]) -
     kinds = sorted({"a cover picture" if s.type == "video" else s.type for s in container.streams})
     found = ", ".join(kinds) or "no streams at all"
     raise InputError(f"{source} has no video to clean; it holds {found}")
-
-
-def _worth(stream: Any) -> tuple[int, int]:
-    """Pixels and bits a second of one of several sizes."""
-    context = stream.codec_context
-    return context.width * context.height, int(stream.metadata.get("variant_bitrate", 0))
-
-
-def _leave_variants(container: InputContainer, main: Any, source: str) -> list[str]:
-    """Of several sizes of the same read one, with its own sound or that of all; said where others are left."""
-    from av.stream import Discard
-
-    if container.format.name not in SIZED or len(container.streams.video) == 1:
-        return []
-    rate = main.metadata.get("variant_bitrate")
-    for stream in container.streams:
-        shared = stream.metadata.get("variant_bitrate", rate) == rate or "comment" in stream.metadata
-        if stream.index != main.index and (stream.type == "video" or not shared):
-            stream.discard = Discard.all  # so that it is not fetched either
-    size = f"{main.codec_context.width}x{main.codec_context.height}"
-    return [f"{source} holds several sizes or qualities, of which the best is taken ({size})"]
 
 
 def _of_light(source: str) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 from vidnoise.colour import Colour
 from vidnoise.errors import OutputError, UsageError, VidnoiseError
 from vidnoise.frame import Frame, StreamInfo
-from vidnoise.io import carry, encoders, gpu, pipes, playlists, scheduling, stills
+from vidnoise.io import carry, encoders, gpu, pipes, scheduling, stills
 from vidnoise.io.encoders import Choice
 from vidnoise.io.facts import LOCATIONS, VIEWS, Facts
 from vidnoise.io.reader import HIGHEST, MOST_THREADS, Reader
@@ -610,8 +610,6 @@ class Writer:
         def wants(stream: Any) -> bool:
             if stream.type == "video" and stills.is_boxed(reader.container):
                 return False  # a still of the animation
-            if playlists.is_left_out(reader.container, stream):
-                return False
             return stream.type != "audio" or self._options.audio == "copy"
 
         options = self._target.options

@@ -11,7 +11,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from vidnoise.errors import InputError
-from vidnoise.io import playlists
+from vidnoise.io import variants
 from vidnoise.io.carry import is_cover
 from vidnoise.io.continuity import Continuity
 from vidnoise.io.decode import Decoder, Losses
@@ -137,7 +137,7 @@ class Connection:
         videos = [s for s in self._container.streams.video if not is_cover(s) and s.codec_context]
         if not videos:
             raise InputError(f"{self.name}: it sends no video that can be decoded")
-        self.video: Any = playlists.largest(videos)
+        self.video: Any = variants.best(videos)
         beside = self._container.streams.best("audio", related=self.video)
         sounds = [s for s in (beside, *self._container.streams.audio) if s and s.codec_context]
         self.audio: Any = next((s for s in sounds if _is_known(s.codec_context)), None)
@@ -152,7 +152,7 @@ class Connection:
         self._dated: tuple[int, Fraction | None] | None = None
         self._paced = "hls" in name
         if self._paced:
-            playlists.leave_out(self._container, self.video, self.audio)
+            variants.leave_out(self._container, self.video, self.audio)
         # A playlist whose length is known would give its last pieces again and again.
         if self._paced and self._container.duration is not None:
             raise InputError(
