@@ -50,12 +50,9 @@ _NEAR, _FAR, _FAR_WEIGHT = 0.08, 0.3, 0.02  # reach of a group over brightness, 
 _FIRST = 4  # frames of a scene that are all measured
 _PERIOD = 5  # from then on one in five: odd, so that doubled frames do not always meet it
 _COPIED = 0.05  # share of blocks that did not change at all, from which on a codec is known to copy noise
-_HEARD = (
-    3 / 255,
-    5 / 255,
-)  # deviation that one frame tells: from there on believed where a codec copies, and whole
-# Share of the variance that a frame shows: where frames differ by less, it is texture. The second where that is loud and
-# was told from texture by a frame before: then a codec copied the noise.
+# Deviation that one frame tells: from there on believed, and whole, where a codec copies or a frame before told it, too.
+_HEARD = 3 / 255, 5 / 255
+# Of its variance: frames that differ by less show texture. The second where that is believed.
 _ALONE, _COMPARED = 0.7, 0.1
 _CHANGED = 3.5, 2.5  # times a frame's noise: its difference from one that has other noise is no measure of it
 _APART = 2  # measured frames, from one to that which it is compared with
@@ -454,8 +451,7 @@ def _chosen(
     channels enough of the picture changed.
     """
     shown, still = still.variance, _times(irregular, still)
-    quiet, loud = _HEARD
-    heard = ((still.variance.mean().sqrt() - quiet) / (loud - quiet)).clamp(0, 1)
+    heard = ramp(still.variance.mean().sqrt(), *_HEARD)
     sure = heard * still.compared * (1 - pure.mean(1).amax())
     less = informed & (moving.variance < (_ALONE + (_COMPARED - _ALONE) * sure) * shown)
     least = _Measure(*(torch.lerp(m, s, heard * copied) for m, s in zip(moving, still, strict=True)))
