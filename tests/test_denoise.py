@@ -16,6 +16,7 @@ from vidnoise.errors import FilterError
 from vidnoise.filter import Filter
 from vidnoise.filters import Denoise, Fuse, Steady
 from vidnoise.frame import Frame
+from vidnoise.train.coded import code
 
 
 def coffee(top: int = 60, left: int = 60, height: int = 160, width: int = 224) -> torch.Tensor:
@@ -194,6 +195,15 @@ def test_noise_that_is_told_is_less_where_it_is_cut_off_at_black(text: str) -> N
         for sigma in ("", ",sigma=50")
     )
     assert told > found - 0.5
+
+
+def test_noise_that_a_codec_copies_is_not_taken_for_averaged() -> None:
+    """The network was told that the past had left little of it, and left that alone: 2.2 dB were gained."""
+    clean = [coffee(height=240, width=320)] * 10
+    coded = code(torch.stack([frame.image for frame in noisy(clean, 20)]).clamp(0, 1), 28)
+    frames = [Frame(image=image, pts=40 * i) for i, image in enumerate(coded)]
+    after = psnr(process(Chain.of(Denoise()), frames)[-1].image, clean[0])
+    assert after > psnr(coded[-1], clean[0]) + 2.4
 
 
 def test_how_much_noise_is_left_in_blocks_is_not_seen_in_the_picture() -> None:

@@ -291,6 +291,15 @@ def test_strong_noise_that_a_codec_carries_on_in_part_is_found(name: str) -> Non
     assert sum(codes(estimate(list(coded)))) / 3 == pytest.approx(left, rel=0.25)
 
 
+@pytest.mark.parametrize("px", [0, 3])
+def test_noise_that_a_codec_copies_along_what_moves_is_told_to_last(px: int) -> None:
+    wide = picture("coffee")[:, :240]
+    clean = torch.stack([wide[:, :, px * i : px * i + 320] for i in range(8)])
+    noisy = torch.stack([frame + noise(frame, 20, seed) for seed, frame in enumerate(clean)])
+    assert estimate(list(code(noisy, 28))).lasting > 0.2
+    assert estimate(list(noisy)).lasting < 0.05
+
+
 def test_a_coded_clip_without_noise_stays_nearly_without() -> None:
     assert max(codes(estimate(list(code(panned(0), 23))))) < 1.5
 

@@ -68,6 +68,11 @@ def look(picture: Tensor, variance: Tensor) -> Look:
     return Look(picture, whole.contiguous(memory_format=torch.channels_last))
 
 
+def lasted(sight: Look, variance: Tensor, share: float) -> Look:
+    """A sight whose noise is more by a share of some variance, which went along with what moves and was not averaged."""
+    return Look(sight.picture, sight.variance.add(variance, alpha=share)) if share else sight
+
+
 def coloured(level: Tensor, spectrum: Tensor, matrix: Tensor) -> Tensor:
     """The variance of noise in opponent colours, by frequency.
 

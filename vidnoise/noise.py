@@ -54,6 +54,9 @@ _COPIED = 0.05  # share of blocks that did not change at all, from which on a co
 _HEARD = 3 / 255, 5 / 255
 # Of its variance: frames that differ by less show texture. The second where that is believed.
 _ALONE, _COMPARED = 0.7, 0.1
+# Share of the power that frames do not differ by along the motion: up to the first by chance, or as a codec left out what
+# is fine. And what then lasts of the noise at the most.
+_LASTING, _LASTS = (0.5, 1.0), 0.6
 _CHANGED = 3.5, 2.5  # times a frame's noise: its difference from one that has other noise is no measure of it
 _APART = 2  # measured frames, from one to that which it is compared with
 _MEMORY = 9  # measurements, so that an estimate rests on 45 frames, and later on 135
@@ -75,12 +78,15 @@ class NoiseEstimate:
             picture's local mean in that channel, so where noise is clipped the curve falls towards the ends.
         spectrum: (3,3), the power of the noise in three opponent colours (`fusion.opponent`) and three bands of
             frequencies (`fusion.BANDS`), 1 for white noise that is independent in R, G and B.
+        lasting: (), the share of its power that goes along with what moves, since a codec copied it: no average over time
+            takes it away.
     """
 
     sigma: Tensor
     levels: Tensor
     curve: Tensor
     spectrum: Tensor
+    lasting: Tensor
 
     @property
     def correlation(self) -> float:
@@ -204,9 +210,12 @@ class NoiseTracker:
             sample.coefficients, lambda: _measure(sample, along), lambda: _compare(sample, previous)
         )
         found = _chosen(still, sample.irregular, *compared)
-        if along and _hidden(found, compared[0]):
-            power, sure = noise_spectrum.along_motion(*along, _sums(sample.coefficients.device))
-            found, _ = _raised(found, power, sample.irregular * sure)
+        differing = along and noise_spectrum.along_motion(*along, _sums(sample.coefficients.device))
+        if differing:
+            power, sure = differing
+            if _hidden(found, compared[0]):
+                found, _ = _raised(found, power, sample.irregular * sure)
+            found = found._replace(lasting=_lasting(found, power))
         self._history.append(found)
         self._follow(float(sample.brightness.median()))
         stacked = (torch.stack(values) for values in zip(*self._history, strict=True))
@@ -246,6 +255,7 @@ class _Measure(NamedTuple):
     curve: Tensor  # (3,K) variance over brightness
     spectrum: Tensor  # (3,3)
     compared: Tensor  # () 1 where it was told from texture by a frame before, else 0
+    lasting: Tensor  # () 0 to 1, share of the power that goes along with what moves
 
 
 def _sample(image: Tensor) -> _Sample:
@@ -340,7 +350,8 @@ def _measure(sample: _Sample, along: tuple[Tensor, Tensor] | None = None) -> _Me
     # Where there is hardly any white noise its curve says nothing of the other's.
     growth = (total / mean.clamp_min(1e-12)).clamp_max(_GROWTH)
     whole = curve * growth[:, None] + (total - mean * growth).clamp_min(0)[:, None]
-    return _times(sample.filmed, _Measure(total, whole, spectrum, mean.new_tensor(float(compared))))
+    found = _Measure(total, whole, spectrum, mean.new_tensor(float(compared)), mean.new_zeros(()))
+    return _times(sample.filmed, found)
 
 
 def _white(sample: _Sample) -> tuple[Tensor, Tensor]:
@@ -477,6 +488,14 @@ def _raised(measure: _Measure, power: Tensor, where: Tensor) -> tuple[_Measure, 
     return _times(growth, measure)._replace(spectrum=spectrum), growth
 
 
+def _lasting(found: _Measure, power: Tensor) -> Tensor:
+    """The share of the noise that lasts where frames differ along the motion by some power (3,3), as far as it is loud."""
+    own = noise_spectrum.power(found.variance, found.spectrum)
+    heard = ramp(found.variance.mean().sqrt(), *_HEARD)
+    middle = power[:, 1].sum() / own[:, 1].sum().clamp(min=1e-12)
+    return _LASTS * heard * ramp(1 - middle, *_LASTING)
+
+
 def _along_motion(image: Tensor, earlier: Tensor | None) -> tuple[Tensor, Tensor] | None:
     """Blocks of a frame and of an earlier one that show the same thing, transformed (3,N,64), where noise is not cut off.
 
@@ -494,7 +513,8 @@ def _along_motion(image: Tensor, earlier: Tensor | None) -> tuple[Tensor, Tensor
 
 def _assemble(measure: _Measure) -> NoiseEstimate:
     levels = torch.linspace(0, 1, _KNOTS, device=measure.curve.device)
-    return NoiseEstimate(measure.variance.sqrt(), levels, measure.curve.sqrt(), measure.spectrum)
+    variance, curve, spectrum, _, lasting = measure
+    return NoiseEstimate(variance.sqrt(), levels, curve.sqrt(), spectrum, lasting)
 
 
 def _at(brightness: Tensor, curve: Tensor) -> Tensor:

@@ -148,7 +148,7 @@ def evenness(coefficients: Tensor, expected: Tensor, order: Tensor) -> Tensor:
     return ramp((most / least).log().abs(), math.log(_DIFFERENT), math.log(_SAME))
 
 
-def along_motion(here: Tensor, there: Tensor, order: Tensor) -> tuple[Tensor, Tensor]:
+def along_motion(here: Tensor, there: Tensor, order: Tensor) -> tuple[Tensor, Tensor] | None:
     """The noise in what differs between blocks that show the same thing in two frames.
 
     The flattest are compared, as their sum tells: of noise, sum and difference know nothing of each other. Where all blocks
@@ -160,13 +160,12 @@ def along_motion(here: Tensor, there: Tensor, order: Tensor) -> tuple[Tensor, Te
         order: (64,), the sum of the two frequency indexes of each coefficient.
 
     Returns:
-        The power of each opponent colour and band (3,3), and how surely it is noise (3,3), 0 to 1.
+        The power of each opponent colour and band (3,3), and how surely it is noise (3,3), 0 to 1; None of too few blocks.
     """
     difference, both = (here - there) * math.sqrt(0.5), (here + there) * math.sqrt(0.5)
     count = int(_PLAINEST * here.shape[1])
     if count < _ENOUGH:
-        nothing = torch.zeros(3, len(BANDS), device=here.device)
-        return nothing, nothing
+        return None
     activity = (both.square() @ ((order >= 1) & (order <= _COARSE)).float()).sum(0)
     plain = activity.topk(count, largest=False).indices
     one = torch.ones(3, count, device=here.device)

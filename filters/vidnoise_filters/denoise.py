@@ -9,13 +9,21 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias
 from vidnoise import dct
 from vidnoise.filter import RecurrentFilter, RecurrentStage, option
 from vidnoise.flow import FINE, QUICK, USUAL, Search, SharedFlow, warp
-from vidnoise.fusion import Look, brightened, coloured, join, look, mix, opponent, recall
+from vidnoise.fusion import Look, brightened, coloured, join, lasted, look, mix, opponent, recall
 from vidnoise.options import QUALITIES
 from vidnoise.stillness import Watch
 from vidnoise_filters import fuse, steady
 from vidnoise_filters.believable import believable
 from vidnoise_filters.clipping import unclip
-from vidnoise_filters.level import audible, in_blocks, in_pixels, noise_blocks, noise_level, noise_spectrum
+from vidnoise_filters.level import (
+    audible,
+    in_blocks,
+    in_pixels,
+    lasting,
+    noise_blocks,
+    noise_level,
+    noise_spectrum,
+)
 from vidnoise_filters.portion import Portion, bounded, picture_mask
 
 if TYPE_CHECKING:
@@ -173,12 +181,13 @@ class Denoise(RecurrentFilter[Known]):
     ) -> tuple[Frame, State]:
         """The frame averaged along the motion, and the average cleaned."""
         level = self._level(frame)
-        variance = self._variance(frame, level)
-        known, trust, seen = _known(frame, variance, state, self._noise(frame), self._search)
+        variance, share = self._variance(frame, level), lasting(frame, self.sigma)
+        fleeting = variance * (1 - share)
+        known, trust, seen = _known(frame, fleeting, state, self._noise(frame), self._search)
         best = known
         for later in ahead:
             best, _ = join(best, self._coming(frame, later))
-        output = _clean(network, frame, level, best)
+        output = _clean(network, frame, level, lasted(best, variance, share))
         if frame.flow is not None:
             frame.flow.guide(frame, output, self._search)
         most = in_pixels(level, frame.height, frame.width)
@@ -195,7 +204,8 @@ class Denoise(RecurrentFilter[Known]):
         picture = warp(
             in_blocks(later.image), in_blocks(shared.between(frame, later, how)), cubic=how is FINE
         )
-        sight = Look(mix(picture, matrix), self._variance(later, self._level(later)))
+        fleeting = self._variance(later, self._level(later)) * (1 - lasting(later, self.sigma))
+        sight = Look(mix(picture, matrix), fleeting)
         return brightened(sight, shared.brightening(frame, later, self._noise(frame), how))
 
     @property

@@ -121,6 +121,11 @@ def noise_spectrum(frame: Frame, sigma: float) -> Tensor:
     return of_white(is_gray(frame.image), frame.device)
 
 
+def lasting(frame: Frame, sigma: float) -> float:
+    """The share of the noise that no average over time takes away, see `NoiseEstimate`; 0 where sigma is given."""
+    return 0.0 if sigma > 0 else float(_estimate(frame).lasting)
+
+
 def _estimate(frame: Frame) -> NoiseEstimate:
     if frame.sigma is not None:
         return frame.sigma
