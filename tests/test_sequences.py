@@ -141,7 +141,8 @@ def test_a_damaged_picture_is_skipped_and_counted(tmp_path, number, content):
 def test_a_jpeg_that_was_cut_off_is_counted_and_its_thumbnail_is_not_taken_for_its_end(tmp_path):
     whole = cv2.imencode(".jpg", picture())[1].tobytes()
     thumbnail = b"Exif\0\0" + cv2.imencode(".jpg", picture()[:8, :8])[1].tobytes()
-    whole = whole[:2] + struct.pack(">HH", 0xFFE1, len(thumbnail) + 2) + thumbnail + whole[2:]
+    # With a fill byte, of which any number may stand before a marker.
+    whole = whole[:2] + struct.pack(">BHH", 0xFF, 0xFFE1, len(thumbnail) + 2) + thumbnail + whole[2:]
     for data, damage in ((whole, ""), (whole[:-40], "1 damaged frame patched by the decoder")):
         (tmp_path / "in.jpg").write_bytes(data)
         assert vn.run(tmp_path / "in.jpg", "none", tmp_path / "out.png", overwrite=True).damage == damage

@@ -151,6 +151,9 @@ def _segments(data: bytes) -> Iterator[tuple[int, bytes, int]]:
     at = 2
     while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != 0xDA:
         marker, size = struct.unpack_from(">xBH", data, at)
+        if marker == 0xFF:  # any number of these may stand before a marker
+            at += 1
+            continue
         yield marker, data[at + 4 : at + 2 + size], at + 2 + size
         at += 2 + size
 
@@ -173,7 +176,7 @@ def _from_jpeg(data: bytes) -> PictureTags:
 def ends_early(data: bytes) -> bool:
     """Whether a JPEG was cut off: decoders show one with gray below, and do not tell."""
     begin = max((end for *_, end in _segments(data)), default=0)  # a thumbnail in EXIF has an end of its own
-    return data.startswith(JPEG) and _JPEG_END not in data[begin:]
+    return data.startswith(JPEG) and data.find(_JPEG_END, begin) < 0
 
 
 def _segment(marker: int, body: bytes) -> bytes:

@@ -456,7 +456,8 @@ class Reader:
                     if packet.stream_index != self.stream.index:
                         self._hand_on(packet)
                     elif not self._precedes_entry(packet):
-                        self.losses.frames += self.of_pictures and ends_early(bytes(packet))
+                        if self.of_pictures and ends_early(bytes(packet)):
+                            self.losses.frames += 1
                         yield packet
             except IndexError:
                 return  # PyAV at the end of a file in which streams have appeared on the way

@@ -15,6 +15,7 @@ from vidnoise.io import variants
 from vidnoise.io.carry import is_cover
 from vidnoise.io.continuity import Continuity
 from vidnoise.io.decode import Decoder, Losses
+from vidnoise.io.picture_tags import ends_early
 from vidnoise.io.protocols import Location, locate, mask
 from vidnoise.live import hosts, local, sound
 from vidnoise.live.secrets import fill
@@ -53,9 +54,6 @@ NEARER = {"mp1": "mp3", "mp2": "mp3", "mpeg1video": "mpeg2video"}
 
 UNDATED = ("mpjpeg", "mjpeg", "jpeg_pipe", "h264", "hevc")
 """JPEGs one after another, in parts or not, and bare H.264 and H.265 hold no times; FFmpeg invents 25 a second or so."""
-
-END_OF_JPEG = b"\xff\xd9"
-"""How each JPEG ends; FFmpeg shows one that was cut off with gray below, and does not tell."""
 
 SNAPSHOT = "it gives one picture a connection; look for the path of its stream in the camera's manual"
 
@@ -220,7 +218,7 @@ class Connection:
                     if not self._is_other_sound(packet):
                         yield packet
                     continue
-                if packet.size and self._is_jpeg and END_OF_JPEG not in bytes(packet):
+                if self._is_jpeg and ends_early(bytes(packet)):
                     self.losses.frames += 1
                 for frame in self._decoder.decode(packet):
                     count += 1
