@@ -413,18 +413,26 @@ def test_pictures_that_no_decoder_knows_are_answered_with_what_to_type(tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("name", "video"), [("take.%04d.exr", "take.mkv"), ("take.0001.exr", "take.0001.mkv")]
+    ("name", "video"),
+    [
+        ("take.%04d.exr", "take.mkv"),
+        ("take_%04d.exr", "take.mkv"),
+        ("take.0001.exr", "take.0001.mkv"),
+        ("%04d.exr", "out.mkv"),
+    ],
 )
-def test_light_in_floating_point_is_answered_with_what_encodes_it_as_screens_show_it(tmp_path, name, video):
+def test_light_in_floating_point_is_answered_with_what_encodes_it_as_screens_show_it(
+    tmp_path, monkeypatch, name, video
+):
+    monkeypatch.chdir(tmp_path)
     context = av.CodecContext.create("exr", "w")
     context.width, context.height, context.pix_fmt = 32, 16, "gbrpf32le"
     context.time_base = Fraction(1, 25)
     frame = av.VideoFrame(32, 16, "gbrpf32le")
     for plane in frame.planes:
         plane.update(np.ones((16, 32), np.float32).tobytes())
-    (tmp_path / "take.0001.exr").write_bytes(
-        b"".join(map(bytes, [*context.encode(frame), *context.encode(None)]))
-    )
-    typed = rf"ffmpeg -apply_trc iec61966_2_1 -i .*/{name} -pix_fmt gbrp16le -c:v ffv1 .*/{video}$"
+    data = b"".join(map(bytes, [*context.encode(frame), *context.encode(None)]))
+    Path(name % 1 if "%" in name else name).write_bytes(data)
+    typed = rf"ffmpeg -apply_trc iec61966_2_1 -i {name} -pix_fmt gbrp16le -c:v ffv1 {video}$"
     with pytest.raises(InputError, match=typed):
-        open_reader(tmp_path / name)
+        open_reader(name)

@@ -781,10 +781,10 @@ def _main_video(container: InputContainer, source: str, lines: dict[int, str]) -
 
 def _of_light(source: str) -> str:
     """What to type for EXR, whose numbers are amounts of light: encoded as screens show them."""
-    target = re.sub(r"\W*%\d*d|$", "", os.path.splitext(source)[0], count=1) + ".mkv"
+    name = re.sub(r"[\W_]*%\d*d", "", os.path.splitext(source)[0]) or "out"
     return (
         f"{source} holds light in floating point, which is not read here; type: ffmpeg -apply_trc iec61966_2_1 "
-        f"-i {shlex.quote(source)} -pix_fmt gbrp16le -c:v ffv1 {shlex.quote(target)}"
+        f"-i {shlex.quote(source)} -pix_fmt gbrp16le -c:v ffv1 {shlex.quote(name + '.mkv')}"
     )
 
 
