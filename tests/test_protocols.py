@@ -271,7 +271,15 @@ def test_a_url_without_a_port_is_refused_where_there_is_no_usual_one(url, decide
 
 
 @pytest.mark.parametrize(
-    "url", ["udp://h:5000", "tcp://h:{file:/a}?listen=1", "udp://[::1]:5000/", "rtsp://h/a"]
+    "url",
+    [
+        "udp://h:5000",
+        "udp://h:5000?localaddr=me@h",
+        "tcp://h:{file:/a}?listen=1",
+        "udp://[::1]:5000/",
+        "rtsp://h/a",
+        "rtsp://me:{file:/my secrets/cam}@h/a",
+    ],
 )
 def test_a_url_with_a_port_or_a_usual_one_is_taken(url):
     assert locate(url).url == url

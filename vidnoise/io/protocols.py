@@ -133,11 +133,11 @@ def check_url(url: str) -> None:
     Raises:
         UsageError: it holds spaces, or lacks the port that its scheme has no usual one for.
     """
-    if re.search(r"\s", url):
+    filled = re.sub(r"\{[^{}]*\}", "0", url)  # a password, or a port, that stands elsewhere
+    if re.search(r"\s", filled):
         raise UsageError(f"{mask_whole(url)}: a URL holds no spaces; write %20 for each")
-    scheme, _, rest = url.partition("://")
-    rest = re.sub(r"\{[^{}]*\}", "0", rest)  # a password, or a port, that stands elsewhere
-    host = re.split("[/?]", rest.rpartition("@")[2])[0]
+    scheme, _, rest = filled.partition("://")
+    host = re.split("[/?]", rest)[0]
     if scheme.lower() in PORTLESS and not re.search(r":\d+$", host):
         raise UsageError(f"{mask(url)}: say which port, as in {scheme}://HOST:5000")
 
