@@ -1574,6 +1574,20 @@ def _tag(stream: Any, matrix: int, span: int) -> None:
     context.color_range = span
 
 
+def spoken(folder: Path, file: dict[str, str], **sound: str) -> Path:
+    """A file whose metadata, and those of its sound, are these."""
+    Clip(frames=12, audio="libmp3lame").save(folder / "plain.mkv")
+    with av.open(str(folder / "plain.mkv")) as plain, av.open(str(folder / "in.mkv"), "w") as made:
+        made.metadata.update(file)
+        copies = [made.add_stream_from_template(found) for found in plain.streams]
+        copies[1].metadata.update(sound)
+        for packet in plain.demux():
+            packet.stream = copies[packet.stream_index]
+            if packet.size:
+                made.mux(packet)
+    return folder / "in.mkv"
+
+
 @pytest.mark.parametrize(
     ("ext", "file", "stream"),
     [
@@ -1588,17 +1602,8 @@ def _tag(stream: Any, matrix: int, span: int) -> None:
 def test_words_that_a_container_has_no_place_for_are_named(
     tmp_path: Path, ext: str, file: str, stream: str
 ) -> None:
-    words = {"title": "Holiday", "make": "Apple"}
-    Clip(frames=12, audio="libmp3lame", metadata=words).save(tmp_path / "plain.mkv")
-    with av.open(str(tmp_path / "plain.mkv")) as plain, av.open(str(tmp_path / "in.mkv"), "w") as made:
-        made.metadata.update(words)
-        copies = [made.add_stream_from_template(found) for found in plain.streams]
-        copies[1].metadata.update({"title": "Commentary", "language": "deu"})
-        for packet in plain.demux():
-            packet.stream = copies[packet.stream_index]
-            if packet.size:
-                made.mux(packet)
-    _, writer = through(tmp_path / "in.mkv", tmp_path / f"out.{ext}")
+    source = spoken(tmp_path, {"title": "Holiday", "make": "Apple"}, title="Commentary", language="deu")
+    _, writer = through(source, tmp_path / f"out.{ext}")
     said = [f".{ext} cannot hold {stream} of audio stream 1 (mp3float, deu); .mp4 and .mkv can"] * bool(
         stream
     )
@@ -1613,6 +1618,16 @@ def test_a_language_without_a_code_of_three_letters_is_named_where_it_is_lost(tm
     _, writer = through(source, tmp_path / "out.mp4")
     said = ".mp4 cannot hold the language of subtitle stream 1 (srt, en-US); .mkv can"
     assert said in writer.warnings
+
+
+@pytest.mark.parametrize("language", ["deu,eng", "DEU"])
+def test_codes_of_three_letters_that_a_transport_stream_keeps_are_not_said_to_be_lost(
+    tmp_path: Path, language: str
+) -> None:
+    _, writer = through(spoken(tmp_path, {}, language=language), tmp_path / "out.ts")
+    assert writer.warnings == []
+    with av.open(str(tmp_path / "out.ts")) as out:
+        assert out.streams[1].metadata["language"] == language
 
 
 @pytest.mark.parametrize("start", [None, 1])

@@ -273,8 +273,8 @@ def stream_metadata(stream: Stream, format: str, *, encoded: bool) -> dict[str, 
 UNSPOKEN = {"avi", "flv", "mxf", "wtv", *PROGRAM}
 """Muxers that write no language of a stream."""
 
-CODED = {*QUICKTIME, "mpegts"}
-"""Those that write it as a code of three letters (ISO 639-2), and no others, such as en-US."""
+CODED = dict.fromkeys(QUICKTIME, "[a-z]{3}") | {"mpegts": "[A-Za-z]{3}(,[A-Za-z]{3})*"}
+"""Those that write it as a code of three letters (ISO 639-2), or some of these, and no others, such as en-US."""
 
 UNTITLED = {"asf", "flv", "mpegts", "mxf", "wtv", *PROGRAM}
 """Those that write no title of it."""
@@ -286,7 +286,7 @@ def words_warning(container: str, format: str, stream: Stream) -> list[str]:
     if format == "mov":
         unknown = MAC_LANGUAGES.get(language, language) not in MAC_KNOWN
     else:
-        unknown = format in CODED and re.fullmatch("[a-z]{3}", language) is None
+        unknown = format in CODED and re.fullmatch(CODED[format], language) is None
     unspoken = format in UNSPOKEN and language != "und" and stream.type != "video"
     untitled = format in UNTITLED and "title" in stream_metadata(stream, format, encoded=False)
     words = ["language"] * (unknown or unspoken) + ["title"] * untitled
