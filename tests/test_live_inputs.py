@@ -638,6 +638,18 @@ def test_sound_in_another_form_in_one_connection_begins_a_new_one_and_none_of_it
     assert set(passed) == {"aac at 48000 Hz, mono"}
 
 
+def test_a_pipe_whose_sound_changes_its_form_goes_on_without_it(tmp_path):
+    parts = [
+        transport_stream(sound=True, heard=("aac", 48000)),
+        transport_stream(sound=True, start=50, heard=("aac", 22050)),
+    ]
+    command = [sys.executable, "-m", "vidnoise", "-", "--live", *PATIENT, "-o", f"{tmp_path}/a.ts"]
+    subprocess.run(command, input=b"".join(parts), capture_output=True, timeout=LIMIT, check=True)
+    assert len(frames(tmp_path / "a.ts")) > 90
+    with av.open(f"{tmp_path}/a.ts") as made:
+        assert {form(packet) for packet in made.demux(audio=0) if packet.size} == {"aac at 48000 Hz, mono"}
+
+
 def test_a_stream_that_goes_on_under_another_number_is_followed():
     seen = []
     with (

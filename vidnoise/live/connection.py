@@ -99,8 +99,9 @@ class Connection:
         self._before = self.shown = shown
 
         place = locate(fill(source))
-        self.name = place.name if place.kind == "stdin" else mask(source)
-        self._settle = 0.0 if place.kind == "stdin" else SETTLE
+        self._is_pipe = place.kind == "stdin"
+        self.name = place.name if self._is_pipe else mask(source)
+        self._settle = 0.0 if self._is_pipe else SETTLE
         playlist = place.url.split("?")[0].endswith(".m3u8")
         self._patience = max(timeout, PLAYLIST_WAIT) if playlist else timeout
         self._advice = BY_UDP if place.url.startswith("rtsp") and transport == "udp" else SELDOM
@@ -123,7 +124,7 @@ class Connection:
             why = why or (silence if late else _why(failure, silence))
             if why == BROKE:
                 why += " before a picture came; check the path, the protocol and the port"
-            why = PIPE if place.kind == "stdin" else why
+            why = PIPE if self._is_pipe else why
             raise InputError(f"{self.name}: {why}") from failure
         try:
             self._choose()
@@ -264,13 +265,17 @@ class Connection:
             raise InputError(f"{self.name}: it sends {kind} in place of {known} now")
 
     def _is_other_sound(self, packet: Any) -> bool:
-        """Whether a packet of sound is not of the first one's form: the sender was started again, or it is damage."""
+        """Whether a packet of sound is not of the first one's form: the sender was started again, or it is damage.
+
+        Raises:
+            InputError: it was started again; a pipe goes on without sound, since there is no connecting again.
+        """
         form = sound.form(packet)
         self._form = self._form or form
         if not form:
             return False
         self._others = 0 if form == self._form else self._others + 1
-        if self._others >= IN_A_ROW:
+        if self._others >= IN_A_ROW and not self._is_pipe:
             raise InputError(f"{self.name}: it sends {form} in place of {self._form} now")
         return self._others > 0
 
