@@ -918,6 +918,17 @@ def test_pictures_of_another_shape_get_bars_and_are_not_stretched(size, sample, 
     assert abs(int(lit[90].argmax()) - int(lit[90, ::-1].argmax())) <= 4
 
 
+def test_bars_are_black_where_the_range_is_full_and_another_shape_of_the_same_size_is_told():
+    told = []
+    conform = Conformer(told, "")
+    for sample in (1, 2):
+        picture = av.VideoFrame.from_ndarray(np.full((180 * 3 // 2, 320), 128, np.uint8), "yuv420p")
+        picture.color_range, picture.pts, picture.time_base = 2, 0, Fraction(1, 25)
+        shown = conform(picture, Fraction(sample)).to_ndarray()
+    assert (conform.changed, told) == (True, ["the video changes its shape"])
+    assert (shown[0, 160], shown[90, 160]) == (0, 128)
+
+
 def test_a_file_is_no_camera(tmp_path):
     (tmp_path / "a.mp4").touch()
     with pytest.raises(UsageError, match=r"a\.mp4 is a file and no camera"):

@@ -230,17 +230,17 @@ class Conformer:
     def __call__(self, frame: av.VideoFrame, sample: Fraction | None = None) -> av.VideoFrame:
         """The picture, converted if need be."""
         aspect = frame.width / frame.height * float(sample or 1)
-        shape = (frame.width, frame.height, layout_of(frame), *_codes(frame))
+        shape = (frame.width, frame.height, layout_of(frame), *_codes(frame), sample)
         self.changed = self._last is not None and shape != self._last
         self._last = shape
         if self._first is None:
             name = shape[2].replace("gray", "yuv420p") if self._colours else shape[2]
             self._first = (*shape[:2], name, *shape[3:])
             self._aspect = aspect
-        width, height, name, matrix, span = self._first
-        inner = (width, height) if sample is None else self._within(width, height, aspect)
-        if shape == self._first and inner == (width, height):
+        if shape == self._first:
             return frame
+        width, height, name, matrix, span, _ = self._first
+        inner = (width, height) if sample is None else self._within(width, height, aspect)
         if self.changed:
             self._warn(frame, shape)
         out = frame.reformat(
@@ -273,10 +273,10 @@ class Conformer:
         kind = frame.width, frame.height, frame.format.name
         if self._bars is None or self._bars[0] != kind:
             graph = Graph()
-            base = frame.time_base or Fraction(1, 1000)
-            source = graph.add_buffer(
-                width=frame.width, height=frame.height, format=frame.format, time_base=base
-            )
+            # It is told the range, or black would be gray where that is full.
+            size, range = f"{frame.width}x{frame.height}", int(frame.color_range)
+            told = f"video_size={size}:pix_fmt={frame.format.name}:time_base=1/1000:range={range}"
+            source = graph.add("buffer", told)
             # Where chroma is coarser, bars come to an even size alone.
             pad = graph.add("pad", f"{width + width % 2}:{height + height % 2}:-1:-1")
             crop = graph.add("crop", f"{width}:{height}:0:0:exact=1")
@@ -290,7 +290,8 @@ class Conformer:
         assert self._first is not None
         time = float((frame.pts or 0) * (frame.time_base or 0) - self.begun)
         old, new = (f"{s[0]}x{s[1]} {s[2].replace('yuvj', 'yuv')}" for s in (self._first, shape))
-        what = f"from {old} to {new}" if old != new else "its colour matrix or range"
+        same = "its colour matrix or range" if shape[5] == self._first[5] else "its shape"
+        what = f"from {old} to {new}" if old != new else same
         self._warnings.append(f"the video changes {what}" + self._then.format(time=time))
 
 
