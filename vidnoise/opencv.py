@@ -490,9 +490,8 @@ def _unplanes(frame: Frame) -> Picture:
     assert planes is not None
     arrays = [plane.cpu().numpy() for plane in planes]
     if frame.format.family == "gray":
-        return (
-            arrays[0] if frame.touched else arrays[0].copy()
-        )  # what is drawn on it is none of the filters' business
+        # What is drawn on it is none of the filters' business.
+        return arrays[0] if frame.touched else arrays[0].copy()
     merged: Picture = cv2.merge([arrays[1], arrays[0], arrays[2]])
     return merged
 

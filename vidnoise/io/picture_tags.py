@@ -151,7 +151,7 @@ def _segments(data: bytes) -> Iterator[tuple[int, bytes, int]]:
     at = 2
     while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != 0xDA:
         marker, size = struct.unpack_from(">xBH", data, at)
-        if marker == 0xFF:  # any number of these may stand before a marker
+        if marker == 0xFF:  # a fill byte; any number may stand before a marker
             at += 1
             continue
         yield marker, data[at + 4 : at + 2 + size], at + 2 + size

@@ -166,11 +166,10 @@ class Cleaner:
         done = self._as_they_are()
         self._current = wanted
         self._pace.settle(self._now())
-        self._status.tier, self._status.filters = self._tiers.index(wanted), str(wanted.chain) or "none"
+        self._status.tier, self._status.filters = self._tiers.index(wanted), str(wanted.chain)
         text = f"filters: {self._status.filters}{CHEAPER if self._status.tier else ''}"
-        self._log.log(
-            min(logging.INFO, self._warned.level(text)), "%s", text
-        )  # at its limit it goes to and fro
+        # At its limit it goes to and fro.
+        self._log.log(min(logging.INFO, self._warned.level(text)), "%s", text)
         return done
 
     def _rests(self) -> bool:

@@ -142,9 +142,8 @@ class OutputClock:
             return None
         now = self._now()
         if self._sound_rate.is_wrong(time, now) and self._rate.wrong and abs(time - self._given) < APART:
-            self._aside = (
-                self._last - self._given - self._offset
-            )  # all that the sender sends is too slow or too quick
+            # All that the sender sends is too slow or too quick.
+            self._aside = self._last - self._given - self._offset
         placed = time + self._offset + self._aside
         if not -APART < placed - self._last < _seconds(now - self._at) + APART:
             self._aside += self._last - placed

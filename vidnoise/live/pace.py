@@ -29,9 +29,8 @@ class Turns:
         self._who: Pace | None = None
         self._until = self._settled = -math.inf
         self._failed = False
-        self._behind: dict[
-            Pace, float
-        ] = {}  # when; made anew at each change, as other threads may be reading it
+        # When; made anew at each change, as other threads may be reading it.
+        self._behind: dict[Pace, float] = {}
 
     def settles(self, now: float) -> None:
         """A camera's tier gets ready, which takes time of all cameras: how they do shows a window later."""

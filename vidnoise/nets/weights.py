@@ -156,9 +156,8 @@ def read(path: Path) -> tuple[nn.Module, Card]:
     card = read_card(path.with_suffix(".json"))
     if hashlib.sha256(content).hexdigest() != card.sha256:
         raise VidnoiseError(f"{path} is not the file its model card names (sha256 differs); {_remedy(path)}")
-    with torch.random.fork_rng(
-        devices=[]
-    ):  # what it begins with is replaced; the program's own numbers go on
+    # What a network begins with is replaced; the program's own numbers go on.
+    with torch.random.fork_rng(devices=[]):
         network = build(card.kind, card.tier)
     try:
         network.load_state_dict({k: v.float() for k, v in parse(content).items()})
