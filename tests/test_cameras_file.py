@@ -80,6 +80,7 @@ def test_a_mistake_is_told_with_its_place(text, words, tmp_path):
         ("threads = 100000", "threads is at most 1024, not 100000"),
         ("crf = 99", "--crf 99 is out of range; .* and 21 where none is given"),
         ('codec = "nonsense"', "there is no encoder 'nonsense'"),
+        ('codec = "aac"', "there is no encoder 'aac'"),
         ('encoder_opts = { tuna = "film" }', "has no option 'tuna'"),
         ('wait = "yes"', "wait takes true or false, not 'yes'"),
         ("timeout = [5]", "timeout takes a span of time, .* not \\[5\\]"),

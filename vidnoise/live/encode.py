@@ -216,9 +216,11 @@ def _encoder(codec: str | None) -> str:
     wanted = codec or "h264"
     for name in encoders.BY_CODEC.get(wanted, (wanted,)):
         try:
-            return str(Codec(name, "w").name)
+            found = Codec(name, "w")
         except UnknownCodecError:
             continue
+        if found.type == "video":
+            return str(found.name)
     raise UsageError(
         f"there is no encoder {wanted!r} here; h264 and hevc are there, and other names that FFmpeg knows"
     )
