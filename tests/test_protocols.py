@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from web import serving
 
+import vidnoise as vn
 from vidnoise.errors import InputError, UsageError
 from vidnoise.io import open_reader, reader
 from vidnoise.io.protocols import ALLOWED, Location, locate, mask
@@ -284,6 +285,12 @@ def test_a_url_without_a_port_is_refused_where_there_is_no_usual_one(url, decide
 def test_a_url_with_a_port_or_a_usual_one_is_taken(url):
     assert locate(url).url == url
     assert resolve(url).url == url
+
+
+def test_a_url_as_the_output_of_a_file_is_answered_with_what_sends_it_on_without_its_password(folder):
+    with pytest.raises(UsageError, match=r"type -o - \| ffmpeg -re -i - -c copy -f FORMAT URL") as refused:
+        vn.run(folder / "clip.ts", "none", "rtsp://me:s3cret@host/a")
+    assert "s3cret" not in str(refused.value)
 
 
 def test_a_refused_url_is_shown_without_its_password():

@@ -19,6 +19,7 @@ from vidnoise.frame import Frame, StreamInfo
 from vidnoise.io import carry, encoders, gpu, pipes, scheduling, stills
 from vidnoise.io.encoders import Choice
 from vidnoise.io.facts import LOCATIONS, VIEWS, Facts
+from vidnoise.io.protocols import mask_whole
 from vidnoise.io.reader import HIGHEST, MOST_THREADS, Reader
 from vidnoise.io.sidedata import Transplant, has_kept, names
 from vidnoise.io.subtitles import Conversion, can_convert
@@ -759,6 +760,11 @@ def open_writer(
     target = target if isinstance(target, str) else Path(target)
     if target == "-":
         return _open_stdout(reader, info, options)
+    if isinstance(target, str) and "://" in target and not os.path.isdir(os.path.dirname(target)):
+        raise UsageError(
+            f"{mask_whole(target)}: a file is cleaned into a file; to send it on, type -o - | ffmpeg -re -i - -c copy "
+            f"-f FORMAT URL, where FORMAT is rtsp, flv for rtmp:// and mpegts for udp://"
+        )
     if options.format is not None:
         raise UsageError(
             f"--format {options.format} is for the standard output, -o -; a file is of the kind that its name says: "
