@@ -656,6 +656,20 @@ def test_a_pipe_whose_sound_changes_its_form_goes_on_without_it(tmp_path):
         assert {form(packet) for packet in made.demux(audio=0) if packet.size} == {"aac at 48000 Hz, mono"}
 
 
+@pytest.mark.parametrize(
+    ("then", "words"),
+    [
+        ("mpeg2video", b"the standard input: the camera has ended the stream"),
+        ("libx264", b"the standard input: it sends h264 in place of mpeg2video now"),
+    ],
+)
+def test_why_a_pipe_is_over_is_told(then, words, tmp_path):
+    command = [sys.executable, "-m", "vidnoise", "-", "--live", *PATIENT, "-o", f"{tmp_path}/a.ts"]
+    data = transport_stream(sound=False) + transport_stream(sound=False, codec=then, start=50)
+    done = subprocess.run(command, input=data, capture_output=True, timeout=LIMIT, check=True)
+    assert words in done.stderr
+
+
 def test_a_stream_that_goes_on_under_another_number_is_followed():
     seen = []
     with (

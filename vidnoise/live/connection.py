@@ -237,7 +237,7 @@ class Connection:
             raise InputError(f"{self.name}: {_why(failure, silence)}") from failure
         except IndexError:
             pass  # PyAV at the end of a stream in which others have appeared on the way
-        alone = count == 1 and self._is_jpeg
+        alone = count == 1 and self._is_jpeg and not self._is_pipe
         raise InputError(f"{self.name}: {SNAPSHOT if alone else 'the camera has ended the stream'}")
 
     def _date(self, frame: av.VideoFrame, now: float) -> None:

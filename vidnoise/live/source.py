@@ -194,6 +194,7 @@ class Source:
             if not self._seen:
                 raise failure
             self._over = True
+            self._log.info("%s", failure)
             return
         self._backoff.worked(time.monotonic() - self._began)
         if settings.retries is not None and self._backoff.tries >= settings.retries:
