@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import wave
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -323,6 +324,13 @@ def test_a_link_that_leads_nowhere_is_named(tmp_path: Path) -> None:
     with pytest.raises(
         InputError, match=r"still\.png cannot be read \(No such file.*; mend it or take it out"
     ):
+        read_folder(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["still.png", "clip.mp4"])
+def test_a_named_pipe_among_the_data_is_refused_and_not_waited_for(name: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(InputError, match=rf"{name} is no regular file; take it out"):
         read_folder(tmp_path)
 
 

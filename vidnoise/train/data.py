@@ -60,6 +60,7 @@ def read_picture(path: Path) -> Image:
     """A picture file as RGB bytes (H,W,3); InputError if it is none."""
     import cv2
 
+    _refuse_pipe(path)
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -75,6 +76,7 @@ def read_video(path: Path) -> list[Image]:
     """The first `FRAMES_OF_A_VIDEO` frames of a video, shrunk by 2 so that what its compression lost is not learned."""
     import av
 
+    _refuse_pipe(path)
     try:
         with av.open(str(path)) as container:
             if not container.streams.video:
@@ -83,6 +85,12 @@ def read_video(path: Path) -> list[Image]:
             return [shrink(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8), 0.5) for frame in frames]
     except av.error.FFmpegError as error:
         raise InputError(f"{path} cannot be decoded ({error}); take it out of the training data") from error
+
+
+def _refuse_pipe(path: Path) -> None:
+    """Pipes, sockets and devices: reading them may wait without end."""
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path} is no regular file; take it out")
 
 
 def read_folder(folder: PathLike[str] | str) -> Media:
