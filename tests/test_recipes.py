@@ -109,3 +109,17 @@ def test_a_file_that_is_no_text_is_no_recipe(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UsageError, match=r"mine\.toml cannot be read as text"):
         load_recipe(str(path))
+
+
+@pytest.mark.parametrize(
+    ("lines", "found"),
+    [
+        ('task = "spatial"', "task='spatial' and tier=''"),
+        ('task = "dncnn"\ntier = "fast"', "task='dncnn' and tier='fast'"),
+    ],
+)
+def test_a_tier_is_set_for_networks_that_come_in_tiers_and_for_no_others(lines: str, found: str) -> None:
+    with pytest.raises(
+        UsageError, match=rf"the recipe mine has {found}; a tier \(fast, balanced\) is set for spatial"
+    ):
+        parse(f"{lines}\nsteps = 1", "mine")

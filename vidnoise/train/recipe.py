@@ -82,6 +82,11 @@ def parse(text: str, name: str) -> Recipe:
     recipe = fill(Recipe, values, f"the recipe {name}")
     if (recipe.minutes == 0) == (recipe.steps == 0):
         raise UsageError(f"the recipe {name} must set either minutes or steps")
+    if bool(recipe.tier) != (recipe.task in TIERED):
+        raise UsageError(
+            f"the recipe {name} has task={recipe.task!r} and tier={recipe.tier!r}; a tier ({', '.join(TIERS)}) is set for "
+            f"{', '.join(TIERED)}, and for them alone"
+        )
     if bool(recipe.teacher) != (recipe.taught > 0):
         raise UsageError(
             f"the recipe {name} has teacher={recipe.teacher!r} and taught={recipe.taught:g}; set both, taught above 0 up "
