@@ -206,6 +206,18 @@ def test_a_process_that_gives_not_one_frame_for_each_is_named_with_what_it_gives
         process(Chain.of(Uneven()), numbered(1))
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        lambda frame: frame.replace(image=frame.image / 2),
+        lambda frame: setattr(frame, "image", frame.image / 2),
+    ],
+)
+def test_who_sets_the_image_of_a_frame_is_told_what_to_write(changed):
+    with pytest.raises(AttributeError, match=r"write frame\.with_image\(image\)"):
+        changed(numbered(1)[0])
+
+
 class Keeping:
     """A stage of its own kind, which gives each frame so many times, and at the end nothing."""
 

@@ -118,6 +118,12 @@ class Frame:
             self._image = to_rgb(self.planes, self.format, self.colour)
         return self._image
 
+    @image.setter
+    def image(self, _: object) -> None:
+        raise AttributeError(
+            "a frame keeps its image; write frame.with_image(image), which gives a new frame"
+        )
+
     @property
     def alpha(self) -> Tensor | None:
         """(1,H,W) float32 in 0..1, or None where the source has no alpha. Filters leave it alone."""
