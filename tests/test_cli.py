@@ -195,6 +195,30 @@ def test_what_is_no_number_is_refused_as_one(vidnoise, words):
     assert f"'{words[-1]}': 'nan' is no number" in answer.err
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("train", "tiny", "--data", ".", "--minutes", "1m"), "'--minutes': '1m' is not a valid number."),
+        (("in.mp4", "-o", "out.mp4", "--threads", "two"), "'--threads': 'two' is not a valid integer."),
+        (
+            ("selfdeblur", "in.png", "-o", "out.png", "--size", "9.5"),
+            "'--size': '9.5' is not a valid integer.",
+        ),
+    ],
+)
+def test_what_is_no_number_is_told_plainly(vidnoise, words, told):
+    answer = vidnoise(*words)
+    assert answer.status == 2
+    assert told in answer.err
+
+
+@pytest.mark.parametrize("command", ["train", "export", "selfdeblur", "bench quality", "bench speed"])
+def test_help_says_number_or_integer_for_what_takes_one(vidnoise, command):
+    shown = vidnoise(*command.split(), "--help").out
+    assert "RANGE" not in shown
+    assert "NUMBER" in shown or "INTEGER" in shown
+
+
 def test_without_words_it_shows_the_help_as_an_error(vidnoise):
     answer = vidnoise()
     assert answer.status == 2

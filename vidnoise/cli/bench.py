@@ -12,6 +12,7 @@ import click
 from vidnoise.cli.options import (
     FOLDER,
     SEED,
+    Integer,
     SectionCommand,
     Within,
     debug_option,
@@ -152,7 +153,7 @@ class Numbers(click.ParamType[tuple[float, ...]]):
 )
 @option(
     "--skip",
-    type=click.IntRange(0),
+    type=Integer(0),
     default=4,
     show_default=True,
     section=WHAT,
@@ -161,7 +162,7 @@ class Numbers(click.ParamType[tuple[float, ...]]):
 @option(
     "--frames",
     "most",
-    type=click.IntRange(2),
+    type=Integer(2),
     default=30,
     show_default=True,
     section=WHAT,
@@ -284,7 +285,7 @@ def pairs(
 )
 @option(
     "--limit",
-    type=click.IntRange(1),
+    type=Integer(1),
     metavar="N",
     section=WHAT,
     help="Use the first N pictures of each set and the first N pairs; all without it.",
@@ -363,7 +364,7 @@ def models(
 @option(
     "--batch",
     "batches",
-    type=click.IntRange(1, 64),
+    type=Integer(1, 64),
     multiple=True,
     metavar="N",
     section=WHAT,

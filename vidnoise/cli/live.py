@@ -13,7 +13,7 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from vidnoise.cli.errors import Status
-from vidnoise.cli.options import chosen_chain, option
+from vidnoise.cli.options import Integer, chosen_chain, option
 from vidnoise.errors import UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -66,7 +66,7 @@ def live_options(command: F) -> F:
                help="How long to wait for a connection, a picture, or progress of an output; 5s if not given."),
         option("--wait", is_flag=True, section=LIVE,
                help="Keep trying where the camera cannot be opened at the start; later failures are always tried again."),
-        option("--retries", type=click.IntRange(min=0), metavar="N", section=LIVE,
+        option("--retries", type=Integer(min=0), metavar="N", section=LIVE,
                help="Give up after so many failures in a row; without it, never."),
         option("--max-backoff", type=Span(), metavar="TIME", section=LIVE,
                help="The longest wait between two tries; 5s if not given."),

@@ -15,6 +15,7 @@ import click
 from vidnoise.cli.errors import Status
 from vidnoise.cli.live import is_live, leave, live_options, run_camera
 from vidnoise.cli.options import (
+    Integer,
     Rate,
     Seconds,
     SectionCommand,
@@ -80,7 +81,7 @@ FILTERS, RESULT, PART, WHERE, SAID = "Filters", "The result", "What is read", "W
 )
 @option(
     "--max-latency",
-    type=click.IntRange(min=0),
+    type=Integer(min=0),
     metavar="FRAMES",
     section=FILTERS,
     help="Refuse filters that together look further ahead than this; for live streams.",
@@ -176,7 +177,7 @@ FILTERS, RESULT, PART, WHERE, SAID = "Filters", "The result", "What is read", "W
 @device_options
 @option(
     "--tile",
-    type=click.IntRange(min=0),
+    type=Integer(min=0),
     default=0,
     metavar="PIXELS",
     section=WHERE,
@@ -184,7 +185,7 @@ FILTERS, RESULT, PART, WHERE, SAID = "Filters", "The result", "What is read", "W
 )
 @option(
     "--threads",
-    type=click.IntRange(0, 1024),
+    type=Integer(0, 1024),
     default=0,
     metavar="N",
     section=WHERE,

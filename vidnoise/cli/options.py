@@ -21,8 +21,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 """A folder that is there."""
-SEED = click.IntRange(0, 2**63 - 1)
-"""What NumPy and torch both begin with."""
 
 
 class SectionOption(click.Option):
@@ -69,12 +67,24 @@ def option(*names: str, section: str, **settings: Any) -> Callable[[F], F]:
 class Within(click.FloatRange):
     """A number in a range, which `nan` passes in click's."""
 
+    name = "number"
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The number from text."""
         number = super().convert(value, param, ctx)
         if number != number:
             self.fail(f"{value!r} is no number", param, ctx)
         return number
+
+
+class Integer(click.IntRange):
+    """A whole number in a range; help and errors name it plainly."""
+
+    name = "integer"
+
+
+SEED = Integer(0, 2**63 - 1)
+"""What NumPy and torch both begin with."""
 
 
 class Seconds(click.ParamType[float]):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vidnoise.cli.errors import Status
-from vidnoise.cli.options import SEED, SectionCommand, Within, debug_option, option
+from vidnoise.cli.options import SEED, Integer, SectionCommand, Within, debug_option, option
 from vidnoise.device import DEVICES
 from vidnoise.errors import UsageError
 from vidnoise.filter import SpatialFilter
@@ -36,7 +36,7 @@ Tell = Callable[[float, float], None]
 @option("--overwrite", is_flag=True, section=RESULT, help="Replace OUTPUT where it exists.")
 @option(
     "--size",
-    type=click.IntRange(5, 99),
+    type=Integer(5, 99),
     section=HOW,
     help="Pixels that the blur spreads over at most, 5 to 99; by default what a first guess of it needs, if any shows.",
 )
