@@ -1738,8 +1738,10 @@ with open_reader(sys.argv[1]) as reader:
 )
 @pytest.mark.parametrize("name", ["in.mp4", "%05d.png"])
 def test_a_part_that_is_no_time_is_refused_with_what_was_given(tmp_path, name, part):
-    (given,) = part.values()
-    with pytest.raises(UsageError, match=f"--start takes 0 to .* seconds.*{re.escape(repr(given))}"):
+    ((asked, given),) = part.items()
+    with pytest.raises(
+        UsageError, match=rf"--start takes 0 to .* seconds.*given: --{asked} {re.escape(repr(given))}(\n|$)"
+    ):
         open_reader(tmp_path / name, **part)
 
 

@@ -818,9 +818,10 @@ def _part(start: Any, duration: Any) -> tuple[Fraction | None, Fraction | None]:
         begin, length = _seconds(start), _seconds(duration)
         if 0 <= (begin or 0) <= LATEST and (length is None or length > 0):
             return begin, length
+    times = {"start": start, "duration": duration}
+    given = " and ".join(f"--{name} {time!r}" for name, time in times.items() if time is not None)
     raise UsageError(
-        f"--start takes 0 to {LATEST} seconds and --duration more than 0, as numbers; given were {start!r} and "
-        f"{duration!r}"
+        f"--start takes 0 to {LATEST} seconds and --duration more than 0, as numbers; given: {given}"
     )
 
 
