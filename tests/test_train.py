@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import resource
 import wave
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -17,7 +18,7 @@ import pytest
 import torch
 
 from vidnoise import dct
-from vidnoise.errors import InputError, UsageError
+from vidnoise.errors import InputError, OutputError, UsageError
 from vidnoise.flow import warp
 from vidnoise.fusion import coloured, mix, opponent, spectrum
 from vidnoise.nets.weights import FOLDER as WEIGHTS
@@ -443,6 +444,25 @@ def test_a_card_says_what_the_weights_began_with(tmp_path: Path) -> None:
     )
     assert read(first.weights)[1].inherited == ""
     assert read(second.weights)[1].inherited.startswith(first.weights.name)
+
+
+@pytest.mark.parametrize("room", [1_000, 700_000])
+def test_a_disk_without_room_is_named_and_leaves_what_was_learned_before(room: int, tmp_path: Path) -> None:
+    media, options = Media(photographs(), []), Options(device="cpu")
+    train(small(1), media, tmp_path, options=options, report=lambda _: None)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    ahead = replace(options, resume=True)
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, limit[1]))
+    try:
+        with pytest.raises(
+            OutputError, match=rf"{tmp_path}/checkpoint\.pt cannot be written \(File too large\); .*--resume"
+        ):
+            train(small(2), media, tmp_path, options=ahead, report=lambda _: None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert train(small(2), media, tmp_path, options=ahead, report=lambda _: None).steps == 2
 
 
 def test_a_resumed_run_remembers_what_it_began_with(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """The training loop, on Lightning Fabric.
 
-Fabric picks the device and the precision, saves and loads; the loop is our own, because it needs three things
+Fabric picks the device and the precision; the loop is our own, because it needs three things
 that Lightning's Trainer hides: every batch is a function of seed and step and so a run resumes exactly after
 a kill at any moment, a whole step is recorded as one CUDA graph, and the learning rate can follow the clock.
 """
@@ -13,7 +13,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from os import PathLike
 from pathlib import Path
@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from ..device import choose, multiplies_bfloat16
-from ..errors import InputError, UsageError
+from ..errors import InputError, OutputError, UsageError
 from ..filter import plainly
 from ..nets.flops import count_parameters, kflop_per_pixel
 from ..nets.folding import folded
@@ -161,6 +161,25 @@ def _settings_kept() -> Iterator[None]:
         torch.backends.cudnn.benchmark = benchmark
 
 
+@contextmanager
+def _written(path: Path) -> Iterator[Path]:
+    """A name beside `path` under which it may be written until it is whole; nothing is left under it after a failure.
+
+    Raises:
+        OutputError: it cannot be written, as on a full disk.
+    """
+    fresh = path.with_name(path.name + ".new")
+    try:
+        yield fresh
+    except OSError as error:
+        raise OutputError(
+            f"{path} cannot be written ({error.strerror}); what stood there is kept: mend that, and go on with --resume"
+        ) from error
+    finally:
+        with suppress(OSError):
+            fresh.unlink(missing_ok=True)
+
+
 class Run:
     """One training run and its state."""
 
@@ -281,7 +300,8 @@ class Run:
             "rate": rate(self.recipe, self.step, self.clock.progress(self.step)),
             "skipped": self.skipped,
         } | {k: round(v, 3) for k, v in self.figures.items()}
-        with (self.out / "log.jsonl").open("a", encoding="utf-8") as file:
+        log = self.out / "log.jsonl"
+        with _written(log), log.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         if self.options.tensorboard:
             self.fabric.log_dict({k: v for k, v in line.items() if k != "step"}, self.step)
@@ -327,16 +347,22 @@ class Run:
             "stale": self.stale,
             "skipped": self.skipped,
         }
-        fresh = self.out / (CHECKPOINT + ".new")
-        self.fabric.save(fresh, state)
-        os.replace(fresh, self.out / CHECKPOINT)
+        memory = io.BytesIO()  # since torch tells a full disk as many things
+        torch.save(state, memory)
+        with _written(self.out / CHECKPOINT) as fresh:
+            fresh.write_bytes(memory.getbuffer())
+            os.replace(fresh, self.out / CHECKPOINT)
         self._export()
 
     def _export(self) -> None:
-        fresh = self.weights.with_suffix(".new")
-        network = folded(self.average.model)
-        sha256 = save(network, fresh)
-        card = Card(
+        network, card_path = folded(self.average.model), self.weights.with_suffix(".json")
+        with _written(self.weights) as fresh, _written(card_path) as fresh_card:
+            write_card(self._card(network, save(network, fresh)), fresh_card)
+            os.replace(fresh, self.weights)
+            os.replace(fresh_card, card_path)
+
+    def _card(self, network: nn.Module, sha256: str) -> Card:
+        return Card(
             kind=self.recipe.task,
             tier=self.recipe.tier,
             sha256=sha256,
@@ -351,8 +377,6 @@ class Run:
             figures={f"validation {k}": round(v, 3) for k, v in self.figures.items()},
             reach={k: {n: round(far, 4) for n, far in v.items()} for k, v in self.reach.items()},
         )
-        os.replace(fresh, self.weights)
-        write_card(card, self.weights.with_suffix(".json"))
 
     def _resume(self) -> None:
         path = self.out / CHECKPOINT
