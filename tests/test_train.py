@@ -446,6 +446,13 @@ def test_a_card_says_what_the_weights_began_with(tmp_path: Path) -> None:
     assert read(second.weights)[1].inherited.startswith(first.weights.name)
 
 
+def test_a_run_that_is_refused_leaves_no_folder(tmp_path: Path) -> None:
+    media = Media([np.zeros((20, 20, 3), np.uint8)], [])
+    with pytest.raises(InputError, match=r"no picture has \d+ pixels a side"):
+        train(small(1), media, tmp_path / "run", options=Options(device="cpu"), report=lambda _: None)
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("room", [1_000, 700_000])
 def test_a_disk_without_room_is_named_and_leaves_what_was_learned_before(room: int, tmp_path: Path) -> None:
     media, options = Media(photographs(), []), Options(device="cpu")

@@ -196,7 +196,6 @@ class Run:
         from lightning.fabric import Fabric
 
         self.recipe, self.out, self.options, self.report = recipe, out, options, report
-        out.mkdir(parents=True, exist_ok=True)
         loggers = self._loggers()
         self.precision: Literal["bf16-mixed", "32-true"] = (
             "bf16-mixed" if multiplies_bfloat16(choose(options.device).torch) else "32-true"
@@ -220,6 +219,7 @@ class Run:
         self.reach: dict[str, dict[str, float]] = {}
         if options.resume:
             self._resume()
+        out.mkdir(parents=True, exist_ok=True)
 
     def go(self) -> Result:
         """Train to the end."""
