@@ -348,14 +348,12 @@ class PictureWriter:
             )
 
     def _check_tags(self) -> None:
-        """Warn where a profile, EXIF or resolution is lost, or may be as its format is not read for them."""
+        """Warn where rotation, a profile, EXIF or resolution is lost, or may be as its format is not read for them."""
         if self._reader is None:
             return
+        if self._reader.facts.matrix and not takes_tags(self._suffix):
+            self.warnings.append(f"{self._suffix} cannot hold the rotation of the input; .png and .jpg can")
         if not self._reader.of_pictures:
-            if self._reader.facts.matrix and not takes_tags(self._suffix):
-                self.warnings.append(
-                    f"{self._suffix} cannot hold the rotation of this video; .png and .jpg can"
-                )
             return
         known = Path(self._reader.source).suffix.lower()
         lost = not takes_tags(self._suffix) and read_tags(self._reader.first_file)
