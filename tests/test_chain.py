@@ -79,6 +79,7 @@ def test_printing_and_reading_give_the_same_chain(graph, on, level):
     ("text", "message"),
     [
         ("maen", r"no filter is called 'maen'; did you mean 'mean'\?"),
+        ("mean|text", r"no filter is called 'mean\|text'; filters in text are apart by commas: mean,text"),
         ("mean:befor=1", r"mean has no option 'befor'; did you mean 'before'\?"),
         ("mean:before=x", r"mean: before='x' is not a whole number"),
         ("mean:before=11", r"out of range; it takes 0\.\.9"),

@@ -69,6 +69,10 @@ def find(name: str) -> type[Filter]:
     known = filters()
     if name in known:
         return known[name]
+    if "|" in name:
+        raise UsageError(
+            f"no filter is called {name!r}; filters in text are apart by commas: {name.replace('|', ',')}"
+        )
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(sorted(known))}"
     raise UsageError(f"no filter is called {name!r}; {hint} (vidnoise filters lists them)")
