@@ -754,6 +754,15 @@ def test_probe_measures_the_noise_and_names_the_streams(vidnoise, tmp_path):
         assert words in text
 
 
+def test_probe_tells_the_size_of_a_small_picture_and_one_frame_as_one(vidnoise, tmp_path):
+    source = tmp_path / "in.png"
+    cv2.imwrite(str(source), noisy(0, 12)[:32, :48])
+    kilobytes = source.stat().st_size / 1e3
+    text = vidnoise("probe", source).out
+    for words in (f", {kilobytes:.1f} kB", "said, 1 frame ", "1 frame, which is all"):
+        assert words in text
+
+
 def test_probe_says_colour_by_name_and_that_the_rate_varies(vidnoise, tmp_path):
     def tag(stream) -> None:
         context = stream.codec_context

@@ -82,7 +82,7 @@ def _facts(found: Probe) -> list[tuple[str, str]]:
     damage = ", ".join(f"{count} {kind}" for kind, count in found.losses.items())
     lines += [("damage", damage)] if damage else []
     lines += [("warning", warning) for warning in found.warnings]
-    lines.append(("looked at", f"{found.sampled_frames} frames, {_places(found)}"))
+    lines.append(("looked at", f"{_of(found.sampled_frames, 'frame')}, {_places(found)}"))
     r, g, b = found.noise
     lines.append(("noise", f"R {r:.2f}  G {g:.2f}  B {b:.2f} of 255"))
     lines += [("grain", _grain(found.correlation))] if max(found.noise) >= VISIBLE else []
@@ -128,7 +128,7 @@ def _places(found: Probe) -> str:
 def _count(found: Probe) -> str:
     if not found.frames:
         return ""
-    return f", {found.frames} frames" if found.whole else f", about {found.frames} frames"
+    return f", {'' if found.whole else 'about '}{_of(found.frames, 'frame')}"
 
 
 def _rate(found: Probe) -> str:
@@ -160,13 +160,19 @@ def _grain(correlation: float) -> str:
 
 def _stream(other: dict[str, Any]) -> str:
     parts = [other["type"], other["codec"], other["language"]]
-    parts += [f"{other['channels']} channels", f"{other['rate']} Hz"] if "channels" in other else []
+    parts += [_of(other["channels"], "channel"), f"{other['rate']} Hz"] if "channels" in other else []
     parts += [f"“{other['title']}”"] if other["title"] else []
     return " ".join(str(part) for part in parts if part and part != "und")
 
 
+def _of(count: int, thing: str) -> str:
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
+
+
 def _size(bytes: int | None) -> str:
-    return "" if bytes is None else f", {bytes / 1e6:.1f} MB"
+    if bytes is None:
+        return ""
+    return f", {bytes / 1e6:.1f} MB" if bytes >= 1e5 else f", {bytes / 1e3:.1f} kB"
 
 
 def _clock(seconds: float | None) -> str:
