@@ -181,13 +181,13 @@ class Denoise(RecurrentFilter[Known]):
     ) -> tuple[Frame, State]:
         """The frame averaged along the motion, and the average cleaned."""
         level = self._level(frame)
-        variance, share = self._variance(frame, level), lasting(frame, self.sigma)
-        fleeting = variance * (1 - share)
+        variance = self._variance(frame, level)
+        fleeting = self._fleeting(frame, variance)
         known, trust, seen = _known(frame, fleeting, state, self._noise(frame), self._search)
         best = known
         for later in ahead:
             best, _ = join(best, self._coming(frame, later))
-        output = _clean(network, frame, level, lasted(best, variance, share))
+        output = _clean(network, frame, level, lasted(best, variance, lasting(frame, self.sigma)))
         if frame.flow is not None:
             frame.flow.guide(frame, output, self._search)
         most = in_pixels(level, frame.height, frame.width)
@@ -204,8 +204,7 @@ class Denoise(RecurrentFilter[Known]):
         picture = warp(
             in_blocks(later.image), in_blocks(shared.between(frame, later, how)), cubic=how is FINE
         )
-        fleeting = self._variance(later, self._level(later)) * (1 - lasting(later, self.sigma))
-        sight = Look(mix(picture, matrix), fleeting)
+        sight = Look(mix(picture, matrix), self._fleeting(later, self._variance(later, self._level(later))))
         return brightened(sight, shared.brightening(frame, later, self._noise(frame), how))
 
     @property
@@ -223,6 +222,11 @@ class Denoise(RecurrentFilter[Known]):
     def _variance(self, frame: Frame, level: Tensor) -> Tensor:
         """The same by opponent colour and frequency (3,64,h,w)."""
         return coloured(level, noise_spectrum(frame, self.sigma).to(level.device), opponent(frame.device))
+
+    def _fleeting(self, frame: Frame, variance: Tensor) -> Tensor:
+        """What of it averages over time take away."""
+        share = lasting(frame, self.sigma)
+        return variance * (1 - share) if share else variance
 
     def _where(self, frame: Frame) -> Tensor | None:
         """The share of the change that is wanted at each pixel, (1,H,W); None for all of it."""
