@@ -52,6 +52,7 @@ PUBLIC = {
     "ramps",
     "scaling",
     "scene",
+    "shrinkage",
     "spectra",
     "stillness",
     "strips",

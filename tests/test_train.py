@@ -644,7 +644,8 @@ def test_pairs_of_noisy_versions_show_the_same_with_other_noise() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["tiny", "temporal-fast", "deblur-balanced", "mprnet-deblur", "blur", "level", "change"]
+    "name",
+    ["tiny", "temporal-fast", "deblur-balanced", "mprnet-deblur", "blur", "level", "change", "shrinkage"],
 )
 def test_without_data_to_validate_on_nothing_is_measured(name: str) -> None:
     task = make_task(replace(load_recipe(name), batch=2), Media(photographs(), runs().clips), None, CPU)
@@ -675,6 +676,31 @@ def test_a_network_that_hears_noise_learns(name: str, tmp_path: Path) -> None:
     with torch.inference_mode():
         before, after = (sum(float(task.loss(n, b)) for b in batches) for n in (build(name, ""), network))
     assert after < 0.85 * before
+
+
+def test_a_network_that_shrinks_noise_learns_from_clips(tmp_path: Path) -> None:
+    recipe = replace(
+        load_recipe("shrinkage"),
+        minutes=0,
+        steps=150,
+        batch=2,
+        size=64,
+        frames=3,
+        warmup=10,
+        ema=0.9,
+        again=8,
+    )
+    result = train(
+        recipe, runs(), tmp_path, valid=runs(), options=Options(device="cpu"), report=lambda _: None
+    )
+    network, _ = read(result.weights)
+    task = make_task(recipe, runs(), runs(), CPU)
+    with torch.inference_mode():
+        before, after = (task.validate(n)["score"] for n in (build("shrinkage", ""), network))
+        shown = task.picture(network)
+    assert after > before + 0.1
+    averaged, done, wanted = torch.chunk(shown, 3, dim=2)
+    assert psnr(done, wanted) > psnr(averaged, wanted) + 2
 
 
 def test_samples_come_again_after_as_many_steps_as_the_recipe_says(

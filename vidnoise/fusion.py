@@ -89,6 +89,29 @@ def coloured(level: Tensor, spectrum: Tensor, matrix: Tensor) -> Tensor:
     return whole.permute(0, 3, 1, 2)  # frequencies side by side, as `dct` has them
 
 
+def halved(picture: Tensor, level: Tensor, spectrum: Tensor) -> tuple[Look, Look]:
+    """Luma, and chroma at half the size, where that shows as much.
+
+    Args:
+        picture: (3,H,W) in opponent colours, H and W multiples of 16.
+        level: (3,h,w), the variance of the noise by 8x8 blocks.
+        spectrum: (3,3), as `coloured` takes it.
+    """
+    power = by_frequency(spectrum)[:, :, None, None]
+    half = area_means(level[1:], 2)[:, None] / 4
+    luma = look(picture[:1], level[:1, None] * power[:1])
+    return luma, look(area_means(picture[1:], 2), half * power[1:, _halved(level.device)])
+
+
+@cache
+def _halved(device: torch.device) -> Tensor:
+    """(64,): the frequency that each of a halved picture has in the whole one."""
+    import torch
+
+    step = torch.arange(dct.BLOCK, device=device) // 2
+    return (step[:, None] * dct.BLOCK + step).flatten()
+
+
 def by_frequency(spectrum: Tensor) -> Tensor:
     """The power of noise by opponent colour and frequency (3,64), from that in the `BANDS` (3,3).
 

@@ -68,7 +68,7 @@ class Denoise(RecurrentFilter[Known]):
         "balanced",
         choices=("fastest", *QUALITIES),
         help="balanced has a network clean the average; best asks it eight times, of the picture turned and mirrored, and "
-        "searches motion for longer; fast does without, as `fuse`, in a fraction of the time; fastest is `steady`, for "
+        "searches motion for longer; fast is `fuse`, in a fraction of the time; fastest is `steady`, for "
         "fixed cameras on slow machines",
     )
     sigma: float = option(
@@ -116,7 +116,7 @@ class Denoise(RecurrentFilter[Known]):
 
     @property
     def weights(self) -> str:
-        """None with quality=fast and fastest."""
+        """Of the network that cleans the average; none with quality=fast and fastest."""
         return "temporal-balanced" if self.quality in ("balanced", "best") else ""
 
     @property

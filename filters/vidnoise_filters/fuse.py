@@ -1,26 +1,25 @@
-"""Temporal fusion along optical flow, then shrinkage of the noise that is left: a denoiser without trained weights."""
+"""Temporal fusion along optical flow, then shrinkage of the noise that is left, frequency by frequency."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from vidnoise import dct
 from vidnoise.filter import RecurrentFilter, option
 from vidnoise.flow import QUICK, SharedFlow, warp
-from vidnoise.fusion import Look, brightened, by_frequency, join, look, mix, opponent, recall
+from vidnoise.fusion import Look, brightened, halved, join, lasted, mix, opponent, recall
 from vidnoise.light import lines
 from vidnoise.scaling import area_means, enlarged, means_around
+from vidnoise.shrinkage import shrink
 from vidnoise.stillness import Watch
 from vidnoise.strips import at_once, in_strips
 from vidnoise_filters.clipping import unclipping
-from vidnoise_filters.level import noise_level, noise_spectrum, noise_variance
+from vidnoise_filters.level import lasting, noise_level, noise_spectrum, noise_variance
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
 
     from vidnoise.frame import Frame
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
 SIDE = 2 * dct.BLOCK
 """Pictures are padded to multiples of this: a block of the halved chroma."""
 HALF = dct.BLOCK // 2
-SURE = 2.7
-"""A coefficient this many deviations from zero is no noise."""
 RESIDUE = 1.2
 """How much more than the noise the finest chroma must hold to be kept; as a ratio of powers."""
 
@@ -48,15 +45,35 @@ class Way(NamedTuple):
 
 @dataclass(frozen=True)
 class Memory:
-    """What is known of C channels after a frame: averaged along the motion, nothing else smoothed away; what stands still.
+    """What is known of C channels after a frame.
 
     Attributes:
-        known: (C,H,W), by block and frequency.
-        seen: None after the first frame.
+        known: (C,H,W), averaged along the motion, nothing else smoothed away.
+        clean: (C,H,W), after shrinkage.
+        seen: what stands still; None after the first frame.
     """
 
     known: Look
-    seen: Watch | None = None
+    clean: Tensor
+    seen: Watch | None
+
+
+class Average(NamedTuple):
+    """C channels of a frame among others.
+
+    Attributes:
+        known: (C,H,W), averaged with the past.
+        best: (C,H,W), and with what comes.
+        model: (C,H,W), the past after shrinkage, brought here; None without one.
+        trust: (C,h,w), how far the past was trusted, 0..1.
+        seen: as in `Memory`.
+    """
+
+    known: Look
+    best: Look
+    model: Tensor | None
+    trust: Tensor
+    seen: Watch | None
 
 
 @dataclass(frozen=True)
@@ -69,6 +86,7 @@ class Parts:
         luma: of (1,H,W), padded.
         chroma: of (2,H/2,W/2).
         finest: (2,H/8,W/8), noise in what halving takes from chroma.
+        lasting: how many times the noise of `luma` and `chroma` there is that goes along with what moves, beside it.
     """
 
     frame: Frame
@@ -76,6 +94,7 @@ class Parts:
     luma: Look
     chroma: Look
     finest: Tensor
+    lasting: float
 
 
 @dataclass(frozen=True)
@@ -86,14 +105,12 @@ class State:
         frame: the last one.
         luma: at full size.
         chroma: at half.
-        clean: (1,H,W), luma after shrinkage.
         ahead: the frames that were looked at ahead.
     """
 
     frame: Frame
     luma: Memory
     chroma: Memory
-    clean: Tensor
     ahead: tuple[Parts, ...]
 
 
@@ -106,10 +123,9 @@ class Fuse(RecurrentFilter[State]):
     earlier frames; where they differ by more, at errors of the flow and uncovered areas, the frame itself is taken.
     Before a fixed camera, what stands still is averaged where it is, and over several times as many frames. So edges
     that moved too far lose nothing but their low frequencies' noise. What noise is left is known by block and
-    frequency, and removed by a Wiener filter on two grids of blocks, with the previous result as its model (in the
-    manner of BM3D's second step: Dabov, Foi, Katkovnik, Egiazarian, "Image denoising by sparse 3-D transform-domain
-    collaborative filtering", IEEE TIP 2007; the recursion is near Arias and Morel, "Kalman filtering of patches for
-    frame-recursive video denoising", NTIRE 2019). Colours are opponent; chroma works at half size.
+    frequency, and removed by a Wiener filter on two grids of blocks, with the previous result as its model, which a network
+    of 8 thousand weights corrects (see `vidnoise.shrinkage`; the recursion is near Arias and Morel, "Kalman filtering of
+    patches for frame-recursive video denoising", NTIRE 2019). Colours are opponent; chroma works at half size.
 
     (3,H,W) in and out; the frame's `confidence` is set: 1 where the past was taken whole, 0 where it was not.
     """
@@ -167,22 +183,21 @@ class Fuse(RecurrentFilter[State]):
                 for other in others
             ],
         )
-        ((luma, best, trust), model), (chroma, colours) = at_once(
+        average, (chroma, colours) = at_once(
             frame.image,
-            lambda: (
-                remember(parts.luma, state.luma if state else None, [p.luma for p in later], ways),
-                _brought(state.clean, ways[0]) if state else None,
+            lambda: _averaged(
+                parts.luma, state.luma if state else None, [p.luma for p in later], ways, parts.lasting
             ),
             lambda: _colours(parts, state.chroma if state else None, [p.chroma for p in later], ways),
         )
-        clean = shrink(best, shrink(best, None) if model is None else model)
+        luma = _memory(average)
         _, confidence = at_once(
             frame.image,
-            lambda: shared.guide(frame, clean[:, : frame.height, : frame.width] / math.sqrt(3)),
-            lambda: enlarged(trust, dct.BLOCK)[:, : frame.height, : frame.width],
+            lambda: shared.guide(frame, luma.clean[:, : frame.height, : frame.width] / math.sqrt(3)),
+            lambda: enlarged(average.trust, dct.BLOCK)[:, : frame.height, : frame.width],
         )
-        image = _picture(frame, clean, colours, correct)
-        return frame.with_image(image, confidence), State(frame, luma, chroma, clean, tuple(later))
+        image = _picture(frame, luma.clean, colours, correct)
+        return frame.with_image(image, confidence), State(frame, luma, chroma, tuple(later))
 
     def _parts(self, frame: Frame, seen: Sequence[Parts]) -> Parts:
         for parts in seen:
@@ -191,15 +206,10 @@ class Fuse(RecurrentFilter[State]):
         mixed = _padded(mix(frame.image, opponent(frame.device)))
         level = self._level(frame, mixed)
         spectrum = noise_spectrum(frame, self.sigma).to(level.device)
-        power = by_frequency(spectrum)
-        half = area_means(level[1:], 2)[:, None] / 4
-        return Parts(
-            frame,
-            mixed[1:],
-            look(mixed[:1], level[:1, None] * power[:1, :, None, None]),
-            look(area_means(mixed[1:], 2), half * power[1:, _halved(level.device)][:, :, None, None]),
-            level[1:] * spectrum[1:, -1, None, None],
-        )
+        share = lasting(frame, self.sigma)
+        luma, chroma = halved(mixed, level * (1 - share), spectrum)
+        finest = level[1:] * spectrum[1:, -1, None, None]
+        return Parts(frame, mixed[1:], luma, chroma, finest, share / (1 - share))
 
     def _level(self, frame: Frame, mixed: Tensor) -> Tensor:
         """(3,h,w): the variance of each opponent channel, by 8x8 blocks."""
@@ -208,110 +218,36 @@ class Fuse(RecurrentFilter[State]):
         return variance.clamp_(min=1e-12)
 
 
-def _brought(picture: Tensor, way: Way) -> Tensor:
-    """A picture (C,H,W) along a way."""
-    return warp(picture, way.flow).mul_(lines(way.gain, picture.shape[1], dct.BLOCK))
-
-
-def remember(
-    new: Look, past: Memory | None, later: Sequence[Look], ways: Sequence[Way]
-) -> tuple[Memory, Look, Tensor]:
-    """Fuse C channels with the past, if there is one, and with looks ahead; each has a way here, the past the first.
-
-    Returns:
-        What is to be remembered, the best that is known of the frame, and how far the past was trusted (C,h,w), 0..1.
-    """
+def _averaged(
+    new: Look, past: Memory | None, later: Sequence[Look], ways: Sequence[Way], lasting: float
+) -> Average:
+    """Average C channels with the past, if there is one, and with looks ahead; each has a way here, the past the first."""
     import torch
 
-    known, memory, trust = new, Memory(new), torch.zeros_like(new.variance[:, 0])
-    if past is not None:
-        known, share, seen = recall(new, past.known, ways[0].flow, past.seen, ways[0].gain)
-        memory, trust = Memory(known, seen), share.mean(1)
-    for other, way in zip(later, ways[past is not None :], strict=True):
-        known, _ = join(known, brightened(Look(warp(other.picture, way.flow), other.variance), way.gain))
-    return memory, known, trust
-
-
-def shrink(noisy: Look, model: Tensor | None) -> Tensor:
-    """Remove the noise from (C,H,W) by a model of the clean picture, or where there is none by what surely is no noise.
-
-    Two grids of blocks, half a block apart in both directions, are cleaned and averaged, so that none of them shows.
-    """
-    pictures = [p for p in (noisy.picture, model) if p is not None]
-
-    def work(lines: slice) -> Tensor:
-        clean = _shrunk([p[:, lines] for p in pictures], noisy.variance[:, :, _blocks(lines)])
-        other = _shrunk([_wider(p, lines) for p in pictures], _between(noisy.variance, _blocks(lines)))
-        return _blended(clean, other[:, HALF:-HALF, HALF:-HALF])
-
-    return in_strips(noisy.picture, work)
-
-
-def _blended(one: Tensor, other: Tensor) -> Tensor:
-    """Two pictures (C,H,W) of blocks, the other's half a block aside, each weighing most in the middle of its blocks."""
-    count, height, width = one.shape
-    cells = [
-        p.view(count, height // dct.BLOCK, dct.BLOCK, width // dct.BLOCK, dct.BLOCK) for p in (one, other)
-    ]
-    return cells[0].lerp(cells[1], _weight(one.device)).view_as(one)
-
-
-@cache
-def _weight(device: torch.device) -> Tensor:
-    """(8,1,8): the other's weight in the first's blocks."""
-    import torch
-
-    middle = ((torch.arange(dct.BLOCK, device=device) + 0.5) * (math.pi / dct.BLOCK)).sin().sqrt()
-    own = middle[:, None, None] * middle
-    aside = own.roll((HALF, HALF), (0, 2))
-    return aside / (own + aside)
-
-
-def _blocks(lines: slice) -> slice:
-    return slice(lines.start // dct.BLOCK, lines.stop // dct.BLOCK)
-
-
-def _wider(image: Tensor, lines: slice) -> Tensor:
-    """Some lines (C,h,W) with half a block more on each side: (C,h+8,W+8)."""
-    import torch.nn.functional as F
-
-    above, below = min(HALF, lines.start), min(HALF, image.shape[1] - lines.stop)
-    inside = image[None, :, lines.start - above : lines.stop + below]
-    return F.pad(inside, (HALF, HALF, HALF - above, HALF - below), mode="replicate")[0]
-
-
-def _between(values: Tensor, rows: slice) -> Tensor:
-    """The means at the corners of some rows of blocks: (C,64,h,w) -> (C,64,h+1,w+1)."""
-    import torch.nn.functional as F
-
-    first = max(rows.start - 1, 0)
-    means = F.avg_pool2d(values[:, :, first : rows.stop + 1], 2, 1, 1, count_include_pad=False)
-    return means[:, :, rows.start - first : rows.stop + 1 - first]
-
-
-def _shrunk(pictures: list[Tensor], variance: Tensor) -> Tensor:
-    """The first picture cleaned block by block; the second, if there is one, is the model."""
-    noisy = dct.forward(pictures[0])
-    power = noisy.square()
-    known = (SURE**2 * variance).lt_(power)  # in place it gives floats, which is several times as fast
-    if len(pictures) > 1:
-        power = dct.forward(pictures[1]).square_().lerp_(power, known)
+    if past is None:
+        known, model, trust, seen = new, None, torch.zeros_like(new.variance[:, 0]), None
     else:
-        power.mul_(known)
-    # The best linear estimate where the clean coefficients have this power; the mean of a block is kept.
-    gain = power.div_(power + variance)
-    gain[:, 0] = 1
-    return dct.inverse(gain.mul_(noisy))
+        flow, gain = ways[0]
+        known, share, seen = recall(new, past.known, flow, past.seen, gain)
+        model = warp(past.clean, flow).mul_(lines(gain, past.clean.shape[1], dct.BLOCK))
+        trust = share.mean(1)
+    best = known
+    for other, way in zip(later, ways[past is not None :], strict=True):
+        best, _ = join(best, brightened(Look(warp(other.picture, way.flow), other.variance), way.gain))
+    return Average(known, lasted(best, new.variance, lasting), model, trust, seen)
+
+
+def _memory(average: Average) -> Memory:
+    return Memory(average.known, shrink(average.best, average.model), average.seen)
 
 
 def _colours(
     parts: Parts, past: Memory | None, later: Sequence[Look], ways: Sequence[Way]
 ) -> tuple[Memory, Tensor]:
-    """What is to be remembered of chroma, and its clean picture (2,H,W)."""
-    halved = [Way(way.flow[:, ::2, ::2] / 2, (way.gain[::2] + way.gain[1::2]) / 2) for way in ways]
-    memory, best, _ = remember(parts.chroma, past, later, halved)
-    clean = shrink(best, None)  # a model gains nothing here
-    return memory, _restored(parts.colours, parts.chroma.picture, clean, parts.finest)
+    """What is to be remembered of chroma, and its clean picture at full size (2,H,W)."""
+    halved_ways = [Way(way.flow[:, ::2, ::2] / 2, (way.gain[::2] + way.gain[1::2]) / 2) for way in ways]
+    memory = _memory(_averaged(parts.chroma, past, later, halved_ways, parts.lasting))
+    return memory, _restored(parts.colours, parts.chroma.picture, memory.clean, parts.finest)
 
 
 def _restored(colours: Tensor, chroma: Tensor, clean: Tensor, noise: Tensor) -> Tensor:
@@ -349,12 +285,3 @@ def _padded(image: Tensor) -> Tensor:
     if height % SIDE == 0 and width % SIDE == 0:
         return image
     return F.pad(image[None], (0, -width % SIDE, 0, -height % SIDE), mode="replicate")[0]
-
-
-@cache
-def _halved(device: torch.device) -> Tensor:
-    """(64,): the frequency that each of a halved picture has in the whole one."""
-    import torch
-
-    step = torch.arange(dct.BLOCK, device=device) // 2
-    return (step[:, None] * dct.BLOCK + step).flatten()

@@ -10,6 +10,7 @@ from .blur import BlurMotion
 from .deblur import UNDONE, Deblurrer
 from .level import NoiseLevel
 from .mprnet import MPRNetDeblurrer
+from .shrinkage import Shrinkage
 from .temporal import TemporalDenoiser
 
 
@@ -34,6 +35,10 @@ def kflop_per_pixel(module: nn.Module, size: int = 256) -> float:
             module(frame, blocks[:, :3], frame, blocks[:, :3], blocks)
         elif isinstance(module, Deblurrer):
             module(frame, frame[:, :UNDONE], frame.repeat(1, 2, 1, 1))
+        elif isinstance(module, Shrinkage):
+            # Luma, and two channels of colour at half the size, each in two grids of blocks.
+            planes = torch.zeros(3, 64, size // 8, size // 8, device="meta")
+            module(planes, planes, planes)
         elif isinstance(module, MPRNetDeblurrer):
             module(frame, frame[:, :2])
         else:

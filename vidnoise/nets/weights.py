@@ -25,6 +25,7 @@ from .masked import Masked
 from .mprnet import MPRNet, MPRNetDeblurrer
 from .rcan import RCAN
 from .rounded import round_groups
+from .shrinkage import Shrinkage
 from .spatial import PictureDenoiser, SpatialDenoiser
 from .temporal import TemporalDenoiser
 from .tiers import Tier, tier
@@ -52,6 +53,7 @@ ALONE: dict[str, Callable[[], nn.Module]] = {
     "change": NoiseChange,
     "level": NoiseLevel,
     "mprnet-deblur": MPRNetDeblurrer,
+    "shrinkage": Shrinkage,
     **LITERATURE,
 }
 FOLDER = Path(__file__).parent / "weights"

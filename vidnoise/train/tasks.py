@@ -131,13 +131,11 @@ class SpatialTask:
         return torch.cat([noisy, model(noisy, torch.full_like(clean, SHOWN)), clean], 3)[0].clamp(0, 1)
 
 
-class TemporalTask:
-    """Clips: real ones, and stills in motion."""
+class Films:
+    """Clips with noise: real ones, and stills in motion."""
 
-    def __init__(self, recipe: Recipe, media: Media, valid: Media | None, device: torch.device) -> None:
+    def __init__(self, recipe: Recipe, media: Media, device: torch.device) -> None:
         self.recipe = recipe
-        self.model: nn.Module = TemporalDenoiser(tier(recipe.tier))
-        self.measure = LOSSES[recipe.loss]
         self.clips = Clips(media, recipe.size, recipe.frames, device)
         self.backdrops = _backdrops(media, device)
         self.synthetic = round(recipe.batch * recipe.synthetic) if self.clips.count else recipe.batch
@@ -147,10 +145,9 @@ class TemporalTask:
             )
         if not self.backdrops:
             self.synthetic = 0
-        self.video = _middles(valid.clips, 256, 448, device) if valid else []
 
-    def batch(self, source: Generator) -> Batch:
-        """Noisy clips, noise levels, targets, and which clips may see the next frame."""
+    def __call__(self, source: Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Noisy clips, the deviation of their noise at each pixel, and clean ones, each (B,T,3,H,W)."""
         recipe, parts = self.recipe, []
         if self.synthetic and self.backdrops:
             stills = self.backdrops(2 * self.synthetic, source)
@@ -162,8 +159,23 @@ class TemporalTask:
         clips = clips[torch.randperm(recipe.batch, generator=source, device=source.device)]
         clean = relight(clips.flatten(0, 1), source, recipe.frames, recipe.monochrome)
         noisy, sigma = recipe.noise(clean, source, recipe.frames)
-        noisy, clean, sigma = (v.view(clips.shape) for v in (noisy, clean, sigma))
-        ahead = integers(recipe.batch, 2, source).tolist()
+        return noisy.view(clips.shape), sigma.view(clips.shape), clean.view(clips.shape)
+
+
+class TemporalTask:
+    """Clips: real ones, and stills in motion."""
+
+    def __init__(self, recipe: Recipe, media: Media, valid: Media | None, device: torch.device) -> None:
+        self.recipe = recipe
+        self.model: nn.Module = TemporalDenoiser(tier(recipe.tier))
+        self.measure = LOSSES[recipe.loss]
+        self.films = Films(recipe, media, device)
+        self.video = middles(valid.clips, 256, 448, device) if valid else []
+
+    def batch(self, source: Generator) -> Batch:
+        """Noisy clips, noise levels, targets, and which clips may see the next frame."""
+        noisy, sigma, clean = self.films(source)
+        ahead = integers(self.recipe.batch, 2, source).tolist()
         made = [fuse(n, s, c, bool(a)) for n, s, c, a in zip(noisy, sigma, clean, ahead, strict=True)]
         fused, left, bands = (torch.cat(values) for values in zip(*made, strict=True))
         return {
@@ -229,6 +241,7 @@ def make_task(recipe: Recipe, media: Media, valid: Media | None, device: torch.d
     from .level import LevelTask
     from .masked import MaskedTask
     from .mprnet import MPRNetDeblurTask, MPRNetTask
+    from .shrinkage import ShrinkageTask
     from .teacher import Taught
 
     kinds: dict[str, Callable[[Recipe, Media, Media | None, torch.device], Task]] = {
@@ -244,6 +257,7 @@ def make_task(recipe: Recipe, media: Media, valid: Media | None, device: torch.d
         "masked": MaskedTask,
         "mprnet": MPRNetTask,
         "mprnet-deblur": MPRNetDeblurTask,
+        "shrinkage": ShrinkageTask,
     }
     task = kinds[recipe.task](recipe, media, valid, device)
     if recipe.int8:
@@ -298,7 +312,12 @@ def _middle(pictures: list[Image], height: int, width: int, device: torch.device
     return _tensor([p[top : top + height, left : left + width] for p in pictures], device)
 
 
-def _middles(clips: list[list[Image]], height: int, width: int, device: torch.device) -> list[Tensor]:
+def middles(clips: list[list[Image]], height: int, width: int, device: torch.device) -> list[Tensor]:
+    """The middle of the first 12 frames of clips, (T,3,height,width) where these are as large.
+
+    Raises:
+        InputError: no clip is large and long enough.
+    """
     long = [clip[:12] for clip in clips if len(clip) >= 5 and min(clip[0].shape[:2]) >= 32]
     if not long:
         raise InputError("no validation clip has 5 frames of 32 pixels a side (videos are shrunk by 2)")

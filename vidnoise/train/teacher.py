@@ -15,7 +15,7 @@ from ..nets.weights import FOLDER, channels_last, read
 from .recipe import Recipe
 from .tasks import Batch, Task
 
-OTHERS = {"temporal", "deblur", "mprnet-deblur", "blur", "change", "level"}
+OTHERS = {"temporal", "deblur", "mprnet-deblur", "blur", "change", "level", "shrinkage"}
 """Kinds of networks that do not take a noisy picture and its noise level alone."""
 
 
