@@ -76,13 +76,15 @@ def estimated(power: Tensor, model: Tensor) -> Tensor:
     """Power without noise, as a ratio to the noise's: a coefficient's own where that surely is none, else the model's."""
     import torch
 
-    return torch.where(power > SURE**2, power, model)
+    # As a float at once, and by this rather than `where`, which takes ten times as long.
+    known = torch.gt(power, SURE**2, out=torch.empty_like(power))
+    return model.lerp(power, known)
 
 
 def sure(noisy: Tensor, variance: Tensor) -> Tensor:
     """Gains (N,64,h,w) that leave what surely is no noise: for a first model where there is none."""
     power = noisy.square()
-    power *= power > SURE**2 * variance
+    power.mul_((SURE**2 * variance).lt_(power))
     return power.div_(power + variance)
 
 
