@@ -172,7 +172,7 @@ def _filter(what: str) -> Filter:
     filters = Chain.parse(what).filters
     if len(filters) != 1 or not filters[0].weights:
         raise UsageError(
-            f"{what!r} is no filter with a network of its own; give denoise, or a .safetensors file that vidnoise "
+            f"{what!r} is no filter with a network to export; give denoise, or a .safetensors file that vidnoise "
             f"train wrote"
         )
     return filters[0]
