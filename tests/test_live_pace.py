@@ -432,6 +432,19 @@ def test_sound_whose_clock_leaps_before_that_of_the_pictures_stays_beside_them(l
     assert all(abs(apart) < 0.3 for apart in heard)
 
 
+def test_sound_is_beside_the_pictures_of_a_new_connection_after_one_whose_first_picture_was_late():
+    now, apart = 100.0, []
+    clock = OutputClock(lambda: now)
+    for tick in range(100):
+        now = 100.3 + tick / 25 - 0.3 * (tick > 0)
+        if tick == 50:
+            clock.connect()
+        seen = clock.place(Fraction(tick, 25))
+        apart.append(float(clock.beside(Fraction(tick, 25)) - seen))
+    assert apart[:50] == [0.0] * 50
+    assert apart[-25:] == [0.0] * 25
+
+
 def test_sound_goes_on_while_pictures_are_rare():
     now = 100.0
     clock = OutputClock(lambda: now)

@@ -96,6 +96,7 @@ class OutputClock:
         self._offset: Fraction | None = None
         self._last = Fraction(-1)
         self._given, self._at = Fraction(-1), 0.0
+        self._ahead = Fraction(0)  # seconds by which pictures that wait for our clock are ahead of the offset
         self._aside = Fraction(0)
 
     def connect(self) -> None:
@@ -118,8 +119,9 @@ class OutputClock:
             placed = max(there, self._last + _seconds(CATCH_UP * (now - self._at)))
             # Of what does not come at its own pace, nobody knows where it is.
             self._offset = (there if self._paced else placed) - time
-            self._aside = placed - time - self._offset
+            self._ahead, self._aside = placed - time - self._offset, Fraction(0)
         elif self._paced and self._offset is not None:
+            self._ahead = Fraction(0)
             late = now - self._origin - float(placed)
             self._offset += _seconds(self._drift.correction(late, now))
         self._given, self._at = time, now
@@ -143,8 +145,8 @@ class OutputClock:
         now = self._now()
         if self._sound_rate.is_wrong(time, now) and self._rate.wrong and abs(time - self._given) < APART:
             # All that the sender sends is too slow or too quick.
-            self._aside = self._last - self._given - self._offset
-        placed = time + self._offset + self._aside
+            self._aside = self._last - self._given - self._offset - self._ahead
+        placed = time + self._offset + self._ahead + self._aside
         if not -APART < placed - self._last < _seconds(now - self._at) + APART:
             self._aside += self._last - placed
             return self._last
