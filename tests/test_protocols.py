@@ -264,6 +264,18 @@ def test_a_url_with_spaces_is_refused_with_what_to_write_and_without_its_passwor
 
 @pytest.mark.parametrize("decide", [locate, resolve])
 @pytest.mark.parametrize(
+    "url", ["rtsp:/me:s3cret@host/cam", "RTMP:me:s3cret@host/cam", "rtsp:/me:s3 cret@host/cam.ts"]
+)
+def test_a_url_that_lacks_a_slash_is_no_file_and_shows_no_password(url, decide):
+    with pytest.raises(
+        UsageError, match=r"(?i)two slashes before its host: rt[sm]p://\*\*\*@host/cam"
+    ) as refused:
+        decide(url)
+    assert "s3" not in str(refused.value)
+
+
+@pytest.mark.parametrize("decide", [locate, resolve])
+@pytest.mark.parametrize(
     "url", ["udp://127.0.0.1", "tcp://me:1@host/a?b=:5", "udp://[::1]", "udp://@239.1.1.1"]
 )
 def test_a_url_without_a_port_is_refused_where_there_is_no_usual_one(url, decide):

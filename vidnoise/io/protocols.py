@@ -119,6 +119,7 @@ def locate(source: str | Path) -> Location:
             f"{mask(text)}: {scheme}:// is not an allowed protocol; files and these are: "
             + ", ".join(ALLOWED)
         )
+    check_slashes(text)
     return _local(text)
 
 
@@ -140,6 +141,18 @@ def check_url(url: str) -> None:
     host = re.split("[/?]", rest)[0]
     if scheme.lower() in PORTLESS and not re.search(r":\d+$", host):
         raise UsageError(f"{mask(url)}: say which port, as in {scheme}://HOST:5000")
+
+
+def check_slashes(text: str) -> None:
+    """Refuse `rtsp:/HOST/PATH`, which would be taken for a file, and its password for a part of a name.
+
+    Raises:
+        UsageError: it is such a text.
+    """
+    scheme, _, rest = text.partition(":")
+    if rest and scheme.lower() in ALLOWED and not rest.startswith("//"):
+        meant = f"{scheme}://{rest.removeprefix('/')}"
+        raise UsageError(f"a URL has two slashes before its host: {mask_whole(meant)}")
 
 
 def mask_whole(url: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from vidnoise.errors import OutputError, UsageError
-from vidnoise.io.protocols import check_url, mask
+from vidnoise.io.protocols import check_slashes, check_url, mask
 from vidnoise.live.secrets import fill
 from vidnoise.live.units import amount, seconds
 
@@ -103,6 +103,7 @@ def resolve(
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.\-]*)://", text)
     if scheme and scheme[1].lower() != "file":
         return _network(text, scheme[1].lower())
+    check_slashes(text)
     # No shell has seen what stands in a file or in quotes.
     path = os.path.expanduser(text.removeprefix("file://"))
     if text == "-":
