@@ -677,6 +677,21 @@ def test_a_watch_that_starts_again_replaces_a_recording_only_where_it_is_told_to
     assert sorted(path.name for path in tmp_path.glob("*.ts")) == sorted({"a.ts", name})
 
 
+def test_a_watch_that_still_reads_its_file_when_it_is_told_to_read_it_again_does_so(tmp_path):
+    cameras = Path(written(tmp_path, f"tcp://127.0.0.1:{free_port()}"))
+    text = cameras.read_text()
+    cameras.unlink()
+    os.mkfifo(cameras)
+    with vidnoise("watch", str(cameras)) as job:
+        with cameras.open("w") as first:  # is open as soon as it is read
+            job.signal(signal.SIGHUP)
+            first.write(text)
+        job.hears("nothing listens there")
+        cameras.write_text(text)
+        job.hears("is read: ")
+        assert job.stop() == 0
+
+
 def test_watch_tells_each_failure_where_it_is_asked_to(tmp_path):
     lost = written(tmp_path, f"tcp://127.0.0.1:{free_port()}", 'max_backoff = "100ms"')
     with vidnoise("watch", lost, "--log", "json", "-v") as job:

@@ -45,12 +45,11 @@ def watch(cameras: Path, metrics: str | None, log: str, verbose: bool) -> None:
     from vidnoise.live.fleet import Fleet
 
     logs.start(log, verbose=verbose)
-    wanted = load(cameras)
     fleet = Fleet()
     ending = threading.Event()
     asked: list[int] = []
-    with serving(metrics, fleet.statuses), stopping(ending.set), _reloading(asked):
-        fleet.become(wanted)
+    with stopping(ending.set), _reloading(asked), serving(metrics, fleet.statuses):
+        fleet.become(load(cameras))
         try:
             # No lock is held here that a signal's handler, which runs in this thread, would have to wait for.
             while not ending.is_set():
