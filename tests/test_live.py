@@ -276,7 +276,7 @@ def test_retries_end_the_job_after_so_many_failures(tmp_path):
             job.hears("open")
             server.kill()
             assert job.end() == 1
-        assert "given up after 2 tries" in job.told()
+        assert "given up (--retries 2)" in job.told()
 
 
 def test_several_outputs_and_the_sound_come_from_one_encode_and_end_when_asked(tmp_path):

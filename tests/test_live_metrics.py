@@ -14,13 +14,14 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
-from cameras import wait
+from cameras import free_port, sender, wait
 from prometheus_client.parser import text_string_to_metric_families
 
 from vidnoise.errors import OutputError
 from vidnoise.live import metrics
 from vidnoise.live.camera import Camera
 from vidnoise.live.destination import resolve
+from vidnoise.live.fleet import Fleet
 from vidnoise.live.metrics import Server
 from vidnoise.live.output import Output
 from vidnoise.live.settings import Settings
@@ -99,6 +100,23 @@ def test_a_camera_is_well_for_as_long_as_it_may_send_nothing(tmp_path):
     with serving("127.0.0.1:0", patient, usual) as server, pytest.raises(HTTPError) as answer:
         urlopen(f"http://127.0.0.1:{server.port}/healthz", timeout=10)
     assert json.load(answer.value)["cameras"] == {"patient": True, "usual": False}
+
+
+def test_a_camera_that_ends_as_it_should_is_well_and_one_that_is_given_up_is_not(tmp_path):
+    fleet = Fleet()
+    with sender() as url:
+        lost = f"tcp://127.0.0.1:{free_port()}"
+        fleet.become(
+            {
+                "short": Settings(url, (f"{tmp_path}/a.ts",), duration=0.5),
+                "lost": Settings(lost, (f"{tmp_path}/b.ts",), wait=True, retries=1, max_backoff=0.1),
+            }
+        )
+        wait(lambda: all(status.state == "ended" for status in fleet.statuses()))
+        time.sleep(0.5)
+        assert [status.state for status in fleet.statuses()] == ["ended", "ended"]
+        assert [status.healthy(0.0) for status in fleet.statuses()] == [True, False]
+    fleet.close()
 
 
 def test_a_camera_of_which_nothing_arrives_anywhere_is_not_well(monkeypatch):

@@ -76,7 +76,7 @@ def _reload(fleet: Fleet, cameras: Path) -> None:
         logger.warning("%s; all goes on as before", failure)
         return
     fleet.become(wanted)
-    logger.info("%s is read: %d cameras", cameras, len(wanted))
+    logger.info("%s is read: %s", cameras, ", ".join(wanted))
 
 
 @contextlib.contextmanager

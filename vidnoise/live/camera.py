@@ -106,10 +106,10 @@ class Camera:
         try:
             self._work()
             self._finish()
+            self.status.state, self.status.failure = "ended", ""
         finally:
             self._stop.set()
             source.taken.set()
-            self.status.state = "ended"
             if self._cleaner is not None:
                 self._cleaner.tell_dropped()
             self._close()

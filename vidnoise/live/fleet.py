@@ -12,6 +12,7 @@ from vidnoise.live.backoff import Backoff
 from vidnoise.live.camera import Camera
 from vidnoise.live.pace import Turns
 from vidnoise.live.settings import Settings
+from vidnoise.live.source import GivenUp
 from vidnoise.live.status import Status
 
 ENDING = 1.7
@@ -21,7 +22,7 @@ LOG = logging.getLogger("vidnoise.live")
 
 
 class Keeper:
-    """One camera in a thread of its own; whatever ends it, it is started again.
+    """One camera in a thread of its own; whatever ends it, it is started again, unless it shall be given up.
 
     Args:
         settings: of the camera.
@@ -81,6 +82,9 @@ class Keeper:
                 self._camera = Camera(self.settings, self._turns, self._written, self._hushed)
                 self.status = self._camera.status
             self._camera.run()
+        except GivenUp as failure:
+            self.status.state, self.status.failure = "ended", str(failure)
+            LOG.warning("%s", failure, extra={"camera": self.settings.name})
         except BaseException as failure:
             return str(failure)
         finally:

@@ -35,6 +35,10 @@ SILENCE = 10.0
 SILENT = "no sound comes any more; pictures go on, and so does the sound when it is back"
 
 
+class GivenUp(InputError):
+    """The tries that the user allows are used up."""
+
+
 class Opened(NamedTuple):
     """What the first connection has found.
 
@@ -198,7 +202,7 @@ class Source:
             return
         self._backoff.worked(time.monotonic() - self._began)
         if settings.retries is not None and self._backoff.tries >= settings.retries:
-            raise InputError(f"{failure}; given up after {settings.retries} tries (--retries)") from failure
+            raise GivenUp(f"{failure}; given up (--retries {settings.retries})") from failure
         wait = self._backoff.next()
         self._status.state = "waiting"
         self._log.log(self._backoff.level(str(failure)), "%s; trying again in %.1f s", failure, wait)

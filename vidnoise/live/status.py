@@ -36,6 +36,7 @@ class Status:
 
     `state` is "connecting", "running", "waiting" (for the next try) or "ended". `taken` counts pictures of the
     camera, `given` those that went to the outputs, of which `passed` were not cleaned; `dropped` were left out.
+    `failure` says why it is connecting, waiting or has ended; empty where nothing failed.
     `tier` counts how far the filters have been made cheaper, 0 for what was asked for; `filters` says them. `timeout` are
     the seconds for which the camera may send nothing.
     """
@@ -99,8 +100,11 @@ class Status:
     def healthy(self, patience: float) -> bool:
         """Whether a picture has gone out within the last `patience` seconds, or more where the camera may take longer.
 
-        One output that works is enough: who starts a camera anew where it is not well would harm that one.
+        One output that works is enough: who starts a camera anew where it is not well would harm that one. So is an end
+        that was asked for.
         """
+        if self.state == "ended":
+            return not self.failure
         goes = self.last is not None and time.monotonic() - self.last < max(patience, self.timeout)
         return goes and any(output.healthy(patience) for output in self.outputs)
 
