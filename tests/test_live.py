@@ -287,6 +287,8 @@ def test_several_outputs_and_the_sound_come_from_one_encode_and_end_when_asked(t
         for place in places[:2]:  # a playlist without an end would be waited for
             job.wait(lambda place=place: has_sound_and_picture(place))
         assert job.stop() == 0
+    with places[2].open("a") as playlist:
+        playlist.write("#EXT-X-ENDLIST\n")
     assert all(has_sound_and_picture(place) for place in places)
 
 

@@ -181,7 +181,8 @@ def _hls(path: str) -> Destination:
     options = {
         "hls_time": "2",
         "hls_list_size": "6",
-        "hls_flags": "delete_segments+temp_file+program_date_time+discont_start",
+        # No end is written: players would leave at once, and a camera may be started again.
+        "hls_flags": "delete_segments+temp_file+program_date_time+discont_start+omit_endlist",
         # Numbers go on after a restart, so that no player takes a new piece for an old one; its times may begin anew.
         "hls_start_number_source": "epoch",
     }
