@@ -487,6 +487,14 @@ def test_sound_that_comes_no_more_is_told_of_and_so_is_its_return(tmp_path, monk
     assert (live_source.SILENT, "sound comes again") in pairwise(told)
 
 
+def test_a_pause_of_pictures_and_sound_alike_is_not_called_silence(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(live_source, "SILENCE", 0.9)
+    parts = [transport_stream(sound=True, start=50 * number) for number in range(3)]  # a second apart
+    with in_parts(*parts) as url, pytest.raises(InputError, match="given up"):
+        Camera(Settings(url, (f"{tmp_path}/a.ts",), retries=0)).run()
+    assert live_source.SILENT not in caplog.text
+
+
 def test_a_host_that_is_not_known_is_said_to_be(tmp_path):
     with vidnoise("rtsp://me:s3cret@cam.invalid/1", *RAW, "-o", f"{tmp_path}/a.ts") as job:
         assert job.end() == 1
@@ -553,7 +561,8 @@ def transport_stream(
             if audio is not None:
                 count = audio.codec_context.layout.nb_channels
                 silence = av.AudioFrame.from_ndarray(np.zeros((1, 1920 * count), np.int16), "s16", layout)
-                silence.sample_rate = 48000
+                silence.sample_rate, silence.time_base = 48000, Fraction(1, 48000)
+                silence.pts = 1920 * (start + number)
                 container.mux(audio.encode(silence))
         container.mux(stream.encode(None))
     return buffer.getvalue()

@@ -30,7 +30,7 @@ LONGEST_INBOX = 200
 
 
 SILENCE = 10.0
-"""Seconds without sound, while pictures come, after which that is told."""
+"""Seconds without sound, while pictures come, after which that is told; of a pause in both at most half of it counts."""
 
 SILENT = "no sound comes any more; pictures go on, and so does the sound when it is back"
 
@@ -146,7 +146,9 @@ class Source:
         self._sound = ""
         self._heard = Fraction(-1)
         self._hears = False
-        self._heard_at = 0.0
+        self._seen_at = self._quiet = (
+            0.0  # when the last picture came, and the seconds without sound until then
+        )
         self._silent: int | None = None  # how loud it was told
         self._backoff = Backoff(settings.max_backoff)
         self._began = math.inf  # when this connection has given its first picture
@@ -260,7 +262,7 @@ class Source:
             self._warn(
                 f"the sound is {_kind(audio) or 'gone'} now; it goes out again when it is {self._sound}"
             )
-        self._hears, self._heard_at = bool(self._sound) and _kind(audio) == self._sound, self._began
+        self._hears, self._quiet = bool(self._sound) and _kind(audio) == self._sound, 0.0
 
     def _warn(self, text: str) -> None:
         self._log.log(self._warned.level(text), "%s", text)
@@ -293,7 +295,9 @@ class Source:
         )
         self._status.took(arrival)
         self._inbox.put(Shot(frame, arrival))
-        if self._hears and self._silent is None and arrival - self._heard_at > SILENCE:
+        self._quiet += min(arrival - self._seen_at, SILENCE / 2)
+        self._seen_at = arrival
+        if self._hears and self._silent is None and self._quiet > SILENCE:
             self._silent = self._warned.level(SILENT)
             self._log.log(self._silent, SILENT)
 
@@ -301,7 +305,7 @@ class Source:
         """Put a packet of sound on the output's clock, where it is of the kind that the outputs know."""
         if not self._seen or not self._hears or packet.pts is None:
             return
-        self._heard_at = time.monotonic()
+        self._quiet = 0.0
         if self._silent is not None:
             self._log.log(min(logging.INFO, self._silent), "sound comes again")
             self._silent = None
