@@ -398,7 +398,8 @@ def test_a_snapshot_is_said_to_be_no_stream(tmp_path):
         list(connection)
 
 
-def test_a_page_that_is_no_stream_is_answered_with_what_to_check(tmp_path):
+@pytest.mark.parametrize("scheme", ["http", "rtmp"])
+def test_a_page_that_is_no_stream_is_answered_with_what_to_check(scheme, tmp_path):
     class Page(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200)
@@ -406,7 +407,7 @@ def test_a_page_that_is_no_stream_is_answered_with_what_to_check(tmp_path):
             self.wfile.write(b"<html>log in</html>")
 
     with serving(tmp_path, Page) as address, pytest.raises(InputError, match="check the path, the protocol"):
-        Connection(address, transport="tcp", timeout=LIMIT)
+        Connection(address.replace("http", scheme), transport="tcp", timeout=LIMIT)
 
 
 @contextmanager

@@ -357,7 +357,7 @@ def _why(failure: BaseException, silence: str) -> str:
     names = [kind.__name__ for kind in type(failure).__mro__]
     known = next((words[name] for name in names if name in words), None)
     number = getattr(failure, "errno", None)
-    if known is None and number in BROKEN:
+    if known is None and (number in BROKEN or isinstance(failure, EOFError)):
         return BROKE
     if known is None and number == errno.EPROTONOSUPPORT:
         return "the camera does not send this way; try the other --transport, tcp or udp"
