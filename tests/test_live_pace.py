@@ -547,6 +547,7 @@ def test_passwords_come_from_the_environment_or_a_file_encoded_as_a_url_needs_th
         ("cam.avi", {}, ".mkv"),
         ("cam/%c.mp4", {"segment": "1h", "keep": "1d"}, "%Y-%m-%d_"),
         ("cam/%5Y.mp4", {"segment": "1h", "keep": "1d"}, "%Y-%m-%d_"),
+        ("cam/%Y.mp4", {"segment": "1h", "keep": "5"}, "as in 5d or 5GB"),
     ],
 )
 def test_what_is_no_output_for_a_camera_is_refused_with_what_is(text, options, words):

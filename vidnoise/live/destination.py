@@ -163,6 +163,8 @@ def _segments(path: str, segment: str | None, keep: str | None) -> Destination:
         raise UsageError(
             f"{path}: --keep does not find pieces by %{unknown[0]}; write for example %Y-%m-%d_%H-%M-%S"
         )
+    if keep and keep.strip()[-1:].isdigit():
+        raise UsageError(f"--keep {keep}: say of what, as in {keep.strip()}d or {keep.strip()}GB")
     by_size = keep is not None and keep.strip()[-1:] in "bB"
     return Destination(
         "segments",
