@@ -6,6 +6,7 @@ import errno
 import logging
 import os
 import pickle
+import threading
 import time
 from dataclasses import dataclass
 from fractions import Fraction
@@ -13,13 +14,15 @@ from itertools import pairwise, product
 from pathlib import Path
 
 import pytest
-from cameras import wait
+from cameras import LIMIT, wait
 from streams import CPU, Running, clip, info
 
 from vidnoise.chain import Chain
 from vidnoise.errors import FilterError, UsageError
 from vidnoise.filter import SpatialFilter, option
+from vidnoise.live import fleet as fleets
 from vidnoise.live.backoff import Backoff
+from vidnoise.live.camera import Camera
 from vidnoise.live.cleaner import Cleaner, Shot
 from vidnoise.live.clock import OutputClock
 from vidnoise.live.destination import resolve
@@ -246,6 +249,18 @@ def test_a_camera_that_fails_is_started_anew_whatever_the_reason(caplog):
     fleet.close()
     assert (status.state, "LOST is not set" in status.failure) == ("waiting", True)
     assert all("LOST is not set" in said and "; starting anew in 0." in said for said in caplog.messages)
+
+
+def test_cameras_that_hang_are_waited_for_together(tmp_path, monkeypatch):
+    monkeypatch.setattr(fleets, "ENDING", 0.3)
+    ended = threading.Event()
+    monkeypatch.setattr(Camera, "run", lambda camera: ended.wait(LIMIT))
+    fleet = Fleet()
+    fleet.become({str(n): Settings("udp://127.0.0.1:9", (f"{tmp_path}/{n}.ts",)) for n in range(20)})
+    began = time.monotonic()
+    fleet.close()
+    assert time.monotonic() - began < 3
+    ended.set()
 
 
 def test_late_pictures_leave_in_order_with_those_that_the_filters_hold_before_them():

@@ -134,5 +134,6 @@ def _free() -> None:
 def _end(keepers: list[Keeper]) -> None:
     for keeper in keepers:
         keeper.stop()
+    until = time.monotonic() + ENDING
     for keeper in keepers:
-        keeper.join(ENDING)
+        keeper.join(max(0.0, until - time.monotonic()))
