@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise, product
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from cameras import LIMIT, wait
@@ -176,6 +177,18 @@ def test_the_ladder_looks_less_far_ahead_then_coarser_then_takes_none():
         "none",
     ]
     assert ladder(Chain()) == (Chain(),)
+
+
+@dataclass(frozen=True)
+class Plain(Dear):
+    """The same, as a plugin may say it."""
+
+    quality: Literal["low", "high"] = option("high", help="better")
+
+
+def test_the_ladder_knows_qualities_that_are_literals():
+    steps = [str(chain) for chain in ladder(Chain.of(Plain(ahead=0)))]
+    assert steps == ["plain:ahead=0", "plain:quality=low,ahead=0", "none"]
 
 
 def test_the_ladder_of_the_default_filter_keeps_its_options():

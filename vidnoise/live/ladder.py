@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, get_args
 
 from vidnoise.chain import Chain
-from vidnoise.filter import Filter
+from vidnoise.filter import Filter, hints
 from vidnoise.options import describe
 
 
@@ -33,8 +33,9 @@ def _nearer(filter: Filter) -> Filter:
 
 
 def _coarser(filter: Filter) -> Filter:
-    choices = next((describe(f).choices for f in dataclasses.fields(filter) if f.name == "quality"), ())
     quality = _options(filter).get("quality")
+    known = next((describe(f).choices for f in dataclasses.fields(filter) if f.name == "quality"), ())
+    choices = known or get_args(hints(type(filter)).get("quality"))  # of a Literal
     if quality not in choices[1:]:
         return filter
     return _with(filter, quality=choices[choices.index(quality) - 1])
