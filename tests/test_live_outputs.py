@@ -37,7 +37,7 @@ from vidnoise.live.encode import LiveEncoder
 from vidnoise.live.fleet import Fleet
 from vidnoise.live.mux import Muxer
 from vidnoise.live.output import Output
-from vidnoise.live.packets import VIDEO, Packet
+from vidnoise.live.packets import AUDIO, VIDEO, Packet
 from vidnoise.live.recording import Recording
 from vidnoise.live.settings import Settings
 from vidnoise.live.sound import ToAac, bare
@@ -140,14 +140,33 @@ def test_what_waits_for_a_slow_receiver_is_not_old_and_a_recording_gets_all(
     slow.write_text("#!/bin/sh\necho '{\"open\": true}'\nexec sleep 60\n")
     slow.chmod(0o700)
     monkeypatch.setattr(sys, "executable", str(slow))
-    output = opened(tmp_path, status := OutputStatus("a"), patience=3.0, place=place)
+    output = opened(tmp_path, status := OutputStatus("a"), patience=2.0, place=place)
     wait(lambda: status.connected)
-    for tick in range(250):
+    tick, until = 0, time.monotonic() + 3  # after four its process would be ended
+    while time.monotonic() < until:
         output.put(Packet(VIDEO, tick, Fraction(1, 25), 1, True, bytes(100_000)))
+        tick += 1
+        time.sleep(0.02)
     assert (status.dropped == 0) is whole
     assert ("pictures up to the next keyframe are left out" in caplog.text) is not whole
-    assert whole or status.dropped > 170  # of ten seconds three at most are left
+    assert whole or status.dropped > tick / 2  # what waits for two seconds at most is left
     output.close()
+
+
+def test_a_receiver_is_not_called_slow_where_the_camera_paused_between_sound_and_picture(
+    tmp_path, monkeypatch, caplog
+):
+    quick = tmp_path / "quick"
+    quick.write_text("#!/bin/sh\necho '{\"open\": true}'\nexec cat >/dev/null\n")
+    quick.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(quick))
+    output = opened(tmp_path, status := OutputStatus("a"), patience=LIMIT, place="tcp://127.0.0.1:9")
+    wait(lambda: status.connected)
+    for tick in range(0, 10_000_000, 100_000):
+        output.put(Packet(VIDEO, tick, Fraction(1, 25), 1, True, b"picture"))
+        output.put(Packet(AUDIO, tick, Fraction(1, 25), 1, True, b"sound"))
+    output.close()
+    assert (status.dropped, caplog.text) == (0, "")
 
 
 def test_a_receiver_that_does_not_answer_is_not_called_slow(tmp_path, monkeypatch, caplog):
@@ -155,10 +174,11 @@ def test_a_receiver_that_does_not_answer_is_not_called_slow(tmp_path, monkeypatc
     deaf.write_text("#!/bin/sh\nexec sleep 60\n")
     deaf.chmod(0o700)
     monkeypatch.setattr(sys, "executable", str(deaf))
-    output = opened(tmp_path, status := OutputStatus("a"), patience=3.0, place="tcp://127.0.0.1:9")
-    for tick in range(250):
+    output = opened(tmp_path, status := OutputStatus("a"), patience=0.5, place="tcp://127.0.0.1:9")
+    for tick in range(100):
         output.put(Packet(VIDEO, tick, Fraction(1, 25), 1, True, b""))
-    assert status.dropped > 170
+        time.sleep(0.02)
+    assert status.dropped > 50
     assert caplog.text == ""
     output.close()
 

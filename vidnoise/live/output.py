@@ -75,7 +75,7 @@ class Output:
         self._status = status
         self._want_key = want_key
         self._log = log
-        self._waiting: deque[Packet] = deque()
+        self._waiting: deque[tuple[float, Packet]] = deque()  # since when, and what
         self._changed = threading.Condition()
         self._broken = True
         self._open = False
@@ -96,20 +96,20 @@ class Output:
                 self._status.dropped += packet.stream == VIDEO
                 return
             self._broken = False
-            if len(self._waiting) >= LONGEST_QUEUE or self._is_late(packet):
+            if len(self._waiting) >= LONGEST_QUEUE or self._is_late():
                 self._drop_waiting()
                 # A receiver that does not answer yet is not slow.
                 if self._open or self._place.kind != "network":
                     self._log.log(self._warned.level(SLOW), "output %s: %s", self._place.name, SLOW)
                 return
-            self._waiting.append(packet)
+            self._waiting.append((time.monotonic(), packet))
             self._changed.notify_all()
 
-    def _is_late(self, packet: Packet) -> bool:
+    def _is_late(self) -> bool:
         """Whether a receiver is behind by more than its patience, which wants what happens now; a recording wants all."""
         if not self._waiting or self._place.kind != "network":
             return False
-        return packet.seconds - self._waiting[0].seconds > self._patience
+        return time.monotonic() - self._waiting[0][0] > self._patience
 
     def _watch(self) -> None:
         """End a process that has read nothing for twice its patience; its own alarm clock does before, if it runs."""
@@ -126,7 +126,7 @@ class Output:
 
     def _drop_waiting(self) -> None:
         """Leave out what waits, and what comes up to the next keyframe."""
-        self._status.dropped += sum(packet.stream == VIDEO for packet in self._waiting)
+        self._status.dropped += sum(packet.stream == VIDEO for _, packet in self._waiting)
         self._waiting.clear()
         self._broken = True
 
@@ -194,7 +194,7 @@ class Output:
         while True:
             with self._changed:
                 self._changed.wait_for(self._is_ready, timeout=0.5)
-                packet = self._waiting.popleft() if self._open and self._waiting else None
+                packet = self._waiting.popleft()[1] if self._open and self._waiting else None
                 if packet is None and (child.poll() is not None or self._is_done()):
                     return
             if packet is not None:
