@@ -114,7 +114,7 @@ def _tidy(playlist: Path) -> None:
     for piece in (*playlist.parent.glob("*.ts"), *playlist.parent.glob("*.ts.tmp")):
         name = piece.name.removesuffix(".tmp").removesuffix(".ts")
         number = name.removeprefix(playlist.stem)  # which begins with the seconds since 1970
-        if number != name and len(number) >= 10 and number.isdigit() and piece.name not in named:
+        if number != name and len(number) == 10 and number.isdigit() and piece.name not in named:
             piece.unlink(missing_ok=True)
     if playlist.is_file() and not named:
         playlist.unlink()
