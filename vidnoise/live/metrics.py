@@ -16,7 +16,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from vidnoise.errors import OutputError, UsageError
-from vidnoise.live.status import Status
+from vidnoise.live.status import OutputStatus, Status
 
 STATES = ("connecting", "running", "waiting", "ended")
 SHARES = (0.5, 0.9, 0.99)
@@ -24,6 +24,65 @@ HEALTHY = 15.0
 """Seconds since the last picture after which a camera is not well, unless its timeout is longer."""
 
 Cameras = Callable[[], Sequence[Status]]
+Samples = Iterable[tuple[tuple[str, ...], float]]
+"""Values of labels beside the camera's name, and the number that goes with them."""
+
+
+def _count(read: Callable[[Status], float]) -> Callable[[Status], Samples]:
+    """One number a camera."""
+    return lambda camera: [((), read(camera))]
+
+
+def _outputs(read: Callable[[OutputStatus], float]) -> Callable[[Status], Samples]:
+    """One number for each output of a camera."""
+    return lambda camera: [((str(number),), read(output)) for number, output in enumerate(camera.outputs)]
+
+
+def _delays(camera: Status) -> Samples:
+    return [((str(share),), delay) for share, delay in zip(SHARES, camera.delays(SHARES), strict=True)]
+
+
+GAUGES: Sequence[tuple[str, str, tuple[str, ...], Callable[[Status], Samples]]] = (
+    (
+        "state",
+        "1 for the state that the camera is in",
+        ("state",),
+        lambda c: [((state,), c.state == state) for state in STATES],
+    ),
+    ("fps", "Pictures a second of late", ("side",), lambda c: [(("in",), c.fps_in), (("out",), c.fps_out)]),
+    ("delay_seconds", "Arrival to going out, of the last pictures", ("quantile",), _delays),
+    ("tier", "Steps by which the filters have been made cheaper", (), _count(lambda c: c.tier)),
+    (
+        "noise_sigma",
+        "Deviation of the noise, of 255; 0 where no filter asks for it",
+        (),
+        _count(lambda c: c.sigma),
+    ),
+    ("queue_length", "Pictures that wait for the filters", (), _count(lambda c: c.waiting)),
+    ("output_connected", "Whether the output is open", ("output",), _outputs(lambda o: o.connected)),
+)
+COUNTERS: Sequence[tuple[str, str, tuple[str, ...], Callable[[Status], Samples]]] = (
+    ("frames_in", "Pictures that came from the camera", (), _count(lambda c: c.taken)),
+    ("frames_out", "Pictures that went to the outputs", (), _count(lambda c: c.given)),
+    ("frames_passed", "Pictures that went out unfiltered for want of time", (), _count(lambda c: c.passed)),
+    ("frames_dropped", "Pictures left out for want of time", (), _count(lambda c: c.dropped)),
+    ("frames_damaged", "Pictures and packets that arrived damaged", (), _count(lambda c: c.damaged)),
+    ("reconnects", "Times that the camera came back", (), _count(lambda c: c.reconnects)),
+    (
+        "output_reconnects",
+        "Times that the output had to be opened again",
+        ("output",),
+        _outputs(lambda o: o.reconnects),
+    ),
+    (
+        "output_frames_dropped",
+        "Pictures that the output could not take",
+        ("output",),
+        _outputs(lambda o: o.dropped),
+    ),
+    ("output_bytes", "Bytes handed to the output", ("output",), _outputs(lambda o: o.bytes)),
+)
+"""Name, help, labels and how to read them."""
 
 
 class Numbers(Collector):
@@ -35,61 +94,13 @@ class Numbers(Collector):
     def collect(self) -> Iterator[Metric]:
         """All numbers of all cameras."""
         cameras = self._cameras()
-        yield _family(
-            "state",
-            "1 for the state that the camera is in",
-            "gauge",
-            ["state"],
-            (((c.name, state), float(c.state == state)) for c in cameras for state in STATES),
-        )
-        yield _family(
-            "fps",
-            "Pictures a second of late",
-            "gauge",
-            ["side"],
-            (item for c in cameras for item in (((c.name, "in"), c.fps_in), ((c.name, "out"), c.fps_out))),
-        )
-        yield _family(
-            "delay_seconds",
-            "Arrival to going out, of the last pictures",
-            "gauge",
-            ["quantile"],
-            (
-                ((c.name, str(share)), value)
-                for c in cameras
-                for share, value in zip(SHARES, c.delays(SHARES), strict=True)
-            ),
-        )
-        for name, help, read in COUNTS:
-            yield _family(name, help, "counter", [], (((c.name,), float(read(c))) for c in cameras))
-        for name, help, read in LEVELS:
-            yield _family(name, help, "gauge", [], (((c.name,), float(read(c))) for c in cameras))
-        outputs = [(c.name, str(number), o) for c in cameras for number, o in enumerate(c.outputs)]
-        for name, help, kind, field in OUTPUTS:
-            yield _family(name, help, kind, ["output"], (
-                ((camera, number), float(getattr(o, field))) for camera, number, o in outputs
-            ))  # fmt: skip
-
-
-COUNTS: Sequence[tuple[str, str, Callable[[Status], float]]] = (
-    ("frames_in", "Pictures that came from the camera", lambda c: c.taken),
-    ("frames_out", "Pictures that went to the outputs", lambda c: c.given),
-    ("frames_passed", "Pictures that went out unfiltered for want of time", lambda c: c.passed),
-    ("frames_dropped", "Pictures left out for want of time", lambda c: c.dropped),
-    ("frames_damaged", "Pictures and packets that arrived damaged", lambda c: c.damaged),
-    ("reconnects", "Times that the camera came back", lambda c: c.reconnects),
-)
-LEVELS: Sequence[tuple[str, str, Callable[[Status], float]]] = (
-    ("tier", "Steps by which the filters have been made cheaper", lambda c: c.tier),
-    ("noise_sigma", "Deviation of the noise, of 255; 0 where no filter asks for it", lambda c: c.sigma),
-    ("queue_length", "Pictures that wait for the filters", lambda c: c.waiting),
-)
-OUTPUTS = (
-    ("output_connected", "Whether the output is open", "gauge", "connected"),
-    ("output_reconnects", "Times that the output had to be opened again", "counter", "reconnects"),
-    ("output_frames_dropped", "Pictures that the output could not take", "counter", "dropped"),
-    ("output_bytes", "Bytes handed to the output", "counter", "bytes"),
-)
+        for make, families in ((GaugeMetricFamily, GAUGES), (CounterMetricFamily, COUNTERS)):
+            for name, help, labels, read in families:
+                family = make(f"vidnoise_{name}", help, labels=["camera", *labels])
+                for camera in cameras:
+                    for values, number in read(camera):
+                        family.add_metric((camera.name, *values), float(number))
+                yield family
 
 
 class Server:
@@ -164,13 +175,3 @@ def _health(cameras: Cameras) -> Callable[[dict[str, Any], Any], Iterable[bytes]
         return [json.dumps({"healthy": sound, "cameras": well}).encode() + b"\n"]
 
     return page
-
-
-def _family(
-    name: str, help: str, kind: str, labels: list[str], values: Iterable[tuple[tuple[str, ...], float]]
-) -> Metric:
-    make = CounterMetricFamily if kind == "counter" else GaugeMetricFamily
-    family = make(f"vidnoise_{name}", help, labels=["camera", *labels])
-    for names, value in values:
-        family.add_metric(names, value)
-    return family
