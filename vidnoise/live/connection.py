@@ -115,19 +115,11 @@ class Connection:
                 metadata_errors="replace",
             )
         except (av.error.FFmpegError, OSError, ValueError) as failure:
-            # Where the wait for an answer was broken off, FFmpeg may call what it has got so far invalid.
             late = time.monotonic() - began >= timeout
-            why = (
-                local.why(failure, place.url) if place.kind == "camera" else hosts.unknown(failure, place.url)
-            )
-            silence = f"no answer within {timeout:g} s; check the host and the port, or raise --timeout"
-            why = why or (silence if late else _why(failure, silence))
-            if why == BROKE:
-                why += " before a picture came; check the path, the protocol and the port"
-            why = PIPE if self._is_pipe else why
-            raise InputError(f"{self.name}: {why}") from failure
+            raise InputError(f"{self.name}: {_why_closed(failure, place, timeout, late)}") from failure
         try:
             self._choose()
+            self._begin()
         except BaseException:
             self.close()
             raise
@@ -141,15 +133,8 @@ class Connection:
         sounds = [s for s in (beside, *self._container.streams.audio) if s and s.codec_context]
         self.audio: Any = next((s for s in sounds if _is_known(s.codec_context)), None)
         self.mute = bool(sounds) and self.audio is None
-        context = self.video.codec_context
-        context.thread_type = "SLICE"  # threads by frames would hold back a frame each
-        self._decoder = Decoder(context, Losses())
-        self._is_jpeg = context.name == "mjpeg"
-        name = self._container.format.name
-        self._continuity = Continuity(name)
-        self._undated = name in UNDATED
-        self._dated: tuple[int, Fraction | None] | None = None
-        self._paced = "hls" in name
+        self._streams = [stream for stream in (self.video, self.audio) if stream is not None]
+        self._paced = "hls" in self._container.format.name
         if self._paced:
             variants.leave_out(self._container, self.video, self.audio)
         # A playlist whose length is known would give its last pieces again and again.
@@ -158,10 +143,18 @@ class Connection:
                 f"{self.name}: the playlist is at its end, and goes on when its sender does; to clean a recording, "
                 "leave out --live"
             )
-        self._kinds = {
-            stream.index: _kind(stream) for stream in (self.video, self.audio) if stream is not None
-        }
+
+    def _begin(self) -> None:
+        context = self.video.codec_context
+        context.thread_type = "SLICE"  # threads by frames would hold back a frame each
+        self._decoder = Decoder(context, Losses())
+        self._is_jpeg = context.name == "mjpeg"
+        self._continuity = Continuity(self._container.format.name)
+        self._undated = self._container.format.name in UNDATED
+        self._dated: tuple[int, Fraction | None] | None = None
+        self._kinds = {stream.index: _kind(stream) for stream in self._streams}
         self._form, self._others = "", 0
+        self._count = 0
         self.torn = self.jumped = False
 
     @property
@@ -199,46 +192,51 @@ class Connection:
     def _items(self) -> Iterator[Any]:
         import av
 
-        wanted = [self.video] if self.audio is None else [self.video, self.audio]
-        seen, count = time.monotonic(), 0
-        patience = max(self._patience, KEYFRAME_WAIT)
-        pace = _Pace() if self._paced else None
         try:
-            for packet in self._container.demux(wanted):
-                if time.monotonic() - seen > patience:
-                    raise InputError(
-                        f"{self.name}: no picture for {patience:g} s; the camera hangs, or the network loses too much; "
-                        f"{self._advice}"
-                    )
-                # At the end the video has an empty one, for which the decoder gives what it holds.
-                if not packet.size and packet.stream_index != self.video.index:
-                    continue
-                self._refuse_other(packet.stream)
-                self.jumped |= self._continuity.join(packet)
-                if packet.stream_index != self.video.index:
-                    if not self._is_other_sound(packet):
-                        yield packet
-                    continue
-                if self._is_jpeg and ends_early(bytes(packet)):
-                    self.losses.frames += 1
-                for frame in self._decoder.decode(packet):
-                    count += 1
-                    self._date(frame, time.monotonic())
-                    if self._is_old(frame):
-                        continue
-                    seen, patience = time.monotonic(), self._patience
-                    if pace:
-                        pace.wait(frame)
-                        seen = time.monotonic()
-                    self.torn, self._decoder.gap = self.torn or self._decoder.gap, False
-                    yield frame
+            yield from self._read()
         except (av.error.FFmpegError, OSError) as failure:
             silence = f"nothing came for {self._patience:g} s; the camera hangs, or the network between; {self._advice}"
             raise InputError(f"{self.name}: {_why(failure, silence)}") from failure
         except IndexError:
             pass  # PyAV at the end of a stream in which others have appeared on the way
-        alone = count == 1 and self._is_jpeg and not self._is_pipe
+        alone = self._count == 1 and self._is_jpeg and not self._is_pipe
         raise InputError(f"{self.name}: {SNAPSHOT if alone else 'the camera has ended the stream'}")
+
+    def _read(self) -> Iterator[Any]:
+        seen, patience = time.monotonic(), max(self._patience, KEYFRAME_WAIT)
+        pace = _Pace() if self._paced else None
+        for packet in self._container.demux(self._streams):
+            if time.monotonic() - seen > patience:
+                raise InputError(
+                    f"{self.name}: no picture for {patience:g} s; the camera hangs, or the network loses too much; "
+                    f"{self._advice}"
+                )
+            is_video = packet.stream_index == self.video.index
+            # At the end the video has an empty one, for which the decoder gives what it holds.
+            if not packet.size and not is_video:
+                continue
+            self._refuse_other(packet.stream)
+            self.jumped |= self._continuity.join(packet)
+            if is_video:
+                for frame in self._pictures(packet):
+                    if pace:
+                        pace.wait(frame)
+                    seen, patience = time.monotonic(), self._patience
+                    yield frame
+            elif not self._is_other_sound(packet):
+                yield packet
+
+    def _pictures(self, packet: Any) -> Iterator[av.VideoFrame]:
+        """Those that are to be shown, with their times."""
+        if self._is_jpeg and ends_early(bytes(packet)):
+            self.losses.frames += 1
+        for frame in self._decoder.decode(packet):
+            self._count += 1
+            self._date(frame, time.monotonic())
+            if self._is_old(frame):
+                continue
+            self.torn, self._decoder.gap = self.torn or self._decoder.gap, False
+            yield frame
 
     def _date(self, frame: av.VideoFrame, now: float) -> None:
         """Where a loss has taken a picture's time along, it repeats that of the one before."""
@@ -336,6 +334,19 @@ def _options(place: Location, transport: str, timeout: float) -> dict[str, str]:
     elif scheme == "udp":
         options |= {"overrun_nonfatal": "1", "fifo_size": "50000"}
     return options
+
+
+def _why_closed(failure: BaseException, place: Location, timeout: float, late: bool) -> str:
+    """A failure to open in words; `late` says whether the wait for an answer was over."""
+    if place.kind == "stdin":
+        return PIPE
+    known = local.why(failure, place.url) if place.kind == "camera" else hosts.unknown(failure, place.url)
+    if known:
+        return known
+    silence = f"no answer within {timeout:g} s; check the host and the port, or raise --timeout"
+    # Where the wait was broken off, FFmpeg may call what it has got so far invalid.
+    why = silence if late else _why(failure, silence)
+    return f"{why} before a picture came; check the path, the protocol and the port" if why == BROKE else why
 
 
 def _why(failure: BaseException, silence: str) -> str:
