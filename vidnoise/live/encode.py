@@ -72,32 +72,10 @@ class LiveEncoder:
         encoders.quiet()
         self._buffer = io.BytesIO()
         self._container = av.open(self._buffer, "w", format="nut")
-        rate = info.rate if info.rate and 0 < info.rate <= 240 else Fraction(25)
-        try:
-            self._stream: Any = self._container.add_stream(self.name, rate=rate.limit_denominator(1001))
-        except ValueError as failure:  # NUT has no number for it
-            raise OutputError(
-                f"{self.name} is not for cameras; leave --codec out, or take h264 or hevc"
-            ) from failure
-        context: Any = self._stream.codec_context
         # With chroma at half the size, encoders take even sizes alone: of odd ones a line or column is left out.
         self._width, self._height = info.width // 2 * 2, info.height // 2 * 2
-        context.width, context.height, context.pix_fmt = self._width, self._height, PIXELS
-        context.sample_aspect_ratio = shape
-        context.time_base = BASE
-        context.max_b_frames = 0  # pictures go out in the order in which they are shown
-        context.options = _options(self.name, settings)
-        colour = info.colour
-        context.colorspace, context.color_range = colour.matrix, colour.range
-        context.color_primaries, context.color_trc = colour.primaries, colour.transfer
-        self._aac: sound.ToAac | None = None
-        if audio is not None and _survives(audio):
-            copy = carry.add_copy(self._container, audio)
-            if sound.is_adts(audio.codec_context):
-                copy.codec_context.extradata = sound.settings(audio.codec_context)
-        elif audio is not None:
-            log.warning("no output can hold the sound as %s; it goes out as AAC", audio.codec_context.name)
-            self._aac = sound.ToAac(self._container, audio, own=True)
+        self._stream = self._add_video(settings, shape)
+        self._aac = None if audio is None else self._add_sound(audio, log)
         try:
             with scheduling.ordinary():
                 self._container.start_encoding()
@@ -106,6 +84,34 @@ class LiveEncoder:
                 f"the encoder {self.name} does not take {info.width}x{info.height} {PIXELS}: {failure}"
                 + ("" if self.name in FAST else "; leave --codec out, or take h264 or hevc")
             ) from failure
+
+    def _add_video(self, settings: Settings, shape: Fraction) -> Any:
+        rate = self._info.rate if self._info.rate and 0 < self._info.rate <= 240 else Fraction(25)
+        try:
+            stream: Any = self._container.add_stream(self.name, rate=rate.limit_denominator(1001))
+        except ValueError as failure:  # NUT has no number for it
+            raise OutputError(
+                f"{self.name} is not for cameras; leave --codec out, or take h264 or hevc"
+            ) from failure
+        context, colour = stream.codec_context, self._info.colour
+        context.width, context.height, context.pix_fmt = self._width, self._height, PIXELS
+        context.sample_aspect_ratio = shape
+        context.time_base = BASE
+        context.max_b_frames = 0  # pictures go out in the order in which they are shown
+        context.options = _options(self.name, settings)
+        context.colorspace, context.color_range = colour.matrix, colour.range
+        context.color_primaries, context.color_trc = colour.primaries, colour.transfer
+        return stream
+
+    def _add_sound(self, audio: Any, log: logging.LoggerAdapter[Any]) -> sound.ToAac | None:
+        """As it comes, or else what makes AAC of it."""
+        if not _survives(audio):
+            log.warning("no output can hold the sound as %s; it goes out as AAC", audio.codec_context.name)
+            return sound.ToAac(self._container, audio, own=True)
+        copy = carry.add_copy(self._container, audio)
+        if sound.is_adts(audio.codec_context):
+            copy.codec_context.extradata = sound.settings(audio.codec_context)
+        return None
 
     def want_key(self) -> None:
         """Make the next picture a keyframe; from any thread."""

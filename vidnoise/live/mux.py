@@ -55,6 +55,8 @@ class Muxer:
         self._format = format
         self._zero = zero
         self._last: dict[int, tuple[Fraction, int]] = {}  # when, and in the container's ticks
+        self._streams: dict[int, Any] = {}
+        self._aac: ToAac | None = None
         with av.open(io.BytesIO(head)) as source:
             for video in source.streams.video:
                 if not _holds(format, video, options):  # before a file that is there is replaced
@@ -65,16 +67,16 @@ class Muxer:
             self._container: Any = av.open(
                 place, "w", format=format, options=options | {"max_interleave_delta": INTERLEAVE}
             )
-            self._streams: dict[int, Any] = {}
-            self._aac: ToAac | None = None
             for stream in source.streams:
-                if _holds(format, stream, options):
-                    self._streams[stream.index] = carry.add_copy(self._container, stream)
-                else:
-                    self._aac = ToAac(self._container, stream)
-                    name = stream.codec_context.name
-                    warn(f"{format} cannot hold the sound as {name}; it is written as AAC")
+                self._add(stream, options, warn)
             self._container.start_encoding()
+
+    def _add(self, stream: Any, options: dict[str, str], warn: Callable[[str], None]) -> None:
+        if _holds(self._format, stream, options):
+            self._streams[stream.index] = carry.add_copy(self._container, stream)
+            return
+        self._aac = ToAac(self._container, stream)
+        warn(f"{self._format} cannot hold the sound as {stream.codec_context.name}; it is written as AAC")
 
     def write(self, packet: Packet) -> None:
         """Write one packet; what comes before zero, or out of order, is left out."""
@@ -90,12 +92,7 @@ class Muxer:
         base = packet.base if stream is None else stream.time_base
         # Two times may be one in ticks that are longer, which containers refuse.
         tick = max(round(time / base), before + 1)
-        span = {"mp4": tick - before, "mov": tick - before, "flv": tick}.get(self._format, 0)
-        if span >= COUNTED:
-            self.close()  # so that all before the pause is there
-            raise OutputError(
-                f"{self._format} cannot count {float(span * base) / 3600:.1f} h; it begins anew"
-            )
+        self._refuse_long(tick, before, base)
         self._last[packet.stream] = time, tick
         made = av.Packet(packet.data)
         made.pts = made.dts = tick
@@ -111,6 +108,15 @@ class Muxer:
                     raise  # of sound it is what was damaged on the way
         elif self._aac is not None:
             self._container.mux(self._aac.convert(made))
+
+    def _refuse_long(self, tick: int, before: int, base: Fraction) -> None:
+        """Hold a time, and that of the packet before, against what the container can count."""
+        span = {"mp4": tick - before, "mov": tick - before, "flv": tick}.get(self._format, 0)
+        if span >= COUNTED:
+            self.close()  # so that all before the pause is there
+            raise OutputError(
+                f"{self._format} cannot count {float(span * base) / 3600:.1f} h; it begins anew"
+            )
 
     @property
     def is_empty(self) -> bool:
