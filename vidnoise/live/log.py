@@ -10,9 +10,7 @@ from typing import Any
 
 from vidnoise.io.protocols import mask
 
-FORMATS = ("text", "json")
 NAME = "vidnoise.live"
-
 
 HUSH = 60.0
 """Seconds for which a camera that was started anew, after a failure that is not told any more, is not told of either."""
@@ -67,7 +65,7 @@ def start(format: str, *, verbose: bool = False, quiet: bool = False) -> None:
     """Begin to write what cameras say.
 
     Args:
-        format: one of `FORMATS`.
+        format: "text" or "json".
         verbose: also what concerns developers.
         quiet: errors alone.
     """
