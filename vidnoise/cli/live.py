@@ -15,6 +15,7 @@ import click
 from vidnoise.cli.errors import Status
 from vidnoise.cli.options import Integer, chosen_chain, option
 from vidnoise.errors import UsageError
+from vidnoise.live.units import box, seconds
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -24,36 +25,22 @@ SAME = 1.0
 """Seconds in which several signals are one request: `timeout` sends two, and so does an impatient Ctrl-C."""
 
 
-class Span(click.ParamType[float]):
-    """A span of time: `500ms`, `5s`, `10m`."""
+class Read(click.ParamType[Any]):
+    """What a function of `vidnoise.live.units` reads."""
 
-    name = "span"
+    def __init__(self, name: str, read: Callable[[str], Any]) -> None:
+        self.name = name
+        self._read = read
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Seconds from text."""
-        from vidnoise.live.units import seconds
-
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Its value from text."""
         try:
-            return seconds(value)
+            return self._read(value)
         except UsageError as failure:
             self.fail(str(failure), param, ctx)
 
 
-class Box(click.ParamType[tuple[int, int, int, int]]):
-    """A rectangle in pixels: `x,y,width,height`."""
-
-    name = "box"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, int, int, int]:
-        """Four whole numbers."""
-        from vidnoise.live.units import box
-
-        try:
-            return box(value)
-        except UsageError as failure:
-            self.fail(str(failure), param, ctx)
+SPAN, BOX = Read("span", seconds), Read("box", box)
 
 
 def live_options(command: F) -> F:
@@ -62,21 +49,21 @@ def live_options(command: F) -> F:
         option("--live", is_flag=True, section=LIVE,
                help="Take an http:// or https:// input (MJPEG, HLS), or a pipe (-), for a camera."),
         option("--transport", type=click.Choice(("tcp", "udp")), section=LIVE, help="How RTSP comes in; tcp if not given."),
-        option("--timeout", type=Span(), metavar="TIME", section=LIVE,
+        option("--timeout", type=SPAN, metavar="TIME", section=LIVE,
                help="How long to wait for a connection, a picture, or progress of an output; 5s if not given."),
         option("--wait", is_flag=True, section=LIVE,
                help="Keep trying where the camera cannot be opened at the start; later failures are always tried again."),
         option("--retries", type=Integer(min=0), metavar="N", section=LIVE,
                help="Give up after so many failures in a row; without it, never."),
-        option("--max-backoff", type=Span(), metavar="TIME", section=LIVE,
+        option("--max-backoff", type=SPAN, metavar="TIME", section=LIVE,
                help="The longest wait between two tries; 5s if not given."),
-        option("--max-delay", type=Span(), metavar="TIME", section=LIVE,
+        option("--max-delay", type=SPAN, metavar="TIME", section=LIVE,
                help="Beyond this the filters are made cheaper, then left out, then pictures dropped; 1s if not given."),
         option("--segment", metavar="TIME", section=LIVE,
                help='Record in pieces of this length; OUTPUT is a name such as "cam/%Y-%m-%d_%H-%M-%S.mp4".'),
         option("--keep", metavar="TIME|SIZE", section=LIVE, help="Remove pieces older than 7d, or beyond 50GB."),
-        option("--roi", type=Box(), metavar="X,Y,W,H", section=LIVE, help="Clean this rectangle alone, in pixels."),
-        option("--ignore", type=Box(), multiple=True, metavar="X,Y,W,H", section=LIVE,
+        option("--roi", type=BOX, metavar="X,Y,W,H", section=LIVE, help="Clean this rectangle alone, in pixels."),
+        option("--ignore", type=BOX, multiple=True, metavar="X,Y,W,H", section=LIVE,
                help="Leave this rectangle as it is, as a burnt-in clock; may be given several times."),
         option("--metrics", metavar="HOST:PORT", section=LIVE,
                help="Serve /metrics (Prometheus) and /healthz; a port alone is on 127.0.0.1."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import signal
 import threading
 import time
@@ -64,8 +65,6 @@ def watch(cameras: Path, metrics: str | None, log: str, verbose: bool) -> None:
 
 def _reload(fleet: Fleet, cameras: Path) -> None:
     """Read the file again; one with a mistake changes nothing."""
-    import logging
-
     from vidnoise.live.cameras_file import load
     from vidnoise.live.log import NAME
 

@@ -135,15 +135,19 @@ class Cleaner:
             return []
         done = self._choose(shot.frame)
         if verdict == "pass" or self._rests():
-            return [*done, *self._as_they_are(), shot]
+            return [*done, *self.reset(), shot]
         assert self._current is not None
         assert self._current.stage is not None
         self._inside.append(shot)
         return [*done, *self._match(self._current.stage.push(shot.frame.to(self._device.torch)))]
 
     def reset(self) -> list[Shot]:
-        """The stream is torn: give what is inside as it is, and start afresh."""
-        return self._as_they_are()
+        """Give what the filters hold, unfiltered, and start afresh, as where the stream is torn."""
+        held = list(self._inside)
+        self._inside.clear()
+        if held and self._current and self._current.stage:
+            self._current.stage.reset()
+        return held
 
     def tell_dropped(self) -> None:
         """Say how many pictures were left out since the last look, if any were."""
@@ -163,7 +167,7 @@ class Cleaner:
             wanted.prepare(frame)
             self._pace.settle(self._now())
             return []
-        done = self._as_they_are()
+        done = self.reset()
         self._current = wanted
         self._pace.settle(self._now())
         self._status.tier, self._status.filters = self._tiers.index(wanted), str(wanted.chain)
@@ -178,14 +182,6 @@ class Cleaner:
         if current is None or not current.chain.filters:
             return True
         return self._pace.tier > self._tiers.index(current)
-
-    def _as_they_are(self) -> list[Shot]:
-        """Pictures that the filters still hold, unfiltered."""
-        held = list(self._inside)
-        self._inside.clear()
-        if held and self._current and self._current.stage:
-            self._current.stage.reset()
-        return held
 
     def _match(self, frames: Sequence[Frame]) -> list[Shot]:
         shots = [self._inside.popleft() for _ in frames]
