@@ -130,6 +130,8 @@ def test_live_protocols_and_devices_are_cameras_and_files_are_not(tmp_path):
         ({"segment": "10m"}, "%Y"),
         ({"keep": "7d"}, "--segment"),
         ({"transport": "smoke"}, "tcp or udp"),
+        ({"encoder_opts": {"tune": "nix"}}, "--encoder-opt tune=nix: libx264 does not open with that"),
+        ({"encoder_opts": {"profile": "nix"}, "codec": "hevc"}, "profile=nix: libx265 does not open"),
         ({"outputs": ()}, "say where to write"),
         ({"outputs": ("a.ts", "./a.ts")}, "./a.ts is given twice"),
         ({"outputs": ("%H.ts", "b.ts", "%H.ts"), "segment": "1h"}, "%H.ts is given twice"),

@@ -478,18 +478,30 @@ def _check_list(encoder: Encoder, name: str, value: str) -> None:
     """Hold a list such as `x264-params` against what the encoder's library knows: it goes on without the rest."""
     import av
 
-    context: Any = av.CodecContext.create(encoder.name, "w")
-    context.width, context.height, context.time_base = 256, 128, Fraction(1, 25)
-    context.pix_fmt = context.codec.video_formats[0].name
-    context.options = merge(encoder.fixed, {name: value})
-    quiet()
     # What fails here fails again with all options, and is told then.
     refused = suppress(av.error.FFmpegError)
-    with listening(av.logging.WARNING), av.logging.Capture() as lines, scheduling.ordinary(), refused:
-        context.open()
+    with listening(av.logging.WARNING), av.logging.Capture() as lines, refused:
+        attempt(encoder.name, merge(encoder.fixed, {name: value}))
     for _, _, line in lines:
         if line.startswith(PASSED_OVER):
             raise UsageError(f"--encoder-opt {name}={value}: {encoder.name} says: {line.strip()}")
+
+
+def attempt(encoder: str, options: Mapping[str, str]) -> None:
+    """Open an encoder of this name for small pictures.
+
+    Raises:
+        FFmpegError: it does not open so.
+    """
+    import av
+
+    context: Any = av.CodecContext.create(encoder, "w")
+    context.width, context.height, context.time_base = 256, 128, Fraction(1, 25)
+    context.pix_fmt = context.codec.video_formats[0].name
+    context.options = dict(options)
+    quiet()
+    with scheduling.ordinary():
+        context.open()
 
 
 def _values(encoder: str, name: str) -> tuple[float, float, tuple[str, ...]]:

@@ -185,7 +185,17 @@ def check(settings: Settings) -> None:
     Raises:
         UsageError: it is not so.
     """
-    _options(_encoder(settings.codec), settings)
+    import av
+
+    name = _encoder(settings.codec)
+    options = _options(name, settings)
+    if name not in FAST or not settings.encoder_opts:
+        return
+    try:  # words such as those of `tune` are known to the encoder alone
+        encoders.attempt(name, options)
+    except av.error.FFmpegError as failure:
+        typed = " ".join(f"{key}={value}" for key, value in settings.encoder_opts.items())
+        raise UsageError(f"--encoder-opt {typed}: {name} does not open with that") from failure
 
 
 def _packet(packet: Any, stream: int = VIDEO) -> Packet:
