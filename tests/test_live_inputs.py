@@ -781,6 +781,23 @@ def test_a_playlist_that_does_not_go_on_is_shown_once(tmp_path, monkeypatch):
     assert min(seen[2]) > max(seen[0])
 
 
+def test_a_playlist_whose_sender_starts_again_within_its_first_minute_is_soon_shown(tmp_path, monkeypatch):
+    monkeypatch.setattr(connection, "REPEATING", 0.5)
+    (tmp_path / "0.ts").write_bytes(transport_stream(sound=False))
+    (tmp_path / "1.ts").write_bytes(transport_stream(sound=False, start=50))
+    begin = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n0.ts\n"
+    playlist = tmp_path / "a.m3u8"
+    playlist.write_text(begin)
+    later = threading.Timer(1.0, playlist.write_text, [f"{begin}#EXTINF:2,\n1.ts\n"])
+    with (
+        serving(tmp_path) as address,
+        Connection(f"{address}/a.m3u8", transport="tcp", timeout=LIMIT, shown=Fraction(50)) as camera,
+    ):
+        later.start()
+        assert any(True for _ in camera)
+    later.join()
+
+
 def in_several_sizes(folder: Path) -> None:
     """A playlist `all.m3u8` that names another for each of two sizes, the smaller one first."""
     sizes = {"small": (160, 96), "large": (320, 192)}

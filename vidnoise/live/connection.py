@@ -40,6 +40,9 @@ PIPE = "no video comes through the pipe; look at what writes into it, or raise -
 REPEATED = 60
 """Seconds of pictures that a playlist may give again to who connects again: its last three pieces."""
 
+REPEATING = 15.0
+"""Seconds that this may take, as they come at once; what comes later is of a sender that was started again."""
+
 QUICKER = 0.001
 """The share by which a playlist is read quicker than it is dated, so that a camera whose clock is quick is kept up with."""
 
@@ -152,6 +155,7 @@ class Connection:
         self._continuity = Continuity(self._container.format.name)
         self._undated = self._container.format.name in UNDATED
         self._dated: tuple[int, Fraction | None] | None = None
+        self._repeats_until = time.monotonic() + REPEATING
         self._kinds = {stream.index: _kind(stream) for stream in self._streams}
         self._form, self._others = "", 0
         self._count = 0
@@ -251,7 +255,8 @@ class Connection:
         assert frame.pts is not None
         assert frame.time_base is not None
         at = frame.pts * frame.time_base - self._continuity.offset
-        if self._paced and self._before is not None and 0 <= self._before - at < REPEATED:
+        repeats = self._paced and time.monotonic() < self._repeats_until
+        if repeats and self._before is not None and 0 <= self._before - at < REPEATED:
             return True
         self._before, self.shown = None, at
         return False
