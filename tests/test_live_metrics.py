@@ -105,17 +105,20 @@ def test_a_camera_is_well_for_as_long_as_it_may_send_nothing(tmp_path):
 def test_a_camera_that_ends_as_it_should_is_well_and_one_that_is_given_up_is_not(tmp_path):
     fleet = Fleet()
     with sender() as url:
-        lost = f"tcp://127.0.0.1:{free_port()}"
-        fleet.become(
-            {
-                "short": Settings(url, (f"{tmp_path}/a.ts",), duration=0.5),
-                "lost": Settings(lost, (f"{tmp_path}/b.ts",), wait=True, retries=1, max_backoff=0.1),
-            }
-        )
+        dead = f"tcp://127.0.0.1:{free_port()}"
+        cameras = {
+            "short": Settings(url, (f"{tmp_path}/a.ts",), duration=0.5),
+            "lost": Settings(dead, (f"{tmp_path}/b.ts",), wait=True, retries=1, max_backoff=0.1),
+        }
+        fleet.become(cameras)
         wait(lambda: all(status.state == "ended" for status in fleet.statuses()))
         time.sleep(0.5)
         assert [status.state for status in fleet.statuses()] == ["ended", "ended"]
-        assert [status.healthy(0.0) for status in fleet.statuses()] == [True, False]
+        short, lost = fleet.statuses()
+        assert (short.healthy(0.0), lost.healthy(0.0)) == (True, False)
+        fleet.become(cameras)  # as SIGHUP does: what was given up is tried again
+        assert fleet.statuses()[0] is short
+        assert fleet.statuses()[1] is not lost
     fleet.close()
 
 

@@ -106,8 +106,12 @@ class Fleet:
         return [keeper.status for keeper in list(self._keepers.values())]
 
     def become(self, wanted: Mapping[str, Settings]) -> None:
-        """Start what is new, end what is gone, and start anew what has changed; the others go on undisturbed."""
-        gone = [keeper for name, keeper in self._keepers.items() if wanted.get(name) != keeper.settings]
+        """Start what is new or given up, end what is gone, start anew what has changed; the others go on undisturbed."""
+        gone = [
+            keeper
+            for name, keeper in self._keepers.items()
+            if wanted.get(name) != keeper.settings or keeper.status.is_given_up
+        ]
         _end(gone)
         if gone:
             _free()

@@ -67,6 +67,11 @@ class Status:
         return max(0, self.connects - 1)
 
     @property
+    def is_given_up(self) -> bool:
+        """Whether it has ended, and not as it should."""
+        return self.state == "ended" and bool(self.failure)
+
+    @property
     def fps_in(self) -> float:
         """Pictures a second that come, of late."""
         return _rate(self._taken_at)
@@ -104,7 +109,7 @@ class Status:
         that was asked for.
         """
         if self.state == "ended":
-            return not self.failure
+            return not self.is_given_up
         goes = self.last is not None and time.monotonic() - self.last < max(patience, self.timeout)
         return goes and any(output.healthy(patience) for output in self.outputs)
 
