@@ -219,7 +219,7 @@ class Fuse(RecurrentFilter[State]):
 
 
 def _averaged(
-    new: Look, past: Memory | None, later: Sequence[Look], ways: Sequence[Way], lasting: float
+    new: Look, past: Memory | None, later: Sequence[Look], ways: Sequence[Way], beside: float
 ) -> Average:
     """Average C channels with the past, if there is one, and with looks ahead; each has a way here, the past the first."""
     import torch
@@ -234,7 +234,7 @@ def _averaged(
     best = known
     for other, way in zip(later, ways[past is not None :], strict=True):
         best, _ = join(best, brightened(Look(warp(other.picture, way.flow), other.variance), way.gain))
-    return Average(known, lasted(best, new.variance, lasting), model, trust, seen)
+    return Average(known, lasted(best, new.variance, beside), model, trust, seen)
 
 
 def _memory(average: Average) -> Memory:
