@@ -65,7 +65,7 @@ def run(capfd, *words):
 
 def test_filters_with_weights_and_a_level_are_found_once_for_each_network(monkeypatch):
     kinds = {
-        kind.name: kind for kind in (Learned, find("denoise"), find("fuse"), find("deblur"), find("model"))
+        kind.name: kind for kind in (Learned, find("denoise"), find("steady"), find("deblur"), find("model"))
     }
     monkeypatch.setattr(models, "filters", lambda: kinds)
     assert [str(chain) for chain in models.models()] == [
@@ -125,9 +125,10 @@ def test_the_rows_hold_what_was_measured(capfd, folder, small):
         assert row["milliseconds"] > 0
         assert row["fps"] > 0
         assert row["failure"] == ""
-    card = read_card(FOLDER / "temporal-balanced.json")
-    assert (denoise["parameters"], denoise["kflop"]) == (card.parameters, card.kflop)
-    assert fuse["parameters"] is None
+    for row, weights in ((denoise, "temporal-balanced"), (fuse, "shrinkage")):
+        card = read_card(FOLDER / f"{weights}.json")
+        assert (row["parameters"], row["kflop"]) == (card.parameters, card.kflop)
+    assert noisy["parameters"] is None
 
 
 def test_missing_weights_are_named_and_the_others_measured(folder, small, monkeypatch):

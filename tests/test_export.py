@@ -283,6 +283,7 @@ def test_what_cannot_be_exported_is_refused_with_what_to_type(vidnoise, tmp_path
     (tmp_path / "taken.pt").write_text("mine")
     for words, said in [
         (("fuse", "-o", "a.onnx"), "give denoise"),
+        (("steady", "-o", "a.onnx"), "give denoise"),
         (("denoise:quality=fast", "-o", "a.onnx"), "give denoise"),
         (("denoise,median", "-o", "a.onnx"), "give denoise"),
         (("missing.safetensors", "-o", "a.onnx"), "missing.json"),

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     Gains = Callable[..., Tensor]
 
+WEIGHTS = "shrinkage"
+"""The name of the network's."""
 HALF = dct.BLOCK // 2
 SURE = 2.7
 """A coefficient this many deviations from zero is no noise."""
@@ -43,7 +45,7 @@ def shrink(noisy: Look, model: Tensor | None) -> Tensor:
 
     from vidnoise.nets import load
 
-    network, height = load("shrinkage", noisy.picture.device, torch.float32), noisy.picture.shape[1]
+    network, height = load(WEIGHTS, noisy.picture.device, torch.float32), noisy.picture.shape[1]
     if model is None:
         model = in_strips(noisy.picture, lambda lines: shrunk(sure, noisy, None, lines))
 

@@ -116,8 +116,8 @@ class Denoise(RecurrentFilter[Known]):
 
     @property
     def weights(self) -> str:
-        """Of the network that cleans the average; none with quality=fast and fastest."""
-        return "temporal-balanced" if self.quality in ("balanced", "best") else ""
+        """Those of `fuse` with quality=fast, none with fastest."""
+        return {"fast": fuse.Fuse().weights, "fastest": ""}.get(self.quality, "temporal-balanced")
 
     @property
     def tileable(self) -> bool:
@@ -164,6 +164,8 @@ class Denoise(RecurrentFilter[Known]):
     def _network(self, device: torch.device, dtype: torch.dtype, int8: bool = False) -> Module | None:
         from vidnoise.nets import load_at
 
+        if self.quality in ("fast", "fastest"):
+            return None
         return load_at(self.quality, self.weights, device, dtype, int8)
 
     def _without_network(

@@ -13,7 +13,7 @@ from vidnoise.flow import QUICK, SharedFlow, warp
 from vidnoise.fusion import Look, brightened, halved, join, lasted, mix, opponent, recall
 from vidnoise.light import lines
 from vidnoise.scaling import area_means, enlarged, means_around
-from vidnoise.shrinkage import shrink
+from vidnoise.shrinkage import WEIGHTS, shrink
 from vidnoise.stillness import Watch
 from vidnoise.strips import at_once, in_strips
 from vidnoise_filters.clipping import unclipping
@@ -160,6 +160,11 @@ class Fuse(RecurrentFilter[State]):
     def wants_noise(self) -> bool:
         """Unless sigma is given."""
         return self.sigma == 0
+
+    @property
+    def weights(self) -> str:
+        """Of the network that corrects the shrinkage."""
+        return WEIGHTS
 
     def step(self, frame: Frame, state: State | None, ahead: Sequence[Frame]) -> tuple[Frame, State]:
         """See `RecurrentFilter.step`."""

@@ -148,7 +148,9 @@ def find(what: str, sigma: float = 0.0) -> Subject:
         if network.blind and sigma:
             raise UsageError(f"{what} finds the noise level by itself; leave --sigma out")
         return _for_pictures(network, path.stem, card, sigma)
-    raise UsageError(f"{what} is a network of kind {card.kind!r}; those that denoise can be exported")
+    raise UsageError(
+        f"{what} is a network of kind {card.kind!r}, which cleans no picture by itself; give denoise, or one that does"
+    )
 
 
 def _for_clips(network: TemporalDenoiser, name: str, card: Card, filter: Filter | None) -> Subject:
@@ -172,7 +174,7 @@ def _filter(what: str) -> Filter:
     filters = Chain.parse(what).filters
     if len(filters) != 1 or not filters[0].weights:
         raise UsageError(
-            f"{what!r} is no filter with a network to export; give denoise, or a .safetensors file that vidnoise "
+            f"{what!r} is no filter with a network of its own; give denoise, or a .safetensors file that vidnoise "
             f"train wrote"
         )
     return filters[0]
