@@ -350,7 +350,7 @@ def test_memory_for_copied_streams_does_not_grow_while_no_picture_comes(tmp_path
         writer = open_writer(written, reader, reader.info)
         for frame in reader:
             writer.write(frame)
-            waiting.append(len(reader._early or ()))
+            waiting.append(len(reader.packets._early or ()))
         writer.finish()
     assert max(waiting) == 0
     assert sum(len(data) for _, data in clips.packets(written, 1)) == 120 * 48000 * 2

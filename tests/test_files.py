@@ -1749,7 +1749,7 @@ def test_a_part_that_is_no_time_is_refused_with_what_was_given(tmp_path, name, p
 def test_a_part_may_be_given_in_numbers_of_any_kind(tmp_path, start):
     source = Clip(frames=50).save(tmp_path / "in.mp4")
     with open_reader(source, start=start, duration=np.int64(1)) as reader:
-        assert reader.length == 1
+        assert reader.part.length == 1
         assert len(list(reader)) == 25
 
 

@@ -15,7 +15,7 @@ from web import serving
 
 import vidnoise as vn
 from vidnoise.errors import InputError, UsageError
-from vidnoise.io import open_reader, reader
+from vidnoise.io import failures, open_reader
 from vidnoise.io.protocols import ALLOWED, Location, locate, mask
 from vidnoise.live.destination import resolve
 
@@ -73,7 +73,7 @@ def test_a_remote_clip_and_a_remote_playlist_are_read(server, folder):
 
 @pytest.mark.parametrize("share", [0, 0.5])
 def test_a_server_that_stops_sending_is_given_up(share, folder, monkeypatch):
-    monkeypatch.setattr(reader, "PATIENCE", 0.5)
+    monkeypatch.setattr(failures, "PATIENCE", 0.5)
     data = (folder / "clip.ts").read_bytes()
     head = f"HTTP/1.0 200 OK\r\nContent-Length: {len(data)}\r\n\r\n".encode()
     with (

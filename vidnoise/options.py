@@ -20,6 +20,9 @@ from vidnoise.errors import UsageError
 QUALITIES = ("fast", "balanced", "best")
 """What the built-in filters' option `quality` takes."""
 
+MOST_THREADS = 1024
+"""More take longer to begin than a video takes."""
+
 TYPES: dict[Any, Any] = {bool: bool, int: Integral, float: Real, str: (str, PathLike), NoneType: NoneType}
 """What is taken for the types of options: numbers may be NumPy's, and text a path."""
 WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", NoneType: "None"}

@@ -1,7 +1,8 @@
 """Files, pipes and streams in and out, through PyAV."""
 
 from vidnoise.io.decode import Losses
-from vidnoise.io.reader import Reader, open_reader
+from vidnoise.io.opening import open_reader
+from vidnoise.io.reader import Reader
 from vidnoise.io.writer import OutputOptions, Writer, open_writer
 
 __all__ = ["Losses", "OutputOptions", "Reader", "Writer", "open_reader", "open_writer"]

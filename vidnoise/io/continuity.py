@@ -19,22 +19,27 @@ AHEAD = Fraction(10)
 """Seconds by which it must leap ahead rather than pause. (FFmpeg's command takes the same number.)"""
 
 
+def may_jump(format: str) -> bool:
+    """Whether the clock of a demuxer may begin and jump anywhere."""
+    return any(name in JUMPING for name in format.split(","))
+
+
 class Continuity:
     """Moves the packets after a jump of the clock, of all streams alike, to where the one before it ended.
 
-    `active` says whether the clock may begin and jump anywhere; `jumps` are the last times, in seconds after the
-    correction, at which it has jumped; `offset` are the seconds by which times are corrected now.
+    `jumps` are the last times, in seconds after the correction, at which the clock has jumped; `offset` are the seconds by
+    which times are corrected now.
     """
 
     def __init__(self, format: str) -> None:
-        self.active = any(name in JUMPING for name in format.split(","))
+        self._active = may_jump(format)
         self.offset = Fraction(0)
         self._next: dict[int, Fraction] = {}
         self.jumps: deque[Fraction] = deque(maxlen=8)  # a camera may set its clock for weeks
 
     def join(self, packet: av.Packet[Any]) -> bool:
         """Correct a packet's times; True where its stream has jumped."""
-        if not self.active or packet.dts is None:
+        if not self._active or packet.dts is None:
             return False
         base: Fraction = packet.time_base
         time = packet.dts * base + self.offset

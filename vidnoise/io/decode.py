@@ -9,6 +9,8 @@ from itertools import dropwhile
 from math import inf, nan
 from typing import TYPE_CHECKING, Any
 
+from vidnoise.io.colour_tags import colour_of
+
 if TYPE_CHECKING:
     import av
     from av.filter import Graph
@@ -218,13 +220,19 @@ class Conformer:
     height, pictures of another shape are not stretched, but get black bars.
     """
 
-    def __init__(self, warnings: list[str], then: str = CONVERTED, *, colours: bool = False) -> None:
-        self._warnings, self._then, self._colours = warnings, then, colours
+    def __init__(
+        self,
+        warnings: list[str],
+        then: str = CONVERTED,
+        *,
+        colours: bool = False,
+        begun: Fraction | int = 0,
+    ) -> None:
+        self._warnings, self._then, self._colours, self._begun = warnings, then, colours, begun
         self._first: tuple[Any, ...] | None = None
         self._last: tuple[Any, ...] | None = None
         self._aspect = 0.0
         self._bars: tuple[tuple[Any, ...], Graph] | None = None
-        self.begun = Fraction(0)
         self.changed = False
 
     def __call__(self, frame: av.VideoFrame, sample: Fraction | None = None) -> av.VideoFrame:
@@ -288,7 +296,7 @@ class Conformer:
 
     def _warn(self, frame: av.VideoFrame, shape: tuple[Any, ...]) -> None:
         assert self._first is not None
-        time = float((frame.pts or 0) * (frame.time_base or 0) - self.begun)
+        time = float((frame.pts or 0) * (frame.time_base or 0) - self._begun)
         old, new = (f"{s[0]}x{s[1]} {s[2].replace('yuvj', 'yuv')}" for s in (self._first, shape))
         same = "its colour matrix or range" if shape[5] == self._first[5] else "its shape"
         what = f"from {old} to {new}" if old != new else same
@@ -297,10 +305,5 @@ class Conformer:
 
 def _codes(frame: av.VideoFrame) -> tuple[int, int]:
     """Matrix and range in the numbers that swscale takes, what is not said filled in by custom."""
-    from vidnoise.colour import Colour
-
-    family = "rgb" if frame.format.is_rgb else "yuv"
-    full = 2 if frame.format.name.startswith("yuvj") else 0
-    colour = Colour(matrix=int(frame.colorspace), range=int(frame.color_range) or full)
-    resolved = colour.resolved(frame.height, family)
+    resolved = colour_of(frame).resolved(frame.height, "rgb" if frame.format.is_rgb else "yuv")
     return (5 if resolved.matrix == 6 else resolved.matrix), resolved.range

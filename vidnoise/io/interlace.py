@@ -319,6 +319,7 @@ class InterlaceGate:
         warn: is given what the user should know, in sentences.
         name: the input, for messages.
         threads: of bwdif; 0 leaves it to FFmpeg.
+        begun: the time in seconds after which warnings count.
 
     Raises:
         UsageError: `deinterlace` and `assume_progressive` together.
@@ -334,11 +335,11 @@ class InterlaceGate:
         warn: Callable[[str], None],
         name: str = "the input",
         threads: int = 0,
+        begun: Fraction | int = 0,
     ) -> None:
         if deinterlace and assume_progressive:
             raise UsageError("--deinterlace and --assume-progressive contradict each other; give one of them")
-        self.begun = Fraction(0)
-        """The time in seconds after which warnings count."""
+        self._begun = begun
         self.interlaced = 0
         """Frames found interlaced so far: cleaned with `deinterlace`, passed with a warning without."""
         self._open = assume_progressive
@@ -420,7 +421,7 @@ class InterlaceGate:
         if scan is Scan.PROGRESSIVE:
             return
         if not self.interlaced and self._decided:
-            at = "" if time is None else f" from {time - self.begun:.1f} s on"
+            at = "" if time is None else f" from {time - self._begun:.1f} s on"
             self._warn(f"{self._name} has interlaced frames{at}; type --deinterlace to clean them")
         self.interlaced += 1
 

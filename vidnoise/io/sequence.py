@@ -20,14 +20,19 @@ from typing import TYPE_CHECKING, Any
 
 from vidnoise.errors import InputError, OutputError, UsageError, missing_folder
 from vidnoise.frame import Frame, StreamInfo
+from vidnoise.io.demux import Demuxer
+from vidnoise.io.failures import reason
+from vidnoise.io.part import Part
 from vidnoise.io.picture_tags import PictureTags, read_tags, takes_tags, turned, with_tags
 from vidnoise.io.protocols import LOCAL
-from vidnoise.io.reader import Reader
+from vidnoise.io.rates import USUAL
+from vidnoise.io.reader import Decoding, Reader
 from vidnoise.io.target import Target
 from vidnoise.options import Option, check
 
 if TYPE_CHECKING:
     import av
+    from av.container import InputContainer
 
     from vidnoise.colour import Colour, PixelFormat, Planes
     from vidnoise.io.writer import OutputOptions
@@ -50,9 +55,6 @@ PICTURES = {*ENCODERS, ".avif", ".dpx", ".exr", ".jp2", ".tga"}
 
 JPEG_QUALITY = 2.0
 """The quantiser of JPEG, visually lossless."""
-
-RATE = Fraction(25)
-"""Pictures a second where nobody says."""
 
 _NUMBER = re.compile(r"%(0?)(\d*)d")
 _LAYOUTS = {
@@ -108,75 +110,35 @@ class Pattern:
         return str(self.folder / f"{self.before}{number}{self.after}")
 
 
-class SequenceReader(Reader):
-    """Numbered pictures as a video. A gap in the numbers is a gap in time, and starts a new scene.
+class SequencePackets(Demuxer):
+    """The files of numbered pictures as the packets of a video.
 
     Attributes:
         pattern: the pictures' names.
+        rate: pictures a second.
         origin: the number that time 0 stands for.
+        numbers: those in the part that was asked for.
     """
 
-    def __init__(self, pattern: Pattern, rate: Fraction, start: float | None = None, **options: Any) -> None:
-        import av
-
-        self.pattern = pattern
-        self._numbers = _existing(pattern)
-        self.origin = self._numbers[0] + ceil(Fraction(start or 0).limit_denominator(1_000_000) * rate)
-        self._expected: int | None = None
-        self._size: tuple[int, int] | None = None
-        self._rate = rate
-        first = pattern.path(self._numbers[0])
-        settings = {"framerate": str(rate), "pattern_type": "none", "protocol_whitelist": LOCAL}
-        try:
-            container = av.open(f"file:{first}", format="image2", options=settings)
-        except (av.error.FFmpegError, OSError) as failure:
+    def __init__(
+        self, pattern: Pattern, rate: Fraction, start: Fraction | None, duration: Fraction | None
+    ) -> None:
+        self.pattern, self.rate = pattern, rate
+        there = _existing(pattern)
+        self.origin = there[0] + ceil((start or 0) * rate)
+        last = there[-1] if duration is None else self.origin - 1 + ceil(duration * rate)
+        self.numbers = [number for number in there if self.origin <= number <= last]
+        if not self.numbers:
+            found = f"{len(there)} pictures, {float(rate):g} a second"
             raise InputError(
-                f"{first} cannot be read as a picture: {failure.strerror or failure}"
-            ) from failure
-        try:
-            super().__init__(container, str(pattern), start=start, **options)
-        except BaseException:
-            container.close()
-            raise
-        self.info = replace(self.info, frames=len(self._chosen()), rate=rate)
-        self.warnings += _gap_warnings(pattern, self._chosen())
-
-    @property
-    def first_file(self) -> Path:
-        """The file of the first picture."""
-        return self.pattern.path(self._chosen()[0])
-
-    @property
-    def seconds(self) -> float:
-        """How long the pictures are shown, gaps included."""
-        return float((self._chosen()[-1] - self.origin + 1) / self._rate)
-
-    def number(self, frame: Frame) -> int:
-        """The number of the picture that a frame comes from."""
-        return self.origin + round((frame.pts or 0) * frame.time_base * self._rate)
-
-    def tags(self, frame: Frame) -> PictureTags:
-        """The profile, EXIF and resolution of the picture that a frame comes from."""
-        return read_tags(self.pattern.path(self.number(frame)))
-
-    def _select(self, start: float | None, duration: float | None, seekable: bool) -> None:
-        if duration is not None:
-            self._end = Fraction(duration).limit_denominator(1_000_000)
-        if not self._chosen():
-            found = f"{len(self._numbers)} pictures, {float(self._rate):g} a second"
-            raise InputError(
-                f"{self.pattern}: no picture lies in the part chosen by --start and --duration; there are {found}"
+                f"{pattern}: no picture lies in the part chosen by --start and --duration; there are {found}"
             )
+        super().__init__(_open(pattern.path(there[0]), rate), str(pattern), Part(end=duration))
 
-    def _chosen(self) -> list[int]:
-        """The numbers in the part that was asked for."""
-        last = self._numbers[-1] if self._end is None else self.origin - 1 + ceil(self._end * self._rate)
-        return [number for number in self._numbers if self.origin <= number <= last]
-
-    def _demux(self) -> Iterator[av.Packet[Any]]:
+    def __iter__(self) -> Iterator[av.Packet[Any]]:
         import av
 
-        for number in self._chosen():
+        for number in self.numbers:
             try:
                 data = self.pattern.path(number).read_bytes()
             except OSError:
@@ -185,37 +147,83 @@ class SequenceReader(Reader):
                 self.losses.packets += 1
                 continue
             packet = av.Packet(data)
-            packet.time_base = 1 / self._rate
+            packet.time_base = 1 / self.rate
             packet.pts = packet.dts = number - self.origin
             packet.duration = 1
             packet.is_keyframe = True  # or FFmpeg's PNG decoder adds the picture to the one before
             yield packet
 
-    def _timed(self, frame: av.VideoFrame) -> bool:
-        inside = super()._timed(frame)
-        number = self.origin + (frame.pts or 0)
+
+def _open(path: Path, rate: Fraction) -> InputContainer:
+    import av
+
+    settings = {"framerate": str(rate), "pattern_type": "none", "protocol_whitelist": LOCAL}
+    try:
+        return av.open(f"file:{path}", format="image2", options=settings)
+    except (av.error.FFmpegError, OSError) as failure:
+        raise InputError(f"{path} cannot be read as a picture: {reason(failure)}") from failure
+
+
+class SequenceReader(Reader):
+    """Numbered pictures as a video. A gap in the numbers is a gap in time, and starts a new scene."""
+
+    packets: SequencePackets
+
+    def __init__(self, packets: SequencePackets, how: Decoding) -> None:
+        self._expected: int | None = None
+        self._size: tuple[int, int] | None = None
+        super().__init__(packets, how)
+        self.info = replace(self.info, frames=len(packets.numbers), rate=packets.rate)
+        self.warnings += _gap_warnings(packets.pattern, packets.numbers)
+
+    @property
+    def first_file(self) -> Path:
+        """The file of the first picture."""
+        return self.packets.pattern.path(self.packets.numbers[0])
+
+    @property
+    def seconds(self) -> float:
+        """How long the pictures are shown, gaps included."""
+        return float((self.packets.numbers[-1] - self.packets.origin + 1) / self.packets.rate)
+
+    def number(self, frame: Frame) -> int:
+        """The number of the picture that a frame comes from."""
+        return self.packets.origin + round((frame.pts or 0) * frame.time_base * self.packets.rate)
+
+    def tags(self, frame: Frame) -> PictureTags:
+        """The profile, EXIF and resolution of the picture that a frame comes from."""
+        return read_tags(self.packets.pattern.path(self.number(frame)))
+
+    def _check(self, frame: av.VideoFrame) -> None:
+        super()._check(frame)
+        number = self.packets.origin + (frame.pts or 0)
         size = (frame.width, frame.height)
         if self._size is not None and size != self._size:
             old, new = (f"{width}x{height}" for width, height in (self._size, size))
             raise InputError(
-                f"{self.pattern.path(number)} is {new}, the pictures before it are {old}: "
+                f"{self.packets.pattern.path(number)} is {new}, the pictures before it are {old}: "
                 "a sequence has one size; clean them apart or scale them first"
             )
         self._size = size
         self._decoder.gap |= self._expected is not None and number != self._expected
         self._expected = number + 1
-        return inside
 
 
 def open_sequence(
-    source: str | Path, rate: Fraction | float | None = None, **options: Any
+    source: str | Path,
+    rate: Fraction | float | None,
+    start: Fraction | None,
+    duration: Fraction | None,
+    how: Decoding,
 ) -> SequenceReader | None:
     """Numbered pictures as a video, or None where the source is no pattern, or a file of that very name.
 
     Args:
         source: a path such as `frames/%05d.png`.
         rate: pictures a second, 25 if not given.
-        options: those of `Reader`.
+        start: seconds of the pictures that are left out.
+        duration: seconds of them that are kept.
+        how: they are decoded on the CPU, whatever it says of a device.
 
     Raises:
         InputError: there are no such pictures, they cannot be read, or differ in size.
@@ -227,10 +235,15 @@ def open_sequence(
     if pattern is None:
         return None
     check("input", "rate", rate, float | None, Option(help="", unit="pictures a second"))
-    exact = RATE if rate is None else Fraction(rate).limit_denominator(1001)
+    exact = USUAL if rate is None else Fraction(rate).limit_denominator(1001)
     if exact <= 0:
         raise UsageError(f"--rate must be more than 0 pictures a second, not {rate}")
-    return SequenceReader(pattern, exact, **options)
+    packets = SequencePackets(pattern, exact, start, duration)
+    try:
+        return SequenceReader(packets, replace(how, device=None))
+    except BaseException:
+        packets.container.close()
+        raise
 
 
 class PictureWriter:
@@ -339,7 +352,9 @@ class PictureWriter:
             Target(self._target, self._source(), overwrite=self._options.overwrite).discard()
             return
         there = self._pattern.numbers()
-        if isinstance(self._reader, SequenceReader) and _same_files(self._pattern, self._reader.pattern):
+        if isinstance(self._reader, SequenceReader) and _same_files(
+            self._pattern, self._reader.packets.pattern
+        ):
             raise UsageError(f"{self._pattern} is the input itself; give the output another name or folder")
         if there and not self._options.overwrite:
             others = f" and {len(there) - 1} more" if len(there) > 1 else ""
@@ -437,7 +452,7 @@ class PictureWriter:
         context: Any = av.CodecContext.create(self._codec, "w")
         context.width, context.height = size
         context.pix_fmt = self._layout
-        context.time_base = 1 / RATE
+        context.time_base = 1 / USUAL
         context.thread_count = 1
         context.color_range = 2
         settings = dict(self._settings)

@@ -17,16 +17,19 @@ from vidnoise.colour import Colour
 from vidnoise.errors import OutputError, UsageError, VidnoiseError
 from vidnoise.frame import Frame, StreamInfo
 from vidnoise.io import carry, encoders, gpu, pipes, scheduling, stills
+from vidnoise.io.colour_tags import tag
 from vidnoise.io.encoders import Choice
 from vidnoise.io.facts import LOCATIONS, VIEWS, Facts
+from vidnoise.io.failures import reason_and_log
 from vidnoise.io.protocols import mask_whole
-from vidnoise.io.reader import HIGHEST, MOST_THREADS, Reader
+from vidnoise.io.rates import HIGHEST, grid_rate, written_rate
+from vidnoise.io.reader import Reader
 from vidnoise.io.sidedata import Transplant, has_kept, names
 from vidnoise.io.subtitles import Conversion, can_convert
 from vidnoise.io.target import Target
 from vidnoise.io.timecode import later
 from vidnoise.io.timeline import Timeline
-from vidnoise.options import Option, check, check_path
+from vidnoise.options import MOST_THREADS, Option, check, check_path
 
 if TYPE_CHECKING:
     import av
@@ -115,13 +118,13 @@ class Writer:
         self._copies: dict[int, carry.Copy] = {}
         self._texts: list[Conversion] = []
         self._transplant = Transplant()
-        self._rate = _rate(info)
+        self._rate = written_rate(info)
         self._clock: pipes.SteadyClock | None = None
         self._origin: Fraction | None = None
         self._begun: set[int] = set()
         self._muxer = self._open_container().format.name
         if self._muxer in carry.GRIDS and reader is not None:
-            self._rate = _grid(reader.stream, self._rate)
+            self._rate = grid_rate(reader.stream, self._rate)
         if self._muxer == "avi" and self._rate > HIGHEST:
             raise UsageError(
                 f".avi holds up to {HIGHEST} frames/s, this video has {float(self._rate):g}; .mkv and .mp4 hold it"
@@ -299,7 +302,7 @@ class Writer:
         wanted = self._stream.codec_context.pix_fmt
         if picture.format.name != wanted:
             picture = picture.reformat(format=wanted)
-        _tag(picture, self._colour)
+        tag(picture, self._colour)
         if not has_kept(frame.carrier):
             return picture
         self._loses_captions(frame)
@@ -481,8 +484,7 @@ class Writer:
         context.thread_count = min(options.threads, encoders.MOST_THREADS.get(name, options.threads))
         context.options = settings
         colour = self._written_as(choice)[1]
-        context.colorspace, context.color_range = colour.matrix, colour.range
-        context.color_primaries, context.color_trc = colour.primaries, colour.transfer
+        tag(context, colour)
         context.time_base = 1 / self._rate
         stream.time_base = 1 / self._rate if container.format.name in carry.GRIDS else info.time_base
         if choice.codec == "hevc" and container.format.name in carry.QUICKTIME:
@@ -540,7 +542,7 @@ class Writer:
             return Fraction(0)
         if format in carry.COUNTING:
             return -reader.first
-        return max(-reader.zero if format in FILMS else Fraction(0), -reader.first)
+        return max(-reader.packets.zero if format in FILMS else Fraction(0), -reader.first)
 
     def _written_as(self, choice: Choice) -> tuple[PixelFormat, Colour]:
         """The planar format that frames are made in, and the tags that say so."""
@@ -684,10 +686,10 @@ class Writer:
     def _begun_later(self, entries: dict[str, str]) -> dict[str, str]:
         """Metadata with the time code of the first picture, where `--start` has left out some before it."""
         reader = self._reader
-        if reader is None or not reader.shift:
+        if reader is None or not reader.part.shift:
             return entries
         begin = (reader.stream.start_time or 0) * reader.info.time_base
-        frames = round((reader.first - reader.shift - begin) * self._rate)
+        frames = round((reader.first - reader.part.shift - begin) * self._rate)
         codes = {
             key: later(code, frames, self._rate) for key, code in entries.items() if key.lower() == "timecode"
         }
@@ -695,12 +697,12 @@ class Writer:
 
     def _add_chapters(self, reader: Reader) -> None:
         chapters = []
-        shift = reader.shift + self._offset
+        shift = reader.part.shift + self._offset
         for chapter in reader.container.chapters():
             base = chapter["time_base"] or Fraction(1)
             moved = round(shift / base)
             start, end = chapter["start"] + moved, chapter["end"] + moved
-            last = end if reader.length is None else round(reader.length / base)
+            last = end if reader.part.length is None else round(reader.part.length / base)
             if start < last and end > 0:
                 kept = chapter.copy()
                 kept["start"], kept["end"] = max(0, start), min(end, last)
@@ -734,7 +736,7 @@ class Writer:
             raise pipes.DownstreamError(f"what read {self._target.path} has ended") from failure
         except (av.error.FFmpegError, OSError, ValueError, OverflowError) as failure:
             task = task or f"write {self._target.path}"
-            raise OutputError(f"cannot {task}: {_reason(failure)}") from failure
+            raise OutputError(f"cannot {task}: {reason_and_log(failure)}") from failure
 
 
 def open_writer(
@@ -803,12 +805,6 @@ def _typed(path: Path, suffix: str = "") -> str:
     return shlex.quote(str(path.with_suffix(suffix or path.suffix)))
 
 
-def _tag(picture: av.VideoFrame, colour: Colour) -> None:
-    """Say on a picture itself what its colours mean: ProRes writes that into every one."""
-    picture.colorspace, picture.color_range = colour.matrix, colour.range
-    picture.color_primaries, picture.color_trc = colour.primaries, colour.transfer
-
-
 def _gpu_layout(format: PixelFormat) -> str:
     """How `planes.to_av` lays out 4:2:0 in a GPU's memory."""
     return "nv12" if format.depth == 8 else "p010le"
@@ -823,35 +819,3 @@ def _check_format(name: str) -> None:
         raise UsageError(
             f"{name!r} is not a pixel format; yuv420p and yuv420p10le are the most common"
         ) from failure
-
-
-def _rate(info: StreamInfo) -> Fraction:
-    """The frame rate for the encoder and the header: a usual one where the measured one is as good as that."""
-    rate = info.rate
-    if rate is None or not 0 < rate <= HIGHEST:
-        return Fraction(25)
-    whole = Fraction(round(rate))
-    film = Fraction(round(rate * Fraction(1001, 1000)) * 1000, 1001)
-    near = min((whole, film), key=lambda usual: abs(usual - rate))
-    return near if abs(near - rate) < rate / 5000 else rate.limit_denominator(100_000) or Fraction(1)
-
-
-def _grid(stream: Any, rate: Fraction) -> Fraction:
-    """The rate whose frames all times of an uneven stream lie on, where FFmpeg found one, and that of a very high one.
-
-    Of fields it counts both, so that twice the mean is none.
-    """
-    grid = stream.base_rate or rate
-    if HIGHEST < grid == stream.average_rate:
-        return grid
-    uneven = rate * Fraction(101, 100) < grid < 240 and abs(grid - 2 * rate) > rate / 100
-    return grid if uneven else rate
-
-
-def _reason(failure: BaseException) -> str:
-    import av
-
-    if isinstance(failure, av.error.FFmpegError):
-        log = str(failure.log[-1]).strip() if failure.log else ""
-        return ": ".join(part for part in (failure.strerror, log) if part)
-    return str(getattr(failure, "strerror", "") or failure)

@@ -11,10 +11,10 @@ from vidnoise.chain import Chain
 from vidnoise.device import DEVICES, PRECISIONS
 from vidnoise.errors import UsageError
 from vidnoise.io.protocols import locate
-from vidnoise.io.reader import MOST_THREADS
 from vidnoise.live import encode
 from vidnoise.live.destination import Destination, resolve
 from vidnoise.live.secrets import fill
+from vidnoise.options import MOST_THREADS
 
 LIVE = ("rtsp", "rtsps", "rtmp", "rtmps", "rtp", "udp", "tcp")
 """Schemes that are cameras; http and https are files unless told otherwise."""

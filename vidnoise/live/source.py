@@ -275,8 +275,8 @@ class Source:
         return cut
 
     def _see(self, picture: Any, shape: Fraction, torn: bool) -> None:
+        from vidnoise.io.colour_tags import colour_of
         from vidnoise.io.planes import planes_of
-        from vidnoise.io.reader import colour_of
 
         arrival = time.monotonic()
         placed = self._clock.place(picture.pts * picture.time_base)
@@ -332,8 +332,8 @@ def _shape(video: Any) -> Fraction:
 
 
 def _describe(camera: Connection, picture: Any) -> StreamInfo:
+    from vidnoise.io.colour_tags import colour_of
     from vidnoise.io.planes import pixel_format
-    from vidnoise.io.reader import colour_of
 
     return StreamInfo(
         width=picture.width,

@@ -1,0 +1,134 @@
+"""Inputs and outputs by their names."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vidnoise.errors import InputError, UsageError
+from vidnoise.io import failures, pipes
+from vidnoise.io.cut_off import without_index
+from vidnoise.io.demux import Demuxer
+from vidnoise.io.part import Part, chosen
+from vidnoise.io.protocols import Location, locate, mask
+from vidnoise.io.reader import Decoding, Reader
+from vidnoise.io.sequence import open_sequence, pattern_in
+from vidnoise.options import MOST_THREADS, Option, check, check_path
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+
+    from vidnoise.device import Device
+
+
+def open_reader(
+    source: str | os.PathLike[str],
+    *,
+    start: float | None = None,
+    duration: float | None = None,
+    threads: int = 0,
+    deinterlace: bool = False,
+    assume_progressive: bool = False,
+    device: Device | None = None,
+    rate: Fraction | float | None = None,
+) -> Reader:
+    """Open an input for cleaning.
+
+    Args:
+        source: a path, numbered pictures (`frames/%05d.png`), `-` for the standard input, or a URL of an
+            allowed protocol (`vidnoise.io.protocols`).
+        start: seconds from the beginning of the file to leave out; the times of frames count from there.
+        duration: seconds to keep.
+        threads: of the decoder; 0 means as many as there are processors.
+        deinterlace: make whole pictures of interlaced ones with bwdif, one for each.
+        assume_progressive: take the pictures as whole, whatever they look like.
+        device: a CUDA device decodes with NVDEC where that can, and frames stay on it.
+        rate: numbered pictures a second; 25 if not given.
+
+    Raises:
+        InputError: the input cannot be opened, or holds no video that can be decoded, or is interlaced, or has no times
+            by which `start` could be found.
+        UsageError: `start` or `duration` is out of range, or the protocol is not allowed.
+    """
+    check_path("source", source)
+    check("input", "threads", threads, int, Option(help="", low=0, high=MOST_THREADS))
+    check("input", "deinterlace", deinterlace, bool, Option(help=""))
+    check("input", "assume_progressive", assume_progressive, bool, Option(help=""))
+    begin, length = chosen(start, duration)
+    how = Decoding(threads, deinterlace, assume_progressive, device)
+    source = source if isinstance(source, str) else Path(source)
+    if sequence := open_sequence(source, rate, begin, length, how):
+        return sequence
+    if rate is not None:
+        raise UsageError(
+            f"--rate is for numbered pictures such as frames/%05d.png, not for {mask(str(source))}"
+        )
+    place = locate(source)
+    _check(place)
+    container = _open(place)
+    try:
+        part = Part.of(container, begin, length)
+        return Reader(Demuxer(container, place.name, part, seekable=place.seekable), how)
+    except BaseException:
+        container.close()
+        raise
+
+
+def _open(place: Location) -> InputContainer:
+    import av
+
+    try:
+        return av.open(
+            place.url,
+            "r",
+            format=place.format,
+            metadata_errors="replace",
+            options=place.options,
+            timeout=failures.PATIENCE if place.kind == "network" else None,
+        )
+    except (av.error.FFmpegError, OSError) as failure:
+        name = place.name
+        hint = (
+            pipes.hint(place.url) or (without_index(name) if place.kind == "file" else "") or _of_pieces(name)
+        )
+        reason = mask(failures.reason(failure))
+        raise InputError(f"{name} cannot be read as video: {reason}{hint}") from failure
+
+
+def _check(place: Location) -> None:
+    if place.kind == "file":
+        _check_file(place.name)
+    if place.kind == "stdin":
+        pipes.check_stdin()
+
+
+def _check_file(name: str) -> None:
+    if not name:
+        raise InputError(
+            "the name of the input is empty; give a file, a URL, or a pattern such as frames/%05d.png"
+        )
+    if pipes.is_named(name):  # whatever is read of it here is missed later
+        return
+    path = Path(name)
+    try:
+        if path.is_dir():
+            raise InputError(f"{name} is a folder; give a file, or a pattern such as {pattern_in(name)}")
+        with path.open("rb") as file:
+            empty = not file.read(1)
+    except (OSError, ValueError) as failure:
+        many = set(name) & set("*?")
+        hint = f"; numbered pictures are given as {pattern_in(os.path.dirname(name))}" if many else ""
+        raise InputError(f"{name} cannot be opened: {failures.reason(failure)}{hint}") from failure
+    if empty:
+        raise InputError(f"{name} is empty (0 bytes)")
+
+
+def _of_pieces(name: str) -> str:
+    """What to type for a list of DASH, which PyAV's FFmpeg does not read; nothing for other names."""
+    path = Path(name)
+    if path.suffix.lower() != ".mpd":
+        return ""
+    return f"; type: ffmpeg -i {shlex.quote(name)} -c copy {shlex.quote(path.stem + '.mkv')}, and give that"
