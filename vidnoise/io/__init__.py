@@ -1,8 +1,9 @@
 """Files, pipes and streams in and out, through PyAV."""
 
 from vidnoise.io.decode import Losses
-from vidnoise.io.opening import open_reader
+from vidnoise.io.opening import open_reader, open_writer
+from vidnoise.io.output_options import OutputOptions
 from vidnoise.io.reader import Reader
-from vidnoise.io.writer import OutputOptions, Writer, open_writer
+from vidnoise.io.writer import Writer
 
 __all__ = ["Losses", "OutputOptions", "Reader", "Writer", "open_reader", "open_writer"]

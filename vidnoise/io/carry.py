@@ -11,16 +11,16 @@ from fractions import Fraction
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
+from vidnoise.io.containers import COUNTING, PROGRAM, QUICKTIME, UNBROKEN
 from vidnoise.io.decode import Losses
 from vidnoise.io.facts import is_timecode
+from vidnoise.io.metadata import stream_metadata
+from vidnoise.io.streams import codec_of, describe, is_cover
 
 if TYPE_CHECKING:
     import av
-    from av.container import Container, InputContainer, OutputContainer
+    from av.container import InputContainer, OutputContainer
     from av.stream import Stream
-
-QUICKTIME = {"mp4", "mov", "ipod", "3gp", "3g2", "psp", "f4v"}
-"""Muxers that write edit lists: times before zero are kept, and hidden."""
 
 COVERS = {"mp4", "ipod", "matroska"}
 """Muxers that keep a cover picture as one."""
@@ -44,9 +44,6 @@ IN_TRANSPORT_STREAMS = {
 OF_DISCS = {"hdmv_pgs_subtitle", "pcm_bluray"}
 """Those of them that have one on Blu-ray discs and in camcorders alone."""
 
-PROGRAM = {"mpeg", "vob", "dvd", "svcd", "vcd"}
-"""MPEG-PS, whose muxers bury all other subtitles as if they were those of DVDs."""
-
 MISWRITTEN = {
     "avi": {"dts", "eac3", "flac", "vorbis"},
     "asf": {"flac"},
@@ -69,60 +66,20 @@ BLOCKS = {"avi", "asf"}
 UNTOLD = {("matroska", "audio"): "avi", ("ipod", "video"): "mp4"}
 """Muxers that hold sound, or covers, as another one does, which FFmpeg does not tell PyAV."""
 
-MAC_LANGUAGES = {
-    "sqi": "alb", "hye": "arm", "eus": "baq", "mya": "bur", "zho": "chi", "cze": "ces", "nld": "dut", "fre": "fra",
-    "kat": "geo", "deu": "ger", "ell": "gre", "isl": "ice", "mkd": "mac", "msa": "may", "fas": "per", "rum": "ron",
-    "slo": "slk", "bod": "tib", "cym": "wel", "swe": "sve",
-}  # fmt: skip
-"""Languages with two codes, of which FFmpeg's QuickTime muxer knows the second (and leaves out the first)."""
-
-MAC_KNOWN = {
-    "alb", "amh", "ara", "arm", "asm", "aym", "aze", "baq", "bel", "ben", "bul", "bur", "cat", "ces", "chi",
-    "dan", "dut", "dzo", "eng", "epo", "est", "fin", "fra", "geo", "ger", "gre", "grn", "guj", "heb", "hin",
-    "hun", "ice", "ind", "iri", "ita", "jav", "jpn", "kan", "kas", "kaz", "khm", "kin", "kir", "kor", "kur",
-    "lao", "lat", "lav", "lit", "mac", "mal", "mar", "may", "mlg", "mlt", "mol", "mon", "nep", "nor", "nya",
-    "ori", "orm", "per", "pol", "por", "pus", "que", "ron", "run", "rus", "san", "sin", "slk", "slv", "smi",
-    "snd", "som", "spa", "sve", "swa", "tam", "tat", "tel", "tgk", "tgl", "tha", "tib", "tir", "tuk", "tur",
-    "uig", "ukr", "urd", "uzb", "vie", "wel", "yid", "und",
-}  # fmt: skip
-"""All languages that FFmpeg's QuickTime muxer writes: those that the Macintosh had a number for."""
-
-TITLED = {"mp4", "mov"}
-"""QuickTime muxers that write the title of a stream; the others write the name of its handler, which players show too."""
-
 PRIMING = Fraction(1, 10)
 """Audio up to this many seconds before zero, or three packets of it, primes the decoder; more was cut away on purpose."""
 
 LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 """What FFmpeg takes so many channels for."""
 
-COUNTING = {"avi", "mxf", "rm"}
-"""Muxers without times: frames are counted from the first one, and sound from the beginning."""
-
-UNBROKEN = {"mxf"}
-"""Those of them that know no pauses, and end with the shortest stream: sound that is missing must be silence there."""
-
 GAP = Fraction(1, 20)
 """Seconds of sound that must be missing between packets to be filled; less is how times were rounded."""
-
-GRIDS = {*COUNTING, "ogg", "ogv"}
-"""Muxers that number pictures of one rate."""
-
-CHAPTERED = {*QUICKTIME, "matroska", "webm", "nut", "asf", "ogg", "ogv", "oga"}
-"""Muxers that write chapters."""
 
 SIMULTANEOUS = {"matroska", "webm"}
 """Muxers that take all packets of one time, as TrueHD has in milliseconds; those of subtitles all muxers take."""
 
 REORDERED = 16
 """How many pictures a codec reorders at the most."""
-
-ATTACHED_PIC = 1 << 10
-
-
-def is_cover(stream: Stream) -> bool:
-    """Whether a video stream is a cover picture."""
-    return bool(int(getattr(stream, "disposition", 0)) & ATTACHED_PIC)
 
 
 def is_chapter_track(container: Any, stream: Any) -> bool:
@@ -145,11 +102,11 @@ def can_hold(
     if stream.type == "attachment":
         return format == "matroska"
     known = IN_TRANSPORT_STREAMS if "mpegts_m2ts_mode" in options else IN_TRANSPORT_STREAMS - OF_DISCS
-    if format == "mpegts" and _codec(stream) not in known:
+    if format == "mpegts" and codec_of(stream) not in known:
         return False
-    if format in PROGRAM and stream.type == "subtitle" and _codec(stream) != "dvd_subtitle":
+    if format in PROGRAM and stream.type == "subtitle" and codec_of(stream) != "dvd_subtitle":
         return False
-    if _codec(stream) in MISWRITTEN.get(format, ()) or stream.type in UNLIKE.get(format, ()):
+    if codec_of(stream) in MISWRITTEN.get(format, ()) or stream.type in UNLIKE.get(format, ()):
         return False
     # FFmpeg knows no more of these than their names, and writes all data as gpmd, the telemetry of action cameras.
     if (": none (" in line or "Data: bin_data" in line) and "(gpmd / " not in line:
@@ -159,7 +116,7 @@ def can_hold(
         if format == "mxf":  # which has its video first, and no header without one
             scratch.add_stream("mpeg2video", rate=25, width=64, height=64)
         copy = add_copy(scratch, stream)
-        if format == "mp4" and _codec(copy).startswith("pcm_") and _unnamed(copy):
+        if format == "mp4" and codec_of(copy).startswith("pcm_") and _unnamed(copy):
             return False  # it would say so at its very end
         scratch.start_encoding()
     except (ValueError, OSError, EOFError, av.error.FFmpegError):
@@ -172,7 +129,9 @@ def add_copy(container: OutputContainer, stream: Stream) -> Any:
     if stream.codec_context is None and stream.type not in ("data", "attachment"):
         copy = _add_parameters(container, stream)  # PyAV has no template without a decoder
     elif (
-        container.format.name == "avi" and stream.container.format.name in BLOCKS and _codec(stream) in FRAMED
+        container.format.name == "avi"
+        and stream.container.format.name in BLOCKS
+        and codec_of(stream) in FRAMED
     ):
         copy = _add_framed(container, stream)
     else:
@@ -203,7 +162,7 @@ def _add_template(container: OutputContainer, stream: Stream) -> Any:
 def _add_framed(container: OutputContainer, stream: Stream) -> Any:
     """Add a stream of sound that says how long its frames are."""
     source: Any = stream.codec_context
-    copy: Any = container.add_stream(FRAMED[_codec(stream)], rate=source.sample_rate, layout=source.layout)
+    copy: Any = container.add_stream(FRAMED[codec_of(stream)], rate=source.sample_rate, layout=source.layout)
     copy.codec_context.open(strict=False)
     copy.codec_context.bit_rate, copy.codec_context.extradata = source.bit_rate or 0, source.extradata
     copy.time_base = stream.time_base
@@ -229,7 +188,7 @@ def _name_channels(copy: Any) -> None:
 
 def _say_rate(copy: Any) -> None:
     """Say the true bit rate of sound in blocks, by which AVI times them: many files say another one."""
-    context, head = copy.codec_context, HEADS.get(_codec(copy))
+    context, head = copy.codec_context, HEADS.get(codec_of(copy))
     samples = int.from_bytes((context.extradata or b"")[:2], "little") if head else 0
     if not head or not samples:
         return
@@ -241,94 +200,6 @@ def _unnamed(stream: Any) -> bool:
     """Whether nobody says which loudspeakers the sound of a stream is for."""
     context = stream.codec_context
     return stream.type == "audio" and context is not None and context.layout.name.endswith(" channels")
-
-
-def _codec(stream: Any) -> str:
-    """The name of a stream's codec, whichever decoder it has."""
-    context = stream.codec_context
-    return str(context.codec.canonical_name if context is not None else getattr(stream, "name", None))
-
-
-def stream_metadata(stream: Stream, format: str, *, encoded: bool) -> dict[str, str]:
-    """A stream's metadata without what the muxer or the encoder makes anew, in the words of a muxer."""
-    stale = {"duration", "encoder"}
-    statistics = ("bps", "number_of_", "_statistics")
-    kept = {}
-    for key, value in stream.metadata.items():
-        name = key.lower()
-        if name in stale or (encoded and name.startswith(statistics)):
-            continue
-        if name == "language" and format == "mov":
-            value = MAC_LANGUAGES.get(value, value)
-        if name == "timecode":
-            key = name
-        elif key == "name":  # which FFmpeg's QuickTime demuxer says for the title, and no muxer knows
-            key = "title"
-        kept[key] = value
-    if format in QUICKTIME - TITLED and "title" in kept:
-        kept["handler_name"] = kept["title"]
-    return kept
-
-
-UNSPOKEN = {"avi", "flv", "mxf", "wtv", *PROGRAM}
-"""Muxers that write no language of a stream."""
-
-CODED = dict.fromkeys(QUICKTIME, "[a-z]{3}") | {"mpegts": "[A-Za-z]{3}(,[A-Za-z]{3})*"}
-"""Those that write it as a code of three letters (ISO 639-2), or some of these, and no others, such as en-US."""
-
-UNTITLED = {"asf", "flv", "mpegts", "mxf", "wtv", *PROGRAM}
-"""Those that write no title of it."""
-
-
-def words_warning(container: str, format: str, stream: Stream) -> list[str]:
-    """One warning where the output cannot say a stream's language or title, else none."""
-    language = stream.metadata.get("language", "und")
-    if format == "mov":
-        unknown = MAC_LANGUAGES.get(language, language) not in MAC_KNOWN
-    else:
-        unknown = format in CODED and re.fullmatch(CODED[format], language) is None
-    unspoken = format in UNSPOKEN and language != "und" and stream.type != "video"
-    untitled = format in UNTITLED and "title" in stream_metadata(stream, format, encoded=False)
-    words = ["language"] * (unknown or unspoken) + ["title"] * untitled
-    lost = " and ".join(f"the {word}" for word in words)
-    better = ".mkv" if unknown and format != "mov" else ".mp4 and .mkv"
-    return [f"{container} cannot hold {lost} of {describe(stream)}; {better} can"] if lost else []
-
-
-ROLES = {
-    "dub": "a dub",
-    "comment": "a commentary",
-    "forced": "forced",
-    "hearing_impaired": "for the hearing impaired",
-    "visual_impaired": "for the visually impaired",
-}
-"""FFmpeg's dispositions by which players choose among streams, in words."""
-
-HELD_ROLES = {
-    "matroska": {*ROLES},
-    "webm": {*ROLES},
-    "mp4": {*ROLES},
-    "mpegts": {"hearing_impaired", "visual_impaired"},
-    "nut": {"dub", "comment"},
-}
-"""Those that muxers write; others write none."""
-
-
-def role_warning(container: str, format: str, stream: Stream) -> list[str]:
-    """One warning where the output cannot say what or whom a stream is for, else none."""
-    said = {flag.name for flag in stream.disposition} - HELD_ROLES.get(format, set())
-    words = " and ".join(words for role, words in ROLES.items() if role in said)
-    return [f"{container} cannot say that {describe(stream)} is {words}; .mkv and .mp4 can"] if words else []
-
-
-def describe(stream: Stream, line: str = "") -> str:
-    """A stream in the words of a warning: its type, number, codec and language; `line` may know its name in the file."""
-    codec: Any = stream.codec_context
-    name = codec.name if codec is not None else getattr(stream, "name", None)
-    name = name or line.partition(": none (")[2].partition(" / ")[0]
-    details = ", ".join(word for word in (name, stream.metadata.get("language")) if word)
-    kind = "cover picture" if is_cover(stream) else f"{stream.type} stream"
-    return f"{kind} {stream.index}" + (f" ({details})" if details else "")
 
 
 def warning(container: str, format: str, stream: Stream, line: str) -> str:
@@ -351,7 +222,7 @@ def knows_delay(source: str, stream: Stream, target: str) -> bool:
 
 def priming(packet: av.Packet[Any]) -> Fraction:
     """How many seconds of sound before zero may prime its decoder."""
-    length = 0 if _codec(packet.stream).startswith("pcm_") else packet.duration or 0
+    length = 0 if codec_of(packet.stream).startswith("pcm_") else packet.duration or 0
     return max(PRIMING, 3 * length * packet.time_base)
 
 
@@ -434,7 +305,7 @@ class Copy:
 
     def _second(self) -> int:
         """Bytes of a second of PCM, 0 for anything else."""
-        codec, context = _codec(self.stream), cast("av.AudioCodecContext", self.stream.codec_context)
+        codec, context = codec_of(self.stream), cast("av.AudioCodecContext", self.stream.codec_context)
         if not codec.startswith("pcm_s"):
             return 0
         return int(re.sub(r"\D", "", codec)) // 8 * context.layout.nb_channels * context.sample_rate
@@ -531,59 +402,3 @@ def plan(
             continue
         (held if can_hold(format, stream, line, options) else lost).append(stream)
     return held, lost
-
-
-ITUNES = {
-    "title", "artist", "album_artist", "composer", "album", "date", "comment", "genre", "copyright",
-    "grouping", "lyrics", "description", "synopsis", "show", "episode_id", "network", "keywords",
-    "episode_sort", "season_number", "media_type", "hd_video", "gapless_playback", "compilation", "track",
-    "disc", "sort_name", "sort_artist", "sort_album", "sort_album_artist", "sort_composer", "sort_show",
-    "encoder", "creation_time", "location", "timecode", "author", "performer", "year", "rating",
-}  # fmt: skip
-"""Metadata that MP4 files have a place of their own for."""
-
-QUICKTIME_KEYS = {
-    "title", "artist", "author", "album", "date", "comment", "genre", "copyright", "make", "model", "location",
-    "keywords", "encoder", "creation_time", "timecode",
-}  # fmt: skip
-"""The same for QuickTime files alone."""
-
-
-def container_metadata(container: Container) -> dict[str, str]:
-    """A container's metadata without what the muxer makes anew."""
-    stale = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration"}
-    return {key: value for key, value in container.metadata.items() if key.lower() not in stale}
-
-
-def beyond_places(entries: dict[str, str], format: str) -> list[str]:
-    """The keys for which MP4, or a QuickTime file, has no place of its own."""
-    places = QUICKTIME_KEYS if format == "mov" else ITUNES
-    return [key for key in entries if key.lower().partition("-")[0] not in places]
-
-
-RIFF_INFO = {
-    "album", "artist", "comment", "copyright", "date", "encoded_by", "genre", "language", "timecode", "title", "track",
-}  # fmt: skip
-"""Metadata that AVI has a place for."""
-
-PLACES: dict[str, set[str]] = {
-    "avi": RIFF_INFO,
-    "mxf": {"creation_time", "timecode"},
-    **{name: set() for name in ("mpegts", *PROGRAM)},
-}
-"""Muxers that write no metadata but these."""
-
-_OF_WRITERS = re.compile(
-    "uid|umid|product|toolkit|platform|operational|company|software|sdk|creator|modification",
-    re.IGNORECASE,
-)
-
-
-def lost_metadata(entries: dict[str, str], format: str) -> list[str]:
-    """The keys that a container has no place for, less those that say what wrote the input."""
-    places = PLACES.get(format)
-    return [
-        key
-        for key in entries
-        if places is not None and key.lower() not in places and not _OF_WRITERS.search(key)
-    ]

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from vidnoise.errors import InputError
 from vidnoise.io import variants
-from vidnoise.io.carry import is_cover
 from vidnoise.io.continuity import Continuity, may_jump
 from vidnoise.io.cut_off import ends_too_early
 from vidnoise.io.decode import Losses
@@ -20,6 +19,7 @@ from vidnoise.io.main_video import main_video
 from vidnoise.io.part import MICRO, Part, begin_of
 from vidnoise.io.picture_tags import ends_early
 from vidnoise.io.seeking import seek
+from vidnoise.io.streams import is_cover
 
 if TYPE_CHECKING:
     import av

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from vidnoise.errors import InputError
 from vidnoise.io import stills, variants
-from vidnoise.io.carry import is_cover
+from vidnoise.io.streams import is_cover
 
 if TYPE_CHECKING:
     from av.container import InputContainer

@@ -12,16 +12,20 @@ from vidnoise.errors import InputError, UsageError
 from vidnoise.io import failures, pipes
 from vidnoise.io.cut_off import without_index
 from vidnoise.io.demux import Demuxer
+from vidnoise.io.output_options import OutputOptions
 from vidnoise.io.part import Part, chosen
-from vidnoise.io.protocols import Location, locate, mask
+from vidnoise.io.protocols import Location, locate, mask, mask_whole
 from vidnoise.io.reader import Decoding, Reader
-from vidnoise.io.sequence import open_sequence, pattern_in
+from vidnoise.io.sequence import PictureWriter, open_pictures, open_sequence, pattern_in
+from vidnoise.io.target import Target
+from vidnoise.io.writer import Writer
 from vidnoise.options import MOST_THREADS, Option, check, check_path
 
 if TYPE_CHECKING:
     from av.container import InputContainer
 
     from vidnoise.device import Device
+    from vidnoise.frame import StreamInfo
 
 
 def open_reader(
@@ -132,3 +136,68 @@ def _of_pieces(name: str) -> str:
     if path.suffix.lower() != ".mpd":
         return ""
     return f"; type: ffmpeg -i {shlex.quote(name)} -c copy {shlex.quote(path.stem + '.mkv')}, and give that"
+
+
+def open_writer(
+    target: str | os.PathLike[str],
+    reader: Reader | None,
+    info: StreamInfo,
+    options: OutputOptions | None = None,
+) -> Writer | PictureWriter:
+    """Start an output file.
+
+    Args:
+        target: the final path, whose extension chooses the container; a picture (`clean.png`) or numbered
+            ones (`clean/%05d.png`); or `-` for the standard output.
+        reader: the input whose other streams, metadata and chapters are copied; None for pictures alone.
+        info: size, time base, rate, format and colour of the frames that will be written.
+
+    Raises:
+        UsageError: the file exists, is the input, or the options do not fit.
+        OutputError: folder, permissions, container or encoder refuse.
+    """
+    check_path("target", target)
+    options = options or OutputOptions()
+    target = target if isinstance(target, str) else Path(target)
+    if target == "-":
+        format = pipes.choose(options.format, options.pix_fmt or info.format.name, reader)
+        return _writer(pipes.StdoutTarget(format), reader, info, options, losses=pipes.losses(format, info))
+    _check_target(target, options)
+    if pictures := open_pictures(target, reader, info, options):
+        return pictures
+    place = Target(target, reader.source if reader else None, overwrite=options.overwrite)
+    raw = place.codec is not None
+    return _writer(place, reader, info, options, losses=pipes.losses("y4m", info) if raw else [])
+
+
+def _check_target(target: str | Path, options: OutputOptions) -> None:
+    """Refuse what is no file."""
+    if isinstance(target, str) and "://" in target and not os.path.isdir(os.path.dirname(target)):
+        raise UsageError(
+            f"{mask_whole(target)}: a file is cleaned into a file; to send it on, type -o - | ffmpeg -re -i - -c copy "
+            f"-f FORMAT URL, where FORMAT is rtsp, flv for rtmp:// and mpegts for udp://"
+        )
+    if options.format is not None:
+        raise UsageError(
+            f"--format {options.format} is for the standard output, -o -; a file is of the kind that its name says: "
+            f"leave it out"
+        )
+
+
+def _writer(
+    place: Target | pipes.StdoutTarget,
+    reader: Reader | None,
+    info: StreamInfo,
+    options: OutputOptions,
+    *,
+    losses: list[str],
+) -> Writer:
+    try:
+        if isinstance(place, Target) and place.codec is not None:
+            pipes.check_y4m(options.pix_fmt or info.format.name)
+        writer = Writer(place, reader, info, options)
+    except BaseException:
+        place.discard()
+        raise
+    writer.warnings += losses
+    return writer

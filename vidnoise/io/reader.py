@@ -298,12 +298,12 @@ class Reader:
         stream, part, rate = self.stream, self.part, mean_rate(self.stream)
         if part.is_whole and stream.frames:
             return int(stream.frames)
-        length = (
-            stream.duration * stream.time_base if stream.duration else (self.container.duration or 0) * MICRO
+        told, tick = (
+            (stream.duration, stream.time_base) if stream.duration else (self.container.duration, MICRO)
         )
-        if not rate or not length:
+        if not rate or not told:
             return None
-        last = self.begin + length
+        last = self.begin + told * tick
         return max(0, round(float((min(last, part.end or last) - (-part.shift or self.begin)) * rate)))
 
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
     from vidnoise.colour import Colour, PixelFormat, Planes
-    from vidnoise.io.writer import OutputOptions
+    from vidnoise.io.output_options import OutputOptions
 
 ENCODERS = {
     ".png": ("png", {"pred": "paeth", "compression_level": "3"}),

@@ -6,7 +6,9 @@ from fractions import Fraction
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from vidnoise.io.carry import QUICKTIME, describe, stream_metadata
+from vidnoise.io.containers import QUICKTIME
+from vidnoise.io.metadata import stream_metadata
+from vidnoise.io.streams import describe
 
 if TYPE_CHECKING:
     import av

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from vidnoise.errors import InputError
 from vidnoise.io import variants
-from vidnoise.io.carry import is_cover
 from vidnoise.io.continuity import Continuity
 from vidnoise.io.decode import Decoder, Losses
 from vidnoise.io.picture_tags import ends_early
 from vidnoise.io.protocols import Location, locate, mask
+from vidnoise.io.streams import is_cover
 from vidnoise.live import hosts, local, sound
 from vidnoise.live.secrets import fill
 

@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from vidnoise.errors import OutputError, UsageError
-from vidnoise.io import carry, encoders, scheduling
+from vidnoise.io import carry, encoder_options, encoders, scheduling
 from vidnoise.live import sound
 from vidnoise.live.clock import BASE
 from vidnoise.live.packets import AUDIO, VIDEO, Packet
@@ -192,7 +192,7 @@ def check(settings: Settings) -> None:
     if name not in FAST or not settings.encoder_opts:
         return
     try:  # words such as those of `tune` are known to the encoder alone
-        encoders.attempt(name, options)
+        encoder_options.attempt(name, options)
     except av.error.FFmpegError as failure:
         typed = " ".join(f"{key}={value}" for key, value in settings.encoder_opts.items())
         raise UsageError(f"--encoder-opt {typed}: {name} does not open with that") from failure
@@ -244,11 +244,11 @@ def _encoder(codec: str | None) -> str:
 
 def _options(name: str, settings: Settings) -> dict[str, str]:
     encoder = FAST.get(name) or encoders.KNOWN.get(name, encoders.Encoder(name))
-    chosen = encoders.options_of(encoder, settings.crf, settings.preset, settings.encoder_opts)
-    if encoders.has_option(name, "forced-idr"):
+    chosen = encoder_options.options_of(encoder, settings.crf, settings.preset, settings.encoder_opts)
+    if encoder_options.has_option(name, "forced-idr"):
         chosen.setdefault("forced-idr", "1")  # or a picture asked to be a keyframe is none to start from
     if name in REPEAT:
-        chosen = encoders.merge(
+        chosen = encoder_options.merge(
             chosen, {REPEAT[name]: "repeat-headers=1:keyint=infinite:scenecut=0:bframes=0"}
         )
     return chosen

@@ -1,0 +1,22 @@
+"""Groups of containers that are alike, by the names of FFmpeg's muxers."""
+
+QUICKTIME = {"mp4", "mov", "ipod", "3gp", "3g2", "psp", "f4v"}
+"""Muxers that write edit lists: times before zero are kept, and hidden."""
+
+FILMS = {*QUICKTIME, "matroska", "webm"}
+"""Muxers whose players count from zero, and which hold decoding times before it."""
+
+PROGRAM = {"mpeg", "vob", "dvd", "svcd", "vcd"}
+"""MPEG-PS, whose muxers bury all other subtitles as if they were those of DVDs."""
+
+COUNTING = {"avi", "mxf", "rm"}
+"""Muxers without times: frames are counted from the first one, and sound from the beginning."""
+
+UNBROKEN = {"mxf"}
+"""Those of them that know no pauses, and end with the shortest stream: sound that is missing must be silence there."""
+
+GRIDS = {*COUNTING, "ogg", "ogv"}
+"""Muxers that number pictures of one rate."""
+
+CHAPTERED = {*QUICKTIME, "matroska", "webm", "nut", "asf", "ogg", "ogv", "oga"}
+"""Muxers that write chapters."""
