@@ -847,6 +847,7 @@ def test_compare_finds_the_same_video_alike_and_the_worst_frame_of_another(vidno
     assert (same["psnr"], same["ssim"], same["frames"]) == (None, 1.0, 6)
     assert vidnoise("compare", a, a, "-q").out == "in all: PSNR inf dB, SSIM 1.0000, 6 frames\n"
     still = tmp_path / "still.png"
+    assert "they do not differ" in vidnoise("compare", a, a, "-q", "--still", tmp_path / "same.png").out
     answer = vidnoise("compare", a, b, "--still", still)
     assert re.search(r"in all: PSNR \d\d\.\d\d dB, SSIM 0\.9\d+, 6 frames", answer.out)
     assert f"{still}: frame 3" in answer.out

@@ -190,7 +190,8 @@ def _print_all(likeness: Likeness, still: Path | None) -> None:
     for line in curve(likeness.psnrs):
         click.echo(line)
     if still is not None:
-        click.echo(f"{still}: frame {likeness.worst}, where they differ most")
+        where = "where they differ most" if math.isfinite(likeness.psnr) else "as in all, they do not differ"
+        click.echo(f"{still}: frame {likeness.worst}, {where}")
 
 
 def _record(first: str, second: str, likeness: Likeness, still: Path | None) -> dict[str, Any]:
