@@ -421,6 +421,8 @@ def test_pictures_that_no_decoder_knows_are_answered_with_what_to_type(tmp_path)
         ("take_%04d.exr", "take.mkv"),
         ("take.0001.exr", "take.0001.mkv"),
         ("%04d.exr", "out.mkv"),
+        ("shot.1001.exr", "shot.1001.mkv"),
+        ("-start_number 1001 -i shot.%04d.exr", "shot.mkv"),
     ],
 )
 def test_light_in_floating_point_is_answered_with_what_encodes_it_as_screens_show_it(
@@ -434,7 +436,9 @@ def test_light_in_floating_point_is_answered_with_what_encodes_it_as_screens_sho
     for plane in frame.planes:
         plane.update(np.ones((16, 32), np.float32).tobytes())
     data = b"".join(map(bytes, [*context.encode(frame), *context.encode(None)]))
-    Path(name % 1 if "%" in name else name).write_bytes(data)
-    typed = rf"ffmpeg -apply_trc iec61966_2_1 -i {name} -pix_fmt gbrp16le -c:v ffv1 {video}$"
+    begin, _, name = name.rpartition("-i ")
+    number = int(begin.split()[1]) if begin else 1
+    Path(name % number if "%" in name else name).write_bytes(data)
+    typed = rf"ffmpeg -apply_trc iec61966_2_1 {begin}-i {name} -pix_fmt gbrp16le -c:v ffv1 {video}$"
     with pytest.raises(InputError, match=typed):
         open_reader(name)

@@ -53,7 +53,10 @@ class Demuxer:
         cuts: times of pictures, in ticks of the output's clock, before which the input's clock jumps.
         torn: whether something was lost before the last packet; whoever reads it clears it.
         reached: the time of the input up to which it has been read, in seconds.
+        first_number: of numbered pictures; 0 for all other inputs.
     """
+
+    first_number = 0
 
     def __init__(self, container: InputContainer, source: str, part: Part, *, seekable: bool = False) -> None:
         # PyAV asks FFmpeg to guess missing times from those of later packets, which is a frame off in AVI.

@@ -271,7 +271,7 @@ class Reader:
 
         layout, codec = layout_of(picture), self._context.codec.name
         if codec == "exr" and re.search("f16|f32", layout):
-            raise InputError(_of_light(self.source))
+            raise InputError(_of_light(self.source, self.packets.first_number))
         format = pixel_format(layout)
         self.first: Fraction = (picture.pts or 0) * self._times.time_base
         self.pix_fmt = format.name if self.gpu else layout
@@ -318,12 +318,13 @@ def _within(planes: Planes, peak: int) -> Planes:
     )
 
 
-def _of_light(source: str) -> str:
-    """What to type for EXR, whose numbers are amounts of light: encoded as screens show them."""
+def _of_light(source: str, number: int) -> str:
+    """What to type for EXR, whose samples are amounts of light: encoded as screens show them."""
     name = re.sub(r"[\W_]*%\d*d", "", os.path.splitext(source)[0]) or "out"
+    begin = f"-start_number {number} " if number > 4 else ""  # up to there FFmpeg looks for it itself
     return (
         f"{source} holds light in floating point, which is not read here; type: ffmpeg -apply_trc iec61966_2_1 "
-        f"-i {shlex.quote(source)} -pix_fmt gbrp16le -c:v ffv1 {shlex.quote(name + '.mkv')}"
+        f"{begin}-i {shlex.quote(source)} -pix_fmt gbrp16le -c:v ffv1 {shlex.quote(name + '.mkv')}"
     )
 
 

@@ -133,6 +133,7 @@ class SequencePackets(Demuxer):
             raise InputError(
                 f"{pattern}: no picture lies in the part chosen by --start and --duration; there are {found}"
             )
+        self.first_number = self.numbers[0]
         super().__init__(_open(pattern.path(there[0]), rate), str(pattern), Part(end=duration))
 
     def __iter__(self) -> Iterator[av.Packet[Any]]:
@@ -179,7 +180,7 @@ class SequenceReader(Reader):
     @property
     def first_file(self) -> Path:
         """The file of the first picture."""
-        return self.packets.pattern.path(self.packets.numbers[0])
+        return self.packets.pattern.path(self.packets.first_number)
 
     @property
     def seconds(self) -> float:
