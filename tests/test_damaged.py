@@ -126,6 +126,24 @@ def test_a_y4m_that_ends_in_a_picture_is_told_of(tmp_path: Path, missing: int) -
     assert losses.truncated == bool(missing)
 
 
+@pytest.mark.parametrize("share", [0.5, 0.7, 1])
+@pytest.mark.parametrize(
+    ("ext", "codec", "pix_fmt"),
+    [("ogv", "libvpx", "yuv420p"), ("gif", "gif", "bgr8"), ("wmv", "wmv2", "yuv420p")],
+)
+def test_a_file_that_lacks_its_end_is_told_of_where_its_header_promises_no_length(
+    tmp_path: Path, ext: str, codec: str, pix_fmt: str, share: float
+) -> None:
+    clip = Clip(frames=40, codec=codec, pix_fmt=pix_fmt, options={"b": "2M"}, time_base=Fraction(1, 25))
+    source = clip.save(tmp_path / f"in.{ext}")
+    data = source.read_bytes()
+    source.write_bytes(data[: int(len(data) * share)])
+    with open_reader(source) as reader:
+        count = len(list(reader))
+    assert (count == 40) == (share == 1)
+    assert reader.losses.truncated == (share < 1)
+
+
 def test_an_mp4_that_was_cut_off_before_its_index_is_told_so(tmp_path: Path) -> None:
     data = Clip(frames=FRAMES).save(tmp_path / "whole.mp4").read_bytes()
     (tmp_path / "in.mp4").write_bytes(data[: len(data) // 2])

@@ -1,10 +1,14 @@
-"""Files that were cut off, as by a lost connection or an empty battery: before their index, or in the pictures."""
+"""Files that were cut off, as by a lost connection or an empty battery: before their index, or in the pictures.
+
+Ogg: RFC 3533, section 6. GIF89a, section 27. ASF 1.2 (Microsoft), section 3.2.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from vidnoise.io import pipes
 from vidnoise.io.part import MICRO, begin_of
@@ -12,8 +16,14 @@ from vidnoise.io.part import MICRO, begin_of
 if TYPE_CHECKING:
     from av.container import InputContainer
 
-PROMISING = ("mov", "matroska", "avi", "flv", "asf", "ogg")
+PROMISING = ("mov", "matroska", "avi", "flv", "asf")
 """Demuxers that read a duration in the header."""
+
+_LONGEST_PAGE = 27 + 255 + 255 * 255
+_LAST_PAGE = 4
+_GIF_END = b";"
+_ASF_PROPERTIES = bytes.fromhex("A1DCAB8C47A9CF118EE400C00C205365")
+_ASF_HEADER = 1 << 20
 
 
 def ends_too_early(container: InputContainer, stream: Any, reached: Fraction, read: int) -> bool:
@@ -28,6 +38,8 @@ def ends_too_early(container: InputContainer, stream: Any, reached: Fraction, re
     name, duration = container.format.name, container.duration
     if name == pipes.FORMATS["y4m"]:
         return read < container.size  # FFmpeg leaves such a picture out; the size of a pipe is none
+    if container.name.startswith("file:") and _lacks_end(name, container.name.removeprefix("file:")):
+        return True
     if duration is None or not any(word in name for word in PROMISING):
         return False
     # Matroska's duration counts from zero, that of others from the start.
@@ -36,6 +48,45 @@ def ends_too_early(container: InputContainer, stream: Any, reached: Fraction, re
         # What is left decides on the duration; the header still counts the frames that were there.
         promised = max(promised, stream.frames * stream.time_base)
     return promised - reached > max(Fraction(1, 4), duration * MICRO / 100)
+
+
+def _lacks_end(format: str, path: str) -> bool:
+    """Whether a file lacks what those of its kind end with, or tell of their size; nobody can say of pipes."""
+    if format not in ENDS or not os.path.isfile(path):
+        return False
+    with open(path, "rb") as file:
+        return ENDS[format](file, os.path.getsize(path))
+
+
+def _ogg_lacks_end(file: BinaryIO, size: int) -> bool:
+    """The last page of a stream says that it is, and how long it is."""
+    begin = max(0, size - _LONGEST_PAGE)
+    file.seek(begin)
+    tail = file.read()
+    page = tail[max(0, tail.rfind(b"OggS")) :]
+    segments = page[26] if len(page) > 26 else 0
+    whole = len(page) >= 27 + segments + sum(page[27 : 27 + segments])
+    return not whole or not page[5] & _LAST_PAGE
+
+
+def _gif_lacks_end(file: BinaryIO, size: int) -> bool:
+    file.seek(max(0, size - 64))
+    return not file.read().rstrip(b"\0").endswith(_GIF_END)
+
+
+def _asf_lacks_end(file: BinaryIO, size: int) -> bool:
+    """FFmpeg forgets the duration where much is missing, so that the size is asked for."""
+    head = file.read(_ASF_HEADER)
+    at = head.find(_ASF_PROPERTIES)
+    return at >= 0 and int.from_bytes(head[at + 40 : at + 48], "little") > size
+
+
+ENDS: dict[str, Callable[[BinaryIO, int], bool]] = {
+    "ogg": _ogg_lacks_end,
+    "gif": _gif_lacks_end,
+    "asf": _asf_lacks_end,
+}
+"""How to tell that a file was cut off, by demuxer."""
 
 
 def without_index(name: str) -> str:
