@@ -138,10 +138,11 @@ def test_a_pause_before_the_last_frames_counts_however_they_are_reordered(
     check_times(source, tmp_path / f"out.{ext}")
 
 
+@pytest.mark.parametrize("frames", [1, 2, 12])
 @pytest.mark.parametrize("ext", ["mp4", "mkv"])
-def test_a_second_video_of_reordered_frames_is_copied_whole(tmp_path: Path, ext: str) -> None:
+def test_a_second_video_of_reordered_frames_is_copied_whole(tmp_path: Path, ext: str, frames: int) -> None:
     """In Matroska the decoding times of its first frames are not known."""
-    one = Clip(options={"bf": "3", "crf": "10"}).save(tmp_path / "one.mp4")
+    one = Clip(frames=frames, options={"bf": "3", "crf": "10"}).save(tmp_path / "one.mp4")
     with av.open(str(one)) as source, av.open(str(tmp_path / "in.mkv"), "w") as two:
         video = source.streams.video[0]
         tracks = [two.add_stream_from_template(video) for _ in range(2)]
@@ -155,6 +156,9 @@ def test_a_second_video_of_reordered_frames_is_copied_whole(tmp_path: Path, ext:
     assert not reader.losses
     assert writer.warnings == ["video stream 1 (h264) is copied as it is; of several, the first is cleaned"]
     assert clips.packets(tmp_path / f"out.{ext}", 1) == clips.packets(tmp_path / "in.mkv", 1)
+    if ext == "mp4":
+        with av.open(str(tmp_path / "out.mp4")) as out:
+            assert {v.duration * v.time_base for v in out.streams.video} == {Fraction(frames, 25)}
 
 
 def test_more_than_a_thousand_frames_a_second_are_kept_or_refused(tmp_path: Path) -> None:

@@ -6,8 +6,9 @@ import io
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import pairwise
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
@@ -244,6 +245,28 @@ class Copy:
     placed: int | None = None
     size: int = 0
     early: Fraction = Fraction(0)
+    waiting: list[av.Packet[Any]] = field(default_factory=list)
+
+    def dated(self, packet: av.Packet[Any] | None) -> list[av.Packet[Any]]:
+        """The packets whose decoding times are known now; None gives those that still wait.
+
+        Of the first reordered pictures in Matroska FFmpeg knows none; they lie before that of the next.
+        """
+        if packet is not None:
+            if self.last is not None or self.stream.type != "video" or is_cover(self.stream):
+                return [packet]
+            self.waiting.append(packet)
+            if packet.dts is None and len(self.waiting) < REORDERED:
+                return []
+        ready, self.waiting = self.waiting, []
+        shown = [held.pts for held in ready if held.pts is not None]
+        if ready and ready[-1].dts is None:
+            ready[-1].dts = min(shown, default=None)
+        for held, after in reversed(list(pairwise(ready))):
+            if held.dts is None and after.dts is not None:
+                # QuickTime files are as long as their pictures are decoded; others would be shifted to make room.
+                held.dts = after.dts - ((held.duration or 1) if self.container in QUICKTIME else 1)
+        return ready
 
     def fit(self, packet: av.Packet[Any]) -> bool:
         """Make a packet ready for the muxer; False where it must be left out."""
@@ -288,10 +311,10 @@ class Copy:
         self.placed = place
 
     def _decoded(self, packet: av.Packet[Any], shift: int) -> int | None:
-        """A decoding time where there is none: FFmpeg knows none of the first reordered pictures in Matroska."""
-        if packet.pts is None or self.stream.type != "video":
+        """A decoding time where there is none."""
+        if packet.pts is None or self.stream.type != "video" or self.last is None:
             return packet.pts
-        return packet.pts - REORDERED if self.last is None else min(packet.pts, self.last - shift + 1)
+        return min(packet.pts, self.last - shift + 1)
 
     @property
     def heard(self) -> Fraction:

@@ -50,9 +50,12 @@ class Others:
         copy = self._copies.get(packet.stream_index)
         if copy is None:
             return
-        sound = copy.stream.type == "audio"
-        if self._muxer.name in COUNTING and sound and not packet.is_discard:
+        if self._muxer.name in COUNTING and copy.stream.type == "audio" and not packet.is_discard:
             self._check_begin(packet)
+        for dated in copy.dated(packet):
+            self._write(copy, dated)
+
+    def _write(self, copy: carry.Copy, packet: av.Packet[Any]) -> None:
         if not copy.fit(packet):
             return
         time = (packet.dts or 0) * packet.time_base
@@ -60,13 +63,15 @@ class Others:
             self._muxer.mux(made)
         for made in copy.made(packet):
             self._muxer.mux(made)
-        if sound:
+        if copy.stream.type == "audio":
             self._mux_texts(float(time) - LATE)
 
     def finish(self, end: Fraction) -> None:
         """Write what is left; sound ends with the picture where the container ends with the shortest of them."""
         self._mux_texts(inf)
         for copy in self._copies.values():
+            for dated in copy.dated(None):
+                self._write(copy, dated)
             for made in copy.silence(end, Fraction(0)):
                 self._muxer.mux(made)
             if self._muxer.name in UNBROKEN and (beyond := copy.heard - end) > carry.GAP:
