@@ -335,6 +335,30 @@ def test_sound_stays_with_pictures_where_a_container_holds_few_times(
     np.testing.assert_allclose(clips.beep_times(tmp_path / f"out.{ext}")[1:], [1, 2], atol=0.015)
 
 
+@pytest.mark.parametrize("audio", ["vorbis", "libopus"])
+def test_sound_in_ogg_begins_to_the_sample(tmp_path: Path, audio: str) -> None:
+    """Its first packet lies before zero and primes the decoder."""
+
+    def samples(path: Path) -> object:
+        with av.open(str(path)) as container:
+            return np.concatenate([frame.to_ndarray() for frame in container.decode(audio=0)], axis=1)
+
+    source = tmp_path / "in.ogv"
+    with av.open(str(source), "w") as out:
+        video = out.add_stream("libvpx", rate=25, width=96, height=64)
+        sound = out.add_stream(audio, rate=48000, layout="stereo", options={"strict": "-2"})
+        noise = np.random.default_rng(0).normal(0, 0.1, (2, 48000)).astype(np.float32)
+        frame = av.AudioFrame.from_ndarray(noise, format="fltp", layout="stereo")
+        frame.sample_rate, frame.time_base, frame.pts = 48000, Fraction(1, 48000), 0
+        if audio == "libopus":
+            sound.format = "flt"
+        for stream, given in ((video, Clip().frame(0)), (sound, frame)):
+            out.mux([*stream.encode(given), *stream.encode(None)])
+    through(source, tmp_path / "out.ogv")
+    assert clips.packets(source, 1)[0][0] < 0
+    np.testing.assert_array_equal(samples(tmp_path / "out.ogv"), samples(source))
+
+
 def test_uneven_times_are_named_where_ogg_moves_them(tmp_path: Path) -> None:
     source = Clip(times=[Fraction(i * i, 50) for i in range(12)]).save(tmp_path / "in.mkv")
     _, writer = through(source, tmp_path / "out.ogv")

@@ -12,7 +12,7 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
-from vidnoise.io.containers import COUNTING, PROGRAM, QUICKTIME, UNBROKEN
+from vidnoise.io.containers import COUNTING, OGG, PROGRAM, QUICKTIME, UNBROKEN
 from vidnoise.io.decode import Losses
 from vidnoise.io.facts import is_timecode
 from vidnoise.io.metadata import stream_metadata
@@ -213,10 +213,12 @@ def warning(container: str, format: str, stream: Stream, line: str) -> str:
 
 
 def knows_delay(source: str, stream: Stream, target: str) -> bool:
-    """Whether Matroska's header will say how much of a stream's audio primes the decoder.
+    """Whether the output says how much of a stream's audio primes the decoder: Ogg by times, Matroska in its header.
 
     PyAV copies the number where the input has it: Matroska for all codecs, others for Opus.
     """
+    if target in OGG:
+        return codec_of(stream) in ("opus", "vorbis")
     opus = stream.codec_context is not None and "opus" in stream.codec_context.name
     return target in ("matroska", "webm") and ("matroska" in source or opus)
 
@@ -397,7 +399,8 @@ class Copy:
             begin += (packet.duration or 0) * packet.time_base / (1 if self.is_pcm else 2)
             if self.is_pcm and begin <= 0:
                 return True
-        return packet.is_discard or (self.stream.type == "audio" and begin < 0 and not self.delays)
+        least = -priming(packet) if self.delays else 0
+        return packet.is_discard or (self.stream.type == "audio" and begin < least)
 
 
 def plan(

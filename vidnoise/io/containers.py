@@ -15,8 +15,11 @@ COUNTING = {"avi", "mxf", "rm"}
 UNBROKEN = {"mxf"}
 """Those of them that know no pauses, and end with the shortest stream: sound that is missing must be silence there."""
 
+OGG = {"ogg", "ogv", "oga"}
+"""Muxers of Ogg."""
+
 GRIDS = {*COUNTING, "ogg", "ogv"}
 """Muxers that number pictures of one rate."""
 
-CHAPTERED = {*QUICKTIME, "matroska", "webm", "nut", "asf", "ogg", "ogv", "oga"}
+CHAPTERED = {*QUICKTIME, "matroska", "webm", "nut", "asf", *OGG}
 """Muxers that write chapters."""

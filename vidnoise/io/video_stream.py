@@ -11,7 +11,7 @@ from vidnoise.errors import OutputError
 from vidnoise.io import encoder_options, encoders, gpu, pipes, scheduling
 from vidnoise.io.candidates import candidates
 from vidnoise.io.colour_tags import tag
-from vidnoise.io.containers import FILMS, GRIDS, PROGRAM, QUICKTIME
+from vidnoise.io.containers import FILMS, GRIDS, OGG, PROGRAM, QUICKTIME
 from vidnoise.io.facts import LOCATIONS, VIEWS
 from vidnoise.io.metadata import stream_metadata, stream_warnings
 from vidnoise.io.muxer import Muxer
@@ -30,7 +30,7 @@ IN_ORDER = {"av1", "vp8", "vp9"}
 OWN_SHAPE = {"h264", "hevc", "mpeg4", "mpeg2video", "mpeg1video", "mjpeg", "h263p", "dvvideo"}
 """Codecs that hold the sample aspect ratio themselves."""
 
-TOLD_SHAPE = {*QUICKTIME, "asf", "mxf", "oga", "ogg", "ogv"}
+TOLD_SHAPE = {*QUICKTIME, *OGG, "asf", "mxf"}
 """Containers that are told it with the codec's parameters; others would have to be told apart, which PyAV cannot."""
 
 HARDWARE = ("nvenc", "qsv", "amf", "v4l2m2m")
