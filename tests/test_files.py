@@ -1475,6 +1475,13 @@ def test_a_name_that_ends_as_those_of_folders_is_answered_with_a_file_in_it(tmp_
         vidnoise.run(source, "none", f"{tmp_path}/clean/")
 
 
+def test_an_empty_name_of_an_output_is_told_as_such(tmp_path: Path) -> None:
+    """As of a variable of the shell that is not set."""
+    source = Clip(frames=2).save(tmp_path / "in.mp4")
+    with pytest.raises(UsageError, match="the name of the output is empty; give a file"):
+        vidnoise.run(source, "none", "", overwrite=True)
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_without_permission_is_explained(tmp_path: Path) -> None:
     source = Clip(frames=2).save(tmp_path / "in.mp4")

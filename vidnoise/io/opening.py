@@ -172,6 +172,8 @@ def open_writer(
 
 def _check_target(target: str | Path, options: OutputOptions) -> None:
     """Refuse what is no file."""
+    if target == "":
+        raise UsageError("the name of the output is empty; give a file, such as out.mp4")
     if isinstance(target, str) and "://" in target and not os.path.isdir(os.path.dirname(target)):
         raise UsageError(
             f"{mask_whole(target)}: a file is cleaned into a file; to send it on, type -o - | ffmpeg -re -i - -c copy "
