@@ -62,7 +62,7 @@ def selfdeblur(
     """
     from vidnoise.api import run
     from vidnoise.cli.progress import Talk
-    from vidnoise.io.sequence import ENCODERS
+    from vidnoise.io.picture_names import ENCODERS
 
     if target != "-" and Path(target).suffix.lower() not in (*ENCODERS, ".avif"):
         raise UsageError(

@@ -13,6 +13,7 @@ from vidnoise.errors import OutputError, UsageError, VidnoiseError
 from vidnoise.io import pipes
 from vidnoise.io.containers import QUICKTIME
 from vidnoise.io.failures import reason_and_log
+from vidnoise.io.picture_names import ENCODERS
 
 if TYPE_CHECKING:
     import av
@@ -109,8 +110,6 @@ def _refused(path: Path, container: OutputContainer, *, raw: bool) -> str:
             f"type -o {_typed(path, '.mp4')}, or -o - | ffmpeg -i - {_typed(path)}"
         )
     if format.name == "image2":
-        from vidnoise.io.sequence import ENCODERS
-
         return f"pictures are written as {', '.join(ENCODERS)}, not {path.suffix}"
     if format.no_file:
         whole = "-hls_playlist_type vod " if format.name == "hls" else ""

@@ -14,9 +14,11 @@ from vidnoise.io.cut_off import without_index
 from vidnoise.io.demux import Demuxer
 from vidnoise.io.output_options import OutputOptions
 from vidnoise.io.part import Part, chosen
+from vidnoise.io.picture_names import pattern_in
+from vidnoise.io.picture_writer import PictureWriter, open_pictures
 from vidnoise.io.protocols import Location, locate, mask, mask_whole
 from vidnoise.io.reader import Decoding, Reader
-from vidnoise.io.sequence import PictureWriter, open_pictures, open_sequence, pattern_in
+from vidnoise.io.sequence import open_sequence
 from vidnoise.io.target import Target
 from vidnoise.io.writer import Writer
 from vidnoise.options import MOST_THREADS, Option, check, check_path
