@@ -414,6 +414,18 @@ def test_pictures_that_no_decoder_knows_are_answered_with_what_to_type(tmp_path)
         open_reader(tmp_path / "%d.jxl")
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_one_picture_as_the_output_of_several_leaves_what_stood_there(tmp_path, there):
+    """How many pictures an APNG holds is known at its end alone."""
+    convert(pictures(tmp_path / "in", [1, 2, 3]), tmp_path / "in.apng")
+    target = tmp_path / "out.png"
+    if there:
+        target.write_bytes(b"dear")
+    with pytest.raises(UsageError, match=r"out\.png is one picture, the input has more; type .*out%05d\.png"):
+        vn.run(tmp_path / "in.apng", "none", target, overwrite=True)
+    assert (target.read_bytes() == b"dear") if there else not target.exists()
+
+
 @pytest.mark.parametrize(
     ("name", "video"),
     [

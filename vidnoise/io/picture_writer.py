@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +64,7 @@ class PictureWriter:
         self.encoder = f"{name} {self._layout}"
         self._written = 0
         self._pending: list[Future[None]] = []
+        self._only: Callable[[], None] | None = None
         self._check_places(info)
         self._check_tags()
         self._ahead = options.threads or min(4, os.cpu_count() or 1)
@@ -76,10 +79,12 @@ class PictureWriter:
         """
         path = self._path(frame)
         self._written += 1
-        planes, format, colour = self._planes(frame)
-        tags = self._tags(frame)
         size = frame.width, frame.height
-        self._pending.append(self._pool.submit(self._save, path, planes, format, colour, size, tags))
+        save = partial(self._save, path, *self._planes(frame), size, self._tags(frame))
+        if self._pattern is None:
+            self._only = save  # once it is certain that no other follows
+            return
+        self._pending.append(self._pool.submit(save))
         while len(self._pending) > self._ahead:
             self._pending.pop(0).result()
 
@@ -90,6 +95,8 @@ class PictureWriter:
             OutputError: the disk refused.
         """
         try:
+            if self._only is not None:
+                self._only()
             for saved in self._pending:
                 saved.result()
         finally:
