@@ -150,6 +150,14 @@ def test_a_local_ffconcat_keeps_to_its_own_folder(folder):
         count(locate(str(folder / "far.ffconcat")))
 
 
+def test_a_list_of_files_elsewhere_is_answered_with_what_reads_it(folder):
+    (folder / "far.ffconcat").write_text(f"ffconcat version 1.0\nfile '{folder / 'clip.ts'}'\n")
+    with pytest.raises(
+        InputError, match=r"type: ffmpeg -f concat -safe 0 -i .*far\.ffconcat .*\| vidnoise - -o"
+    ):
+        open_reader(folder / "far.ffconcat")
+
+
 @pytest.mark.parametrize(
     "source",
     [

@@ -96,12 +96,18 @@ def _open(place: Location) -> InputContainer:
             timeout=failures.PATIENCE if place.kind == "network" else None,
         )
     except (av.error.FFmpegError, OSError) as failure:
-        name = place.name
-        hint = (
-            pipes.hint(place.url) or (without_index(name) if place.kind == "file" else "") or _of_pieces(name)
-        )
         reason = mask(failures.reason(failure))
-        raise InputError(f"{name} cannot be read as video: {reason}{hint}") from failure
+        raise InputError(
+            f"{place.name} cannot be read as video: {reason}{_hint(place, failure)}"
+        ) from failure
+
+
+def _hint(place: Location, failure: Exception) -> str:
+    """What may help where an input could not be read."""
+    hint = pipes.hint(place.url) or _of_pieces(place.name)
+    if hint or place.kind != "file":
+        return hint
+    return _of_list(place.name) if isinstance(failure, PermissionError) else without_index(place.name)
 
 
 def _check(place: Location) -> None:
@@ -138,6 +144,17 @@ def _of_pieces(name: str) -> str:
     if path.suffix.lower() != ".mpd":
         return ""
     return f"; type: ffmpeg -i {shlex.quote(name)} -c copy {shlex.quote(path.stem + '.mkv')}, and give that"
+
+
+def _of_list(name: str) -> str:
+    """What to type for a list of files whose names FFmpeg does not trust; nothing for other files."""
+    with open(name, "rb") as file:
+        if file.read(8) != b"ffconcat":
+            return ""
+    return (
+        "; a list may name files beside and below it, by letters, digits and _-./ alone; for others type: "
+        f"ffmpeg -f concat -safe 0 -i {shlex.quote(name)} -c copy -f nut - | vidnoise - -o OUTPUT"
+    )
 
 
 def open_writer(
