@@ -88,6 +88,13 @@ def test_printing_and_reading_give_the_same_chain(graph, on, level):
         ("mean:2", r"'2' is not option=value"),
         ("text:graph=a:on=maybe", r"on='maybe' is not yes or no"),
         (" , ", r"the text of the filters is empty; write 'none' for no filter"),
+        (
+            "mean,,mean",
+            r"'mean,,mean' has nothing beside one of its commas; leave that out, or name a filter",
+        ),
+        (", mean", r"', mean' has nothing beside one of its commas"),
+        ("text:graph=a,level=1,", r"level=1,' has nothing beside one of its commas"),
+        ("mean:", r"mean: '' is not option=value; write it as mean:option=value"),
         ("mean:before=1:before=2", r"mean: before is given twice, as 1 and 2; leave one out"),
         ("mean:before=1,after=2,before=1", r"mean: before is given twice, as 1 and 1; leave one out"),
     ],

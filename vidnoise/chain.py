@@ -63,22 +63,26 @@ class Chain(Filter):
         chain.
 
         Raises:
-            UsageError: a name or option that does not exist, a value of the wrong kind or out of range, or empty text, such
-                as that of a variable of the shell that is not set.
+            UsageError: a name or option that does not exist, a value of the wrong kind or out of range, or nothing where a
+                filter belongs, such as a variable of the shell that is not set.
         """
         if text.strip() == "none":
             return cls()
+        if not text.strip(" ,"):
+            raise UsageError("the text of the filters is empty; write 'none' for no filter, or leave it out")
         filters: list[tuple[str, dict[str, str]]] = []
         for part in _split(text, ","):
             head, colon, rest = part.partition(":")
             if re.fullmatch(r"\s*[\w-]+\s*=.*", part, re.DOTALL) and filters:
                 _add_option(filters[-1], part)
                 continue
+            if not part:
+                raise UsageError(
+                    f"{text!r} has nothing beside one of its commas; leave that out, or name a filter there"
+                )
             filters.append((head.strip(), {}))
             if colon:
                 _add_option(filters[-1], rest)
-        if not filters:
-            raise UsageError("the text of the filters is empty; write 'none' for no filter, or leave it out")
         return cls.of(*(make(name, options) for name, options in filters))
 
     def with_option(self, name: str, value: Any) -> Chain:
@@ -327,7 +331,7 @@ def _split(text: str, separator: str) -> list[str]:
     if quoted:
         raise UsageError(f"the quote {quoted} in {text!r} is not closed")
     parts.append(current)
-    return [part.strip() for part in parts if part.strip()]
+    return [part.strip() for part in parts]
 
 
 def _unquote(text: str) -> str:
