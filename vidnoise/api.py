@@ -258,8 +258,8 @@ def refuse_unknown(
             hint = f"write output=vidnoise.io.OutputOptions({name}={value!r})"
         else:
             hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(sorted(known))}"
-        called = f"{function.__module__.removesuffix('.api')}.{function.__name__}"
-        raise UsageError(f"{called} takes no {name!r}; {hint}")
+        package = function.__module__.rpartition(".")[0]  # whose `__init__` gives it
+        raise UsageError(f"{package}.{function.__name__} takes no {name!r}; {hint}")
 
 
 def open_chain(chain: Chain, info: StreamInfo, device: Device, max_latency: int | None) -> ChainStage:

@@ -1,17 +1,9 @@
-"""For programs that use OpenCV: clean frames in place of noisy ones.
-
-capture = vidnoise.opencv.VideoCapture("input.mp4", "fuse")     # where cv2.VideoCapture("input.mp4") was
-ok, bgr = capture.read()
-
-clean = vidnoise.opencv.Cleaner("fuse")                         # for pictures from anywhere else
-out = clean(bgr)
-"""
+"""`VideoCapture`: a drop-in for `cv2.VideoCapture`."""
 
 from __future__ import annotations
 
 import math
 import threading
-from collections import deque
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from functools import wraps
@@ -19,22 +11,17 @@ from numbers import Integral
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
-from vidnoise.colour import UNSPECIFIED, Colour, PixelFormat, from_rgb
+from vidnoise.colour import UNSPECIFIED
 from vidnoise.errors import UsageError, VidnoiseError
-from vidnoise.frame import Frame, StreamInfo
+from vidnoise.opencv.pictures import as_bgr, turned
 from vidnoise.options import check_path
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from vidnoise.api import Filters
-    from vidnoise.filter import Stage
+    from vidnoise.frame import Frame
     from vidnoise.io import Reader
+    from vidnoise.opencv.pictures import Picture
 
-    Picture = NDArray[Any]
-
-BGR = PixelFormat("gbrp", "rgb", 8)
-FULL = Colour(range=2)
 BT601 = 6
 NAMES = {
     "av1": "AV01",
@@ -173,7 +160,7 @@ class VideoCapture:
         """The frame that `grab()` went to, in `image` where that fits."""
         if self._frame is None:
             return False, None
-        picture = _turned(_bgr(self._frame), self._rotation, self._mirrored)
+        picture = turned(as_bgr(self._frame), self._rotation, self._mirrored)
         if image is None or (image.shape, image.dtype) != (picture.shape, picture.dtype):
             return True, picture
         image[:] = picture
@@ -328,88 +315,6 @@ class VideoCapture:
         return float(1000 * (base + _time(self._frame) - self._first))
 
 
-class Cleaner:
-    """Filters for pictures that come one by one: call it with each.
-
-    One result comes for each picture, in order. A chain that looks ahead gives None at first; `flush()` gives the
-    results that are left at the end.
-
-    Args:
-        chain: filters, as `vidnoise.run` takes them; None for the default chain.
-        device: `auto`, `cpu` or `cuda`.
-        precision: `auto`, `fp32`, `bf16`, `fp16` or `int8`, for the arithmetic inside networks.
-
-    Raises:
-        UsageError: the chain names a filter or option that does not exist.
-        DeviceError: the device is not there.
-    """
-
-    def __init__(self, chain: Filters = None, *, device: str = "auto", precision: str = "auto") -> None:
-        from vidnoise.api import as_chain
-        from vidnoise.device import choose
-
-        self._chain = as_chain(chain)
-        self._device = choose(device, precision)
-        self._stage: Stage | None = None
-        self._kind: tuple[Any, ...] = ()
-        self._count = 0
-        self._ready: deque[Picture] = deque()
-
-    @property
-    def latency(self) -> int:
-        """How many pictures go in before the first comes out; known from the first picture on."""
-        return self._stage.latency if self._stage else 0
-
-    def __call__(self, picture: Picture) -> Picture | None:
-        """Take a picture, give the next finished one; the picture is copied and may be reused.
-
-        Args:
-            picture: (H,W,3) blue-green-red or (H,W) gray, uint8, or uint16 whose white is 65535.
-
-        Returns:
-            A picture of the same shape and type, or None while the filters look ahead.
-
-        Raises:
-            UsageError: no such picture, one without pixels, or another shape or type than before.
-            FilterError: a filter failed; call `reset()` to go on.
-        """
-        _check(picture)
-        kind = (picture.dtype, picture.shape)
-        if self._stage is None:
-            self._stage, self._kind = self._open(picture), kind
-        if kind != self._kind:
-            this, before = (f"{dtype} {shape}" for dtype, shape in (kind, self._kind))
-            raise UsageError(
-                f"this picture is {this}, those before were {before}; call flush() before others"
-            )
-        frame = Frame(pts=self._count, time_base=Fraction(1, 25), duration=1, **_planes(picture))
-        self._count += 1
-        self._take(self._stage.push(frame.to(self._device.torch)))
-        return self._ready.popleft() if self._ready else None
-
-    def flush(self) -> list[Picture]:
-        """The rest; afterwards pictures of another shape may come."""
-        if self._stage is not None:
-            self._take(self._stage.flush())
-        rest = list(self._ready)
-        self.reset()
-        return rest
-
-    def reset(self) -> None:
-        """Forget everything, unfinished pictures too."""
-        self._stage = None
-        self._ready.clear()
-
-    def _open(self, picture: Picture) -> Stage:
-        height, width = picture.shape[:2]
-        rate = Fraction(25)
-        info = StreamInfo(width, height, 1 / rate, rate, None, _format(picture), FULL)
-        return self._chain.open(info, self._device)
-
-    def _take(self, frames: Any) -> None:
-        self._ready.extend(_unplanes(frame) for frame in frames)
-
-
 class _AsOpenCV:
     """A reader whose untagged frames are BT.601 whatever their size, as OpenCV takes them."""
 
@@ -422,87 +327,6 @@ class _AsOpenCV:
         for frame in self._reader:
             untagged = frame.format.family == "yuv" and frame.colour.matrix == UNSPECIFIED
             yield frame.replace(colour=replace(frame.colour, matrix=BT601)) if untagged else frame
-
-
-def _bgr(frame: Frame) -> Picture:
-    """Filtered pictures are converted from their floats, others by swscale, as OpenCV does it."""
-    if frame.touched:
-        return _unplanes(frame.replace(format=BGR, colour=FULL))
-    import numpy as np
-
-    from vidnoise.io.planes import to_av
-
-    # The decoded picture says where its chroma samples lie, which PyAV cannot be told.
-    picture: Any = frame.carrier
-    if picture is None:
-        assert frame.planes is not None
-        picture = to_av(tuple(plane.cpu() for plane in frame.planes), frame.format, frame.width, frame.height)
-    picture.colorspace, picture.color_range = frame.colour.matrix, frame.colour.range
-    # Contiguous, as OpenCV's: FFmpeg's rows may be longer than the picture.
-    return np.ascontiguousarray(picture.reformat(format="bgr24", interpolation="BICUBIC").to_ndarray())
-
-
-def _check(picture: object) -> None:
-    """Refuse what is no picture for a `Cleaner`, with what it is."""
-    import numpy as np
-
-    if not isinstance(picture, np.ndarray):
-        found = type(picture).__name__
-    elif (
-        picture.dtype not in (np.uint8, np.uint16)
-        or not picture.size
-        or not (picture.ndim == 2 or picture.shape[2:] == (3,))
-    ):
-        found = f"{picture.dtype} {picture.shape}"
-    else:
-        return
-    raise UsageError(
-        f"a picture is an array (H,W,3) or (H,W) of uint8 or uint16, with pixels in it; this is {found}"
-    )
-
-
-def _format(picture: Picture) -> PixelFormat:
-    depth = 8 * picture.itemsize
-    ending = "" if depth == 8 else f"{depth}le"
-    if picture.ndim == 2:
-        return PixelFormat(f"gray{ending}", "gray", depth)
-    return PixelFormat(f"gbrp{ending}", "rgb", depth)
-
-
-def _planes(picture: Picture) -> dict[str, Any]:
-    import cv2
-    import torch
-
-    if picture.ndim == 2:
-        planes = [picture.copy()]
-    else:
-        blue, green, red = cv2.split(picture)
-        planes = [green, blue, red]
-    tensors = tuple(torch.from_numpy(plane) for plane in planes)
-    return {"planes": tensors, "format": _format(picture), "colour": FULL}
-
-
-def _unplanes(frame: Frame) -> Picture:
-    """The picture in the frame's own format, gray or blue-green-red."""
-    import cv2
-
-    planes = from_rgb(frame.image, frame.format, FULL) if frame.touched else frame.planes
-    assert planes is not None
-    arrays = [plane.cpu().numpy() for plane in planes]
-    if frame.format.family == "gray":
-        # What is drawn on it is none of the filters' business.
-        return arrays[0] if frame.touched else arrays[0].copy()
-    merged: Picture = cv2.merge([arrays[1], arrays[0], arrays[2]])
-    return merged
-
-
-def _turned(picture: Picture, degrees: int, mirrored: bool) -> Picture:
-    import cv2
-
-    turns = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
-    if mirrored:
-        picture = cv2.flip(picture, 0)
-    return cv2.rotate(picture, turns[degrees]) if degrees in turns else picture
 
 
 def _fourcc(reader: Reader) -> int:
