@@ -607,17 +607,22 @@ def test_frames_made_by_hand_need_no_times_and_no_rate_and_are_opaque(tmp_path: 
     assert {int(planes_of(frame)[0][-1].min()) for frame in made} == {255}
 
 
-def test_a_file_that_appears_meanwhile_is_kept_and_so_is_the_result(tmp_path: Path) -> None:
-    def appear(frame: Frame) -> Frame:
-        (tmp_path / "out.mkv").write_text("another program's")
-        return frame
-
-    with pytest.raises(
-        OutputError, match=r"out\.mkv has appeared while this ran; the result is kept as (.*)"
-    ) as told:
-        through(Clip(frames=3).save(tmp_path / "in.mp4"), tmp_path / "out.mkv", change=appear)
-    assert (tmp_path / "out.mkv").read_text() == "another program's"
-    assert len(clips.decoded(Path(str(told.value).split("kept as ")[1]))) == 3
+@pytest.mark.parametrize(
+    ("appear", "overwrite", "told"),
+    [
+        (lambda path: path.write_text("another program's"), False, "has appeared while this ran"),
+        (lambda path: path.mkdir(exist_ok=True), True, "cannot rename the output to .*: Is a directory"),
+    ],
+    ids=["file", "folder"],
+)
+def test_what_appears_meanwhile_under_the_name_is_kept_and_so_is_the_result(
+    tmp_path: Path, appear: Callable[[Path], object], overwrite: bool, told: str
+) -> None:
+    source, target = Clip(frames=3).save(tmp_path / "in.mp4"), tmp_path / "out.mkv"
+    with pytest.raises(OutputError, match=rf"{told}; the result is kept as ") as raised:
+        vidnoise.run(source, "none", target, overwrite=overwrite, progress=lambda _: appear(target))
+    assert target.is_dir() or target.read_text() == "another program's"
+    assert len(clips.decoded(Path(str(raised.value).split("kept as ")[1]))) == 3
 
 
 def test_a_cover_that_no_decoder_knows_is_left_out_of_mp4_and_named(tmp_path: Path) -> None:

@@ -44,6 +44,7 @@ class Target:
         if self.kind.lower() == ".apng":
             self.options = {"plays": "0"}  # again and again, as browsers have them
         self._overwrite = overwrite
+        self._whole = False
         try:
             self._place = Path(os.path.realpath(path))  # a link stays one
             if str(path).endswith(os.sep):
@@ -87,23 +88,27 @@ class Target:
         """Give the whole file its final name; what was there under `overwrite` is replaced in one step, by one of its mode.
 
         Raises:
-            OutputError: another file has taken the name in the meantime, or the file system refuses.
+            OutputError: another file has taken the name in the meantime, or the file system refuses; the file is kept
+                under its temporary name, and `discard` leaves it.
         """
+        self._whole = True
+        kept = f"the result is kept as {self.temporary}"
         try:
             if self.path.exists() and not self._overwrite:
-                raise OutputError(
-                    f"{self.path} has appeared while this ran; the result is kept as {self.temporary}"
-                )
+                raise OutputError(f"{self.path} has appeared while this ran; {kept}")
             with contextlib.suppress(OSError):  # there is none to replace, or its file system knows none
                 shutil.copymode(self._place, self.temporary)
             os.replace(self.temporary, self._place)
         except OSError as failure:
-            raise OutputError(f"cannot rename the output to {self.path}: {failure.strerror}") from failure
+            raise OutputError(
+                f"cannot rename the output to {self.path}: {failure.strerror}; {kept}"
+            ) from failure
 
     def discard(self) -> None:
-        """Remove the temporary file, if it is there."""
-        with contextlib.suppress(OSError):
-            self.temporary.unlink()
+        """Remove the temporary file, if it is there and not whole."""
+        if not self._whole:
+            with contextlib.suppress(OSError):
+                self.temporary.unlink()
 
 
 def _same(path: Path, source: str) -> bool:
