@@ -1,5 +1,6 @@
 """Filters as text: parsing, printing, and messages for what cannot be parsed."""
 
+import math
 import re
 import sys
 from dataclasses import dataclass, make_dataclass
@@ -61,7 +62,8 @@ def test_quotes_protect_commas_and_colons():
 
 
 def test_switches_and_open_values_are_read():
-    assert Chain.parse("text:graph=a:on=yes:level=auto") == Chain.of(Text("a", on=True))
+    for text in ("text:graph=a:on=yes:level=auto", "text:graph=a:on=True:level=None"):
+        assert Chain.parse(text) == Chain.of(Text("a", on=True))
 
 
 @settings(max_examples=200, deadline=None)
@@ -369,6 +371,8 @@ def test_text_is_read_as_the_first_type_that_can_hold_it():
         assert Chain.parse(str(chosen)) == Chain.of(chosen)
     with pytest.raises(UsageError, match="level='x' is not a whole number or a number or yes or no"):
         Chain.parse("wide:level=x")
+    with pytest.raises(UsageError, match="level=inf is out of range; it takes numbers"):
+        Wide(math.inf)
     with pytest.raises(UsageError, match="word='c' is not one of a, b"):
         Chain.parse("wide:word=c")
     for word in ("c", ["a"], None):

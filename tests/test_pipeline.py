@@ -175,6 +175,41 @@ def test_few_frames_wait_between_the_threads():
     assert len(read) <= pipeline.DEPTH + 3
 
 
+def test_few_finished_frames_wait_for_a_slow_sink():
+    seen, waiting = [], []
+
+    class Slow(Collector):
+        def write(self, frame):
+            if not self.frames:
+                threading.Event().wait(0.2)
+                waiting.extend(seen)
+            super().write(frame)
+
+    assert run(ListSource(clip(40)), Running(), Slow(), progress=seen.append) == 40
+    assert len(waiting) <= pipeline.DEPTH + 2
+
+
+LEAVING_A_RUN = """
+import atexit, sys, threading, vidnoise as vn
+begun = threading.Event()
+def slowly(frame):
+    begun.set()
+    threading.Event().wait(0.02)
+work = lambda: vn.run(sys.argv[1], "none", sys.argv[2], progress=slowly)
+thread = threading.Thread(target=work, daemon=True)
+atexit.register(thread.join, 20)  # last of all: time to do wrong
+thread.start()
+begun.wait()
+"""
+
+
+def test_a_program_that_ends_within_a_run_leaves_no_half_of_a_file(tmp_path):
+    source = Clip(120).save(tmp_path / "in.mp4")
+    done = subprocess.run([sys.executable, "-c", LEAVING_A_RUN, source, tmp_path / "out.mp4"], timeout=60)
+    assert done.returncode == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["in.mp4"]
+
+
 @pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv422p10le"])
 def test_a_frame_can_be_sent_to_another_process(tmp_path, pix_fmt):
     path = Clip(2, pix_fmt=pix_fmt).save(tmp_path / "in.mkv")
@@ -258,11 +293,17 @@ def test_frames_of_other_floats_are_filtered_as_those_of_float32(dtype):
         (torch.rand(8, 8, 3), r"float32 \(8, 8, 3\)"),
         (torch.zeros(3, 8, 8, dtype=torch.uint8), "uint8"),
         (torch.rand(1, 3, 8, 8), r"\(1, 3, 8, 8\)"),
+        (torch.rand(3, 0, 8), r"\(3, 0, 8\)"),
     ],
 )
 def test_what_is_no_picture_of_a_frame_is_told_with_what_one_is(image, found):
     with pytest.raises(UsageError, match=rf"tensor of floats \(3,H,W\), RGB in 0..1; this is .*{found}"):
         Frame(image=image)
+
+
+def test_a_frame_takes_its_confidence_along_to_another_device():
+    frame = Frame(image=torch.ones(3, 4, 4), confidence=torch.ones(1, 4, 4)).to(torch.device("meta"))
+    assert {frame.device.type, frame.confidence.device.type} == {"meta"}
 
 
 def test_a_copy_of_a_frame_keeps_all_of_it(tmp_path):

@@ -110,11 +110,12 @@ def test_after_a_failure_a_stage_refuses_frames_until_it_is_reset():
     assert len(stage.push(bright)) == 1
 
 
-def test_in_a_chain_a_failure_names_its_filter_whatever_was_raised_and_the_stage_can_be_reset():
+@pytest.mark.parametrize(("pts", "when"), [(1500, r", at 1\.500 s"), (None, "")])
+def test_in_a_chain_a_failure_names_its_filter_whatever_was_raised_and_the_stage_can_be_reset(pts, when):
     stage = Chain.of(Mean(0, 0), Fragile(limit=0.5)).open(info(4, 4), CPU)
-    dark, bright = (Frame(image=torch.full((3, 4, 4), v), pts=1500) for v in (0.0, 0.9))
+    dark, bright = (Frame(image=torch.full((3, 4, 4), v), pts=pts) for v in (0.0, 0.9))
     with pytest.raises(
-        FilterError, match=r"filter 'fragile' \(of .*, at 1\.500 s\) failed: FloatingPointError: too dark"
+        FilterError, match=rf"filter 'fragile' \(of [\w.]+{when}\) failed: FloatingPointError: too dark"
     ) as raised:
         stage.push(dark)
     assert isinstance(raised.value.__cause__, FloatingPointError)
@@ -204,6 +205,16 @@ def test_a_process_that_gives_not_one_frame_for_each_is_named_with_what_it_gives
 
     with pytest.raises(FilterError, match=rf"'uneven' .* gives {given} for 1, .* frame\.with_image"):
         process(Chain.of(Uneven()), numbered(1))
+
+
+def test_filters_run_without_gradients_whatever_the_program_has_switched_on():
+    @dataclass(frozen=True)
+    class Asking(SpatialFilter):
+        def apply(self, x):
+            return x + torch.is_grad_enabled()
+
+    with torch.enable_grad():
+        assert values(process(Asking(), numbered(2))) == [0, 1]
 
 
 @pytest.mark.parametrize(

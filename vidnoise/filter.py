@@ -194,7 +194,6 @@ class BaseStage(ABC):
     latency: int = 0
 
     def __init__(self) -> None:
-        self._started = False
         self._failure: BaseException | None = None
 
     @abstractmethod
@@ -224,17 +223,14 @@ class BaseStage(ABC):
     def reset(self) -> None:
         """See `Stage.reset`."""
         self._failure = None
-        self._started = False
         self.restart()
 
     def _push_scene(self, frames: Sequence[Frame]) -> list[Frame]:
-        done = self._end_scene() if frames[0].cut and self._started else []
-        self._started = True
+        done = self._end_scene() if frames[0].cut else []
         return done + self.accept(frames)
 
     def _end_scene(self) -> list[Frame]:
         done = self.drain()
-        self._started = False
         self.restart()
         return done
 
