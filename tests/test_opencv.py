@@ -15,7 +15,7 @@ from PIL import Image
 import vidnoise
 from vidnoise import errors
 from vidnoise.chain import Chain
-from vidnoise.filter import SpatialFilter, WindowFilter
+from vidnoise.filter import RecurrentFilter, SpatialFilter, WindowFilter
 from vidnoise.opencv import Cleaner, VideoCapture
 
 
@@ -35,6 +35,16 @@ class LookAhead(WindowFilter):
 
     def apply(self, window, centre):
         return torch.stack([window[centre], window[-1]]).mean(0)
+
+
+class Waiting(RecurrentFilter):
+    """Leaves frames as they are, two frames later."""
+
+    name = "opencv_waiting"
+    ahead = 2
+
+    def step(self, frame, state, ahead):
+        return frame, None
 
 
 class Failing(SpatialFilter):
@@ -194,6 +204,14 @@ def test_one_can_go_to_any_frame(tmp_path, start):
     assert len(all_frames(capture)) == 2
 
 
+def test_a_frame_before_the_first_is_the_first(tmp_path):
+    path = str(clips.Clip(frames=3).save(tmp_path / "clip.mp4"))
+    for capture in (cv2.VideoCapture(path), VideoCapture(path, Chain())):
+        assert capture.read()[0]
+        assert capture.set(cv2.CAP_PROP_POS_FRAMES, -2)
+        assert clips.number_of(cv2.cvtColor(capture.read()[1], cv2.COLOR_BGR2GRAY)) == 0
+
+
 @pytest.mark.parametrize("frame", [20, 25, 10**6])
 def test_one_can_go_past_the_last_frame_and_back(tmp_path, frame):
     path = str(clips.Clip(frames=20).save(tmp_path / "clip.mp4"))
@@ -338,15 +356,27 @@ def test_the_callable_has_nothing_left_before_the_first_picture():
     assert Cleaner("denoise").flush() == []
 
 
-def test_the_callable_gives_one_result_for_each_picture_in_order():
-    clean = Cleaner(LookAhead())
-    pictures = [np.full((32, 32, 3), 10 * i, np.uint8) for i in range(6)]
-    results = [clean(picture) for picture in pictures]
-    assert clean.latency == 2
-    assert [r is None for r in results] == [True, True, False, False, False, False]
-    rest = clean.flush()
-    values = [int(r[0, 0, 0]) for r in [*results[2:], *rest]]
-    assert values == [10, 20, 30, 40, 45, 50]
+@pytest.mark.parametrize("shape", [(32, 32, 3), (32, 32)])
+@pytest.mark.parametrize(
+    ("filter", "expected"),
+    [(LookAhead(), [10, 20, 30, 40, 45, 50]), (Waiting(), [0, 10, 20, 30, 40, 50])],
+    ids=str,
+)
+def test_the_callable_gives_one_result_for_each_picture_in_order_and_takes_an_array_again(
+    shape, filter, expected
+):
+    clean, picture = Cleaner(filter), np.empty(shape, np.uint8)
+
+    def taken(value):
+        picture[:] = value
+        return clean(picture)
+
+    for _ in range(2):  # after a flush as at first
+        results = [taken(10 * i) for i in range(6)]
+        assert clean.latency == 2
+        assert [r is None for r in results] == [True, True, False, False, False, False]
+        values = [int(r.flat[0]) for r in [*results[2:], *clean.flush()]]
+        assert values == expected
 
 
 def test_gray_pictures_stay_gray():

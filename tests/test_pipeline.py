@@ -17,7 +17,7 @@ from streams import CPU, ListSource, Mean, Running, clip, process
 import vidnoise as vn
 from vidnoise import pipeline
 from vidnoise.chain import Chain
-from vidnoise.errors import UsageError
+from vidnoise.errors import FilterError, UsageError
 from vidnoise.filter import RecurrentFilter
 from vidnoise.frame import Frame
 
@@ -256,6 +256,13 @@ def test_pictures_may_be_changed_in_place_while_others_are_made(tmp_path):
         for frame, wanted in zip(frames, expected, strict=True):
             assert torch.equal(frame.image, wanted)
             frame.image.mul_(255)
+
+
+def test_a_filter_that_cannot_be_opened_leaves_the_file_closed(tmp_path):
+    path = Clip(2, size=(96, 64)).save(tmp_path / "in.mp4")
+    with pytest.raises(FilterError, match=r"lost\.onnx' cannot be read"):
+        vn.open(path, "model:path=lost.onnx")
+    assert str(path) not in open_files()
 
 
 def test_the_last_frame_closes_the_file(tmp_path):

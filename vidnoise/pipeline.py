@@ -94,7 +94,6 @@ class Channel:
         """No more frames will be taken."""
         with self._changed:
             self._gone = True
-            self._frames.clear()
             self._changed.notify_all()
 
 

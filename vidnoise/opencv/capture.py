@@ -258,7 +258,7 @@ class VideoCapture:
             reading = {**self._reading, "start": float(skipped)} if skipped else self._reading
             reader = open_reader(self._source, device=self._device, **reading)
         except VidnoiseError as failure:
-            self.error = failure.with_traceback(None)  # which would hold this object
+            self.error = failure
             return False
         try:
             stage = self._chain.open(reader.info, self._device)
@@ -280,9 +280,9 @@ class VideoCapture:
             try:
                 return next(self._frames, None)
             except VidnoiseError as failure:
-                self.error = failure.with_traceback(None)  # which would hold this object
+                self.error = failure
         self._frame = None
-        raise self.error
+        raise self.error.with_traceback(None)  # which would grow from read to read
 
     def _seek(self, frame: int, rate: Fraction) -> bool:
         frame = max(min(frame, self._total or frame), 0)
