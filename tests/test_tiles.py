@@ -15,6 +15,7 @@ from vidnoise.chain import Chain
 from vidnoise.device import choose
 from vidnoise.errors import UsageError
 from vidnoise.filter import SpatialFilter
+from vidnoise.flow import SharedFlow
 from vidnoise.frame import Frame
 
 
@@ -63,6 +64,34 @@ def test_what_no_filter_touched_stays_untouched_in_tiles():
             return list(frames)
 
     assert tiles.open_tiled(Nothing(), info(160, 200), choose("cpu", tile=128)).push(frame)[0] is frame
+
+
+def test_tiles_have_the_noise_of_the_whole_frame_and_each_a_flow_of_its_own_that_stays():
+    seen = []
+
+    class Seeing(Box):
+        def process(self, frames):
+            seen.extend(frames)
+            return list(frames)
+
+    frames = [frame.replace(sigma=object(), flow=SharedFlow()) for frame in clip(2, 160, 200)]
+    tiles.open_tiled(Seeing(), info(160, 200), choose("cpu", tile=128)).push(*frames)
+    first, second = seen[::2], seen[1::2]
+    assert {part.sigma for part in first} == {frames[0].sigma}
+    flows = [part.flow for part in first]
+    assert len(set(flows)) == len(first) == 4
+    assert not set(flows) & {None, frames[0].flow}
+    assert [part.flow for part in second] == flows
+
+
+def test_the_confidence_of_tiles_is_joined_as_their_pictures_are():
+    class Sure(Box):
+        def process(self, frames):
+            return [frame.with_image(frame.image + 0.1, frame.image[:1]) for frame in frames]
+
+    (frame,) = clip(1, 160, 200)
+    (done,) = process(Sure(), [frame], choose("cpu", tile=128))
+    assert torch.allclose(done.confidence, frame.image[:1], atol=1e-5)
 
 
 @pytest.mark.parametrize("room", [1_000_000, 1_000])
