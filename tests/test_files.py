@@ -46,13 +46,14 @@ def through(
     **reading: Any,
 ) -> tuple[Reader, Writer]:
     """Read a file and write it, with the writer in a thread of its own as in the pipeline."""
-    with open_reader(source, threads=1, **reading) as reader:
-        writer = open_writer(target, reader, reader.info, options or OutputOptions(threads=1))
+    with (
+        open_reader(source, threads=1, **reading) as reader,
+        open_writer(target, reader, reader.info, options or OutputOptions(threads=1)) as writer,
+    ):
         for frame in reader:
             worker = threading.Thread(target=writer.write, args=[change(frame) if change else frame])
             worker.start()
             worker.join()
-        writer.finish()
     return reader, writer
 
 
@@ -1506,13 +1507,11 @@ def test_a_full_disk_is_reported_and_leaves_nothing(tmp_path: Path) -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
         with open_reader(sys.argv[1]) as reader:
-            writer = open_writer(sys.argv[2], reader, reader.info, OutputOptions(codec="ffv1"))
             try:
-                for frame in reader:
-                    writer.write(frame)
-                writer.finish()
+                with open_writer(sys.argv[2], reader, reader.info, OutputOptions(codec="ffv1")) as writer:
+                    for frame in reader:
+                        writer.write(frame)
             except OutputError as error:
-                writer.abort()
                 print(error)
                 sys.exit(7)
         """

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -368,6 +369,17 @@ def test_a_gpu_that_cannot_be_used_is_left_alone_with_the_reason(monkeypatch):
     assert device.choose().torch.type == "cpu"
     with pytest.raises(DeviceError, match="forked subprocess"):
         device.choose("cuda")
+
+
+@pytest.mark.parametrize(("limit", "room"), [("3000000", 2_000_000), ("max", 8_192_000), ("1000", 1)])
+def test_the_memory_of_a_container_is_room_as_far_as_the_system_has_it(monkeypatch, limit, room):
+    texts = {
+        "/proc/meminfo": "MemTotal: 16000 kB\nMemAvailable:    8000 kB\n",
+        "/sys/fs/cgroup/memory.max": f"{limit}\n",
+        "/sys/fs/cgroup/memory.current": "1000000\n",
+    }
+    monkeypatch.setattr(Path, "read_text", lambda path, **_: texts[str(path)])
+    assert device.free_memory(CPU) == room
 
 
 def test_memory_that_earlier_work_left_with_pytorch_is_room_on_a_gpu(monkeypatch):

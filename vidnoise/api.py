@@ -115,20 +115,16 @@ def run(
     check_callback("opened", opened)
     refuse_unknown(reading, run, OutputOptions)
     options = _output_options(output, overwrite)
-    chain = as_chain(filters)
-    place = choose(device, precision, tile)
-    began = time.monotonic()
-    summary = Summary(device=place.why, filters=str(chain))
+    chain, place = as_chain(filters), choose(device, precision, tile)
+    summary, noise, began = Summary(device=place.why, filters=str(chain)), NoiseMean(), time.monotonic()
     with open_reader(source, device=place, **reading) as reader:
         stage = open_chain(chain, reader.info, place, max_latency)
         summary.latency = stage.latency
-        noise = NoiseMean()
         info = reader.info
         if compare:
             matrix = reader.facts.matrix
             stage, info = stage.then(Compared(compare, matrix)), compared_info(info, compare, matrix)
-        writer = open_writer(target, reader, info, options)
-        try:
+        with open_writer(target, reader, info, options) as writer:
             summary.decoder, summary.encoder = reader.decoder, writer.encoder
             summary.warnings = [*reader.warnings, *writer.warnings]
             if opened:
@@ -136,10 +132,6 @@ def run(
             summary.frames = pipeline.run(
                 reader, stage, writer, place, convert=bool(chain.filters), progress=noise.watching(progress)
             )
-            writer.finish()
-        except BaseException:
-            writer.abort()
-            raise
         summary.warnings = list(dict.fromkeys([*reader.warnings, *writer.warnings]))
         summary.losses = {kind: int(n) for kind, n in asdict(reader.losses).items() if n}
         summary.damage = str(reader.losses)

@@ -163,7 +163,7 @@ def open_writer(
     info: StreamInfo,
     options: OutputOptions | None = None,
 ) -> Writer | PictureWriter:
-    """Start an output file.
+    """Start an output file, which is whole under its name at the end of a `with`, and not there where that fails.
 
     Args:
         target: the final path, whose extension chooses the container; a picture (`clean.png`) or numbered

@@ -16,7 +16,7 @@ from vidnoise.io.picture_names import ENCODERS, Pattern
 from vidnoise.io.picture_tags import PictureTags, read_tags, takes_tags, turned, with_tags
 from vidnoise.io.rates import USUAL
 from vidnoise.io.sequence import SequenceReader
-from vidnoise.io.target import Target
+from vidnoise.io.target import Sink, Target
 
 if TYPE_CHECKING:
     import av
@@ -38,7 +38,7 @@ _LAYOUTS = {
 _JPEG_SAMPLING = {(1, 1): 420, (1, 0): 422, (0, 0): 444}
 
 
-class PictureWriter:
+class PictureWriter(Sink):
     """Frames as numbered pictures, or one frame as one picture; every file is whole or not there.
 
     Attributes:

@@ -6,13 +6,36 @@ import contextlib
 import os
 import secrets
 import shutil
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import Self
 
 from vidnoise.errors import OutputError, UsageError, missing_folder
 from vidnoise.io.carry import DISCS
 from vidnoise.io.protocols import STDIN
+
+
+class Sink(ABC):
+    """What frames are written to: finished at the end of a `with`, aborted where that fails."""
+
+    @abstractmethod
+    def finish(self) -> None:
+        """Write what is left."""
+
+    @abstractmethod
+    def abort(self) -> None:
+        """Stop; safe to call at any time."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, failed: type[BaseException] | None, *_: object) -> None:
+        if failed:
+            self.abort()
+        else:
+            self.finish()
 
 
 class Target:

@@ -13,6 +13,7 @@ from vidnoise.io.output import Output
 from vidnoise.io.output_clock import OutputClock
 from vidnoise.io.output_options import OutputOptions
 from vidnoise.io.pictures import Pictures
+from vidnoise.io.target import Sink
 from vidnoise.io.video_stream import open_video
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from vidnoise.io.target import Target
 
 
-class Writer:
+class Writer(Sink):
     """One output file. `write` may be called from another thread than the one that iterates the reader.
 
     Attributes:
