@@ -313,10 +313,19 @@ def test_the_line_of_a_wrong_option_does_not_go_where_the_video_would(vidnoise, 
 
 
 def test_verbose_says_what_was_chosen_and_why(vidnoise, clip, tmp_path):
-    answer = vidnoise(clip, "-o", tmp_path / "out.mp4", "-f", "none", "-v", "--device", "cpu", *FAST)
-    assert "device: cpu: asked for" in answer.err
+    words = ("-f", "none", "-v", "--device", "cpu", "--precision", "bf16", *FAST)
+    answer = vidnoise(clip, "-o", tmp_path / "out.mp4", *words)
+    assert "device: cpu: asked for; bf16: asked for" in answer.err
     assert "encoder: libx264" in answer.err
     assert "8 frames in" in answer.err
+
+
+def test_tiles_are_as_large_as_asked_for(vidnoise, clip, tmp_path):
+    answer = vidnoise(clip, "-o", tmp_path / "out.mp4", "-f", "median", "--tile", 8)
+    assert (answer.status, "tiles of 8 pixels are too small for median; use --tile 16" in answer.err) == (
+        2,
+        True,
+    )
 
 
 def test_a_part_may_be_taken_by_the_clock(vidnoise, tmp_path):
@@ -336,6 +345,14 @@ def test_a_damaged_file_is_saved_with_status_3_and_the_loss_is_said(vidnoise, tm
     assert sum(answer.record["losses"].values()) > 0
     assert "warning: the input is damaged" in answer.err
     assert len(decoded(tmp_path / "out.mp4")) > 20
+    answer = vidnoise(source, "-o", tmp_path / "quiet.mp4", "-f", "none", "-q", *FAST)
+    assert (answer.status, answer.err) == (3, "")
+
+
+def test_a_warning_is_given_once(vidnoise, tmp_path):
+    source = Clip(frames=4, attachments=[("a.ttf", "font/ttf", b"letters")]).save(tmp_path / "in.mkv")
+    answer = vidnoise(source, "-o", tmp_path / "out.mp4", "-f", "none", *FAST)
+    assert (answer.status, answer.err.count("warning: ")) == (0, 1)
 
 
 def test_an_existing_file_is_replaced_only_on_demand(vidnoise, clip, tmp_path):
@@ -620,6 +637,21 @@ def test_split_shows_the_left_half_before_and_the_right_half_after(vidnoise, cli
         assert shown[:, 47:49].mean() > 200
 
 
+def test_what_is_shown_before_and_after_is_cleaned_as_without(vidnoise, tmp_path):
+    noise = np.random.default_rng(1).normal(0, 25, (64, 96, 3))
+    noisy = Clip(
+        **LOSSLESS,
+        frames=4,
+        draw=lambda i: (picture(i) + noise[:, :: (-1) ** i]).clip(0, 255).astype(np.uint8),
+    )
+    source, alone, split = noisy.save(tmp_path / "in.mkv"), tmp_path / "alone.mkv", tmp_path / "split.mkv"
+    assert vidnoise(source, "-o", alone, "-f", "fuse", "--codec", "ffv1").status == 0
+    assert vidnoise(source, "-o", split, "-f", "fuse", "--codec", "ffv1", "--compare", "split").status == 0
+    for frame, other in zip(decoded(split), decoded(alone), strict=True):
+        cleaned, alike = (shown.to_ndarray(format="rgb24")[:, 52:] for shown in (frame, other))
+        assert np.array_equal(cleaned, alike)
+
+
 @pytest.mark.parametrize("degrees", [90, 180, 270])
 @pytest.mark.parametrize("layout", ["split", "side"])
 def test_what_is_turned_when_it_is_shown_has_before_at_its_left(
@@ -821,6 +853,8 @@ def test_probe_looks_at_a_few_places_of_a_long_video(vidnoise, tmp_path, monkeyp
     assert record["sampled_places"] == 8
     assert record["sampled_frames"] == 8 * 4
     assert record["scenes"][-1]["end"] == pytest.approx(400 / 25 * 7 / 8 + 3 / 25, abs=0.1)
+    starts = [scene["start"] for scene in record["scenes"]]
+    assert starts == sorted(starts)
 
 
 def test_probe_of_what_is_no_video_says_so(vidnoise, tmp_path):
@@ -854,6 +888,7 @@ def test_compare_finds_the_same_video_alike_and_the_worst_frame_of_another(vidno
     assert "┤" in answer.out
     (shown,) = decoded(still)
     assert (shown.width, shown.height) == (2 * 96, 64 + 64)
+    assert np.array_equal(shown.to_ndarray(format="rgb24")[:20, :50], picture(3)[:20, :50])
     record = vidnoise("compare", a, b, "--json").record
     assert record["worst_frame"] == 3
     assert [value is None for value in record["psnr_per_frame"]] == [i != 3 for i in range(6)]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from clips import Clip
+from clips import Clip, decoded
 from streams import CPU, ListSource, Mean, Running, clip, process
 
 import vidnoise as vn
@@ -20,6 +20,7 @@ from vidnoise.chain import Chain
 from vidnoise.errors import FilterError, UsageError
 from vidnoise.filter import RecurrentFilter
 from vidnoise.frame import Frame
+from vidnoise.io import OutputOptions
 
 
 class Collector:
@@ -256,6 +257,24 @@ def test_pictures_may_be_changed_in_place_while_others_are_made(tmp_path):
         for frame, wanted in zip(frames, expected, strict=True):
             assert torch.equal(frame.image, wanted)
             frame.image.mul_(255)
+
+
+@dataclass(frozen=True)
+class Mirroring(RecurrentFilter[torch.Tensor]):
+    """Averages each frame with the mirror image of what it made of those before."""
+
+    def step(self, frame, state, ahead):
+        done = frame.image if state is None else (frame.image + state.flip(-1)) / 2
+        return frame.with_image(done), done
+
+
+def test_before_and_after_in_one_picture_changes_nothing_of_what_filters_remember(tmp_path):
+    path, lossless = Clip(5, size=(96, 64)).save(tmp_path / "in.mp4"), OutputOptions(codec="ffv1")
+    for name, layout in (("alone.mkv", None), ("split.mkv", "split")):
+        vn.run(path, Mirroring(), tmp_path / name, compare=layout, output=lossless)
+    for one, other in zip(decoded(tmp_path / "split.mkv"), decoded(tmp_path / "alone.mkv"), strict=True):
+        right, whole = (frame.to_ndarray(format="rgb24")[:, 56:] for frame in (one, other))
+        assert (right == whole).all()
 
 
 def test_a_filter_that_cannot_be_opened_leaves_the_file_closed(tmp_path):
