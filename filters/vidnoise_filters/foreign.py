@@ -209,7 +209,7 @@ def _only(path: Path, inputs: Sequence[Picture], outputs: int) -> Picture:
 def _several(path: Path, taken: str) -> str:
     return (
         f"path='{path}' takes {taken}; a filter gives one picture and takes one: write the others into the file as "
-        f"constants (vidnoise export has --sigma for that)"
+        f"constants, as vidnoise export --sigma does for networks of single pictures such as dwnet"
     )
 
 
