@@ -813,6 +813,11 @@ def test_probe_says_colour_by_name_and_that_the_rate_varies(vidnoise, tmp_path):
     assert "it varies" in vidnoise("probe", source).out
 
 
+def test_probe_tells_the_rotation_counter_clockwise(vidnoise, tmp_path):
+    source = Clip(2, prepare=lambda stream: stream.set_display_rotation(90)).save(tmp_path / "in.mp4")
+    assert vidnoise("probe", source, "--json").record["rotation"] == decoded(source)[0].rotation == 90
+
+
 def test_probe_says_how_fields_follow_and_what_raw_video_does_not_say(vidnoise, tmp_path):
     interlaced = flagged_file(tmp_path / "in.h264", [woven(time, "top") for time in range(20)])
     text = vidnoise("probe", interlaced).out

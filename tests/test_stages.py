@@ -15,6 +15,7 @@ from vidnoise.chain import Chain, ChainStage
 from vidnoise.errors import DeviceError, FilterError, UsageError
 from vidnoise.filter import Filter, SpatialFilter, option
 from vidnoise.frame import Frame
+from vidnoise.io import open_reader
 from vidnoise.nets import weights
 
 
@@ -443,9 +444,14 @@ def test_a_picture_that_is_given_with_nan_or_infinity_is_refused(text, wrong):
         process(Chain.parse(text), [frame])
 
 
-def test_a_chain_is_opened_on_no_name_of_a_device():
+@pytest.mark.parametrize(
+    "opened",
+    [lambda: Chain.of("median").open(info(), "cpu"), lambda: open_reader("in.mp4", device="cpu")],
+    ids=["chain", "reader"],
+)
+def test_a_chain_or_file_is_opened_on_no_name_of_a_device(opened):
     with pytest.raises(UsageError, match=r"device='cpu' is no Device; write .*choose\('cpu'\)"):
-        Chain.of("median").open(info(), "cpu")
+        opened()
 
 
 def test_another_default_type_of_pytorch_is_refused_with_what_to_type():

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from operator import index
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
+from vidnoise.device import check_device
 from vidnoise.errors import (
     TOO_LITTLE_MEMORY,
     FilterError,
@@ -115,10 +116,7 @@ class Chain(Filter):
             FilterError: a filter cannot work on such a stream.
             UsageError: `device` is none, or what PyTorch makes new tensors of is not float32.
         """
-        from vidnoise.device import Device
-
-        if not isinstance(device, Device):
-            raise UsageError(f"device={device!r} is no Device; write vidnoise.device.choose('cpu')")
+        check_device(device)
         stages = [FilterStage(filter, info, device) for filter in self.filters]
         if not (self.wants_noise or self.wants_motion):
             return ChainStage(stages)

@@ -38,6 +38,16 @@ class Device:
         return self.torch.type == "cuda"
 
 
+def check_device(device: object) -> None:
+    """Hold what shall be a device against what is one.
+
+    Raises:
+        UsageError: it is another thing, such as its name.
+    """
+    if not isinstance(device, Device):
+        raise UsageError(f"device={device!r} is no Device; write vidnoise.device.choose('cpu')")
+
+
 def choose(device: str = "auto", precision: str = "auto", tile: int = 0, batch: int = 0) -> Device:
     """Pick a device and a precision.
 

@@ -38,7 +38,8 @@ class StreamInfo:
 
 
 class Frame:
-    """One picture with its place in time. Frames are values: filters make new ones with `with_image`.
+    """One picture with its place in time. Frames are values: filters make new ones with `with_image`, and a stage may go on
+    with the picture of a frame that it gave: change that of `apart()`.
 
     Args:
         pts: presentation time in units of `time_base`, or None where the stream does not say.

@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vidnoise.device import check_device
 from vidnoise.errors import InputError, UsageError
 from vidnoise.io import failures, pipes
 from vidnoise.io.cut_off import without_index
@@ -60,6 +61,8 @@ def open_reader(
         UsageError: `start` or `duration` is out of range, or the protocol is not allowed.
     """
     check_path("source", source)
+    if device is not None:
+        check_device(device)
     check("input", "threads", threads, int, Option(help="", low=0, high=MOST_THREADS))
     check("input", "deinterlace", deinterlace, bool, Option(help=""))
     check("input", "assume_progressive", assume_progressive, bool, Option(help=""))
