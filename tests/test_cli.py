@@ -811,6 +811,8 @@ def test_probe_says_colour_by_name_and_that_the_rate_varies(vidnoise, tmp_path):
     assert record["variable_rate"]
     assert record["frames"] == 10  # which the rate in the header would not give
     assert "it varies" in vidnoise("probe", source).out
+    even = Clip(frames=10, rate=120).save(tmp_path / "even.mkv")  # in milliseconds: 8, 9, 8, ...
+    assert not vidnoise("probe", even, "--json").record["variable_rate"]
 
 
 def test_probe_tells_the_rotation_counter_clockwise(vidnoise, tmp_path):
@@ -860,6 +862,17 @@ def test_probe_looks_at_a_few_places_of_a_long_video(vidnoise, tmp_path, monkeyp
     assert record["scenes"][-1]["end"] == pytest.approx(400 / 25 * 7 / 8 + 3 / 25, abs=0.1)
     starts = [scene["start"] for scene in record["scenes"]]
     assert starts == sorted(starts)
+
+
+def test_probe_leaves_out_the_places_that_a_damaged_video_has_not(vidnoise, tmp_path, monkeypatch):
+    monkeypatch.setattr("vidnoise.probe.RUN", 2)
+    monkeypatch.setattr("vidnoise.probe.WHOLE", 20)
+    clip = Clip(frames=80, options={"g": "10"}, container_options={"movflags": "+faststart"})
+    source = clip.save(tmp_path / "in.mp4")
+    source.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
+    answer = vidnoise("probe", source, "--json")
+    assert (answer.status, answer.record["frames"]) == (0, 80)
+    assert 1 < answer.record["sampled_places"] < 8
 
 
 def test_probe_of_what_is_no_video_says_so(vidnoise, tmp_path):
