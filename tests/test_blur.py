@@ -130,7 +130,9 @@ def test_a_kernel_that_is_no_picture_is_refused(tmp_path):
     (tmp_path / "k.png").write_text("nothing")
     large = tmp_path / "large.png"
     cv2.imwrite(str(large), np.full((300, 10), 255, np.uint8))
-    for name, found in (("k.png", "no picture"), ("none.png", "no picture"), ("large.png", "10x300")):
+    cv2.imwrite(str(tmp_path / "black.png"), np.zeros((9, 9), np.uint8))
+    refused = [(name, "no picture of a blur") for name in ("k.png", "none.png", "black.png")]
+    for name, found in (*refused, ("large.png", "10x300")):
         with pytest.raises(FilterError, match=found):
             process(Wiener(kernel=str(tmp_path / name)), [Frame(image=torch.zeros(3, 32, 32), pts=0)], CPU)
 
