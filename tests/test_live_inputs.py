@@ -34,8 +34,8 @@ from web import serving
 
 from vidnoise.errors import InputError, UsageError
 from vidnoise.io import open_reader
-from vidnoise.io.decode import Conformer
 from vidnoise.io.interlace import FieldOrder, Scan, verdict
+from vidnoise.io.shape import Conformer
 from vidnoise.live import camera as live_camera
 from vidnoise.live import connection, hosts
 from vidnoise.live import source as live_source

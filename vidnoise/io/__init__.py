@@ -2,7 +2,7 @@
 
 from vidnoise.io.decode import Losses
 from vidnoise.io.opening import open_reader, open_writer
-from vidnoise.io.output_options import OutputOptions
+from vidnoise.io.output import OutputOptions
 from vidnoise.io.reader import Reader
 from vidnoise.io.writer import Writer
 

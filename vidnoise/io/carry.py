@@ -12,7 +12,7 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
-from vidnoise.io.containers import COUNTING, OGG, PROGRAM, QUICKTIME, UNBROKEN
+from vidnoise.io.containers import COUNTING, DISCS, OGG, PROGRAM, QUICKTIME, UNBROKEN
 from vidnoise.io.decode import Losses
 from vidnoise.io.facts import is_timecode
 from vidnoise.io.metadata import stream_metadata
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
 COVERS = {"mp4", "ipod", "matroska"}
 """Muxers that keep a cover picture as one."""
-
-DISCS = MappingProxyType({"mpegts_m2ts_mode": "1"})
-"""What makes MPEG-TS that of Blu-ray discs and camcorders."""
 
 OTHERS: dict[str, tuple[str, Mapping[str, str]]] = {
     ".mkv": ("matroska", {}), ".mov": ("mov", {}), ".mp4": ("mp4", {}), ".ts": ("mpegts", {}),

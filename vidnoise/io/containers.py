@@ -1,5 +1,7 @@
 """Groups of containers that are alike, by the names of FFmpeg's muxers."""
 
+from types import MappingProxyType
+
 QUICKTIME = {"mp4", "mov", "ipod", "3gp", "3g2", "psp", "f4v"}
 """Muxers that write edit lists: times before zero are kept, and hidden."""
 
@@ -23,3 +25,6 @@ GRIDS = {*COUNTING, "ogg", "ogv"}
 
 CHAPTERED = {*QUICKTIME, "matroska", "webm", "nut", "asf", *OGG}
 """Muxers that write chapters."""
+
+DISCS = MappingProxyType({"mpegts_m2ts_mode": "1"})
+"""What makes MPEG-TS that of Blu-ray discs and camcorders."""

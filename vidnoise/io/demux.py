@@ -15,11 +15,10 @@ from vidnoise.io.cut_off import ends_too_early
 from vidnoise.io.decode import Losses
 from vidnoise.io.facts import stream_lines
 from vidnoise.io.failures import reason
-from vidnoise.io.main_video import main_video
 from vidnoise.io.part import MICRO, Part, begin_of
 from vidnoise.io.picture_tags import ends_early
 from vidnoise.io.seeking import seek
-from vidnoise.io.streams import is_cover
+from vidnoise.io.streams import is_cover, main_video
 
 if TYPE_CHECKING:
     import av

@@ -13,7 +13,7 @@ from vidnoise.errors import InputError, UsageError
 from vidnoise.io import failures, pipes
 from vidnoise.io.cut_off import without_index
 from vidnoise.io.demux import Demuxer
-from vidnoise.io.output_options import OutputOptions
+from vidnoise.io.output import OutputOptions
 from vidnoise.io.part import Part, chosen
 from vidnoise.io.picture_names import pattern_in
 from vidnoise.io.picture_writer import PictureWriter, open_pictures

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from vidnoise.colour import Colour, PixelFormat, Planes
     from vidnoise.frame import Frame, StreamInfo
-    from vidnoise.io.output_options import OutputOptions
+    from vidnoise.io.output import OutputOptions
     from vidnoise.io.reader import Reader
 
 JPEG_QUALITY = 2.0

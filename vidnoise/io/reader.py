@@ -18,14 +18,14 @@ from vidnoise.errors import InputError
 from vidnoise.frame import Frame, StreamInfo
 from vidnoise.io import pipes, stills
 from vidnoise.io.colour_tags import colour_of, filled
-from vidnoise.io.decode import Conformer, Decoder, Tail, decoder_for, hides_alpha, layout_of
+from vidnoise.io.decode import Decoder, Tail, decoder_for, hides_alpha, layout_of
 from vidnoise.io.facts import facts_of
 from vidnoise.io.interlace import InterlaceGate
 from vidnoise.io.part import MICRO, begin_of
 from vidnoise.io.picture_tags import read_tags
 from vidnoise.io.picture_times import PictureTimes
 from vidnoise.io.rates import mean_rate
-from vidnoise.io.shape import ShapeWatch
+from vidnoise.io.shape import Conformer, ShapeWatch
 
 if TYPE_CHECKING:
     import av

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Self
 
 from vidnoise.errors import OutputError, UsageError, missing_folder
-from vidnoise.io.carry import DISCS
+from vidnoise.io.containers import DISCS
 from vidnoise.io.protocols import STDIN
 
 

@@ -10,16 +10,16 @@ from vidnoise.io import pipes
 from vidnoise.io.containers import QUICKTIME
 from vidnoise.io.others import Others
 from vidnoise.io.output import Output
-from vidnoise.io.output_clock import OutputClock
-from vidnoise.io.output_options import OutputOptions
 from vidnoise.io.pictures import Pictures
 from vidnoise.io.target import Sink
+from vidnoise.io.timeline import OutputClock
 from vidnoise.io.video_stream import open_video
 
 if TYPE_CHECKING:
     import av
 
     from vidnoise.frame import Frame, StreamInfo
+    from vidnoise.io.output import OutputOptions
     from vidnoise.io.reader import Reader
     from vidnoise.io.target import Target
 

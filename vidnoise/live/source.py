@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 from vidnoise.errors import InputError, UsageError, VidnoiseError
 from vidnoise.frame import Frame, StreamInfo
-from vidnoise.io.decode import Conformer, layout_of
+from vidnoise.io.decode import layout_of
+from vidnoise.io.shape import Conformer
 from vidnoise.live.backoff import Backoff
 from vidnoise.live.cleaner import Shot
 from vidnoise.live.clock import BASE, OutputClock
