@@ -34,6 +34,7 @@ from web import serving
 
 from vidnoise.errors import InputError, UsageError
 from vidnoise.io import open_reader
+from vidnoise.io.decode import Losses
 from vidnoise.io.interlace import FieldOrder, Scan, verdict
 from vidnoise.io.shape import Conformer
 from vidnoise.live import camera as live_camera
@@ -45,6 +46,7 @@ from vidnoise.live.fields import Fields
 from vidnoise.live.local import why
 from vidnoise.live.settings import Settings
 from vidnoise.live.sound import form
+from vidnoise.live.status import Status
 
 RAW = ("-f", "none")
 PATIENT = (*RAW, "--max-delay", "1h")  # so that none is left out on a busy machine
@@ -486,6 +488,42 @@ def test_sound_that_comes_no_more_is_told_of_and_so_is_its_return(tmp_path, monk
         Camera(Settings(url, (f"{tmp_path}/a.ts",), retries=0)).run()
     told = [text for record in caplog.records if "sound comes" in (text := record.getMessage())]
     assert (live_source.SILENT, "sound comes again") in pairwise(told)
+
+
+class Silent:
+    """Stands for connections to a camera that announces sound and sends none; its pictures are 0.3 s apart."""
+
+    shown, mute, jumped, torn, now = None, False, False, False, 100.0
+
+    def __init__(self, *_, **__):
+        self.container = av.open(BytesIO(transport_stream(sound=True)))
+        self.video, self.audio = self.container.streams
+        self.losses = Losses()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.container.close()
+
+    def __iter__(self):
+        for picture in self.container.decode(self.video):
+            yield picture
+            Silent.now += 0.3
+        raise InputError("over")
+
+
+def test_a_camera_that_is_silent_from_the_start_is_told_of_after_as_long_as_another(monkeypatch):
+    monkeypatch.setattr(live_source, "Connection", Silent)
+    monkeypatch.setattr(live_source, "time", SimpleNamespace(monotonic=lambda: Silent.now))
+    told = {}
+    log = SimpleNamespace(log=lambda level, text, *words: told.setdefault(text, Silent.now))
+    inbox, ignored = SimpleNamespace(put=lambda item: None, close=lambda *failure: None), lambda packet: None
+    settings = Settings("tcp://127.0.0.1:9", ("a.ts",), retries=0)
+    source = live_source.Source(settings, inbox, ignored, Status("a"), threading.Event(), log)
+    source.taken.set()
+    source.run()
+    assert 10 < told[live_source.SILENT] - 100 < 10.6
 
 
 def test_a_pause_of_pictures_and_sound_alike_is_not_called_silence(tmp_path, monkeypatch, caplog):

@@ -147,9 +147,8 @@ class Source:
         self._sound = ""
         self._heard = Fraction(-1)
         self._hears = False
-        self._seen_at = self._quiet = (
-            0.0  # when the last picture came, and the seconds without sound until then
-        )
+        self._seen_at = 0.0  # when the last picture came
+        self._quiet = 0.0  # seconds without sound until then
         self._silent: int | None = None  # how loud it was told
         self._backoff = Backoff(settings.max_backoff)
         self._began = math.inf  # when this connection has given its first picture
@@ -241,7 +240,7 @@ class Source:
 
     def _begin(self, camera: Connection, picture: Any) -> None:
         """The first picture of a connection is there."""
-        self._began = time.monotonic()
+        self._began = self._seen_at = time.monotonic()
         self._status.connects += 1
         self._status.state, self._status.failure = "running", ""
         size = f"{picture.width}x{picture.height} {camera.video.codec_context.name}"
