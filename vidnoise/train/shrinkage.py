@@ -63,7 +63,7 @@ class ShrinkageTask:
         figures: dict[str, float] = {}
         for level in LEVELS:
             values = [
-                psnr(*(mean[0, SETTLED:] for mean in (cleaned(model, clip), clip["target"]))).mean()
+                psnr(cleaned(model, clip)[0, SETTLED:], clip["target"][0, SETTLED:]).mean()
                 for clip in self._validation[level]
             ]
             figures[f"psnr{level}"] = float(torch.stack(values).mean())
