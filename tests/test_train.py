@@ -703,14 +703,18 @@ def test_a_network_that_shrinks_noise_learns_from_clips(tmp_path: Path) -> None:
     assert psnr(done, wanted) > psnr(averaged, wanted) + 2
 
 
-def test_samples_come_again_after_as_many_steps_as_the_recipe_says(
+def test_samples_come_again_after_as_many_steps_as_the_recipe_says_and_are_made_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seeds: list[int] = []
-    batch = SpatialTask.batch
+    seen: list[float] = []
+    batch, loss = SpatialTask.batch, SpatialTask.loss
     monkeypatch.setattr(
         SpatialTask, "batch", lambda task, g: (seeds.append(g.initial_seed()), batch(task, g))[1]
     )
+    monkeypatch.setattr(
+        SpatialTask, "loss", lambda task, m, b: (seen.append(float(b["noisy"].sum())), loss(task, m, b))[1]
+    )
     train(replace(small(6), again=3), Media(photographs(), []), tmp_path, options=Options(device="cpu"))
-    assert seeds[:3] == seeds[3:6]
-    assert len(set(seeds)) == 3
+    assert seen[:3] == seen[3:6]
+    assert len(set(seen)) == len(set(seeds)) == len(seeds) == 3

@@ -47,19 +47,12 @@ class ChangeTask:
         self.model: nn.Module = NoiseChange()
         self.scenes = Scenes(purer(media), recipe.size, device)
         self.valid = Scenes(purer(valid), recipe.size, device) if valid else None
-        self._known: dict[int, Batch] = {}
 
     def batch(self, source: Generator) -> Batch:
-        """Descriptions of pictures and the logarithms of their noise; what comes again is kept, it takes long."""
-        seed = source.initial_seed()
-        if seed in self._known:
-            return self._known[seed]
+        """Descriptions of pictures and the logarithms of their noise."""
         noisy, last, clean = self._pictures(self.scenes, self.recipe.batch, source)
         told = torch.cat([_described(*pair, PARTS, source) for pair in zip(noisy, last, strict=True)])
-        made = {"features": told, "target": target(noisy, clean).repeat_interleave(PARTS, 0)}
-        if self.recipe.again:
-            self._known[seed] = made
-        return made
+        return {"features": told, "target": target(noisy, clean).repeat_interleave(PARTS, 0)}
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """The quantile loss of the logarithms (Koenker and Bassett, Econometrica 1978)."""

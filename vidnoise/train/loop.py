@@ -212,6 +212,7 @@ class Run:
         self.model = channels_last(self.task.model.to(self.device))
         self.average = Average(self.model, recipe.ema)
         self.optimizer = Optimizer(self.model, inherited, recipe)
+        self._kept: dict[int, Batch] = {}
         self.step, self.best, self.stale, self.skipped, self.lost = 0, -math.inf, 0, 0, 0
         self.clock = Clock(recipe, 0.0)
         self._maker = ThreadPoolExecutor(1) if self.device.type == "cpu" else None
@@ -269,8 +270,12 @@ class Run:
         return [TensorBoardLogger(self.out, name="events", version="")]
 
     def _batch(self, step: int) -> Batch:
-        number = step % self.recipe.again if self.recipe.again else step
-        return self.task.batch(generator(self.recipe.seed, number, self.device))
+        if not self.recipe.again:
+            return self.task.batch(generator(self.recipe.seed, step, self.device))
+        number = step % self.recipe.again
+        if number not in self._kept:
+            self._kept[number] = self.task.batch(generator(self.recipe.seed, number, self.device))
+        return self._kept[number]
 
     def _apply(self, loss: Tensor, norm: Tensor, progress: float) -> bool:
         # Whether the step was good: others are left out.

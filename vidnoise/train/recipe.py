@@ -64,7 +64,9 @@ class Recipe:
         0.0, help="share of samples that are gray; their white noise is the same in all channels"
     )
     again: int = option(
-        0, help="steps after which the same samples come again, where these take long to make; 0 never", low=0
+        0,
+        help="steps after which the same samples come again, kept, where they take long to make; 0 never",
+        low=0,
     )
     patience: int = option(0, help="stop after this many validations without a better one; 0 never", low=0)
     seed: int = option(1, help="of everything random", low=0, high=2**32 - 1)

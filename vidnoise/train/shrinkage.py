@@ -28,28 +28,18 @@ class ShrinkageTask:
     """Clips: real ones, and stills in motion; each frame is cleaned by what was made of the one before."""
 
     def __init__(self, recipe: Recipe, media: Media, valid: Media | None, device: torch.device) -> None:
-        self.recipe, self.device = recipe, device
+        self.recipe = recipe
         self.model: nn.Module = Shrinkage()
         self.measure = LOSSES[recipe.loss]
         self.films = Films(recipe, media, device)
         self.video = middles(valid.clips, 256, 448, device) if valid else []
-        self._known: dict[int, Batch] = {}
 
     def batch(self, source: Generator) -> Batch:
-        """Averages, what noise they have, the flow from each frame to the one before, and targets.
-
-        What comes again is kept, it takes long.
-        """
-        seed = source.initial_seed()
-        if seed in self._known:
-            return self._known[seed]
+        """Averages, what noise they have, the flow from each frame to the one before, and targets."""
         noisy, sigma, clean = self.films(source)
         ahead = integers(self.recipe.batch, 2, source).tolist()
         clips = [averaged(n, s, c, bool(a)) for n, s, c, a in zip(noisy, sigma, clean, ahead, strict=True)]
-        made = {name: torch.stack([clip[name] for clip in clips]) for name in clips[0]}
-        if self.recipe.again:
-            self._known[seed] = made
-        return made
+        return {name: torch.stack([clip[name] for clip in clips]) for name in clips[0]}
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """The recipe's loss of all frames."""
