@@ -154,7 +154,7 @@ class Denoise(RecurrentFilter[Known]):
             return frame, None
         after: Known
         if network is None:
-            done, after = self._without_network(frame, state, ahead)
+            done, after = self._as_fuse_or_steady(frame, state, ahead)
         else:
             assert state is None or isinstance(state, State)
             done, after = self._averaged(network, frame, state, ahead)
@@ -168,7 +168,7 @@ class Denoise(RecurrentFilter[Known]):
             return None
         return load_at(self.quality, self.weights, device, dtype, int8)
 
-    def _without_network(
+    def _as_fuse_or_steady(
         self, frame: Frame, state: Known | None, ahead: Sequence[Frame]
     ) -> tuple[Frame, Known]:
         strength = max(self.strength, 1)
