@@ -17,8 +17,8 @@ T = TypeVar("T")
 U = TypeVar("U")
 V = TypeVar("V")
 
-STRIP = 128
-"""Lines, about: few enough to stay in the caches."""
+STRIP = 384
+"""Lines, about: few enough to stay in the caches, and more than the few that some work repeats at the ends of strips."""
 BLOCK = 8
 """Strips begin at multiples of this."""
 _thread = local()

@@ -51,7 +51,8 @@ class Shrinkage(nn.Module):
         guess = estimated(own, other).add_(FAINT)
         level = (variance.mean(1, keepdim=True) * 255**2).clamp_(min=QUIET).log_()
         x = self.own(own.log1p_().clamp_(max=FAR))
-        x = x + self.other(other.log1p_().clamp_(max=FAR)) + self.level * level
+        # A product by itself would lie otherwise in memory, and the sum take several times as long.
+        x = torch.addcmul(x + self.other(other.log1p_().clamp_(max=FAR)), self.level, level)
         x = x + self.joined(self.around(x.relu()).relu_())
-        wrong: Tensor = self.told(x.relu()).neg().exp().clamp(max=MOST)
-        return guess / (guess + wrong)
+        wrong: Tensor = self.told(x.relu()).neg_().exp().clamp(max=MOST)
+        return guess / wrong.add_(guess)
