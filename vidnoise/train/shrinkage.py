@@ -14,7 +14,7 @@ from ..fusion import Look, halved, join, mix, opponent, recall, spectrum
 from ..nets.shrinkage import Shrinkage
 from ..scaling import area_means
 from ..shrinkage import shrunk, sure
-from .data import Media, generator, integers
+from .data import Media, generator
 from .losses import LOSSES, psnr
 from .recipe import Recipe
 from .tasks import LEFT, SPECTRUM, VALIDATION_SEED, Batch, Films, middles
@@ -32,13 +32,11 @@ class ShrinkageTask:
         self.model: nn.Module = Shrinkage()
         self.measure = LOSSES[recipe.loss]
         self.films = Films(recipe, media, device)
-        self.video = middles(valid.clips, 256, 448, device) if valid else []
+        self.video = middles(valid, device)
 
     def batch(self, source: Generator) -> Batch:
         """Averages, what noise they have, the flow from each frame to the one before, and targets."""
-        noisy, sigma, clean = self.films(source)
-        ahead = integers(self.recipe.batch, 2, source).tolist()
-        clips = [averaged(n, s, c, bool(a)) for n, s, c, a in zip(noisy, sigma, clean, ahead, strict=True)]
+        clips = [averaged(*clip) for clip in zip(*self.films(source), strict=True)]
         return {name: torch.stack([clip[name] for clip in clips]) for name in clips[0]}
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:

@@ -146,8 +146,8 @@ class Films:
         if not self.backdrops:
             self.synthetic = 0
 
-    def __call__(self, source: Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Noisy clips, the deviation of their noise at each pixel, and clean ones, each (B,T,3,H,W)."""
+    def __call__(self, source: Generator) -> tuple[Tensor, Tensor, Tensor, list[bool]]:
+        """Noisy clips, their noise's deviation at each pixel, clean ones, each (B,T,3,H,W), and which may look ahead."""
         recipe, parts = self.recipe, []
         if self.synthetic and self.backdrops:
             stills = self.backdrops(2 * self.synthetic, source)
@@ -159,7 +159,8 @@ class Films:
         clips = clips[torch.randperm(recipe.batch, generator=source, device=source.device)]
         clean = relight(clips.flatten(0, 1), source, recipe.frames, recipe.monochrome)
         noisy, sigma = recipe.noise(clean, source, recipe.frames)
-        return noisy.view(clips.shape), sigma.view(clips.shape), clean.view(clips.shape)
+        ahead = [bool(draw) for draw in integers(recipe.batch, 2, source).tolist()]
+        return noisy.view(clips.shape), sigma.view(clips.shape), clean.view(clips.shape), ahead
 
 
 class TemporalTask:
@@ -170,13 +171,12 @@ class TemporalTask:
         self.model: nn.Module = TemporalDenoiser(tier(recipe.tier))
         self.measure = LOSSES[recipe.loss]
         self.films = Films(recipe, media, device)
-        self.video = middles(valid.clips, 256, 448, device) if valid else []
+        self.video = middles(valid, device)
 
     def batch(self, source: Generator) -> Batch:
         """Noisy clips, noise levels, targets, and which clips may see the next frame."""
-        noisy, sigma, clean = self.films(source)
-        ahead = integers(self.recipe.batch, 2, source).tolist()
-        made = [fuse(n, s, c, bool(a)) for n, s, c, a in zip(noisy, sigma, clean, ahead, strict=True)]
+        noisy, sigma, clean, ahead = self.films(source)
+        made = [fuse(*clip) for clip in zip(noisy, sigma, clean, ahead, strict=True)]
         fused, left, bands = (torch.cat(values) for values in zip(*made, strict=True))
         return {
             "fused": fused,
@@ -312,16 +312,18 @@ def _middle(pictures: list[Image], height: int, width: int, device: torch.device
     return _tensor([p[top : top + height, left : left + width] for p in pictures], device)
 
 
-def middles(clips: list[list[Image]], height: int, width: int, device: torch.device) -> list[Tensor]:
-    """The middle of the first 12 frames of clips, (T,3,height,width) where these are as large.
+def middles(valid: Media | None, device: torch.device) -> list[Tensor]:
+    """What clips are validated on: the middle of their first 12 frames, up to (T,3,256,448); none without media.
 
     Raises:
         InputError: no clip is large and long enough.
     """
-    long = [clip[:12] for clip in clips if len(clip) >= 5 and min(clip[0].shape[:2]) >= 32]
+    if valid is None:
+        return []
+    long = [clip[:12] for clip in valid.clips if len(clip) >= 5 and min(clip[0].shape[:2]) >= 32]
     if not long:
         raise InputError("no validation clip has 5 frames of 32 pixels a side (videos are shrunk by 2)")
-    return [_middle(clip, height, width, device) for clip in long]
+    return [_middle(clip, 256, 448, device) for clip in long]
 
 
 def _centres(pictures: list[Image], size: int, device: torch.device) -> Tensor:
