@@ -1,4 +1,4 @@
-"""Shared by all tests: one thread a worker, and GPU tests that skip only where a GPU is not required."""
+"""Shared by all tests: one thread a worker, and a pretended GPU, or skipped tests, only where no real one is required."""
 
 import logging
 import os
@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from pretended_gpu import pretended_gpu
 
 from vidnoise.io import scheduling
 
 REQUIRE_LIVE = os.environ.get("VIDNOISE_REQUIRE_LIVE") == "1"
-REQUIRE_CUDA = os.environ.get("VIDNOISE_REQUIRE_CUDA") == "1"
+HAS_CUDA = torch.cuda.is_available() or os.environ.get("VIDNOISE_REQUIRE_CUDA") == "1"
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     torch.set_num_threads(1)
@@ -34,6 +35,16 @@ def ordinary_logging() -> Iterator[None]:
     logger.setLevel(before[2])
 
 
+@pytest.fixture(autouse=True)
+def a_gpu(request: pytest.FixtureRequest) -> Iterator[None]:
+    """For a test marked `gpu`."""
+    if not request.node.get_closest_marker("gpu") or HAS_CUDA:
+        yield
+        return
+    with pretended_gpu():
+        yield
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     skip_without_gpu(items)
     skip_without_cameras(items)
@@ -54,7 +65,7 @@ def skip_without_cameras(items: list[pytest.Item]) -> None:
 
 
 def skip_without_gpu(items: list[pytest.Item]) -> None:
-    if torch.cuda.is_available() or REQUIRE_CUDA:
+    if HAS_CUDA:
         return
     for item in items:
         if item.get_closest_marker("cuda"):

@@ -142,7 +142,7 @@ def test_the_frame_that_was_given_is_not_changed(filter):
     assert all(torch.equal(f.image, image) for f, image in zip(frames, before, strict=True))
 
 
-@pytest.mark.cuda
+@pytest.mark.gpu
 def test_the_gpu_gives_what_the_cpu_gives(filter):
     frames = clip(6, 96, 128, sigma=15)
     cuda = choose("cuda", "fp32")

@@ -160,7 +160,7 @@ def test_frames_that_only_move_hide_nothing_inside():
     assert float(SharedFlow().occluded(a, b)[:, 32:-32, 32:-32].float().mean()) < 0.05
 
 
-@pytest.mark.cuda
+@pytest.mark.gpu
 @pytest.mark.parametrize("cubic", [False, True])
 def test_warping_agrees_on_a_gpu(cubic):
     image, flow = picture(49, 61), 6 * torch.randn(2, 49, 61, generator=torch.Generator().manual_seed(0))
@@ -168,7 +168,7 @@ def test_warping_agrees_on_a_gpu(cubic):
     assert torch.allclose(warp(image, flow, cubic=cubic), on_gpu.cpu(), atol=1e-3)
 
 
-@pytest.mark.cuda
+@pytest.mark.gpu
 def test_flow_of_frames_on_a_gpu_lies_on_the_gpu():
     frames = [Frame(image=picture(left=60 + 4 * i), pts=i) for i in range(2)]
     there = [f.to(torch.device("cuda")) for f in frames]

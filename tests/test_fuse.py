@@ -149,7 +149,7 @@ def test_a_shared_flow_is_guided_by_the_clean_result():
     assert float((flow[0] + 6).abs().median()) < 0.5
 
 
-@pytest.mark.cuda
+@pytest.mark.gpu
 def test_on_a_gpu_it_gives_the_same():
     frames = clip(5, 96, 128, sigma=25)
     there = [f.to(torch.device("cuda")) for f in frames]

@@ -1,19 +1,20 @@
-"""Decoding by NVDEC gives what the CPU gives, stays on the GPU, and steps aside with a reason where it must."""
+"""Files through a GPU are what they are through a CPU; NVDEC steps aside with a reason where it must."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import clips
+import numpy as np
 import pytest
 import torch
 from clips import Clip
+from numpy.typing import NDArray
 from test_files import _captioned, _captions, hdr_clip, streams, through, touched
 
+import vidnoise as vn
 from vidnoise.device import Device, choose
 from vidnoise.io import OutputOptions, open_reader
-
-pytestmark = pytest.mark.cuda
 
 
 @pytest.fixture
@@ -21,6 +22,7 @@ def gpu() -> Device:
     return choose("cuda")
 
 
+@pytest.mark.cuda
 @pytest.mark.parametrize(
     ("codec", "pix_fmt", "options"),
     [
@@ -51,6 +53,7 @@ def test_nvdec_gives_the_frames_of_the_cpu(
     assert not fast.losses
 
 
+@pytest.mark.gpu
 @pytest.mark.parametrize(
     ("codec", "pix_fmt"), [("ffv1", "yuv420p"), ("libx264", "yuv422p10le"), ("libx264", "yuv444p")]
 )
@@ -66,6 +69,7 @@ def test_what_nvdec_cannot_decode_goes_to_the_cpu_with_a_reason(
         assert "on the CPU, because" in reader.decoder
 
 
+@pytest.mark.cuda
 def test_captions_are_worth_more_than_nvdec(tmp_path: Path, gpu: Device) -> None:
     source = _captioned(tmp_path)
     reader, _ = through(
@@ -75,6 +79,7 @@ def test_captions_are_worth_more_than_nvdec(tmp_path: Path, gpu: Device) -> None
     assert len({_captions(f) for f in clips.decoded(tmp_path / "out.mkv")}) == 8
 
 
+@pytest.mark.gpu
 def test_a_film_through_the_gpu_is_whole(tmp_path: Path, gpu: Device) -> None:
     clip = Clip(size=(256, 192), frames=40, audio="aac", extras=[clips.subtitles("mkv")], start=2)
     source = clip.save(tmp_path / "in.mkv")
@@ -85,6 +90,25 @@ def test_a_film_through_the_gpu_is_whole(tmp_path: Path, gpu: Device) -> None:
     assert clips.times(tmp_path / "out.mkv") == clips.times(source)
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize("chain", ["denoise", "fuse"])
+def test_a_clip_is_cleaned_on_a_gpu_as_on_a_cpu(tmp_path: Path, chain: str) -> None:
+    noisy = Clip(size=(128, 96), frames=6, draw=lambda number: grainy(clips.picture(number, 128, 96), number))
+    source, lossless = noisy.save(tmp_path / "in.mkv"), OutputOptions(codec="ffv1")
+    pictures = {}
+    for device in ("cpu", "cuda"):
+        vn.run(source, chain, tmp_path / f"{device}.mkv", device=device, precision="fp32", output=lossless)
+        pictures[device] = [f.to_ndarray(format="rgb24") for f in clips.decoded(tmp_path / f"{device}.mkv")]
+    for one, other in zip(*pictures.values(), strict=True):
+        assert np.abs(one.astype(float) - other).mean() < 0.1
+
+
+def grainy(picture: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
+    noise = np.random.default_rng(seed).normal(0, 12, picture.shape)
+    return np.clip(picture + noise, 0, 255).astype(np.uint8)
+
+
+@pytest.mark.cuda
 def test_hdr_through_the_gpu_keeps_its_metadata(tmp_path: Path, gpu: Device) -> None:
     source = hdr_clip(tmp_path, size=(256, 192), frames=8)
     reader, _ = through(source, tmp_path / "out.mp4", OutputOptions(codec="libx265"), device=gpu)
@@ -94,6 +118,7 @@ def test_hdr_through_the_gpu_keeps_its_metadata(tmp_path: Path, gpu: Device) -> 
         assert after.info.colour == before.info.colour
 
 
+@pytest.mark.cuda
 @pytest.mark.parametrize("codec", ["h264_nvenc", "hevc_nvenc"])
 def test_a_quantiser_for_nvenc_takes_the_place_of_the_quality(
     tmp_path: Path, gpu: Device, codec: str

@@ -406,7 +406,7 @@ def test_the_estimate_reads_in_8_bit_codes() -> None:
     assert "correlation 0.0" in text
 
 
-@pytest.mark.cuda
+@pytest.mark.gpu
 def test_cuda_agrees_with_the_cpu() -> None:
     if not torch.cuda.is_available():
         if os.environ.get("VIDNOISE_REQUIRE_CUDA") == "1":
