@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vidnoise.cli.options import Seconds, SectionCommand, debug_option, json_option, option
+from vidnoise.cli.options import Seconds, SectionCommand, debug_option, json_option, section
 from vidnoise.cli.record import emit
 from vidnoise.errors import InputError, OutputError, UsageError
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Picture = NDArray[Any]
 
-SECTION = "What is compared and said"
+compared = section("What is compared and said")
 
 CURVE_WIDTH, CURVE_HEIGHT = 72, 8
 """Of the curve, in characters."""
@@ -85,26 +85,17 @@ class Likeness:
 )
 @click.argument("first", metavar="A")
 @click.argument("second", metavar="B")
-@option(
+@compared(
     "--still",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="PICTURE",
-    section=SECTION,
     help="Write both frames where they differ most, side by side, above a zoomed crop of the place: a .png or .jpg.",
 )
-@option("--overwrite", is_flag=True, section=SECTION, help="Replace PICTURE where it exists.")
-@option(
-    "--start",
-    type=Seconds(),
-    metavar="TIME",
-    section=SECTION,
-    help="Leave out what is before this time of both.",
-)
-@option("--duration", type=Seconds(), metavar="TIME", section=SECTION, help="How much to compare.")
+@compared("--overwrite", is_flag=True, help="Replace PICTURE where it exists.")
+@compared("--start", type=Seconds(), metavar="TIME", help="Leave out what is before this time of both.")
+@compared("--duration", type=Seconds(), metavar="TIME", help="How much to compare.")
 @json_option("Print one line of JSON in place of the table and the curve.")
-@option(
-    "-q", "--quiet", is_flag=True, section=SECTION, help="Print the figures in all only, not those per frame."
-)
+@compared("-q", "--quiet", is_flag=True, help="Print the figures in all only, not those per frame.")
 @debug_option
 def compare(
     first: str,

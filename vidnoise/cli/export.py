@@ -6,48 +6,40 @@ from pathlib import Path
 
 import click
 
-from vidnoise.cli.options import SectionCommand, Within, debug_option, json_option, option
+from vidnoise.cli.options import SectionCommand, Within, debug_option, json_option, section
 from vidnoise.cli.record import emit
 from vidnoise.export import ENDINGS
 
-WHAT = "What is written"
-WHERE = "Where to"
+written, where = section("What is written"), section("Where to")
 
 
 @click.command(cls=SectionCommand, short_help="Write a network for ONNX, OpenVINO, TorchScript or TensorRT.")
 @click.argument("network")
-@option(
+@where(
     "-o",
     "--output",
     type=click.Path(path_type=Path),
     required=True,
-    section=WHERE,
     help=f"The file. Its ending says the format: {', '.join(f'{end} ({name})' for name, end in ENDINGS.items())}.",
 )
-@option(
-    "--format",
-    type=click.Choice(list(ENDINGS)),
-    section=WHERE,
-    help="The format, for a file whose ending does not say it.",
+@where(
+    "--format", type=click.Choice(list(ENDINGS)), help="The format, for a file whose ending does not say it."
 )
-@option("--overwrite", is_flag=True, section=WHERE, help="Replace files that exist.")
-@option(
+@where("--overwrite", is_flag=True, help="Replace files that exist.")
+@written(
     "--sigma",
     type=Within(0, 100, min_open=True),
-    section=WHAT,
     help="Noise level, in 8-bit steps, to write into a network for single pictures. It then takes a picture alone, as "
     "-f model:path=FILE needs it.",
 )
-@option(
+@written(
     "--int8",
     is_flag=True,
-    section=WHAT,
     help="8 bits in place of float32, but for the layers that see pictures; ONNX only, with --calibrate.",
 )
-@option(
+@written(
     "--calibrate",
     type=click.Path(exists=True, path_type=Path),
-    section=WHAT,
     help="For --int8: a video, or a folder of videos or of frames, as noisy as what will be cleaned.",
 )
 @json_option("Print the description that is written beside the file as one line.")

@@ -8,18 +8,16 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 import click
 
 from vidnoise.cli.errors import Status
-from vidnoise.cli.options import Integer, chosen_chain, option
+from vidnoise.cli.options import Integer, chosen_chain, section, together
 from vidnoise.errors import UsageError
 from vidnoise.live.units import box, seconds
 
-F = TypeVar("F", bound=Callable[..., Any])
-
-LIVE = "Cameras (rtsp://, rtmp://, udp://, /dev/video0)"
+live = section("Cameras (rtsp://, rtmp://, udp://, /dev/video0)")
 
 SAME = 1.0
 """Seconds in which several signals are one request: `timeout` sends two, and so does an impatient Ctrl-C."""
@@ -43,37 +41,31 @@ class Read(click.ParamType[Any]):
 SPAN, BOX = Read("span", seconds), Read("box", box)
 
 
-def live_options(command: F) -> F:
-    """The options that cameras alone have; None where they are not given, to see whether they were."""
-    decorators = [
-        option("--live", is_flag=True, section=LIVE,
-               help="Take an http:// or https:// input (MJPEG, HLS), or a pipe (-), for a camera."),
-        option("--transport", type=click.Choice(("tcp", "udp")), section=LIVE, help="How RTSP comes in; tcp if not given."),
-        option("--timeout", type=SPAN, metavar="TIME", section=LIVE,
-               help="How long to wait for a connection, a picture, or progress of an output; 5s if not given."),
-        option("--wait", is_flag=True, section=LIVE,
-               help="Keep trying where the camera cannot be opened at the start; later failures are always tried again."),
-        option("--retries", type=Integer(min=0), metavar="N", section=LIVE,
-               help="Give up after so many failures in a row; without it, never."),
-        option("--max-backoff", type=SPAN, metavar="TIME", section=LIVE,
-               help="The longest wait between two tries; 5s if not given."),
-        option("--max-delay", type=SPAN, metavar="TIME", section=LIVE,
-               help="Beyond this the filters are made cheaper, then left out, then pictures dropped; 1s if not given."),
-        option("--segment", metavar="TIME", section=LIVE,
-               help='Record in pieces of this length; OUTPUT is a name such as "cam/%Y-%m-%d_%H-%M-%S.mp4".'),
-        option("--keep", metavar="TIME|SIZE", section=LIVE, help="Remove pieces older than 7d, or beyond 50GB."),
-        option("--roi", type=BOX, metavar="X,Y,W,H", section=LIVE, help="Clean this rectangle alone, in pixels."),
-        option("--ignore", type=BOX, multiple=True, metavar="X,Y,W,H", section=LIVE,
-               help="Leave this rectangle as it is, as a burnt-in clock; may be given several times."),
-        option("--metrics", metavar="HOST:PORT", section=LIVE,
-               help="Serve /metrics (Prometheus) and /healthz; a port alone is on 127.0.0.1."),
-        option("--log", type=click.Choice(("text", "json")), section=LIVE, help="How events are told; text if not given."),
-    ]  # fmt: skip
-    for decorator in reversed(decorators):
-        command = decorator(command)
-    return command
-
-
+live_options = together(
+    live("--live", is_flag=True,
+         help="Take an http:// or https:// input (MJPEG, HLS), or a pipe (-), for a camera."),
+    live("--transport", type=click.Choice(("tcp", "udp")), help="How RTSP comes in; tcp if not given."),
+    live("--timeout", type=SPAN, metavar="TIME",
+         help="How long to wait for a connection, a picture, or progress of an output; 5s if not given."),
+    live("--wait", is_flag=True,
+         help="Keep trying where the camera cannot be opened at the start; later failures are always tried again."),
+    live("--retries", type=Integer(min=0), metavar="N",
+         help="Give up after so many failures in a row; without it, never."),
+    live("--max-backoff", type=SPAN, metavar="TIME",
+         help="The longest wait between two tries; 5s if not given."),
+    live("--max-delay", type=SPAN, metavar="TIME",
+         help="Beyond this the filters are made cheaper, then left out, then pictures dropped; 1s if not given."),
+    live("--segment", metavar="TIME",
+         help='Record in pieces of this length; OUTPUT is a name such as "cam/%Y-%m-%d_%H-%M-%S.mp4".'),
+    live("--keep", metavar="TIME|SIZE", help="Remove pieces older than 7d, or beyond 50GB."),
+    live("--roi", type=BOX, metavar="X,Y,W,H", help="Clean this rectangle alone, in pixels."),
+    live("--ignore", type=BOX, multiple=True, metavar="X,Y,W,H",
+         help="Leave this rectangle as it is, as a burnt-in clock; may be given several times."),
+    live("--metrics", metavar="HOST:PORT",
+         help="Serve /metrics (Prometheus) and /healthz; a port alone is on 127.0.0.1."),
+    live("--log", type=click.Choice(("text", "json")), help="How events are told; text if not given."),
+)  # fmt: skip
+"""The options that cameras alone have; None where they are not given, to see whether they were."""
 OPTIONS = [
     "live", "transport", "timeout", "wait", "retries", "max_backoff", "max_delay", "segment", "keep", "roi",
     "ignore", "metrics", "log",

@@ -24,7 +24,9 @@ from vidnoise.cli.options import (
     device_options,
     json_option,
     key_values,
-    option,
+    said,
+    section,
+    where,
 )
 from vidnoise.cli.record import ABOUT, emit, plain
 from vidnoise.options import QUALITIES
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from vidnoise.api import Summary
     from vidnoise.io import OutputOptions
 
-FILTERS, RESULT, PART, WHERE, SAID = "Filters", "The result", "What is read", "Where it runs", "What is said"
+filtering, result, part = section("Filters"), section("The result"), section("What is read")
 
 
 @click.command(
@@ -45,162 +47,125 @@ FILTERS, RESULT, PART, WHERE, SAID = "Filters", "The result", "What is read", "W
 )
 @click.argument("source", metavar="INPUT")
 @click.argument("others", nargs=-1, metavar="")
-@option(
+@result(
     "-o",
     "--output",
     "targets",
     multiple=True,
     metavar="OUTPUT",
-    section=RESULT,
     help="Where to write: a file, frames/%05d.png, or - for standard output; it appears under its name only when it is "
     "whole. For a camera also a URL, or a folder/ for HLS, and several of them.",
 )
-@option("--overwrite", is_flag=True, section=RESULT, help="Replace OUTPUT where it exists.")
-@option(
+@result("--overwrite", is_flag=True, help="Replace OUTPUT where it exists.")
+@filtering(
     "-f",
     "--filter",
     "filters",
     multiple=True,
     metavar="NAME[:OPTION=VALUE,...]",
-    section=FILTERS,
     help="What to apply, in this order; may be given several times, and may be a chain: 'median,denoise:strength=0.8'. "
     "Without it: denoise,deblur, and for a camera denoise. `vidnoise filters` lists what there is; 'none' applies nothing.",
 )
-@option(
+@filtering(
     "--quality",
     type=click.Choice(QUALITIES),
-    section=FILTERS,
     help="Sets quality= of every filter that has it: fast for speed, balanced (default), or best, which takes "
     "several times as long.",
 )
-@option(
+@filtering(
     "--compare",
     type=click.Choice(("split", "side")),
-    section=FILTERS,
     help="Write before and after: split shows the left half before and the right half after, side shows both whole.",
 )
-@option(
+@filtering(
     "--max-latency",
     type=Integer(min=0),
     metavar="FRAMES",
-    section=FILTERS,
     help="Refuse filters that together look further ahead than this; for live streams.",
 )
-@option(
+@filtering(
     "--print-latency",
     is_flag=True,
-    section=FILTERS,
     help="Print how many frames the filters look ahead on this input, and end; no OUTPUT is needed.",
 )
-@option(
+@result(
     "--codec",
     metavar="NAME",
-    section=RESULT,
     help="Codec (h264, hevc, av1) or encoder (libx264, h264_nvenc); by default the input's own.",
 )
-@option(
+@result(
     "--crf",
     type=float,
     metavar="N",
-    section=RESULT,
     help="Quality on the encoder's own scale, lower is better; by default visually lossless.",
 )
-@option(
-    "--preset",
-    metavar="NAME",
-    section=RESULT,
-    help="The encoder's own speed setting, such as veryfast or slow.",
-)
-@option(
+@result("--preset", metavar="NAME", help="The encoder's own speed setting, such as veryfast or slow.")
+@result(
     "--pix-fmt",
     metavar="NAME",
-    section=RESULT,
     help="Pixel format, such as yuv420p10le; by default the input's own, so that its depth is kept.",
 )
-@option(
+@result(
     "--encoder-opt",
     "encoder_opts",
     multiple=True,
     metavar="KEY=VALUE",
     callback=key_values,
-    section=RESULT,
     help="Any other option of the encoder, such as tune=grain; may be given several times.",
 )
-@option(
+@result(
     "--audio",
     type=click.Choice(("copy", "none")),
     default="copy",
     show_default=True,
-    section=RESULT,
     help="Copy the sound as it is, or leave it out.",
 )
-@option(
+@result(
     "--format",
     "format",
     metavar="NAME",
-    section=RESULT,
     help="Container of `-o -`: nut (default; keeps timestamps and colour) or y4m.",
 )
-@option(
+@part(
     "--start",
     type=Seconds(),
     metavar="TIME",
-    section=PART,
     help="Leave out what is before this time: seconds, h:mm:ss or 10m.",
 )
-@option(
-    "--duration",
-    type=Seconds(),
-    metavar="TIME",
-    section=PART,
-    help="How much to clean: seconds, h:mm:ss or 10m.",
-)
-@option(
+@part("--duration", type=Seconds(), metavar="TIME", help="How much to clean: seconds, h:mm:ss or 10m.")
+@part(
     "--rate",
     type=Rate(),
     metavar="FPS",
-    section=PART,
     help="Frames a second of an image sequence: 25, 29.97 or 30000/1001; 25 if not given.",
 )
-@option(
+@part(
     "--deinterlace",
     is_flag=True,
-    section=PART,
     help="Make whole frames of an interlaced input, one of each of its frames; without it such input is refused.",
 )
-@option(
-    "--assume-progressive",
-    is_flag=True,
-    section=PART,
-    help="The input is not interlaced, whatever it says or looks like.",
+@part(
+    "--assume-progressive", is_flag=True, help="The input is not interlaced, whatever it says or looks like."
 )
 @device_options
-@option(
+@where(
     "--tile",
     type=Integer(min=0),
     default=0,
     metavar="PIXELS",
-    section=WHERE,
     help="Work in overlapping tiles of this size; 0 (default) chooses by the free memory.",
 )
-@option(
+@where(
     "--threads",
     type=Integer(0, 1024),
     default=0,
     metavar="N",
-    section=WHERE,
     help="Most threads of decoder, filters and encoder each; 0 (default) takes all processors.",
 )
 @live_options
 @json_option("Print one line of JSON at the end: on standard output, or on standard error with `-o -`.")
-@option(
-    "-v",
-    "--verbose",
-    is_flag=True,
-    section=SAID,
-    help="Say what was chosen and why: device, decoder, encoder.",
-)
-@option("-q", "--quiet", is_flag=True, section=SAID, help="Say nothing but errors.")
+@said("-v", "--verbose", is_flag=True, help="Say what was chosen and why: device, decoder, encoder.")
+@said("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 @debug_option
 def run(source: str, others: tuple[str, ...], targets: tuple[str, ...], as_json: bool, **chosen: Any) -> int:
     """Clean a video."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from fractions import Fraction
+from functools import partial, reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -59,9 +60,17 @@ class SectionCommand(click.Command):
                 formatter.write_dl(records)
 
 
-def option(*names: str, section: str, **settings: Any) -> Callable[[F], F]:
-    """`click.option` with a heading."""
-    return click.option(*names, cls=SectionOption, section=section, **settings)
+def section(title: str) -> Callable[..., Callable[[F], F]]:
+    """`click.option` for what is listed under one heading."""
+    return partial(click.option, cls=SectionOption, section=title)
+
+
+where, said = section("Where it runs"), section("What is said")
+
+
+def together(*decorators: Callable[[F], F]) -> Callable[[F], F]:
+    """Several decorators as one, the first outermost."""
+    return lambda command: reduce(lambda made, decorator: decorator(made), reversed(decorators), command)
 
 
 class Within(click.FloatRange):
@@ -136,38 +145,26 @@ def chosen_chain(chosen: dict[str, Any], default: Chain) -> Chain:
     return chain.with_option("quality", quality) if quality else chain
 
 
-def device_options(command: F) -> F:
-    """`--device`, `--precision`."""
-    where = "Where it runs"
-    command = option(
-        "--precision",
-        type=click.Choice(PRECISIONS),
-        default="auto",
-        show_default=True,
-        section=where,
-        help="Arithmetic inside networks; auto takes the fastest that loses nothing visible.",
-    )(command)
-    return option(
+device_options = together(
+    where(
         "--device",
         type=click.Choice(DEVICES),
         default="auto",
         show_default=True,
-        section=where,
         help="auto takes an NVIDIA GPU where there is one; `vidnoise devices` explains the choice.",
-    )(command)
-
-
-def debug_option(command: F) -> F:
-    """`--debug`; it is looked for in the words themselves, so that it also holds for errors in them."""
-    return option(
-        "--debug",
-        is_flag=True,
-        expose_value=False,
-        section="What is said",
-        help="Print the traceback of an error.",
-    )(command)
+    ),
+    where(
+        "--precision",
+        type=click.Choice(PRECISIONS),
+        default="auto",
+        show_default=True,
+        help="Arithmetic inside networks; auto takes the fastest that loses nothing visible.",
+    ),
+)
+debug_option = said("--debug", is_flag=True, expose_value=False, help="Print the traceback of an error.")
+"""It is looked for in the words themselves, so that it also holds for errors in them."""
 
 
 def json_option(help: str) -> Callable[[F], F]:
     """`--json`."""
-    return option("--json", "as_json", is_flag=True, section="What is said", help=help)
+    return said("--json", "as_json", is_flag=True, help=help)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vidnoise.cli.errors import Status
-from vidnoise.cli.options import SEED, Integer, SectionCommand, Within, debug_option, option
+from vidnoise.cli.options import SEED, Integer, SectionCommand, Within, debug_option, section
 from vidnoise.device import DEVICES
 from vidnoise.errors import UsageError
 from vidnoise.filter import SpatialFilter
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from vidnoise.api import Summary
     from vidnoise.io import Reader
 
-RESULT, HOW = "The result", "How"
+result, how = section("The result"), section("How")
 
 Tell = Callable[[float, float], None]
 
@@ -30,27 +30,23 @@ Tell = Callable[[float, float], None]
     cls=SectionCommand, short_help="Sharpen one picture that a motion has blurred the same everywhere."
 )
 @click.argument("source", metavar="PICTURE")
-@option(
-    "-o", "--output", "target", required=True, metavar="OUTPUT", section=RESULT, help="The sharp picture."
-)
-@option("--overwrite", is_flag=True, section=RESULT, help="Replace OUTPUT where it exists.")
-@option(
+@result("-o", "--output", "target", required=True, metavar="OUTPUT", help="The sharp picture.")
+@result("--overwrite", is_flag=True, help="Replace OUTPUT where it exists.")
+@how(
     "--size",
     type=Integer(5, 99),
-    section=HOW,
     help="Pixels that the blur spreads over at most, 5 to 99; by default what a first guess of it needs, if any shows.",
 )
-@option(
+@how(
     "--minutes",
     type=Within(0, 600),
     default=0.0,
     show_default=True,
-    section=HOW,
     help="How long a network is fitted to the picture, 0 to 600; 0 leaves it at the first guess, in seconds. One that had "
     "too little time gives a soft picture.",
 )
-@option("--seed", type=SEED, default=0, show_default=True, section=HOW, help="Of the network.")
-@option("--device", type=click.Choice(DEVICES), default="auto", show_default=True, section=HOW, help="Where.")
+@how("--seed", type=SEED, default=0, show_default=True, help="Of the network.")
+@how("--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="Where.")
 @debug_option
 def selfdeblur(
     source: str, target: str, overwrite: bool, size: int | None, minutes: float, seed: int, device: str

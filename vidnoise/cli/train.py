@@ -6,62 +6,31 @@ from pathlib import Path
 
 import click
 
-from vidnoise.cli.options import FOLDER, SectionCommand, Within, debug_option, option
+from vidnoise.cli.options import FOLDER, SectionCommand, Within, debug_option, section
 from vidnoise.device import DEVICES
 
-WHAT = "What is trained"
-HOW = "How"
+trained, how = section("What is trained"), section("How")
 
 WEIGHTS = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command(cls=SectionCommand, short_help="Train the networks on pictures and clips of your own.")
 @click.argument("recipe")
-@option("--data", type=FOLDER, required=True, section=WHAT, help="A folder of pictures, videos and frames.")
-@option("--valid", type=FOLDER, section=WHAT, help="A folder to measure on; without it nothing is measured.")
-@option(
-    "--inherit", type=WEIGHTS, multiple=True, section=WHAT, help="Weights to start from; may be repeated."
-)
-@option(
-    "--data-name",
-    default="not stated",
-    section=WHAT,
-    help="How the model card names the data and its licence.",
-)
-@option(
+@trained("--data", type=FOLDER, required=True, help="A folder of pictures, videos and frames.")
+@trained("--valid", type=FOLDER, help="A folder to measure on; without it nothing is measured.")
+@trained("--inherit", type=WEIGHTS, multiple=True, help="Weights to start from; may be repeated.")
+@trained("--data-name", default="not stated", help="How the model card names the data and its licence.")
+@how(
     "-o",
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
-    section=HOW,
     help="A folder for the weights, their card, the log and the checkpoint; by default train-RECIPE.",
 )
-@option(
-    "--minutes",
-    type=Within(0, min_open=True),
-    section=HOW,
-    help="How long, in place of what the recipe says.",
-)
-@option(
-    "--resume",
-    is_flag=True,
-    section=HOW,
-    help="Go on from the checkpoint in the output folder; without one, begin.",
-)
-@option(
-    "--every",
-    type=Within(1),
-    default=60,
-    show_default=True,
-    section=HOW,
-    help="Seconds between checkpoints.",
-)
-@option(
-    "--tensorboard",
-    is_flag=True,
-    section=HOW,
-    help="Write TensorBoard events, with pictures, beside the log.",
-)
-@option("--device", type=click.Choice(DEVICES), default="auto", show_default=True, section=HOW, help="Where.")
+@how("--minutes", type=Within(0, min_open=True), help="How long, in place of what the recipe says.")
+@how("--resume", is_flag=True, help="Go on from the checkpoint in the output folder; without one, begin.")
+@how("--every", type=Within(1), default=60, show_default=True, help="Seconds between checkpoints.")
+@how("--tensorboard", is_flag=True, help="Write TensorBoard events, with pictures, beside the log.")
+@how("--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="Where.")
 @debug_option
 def train(
     recipe: str,

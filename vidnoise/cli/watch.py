@@ -15,13 +15,12 @@ import click
 
 from vidnoise.cli.errors import Status
 from vidnoise.cli.live import leave, serving, stopping
-from vidnoise.cli.options import SectionCommand, debug_option, option
+from vidnoise.cli.options import SectionCommand, debug_option, said
 from vidnoise.errors import UsageError
 
 if TYPE_CHECKING:
     from vidnoise.live.fleet import Fleet
 
-SAID = "What is said"
 
 WAKE = 0.1
 """Seconds between two looks at what signals have asked for."""
@@ -29,11 +28,19 @@ WAKE = 0.1
 
 @click.command(cls=SectionCommand, short_help="Clean several cameras, for weeks, as a file says.")
 @click.argument("cameras", type=click.Path(dir_okay=False, path_type=Path), metavar="CAMERAS.TOML")
-@option("--metrics", metavar="HOST:PORT", section=SAID,
-        help="Serve /metrics (Prometheus) and /healthz; a port alone is on 127.0.0.1.")  # fmt: skip
-@option("--log", type=click.Choice(("text", "json")), default="text", show_default=True, section=SAID,
-        help="How events are told.")  # fmt: skip
-@option("-v", "--verbose", is_flag=True, section=SAID, help="Tell each failure of those that recur, too.")
+@said(
+    "--metrics",
+    metavar="HOST:PORT",
+    help="Serve /metrics (Prometheus) and /healthz; a port alone is on 127.0.0.1.",
+)
+@said(
+    "--log",
+    type=click.Choice(("text", "json")),
+    default="text",
+    show_default=True,
+    help="How events are told.",
+)
+@said("-v", "--verbose", is_flag=True, help="Tell each failure of those that recur, too.")
 @debug_option
 def watch(cameras: Path, metrics: str | None, log: str, verbose: bool) -> None:
     """Clean all cameras of a file; one that fails disturbs no other. SIGHUP reads the file again, SIGTERM ends it.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vidnoise.cli.bench.options import OUTPUT, WHAT, seconds_option
+from vidnoise.cli.bench.options import measured, seconds_option
 from vidnoise.cli.bench.result import say, telling
 from vidnoise.cli.options import (
     FOLDER,
@@ -17,7 +17,7 @@ from vidnoise.cli.options import (
     debug_option,
     device_options,
     json_option,
-    option,
+    said,
 )
 
 if TYPE_CHECKING:
@@ -29,30 +29,27 @@ if TYPE_CHECKING:
     short_help="Every denoiser with trained weights: quality, size and speed, beside papers.",
 )
 @click.argument("data", type=FOLDER, required=False)
-@option(
+@measured(
     "-f",
     "--filter",
     "names",
     multiple=True,
     metavar="FILTER",
-    section=WHAT,
     help="A filter to measure; may be repeated. Without it, every denoiser with weights, at each quality.",
 )
-@option(
+@measured(
     "--limit",
     type=Integer(1),
     metavar="N",
-    section=WHAT,
     help="Use the first N pictures of each set and the first N pairs; all without it.",
 )
 @seconds_option
 @device_options
-@option(
+@said(
     "--markdown",
     "page",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    section=OUTPUT,
     help="Also write the tables there, as a page of Markdown; what it held is replaced.",
 )
 @json_option("Print one line of JSON in place of the tables.")

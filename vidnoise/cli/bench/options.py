@@ -2,54 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from vidnoise.cli.options import SEED, Within, debug_option, device_options, json_option, option
+from vidnoise.cli.options import (
+    SEED,
+    Within,
+    debug_option,
+    device_options,
+    json_option,
+    said,
+    section,
+    together,
+)
 
-WHAT = "What is measured"
-OUTPUT = "What is said"
-
-names_option = option(
-    "-f", "--filter", "names", multiple=True, metavar="FILTER", section=WHAT,
+measured = section("What is measured")
+names_option = measured(
+    "-f", "--filter", "names", multiple=True, metavar="FILTER",
     help="A filter or chain to measure; may be repeated. Without it, every filter at its defaults.",
 )  # fmt: skip
-
-
-def common(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The options of `quality` and `speed`."""
-    decorators = [
-        names_option,
-        option(
-            "-p", "--peer", "peer_names", multiple=True, metavar="PEER", section=WHAT,
-            help="A peer such as bm3d or bm3d@PyAV; may be repeated. 'all': wherever each is found; 'none'. "
-            "Without it, every peer once.",
-        ),
-        option("--seed", type=SEED, default=0, show_default=True, section=WHAT, help="Of the noise."),
-        device_options,
-        option(
-            "-o", "--output", type=click.Path(file_okay=False, path_type=Path), metavar="FOLDER", section=OUTPUT,
-            help="Write the result there: JSON with machine and commit, and for quality the picture against speed.",
-        ),
-        json_option("Print one line of JSON in place of the tables."),
-        debug_option,
-    ]  # fmt: skip
-    for decorator in reversed(decorators):
-        function = decorator(function)
-    return function
-
-
-seconds_option = option(
+seconds_option = measured(
     "--seconds",
     type=Within(0, min_open=True),
     default=2.0,
     show_default=True,
-    section=WHAT,
     help="About how long each of three rounds lasts; the median counts.",
 )
+common = together(
+    names_option,
+    measured(
+        "-p", "--peer", "peer_names", multiple=True, metavar="PEER",
+        help="A peer such as bm3d or bm3d@PyAV; may be repeated. 'all': wherever each is found; 'none'. "
+        "Without it, every peer once.",
+    ),
+    measured("--seed", type=SEED, default=0, show_default=True, help="Of the noise."),
+    device_options,
+    said(
+        "-o", "--output", type=click.Path(file_okay=False, path_type=Path), metavar="FOLDER",
+        help="Write the result there: JSON with machine and commit, and for quality the picture against speed.",
+    ),
+    json_option("Print one line of JSON in place of the tables."),
+    debug_option,
+)  # fmt: skip
+"""The options of `quality` and `speed`."""
 
 
 class Numbers(click.ParamType[tuple[float, ...]]):

@@ -6,27 +6,25 @@ from pathlib import Path
 
 import click
 
-from vidnoise.cli.bench.options import WHAT, names_option
+from vidnoise.cli.bench.options import measured, names_option
 from vidnoise.cli.bench.result import say, telling
-from vidnoise.cli.options import FOLDER, SectionCommand, debug_option, device_options, json_option, option
+from vidnoise.cli.options import FOLDER, SectionCommand, debug_option, device_options, json_option
 
 
 @click.command(
     cls=SectionCommand, short_help="PSNR on photographs with real noise or blur and a cleaner version."
 )
 @click.argument("data", type=FOLDER)
-@option(
+@measured(
     "--words",
     nargs=2,
     default=("real", "mean"),
     show_default=True,
-    section=WHAT,
     help="What tells the names of noisy pictures, or of their folders, from those of clean ones.",
 )
-@option(
+@measured(
     "--within",
     type=FOLDER,
-    section=WHAT,
     help="A folder of numbered frames: pictures that are among them are cleaned with the frames around them.",
 )
 @names_option

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vidnoise.cli.bench.options import WHAT, Numbers, common
+from vidnoise.cli.bench.options import Numbers, common, measured
 from vidnoise.cli.bench.result import folder_for, say, telling
-from vidnoise.cli.options import Integer, SectionCommand, option
+from vidnoise.cli.options import Integer, SectionCommand
 
 if TYPE_CHECKING:
     from vidnoise.bench.quality import Method
@@ -35,55 +35,49 @@ LEGEND = "flicker: RMS change of still areas, of 255; warping: warping error, th
     cls=SectionCommand, short_help="PSNR, SSIM, steadiness and speed on clean clips with noise added."
 )
 @click.argument("data", type=click.Path(path_type=Path))
-@option(
+@measured(
     "--sigma",
     "sigmas",
     type=Numbers(),
     default="10,30,50",
     show_default=True,
-    section=WHAT,
     help="Deviations of the noise that is added, of 255.",
 )
-@option(
+@measured(
     "--noise",
     type=click.Choice(["rounded", "float", "coded", "camera"]),
     default="rounded",
     show_default=True,
-    section=WHAT,
     help="rounded: to 8 bit and clipped, as a camera gives it. float: neither; the peers still get 8 bit. "
     "coded: rounded, then through H.264 at CRF 23. camera: the same, and the noise grows with the light, --sigma in the "
     "middle of the range.",
 )
-@option(
+@measured(
     "--blur",
     "lengths",
     type=Numbers(),
     metavar="LENGTHS",
-    section=WHAT,
     help="Motion blur of these lengths, in pixels, in place of noise; for example 5,15,25.",
 )
-@option(
+@measured(
     "--skip",
     type=Integer(0),
     default=4,
     show_default=True,
-    section=WHAT,
     help="Frames at the start of each clip that do not count.",
 )
-@option(
+@measured(
     "--frames",
     "most",
     type=Integer(2),
     default=30,
     show_default=True,
-    section=WHAT,
     help="Frames of each clip that are used.",
 )
-@option("--stills", is_flag=True, section=WHAT, help="Take every picture in DATA by itself.")
-@option(
+@measured("--stills", is_flag=True, help="Take every picture in DATA by itself.")
+@measured(
     "--deblur",
     is_flag=True,
-    section=WHAT,
     help="Measure motion blur on all that DATA holds: pairs in deblur/pairs (blur, sharp), alone and among the frames of "
     "deblur/sequence, and the clips in video, blurred by the lengths of --blur (5,15,25 without it).",
 )

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vidnoise.cli.bench.options import WHAT, common, seconds_option
+from vidnoise.cli.bench.options import common, measured, seconds_option
 from vidnoise.cli.bench.result import folder_for, say, telling
-from vidnoise.cli.options import Integer, SectionCommand, Within, option
+from vidnoise.cli.options import Integer, SectionCommand, Within
 
 if TYPE_CHECKING:
     from vidnoise.bench.report import Row
@@ -28,45 +28,40 @@ COLUMNS = {
 
 
 @click.command(cls=SectionCommand, short_help="Frames a second and peak memory at several sizes.")
-@option(
+@measured(
     "--size",
     "sizes",
     multiple=True,
     metavar="SIZE",
-    section=WHAT,
     help="480p, 720p or 1080p; may be repeated. Without it, all three.",
 )
-@option(
+@measured(
     "--clip",
     type=click.Path(path_type=Path),
     metavar="CLIP",
-    section=WHAT,
     help="A video or a folder of frames, brought to each size; without it, a scene rendered in code.",
 )
-@option(
+@measured(
     "--sigma",
     type=Within(0, 255),
     default=20.0,
     show_default=True,
-    section=WHAT,
     help="Deviation of the white noise that is added, of 255; 0 for a clip that is noisy already.",
 )
 @seconds_option
-@option(
+@measured(
     "--batch",
     "batches",
     type=Integer(1, 64),
     multiple=True,
     metavar="N",
-    section=WHAT,
     help="Frames that filters without memory take at once; may be repeated, for the speed against their number. Without "
     "it, one on a CPU, and on a GPU as many as its memory has room for, up to the filter's own limit.",
 )
-@option(
+@measured(
     "--engine/--no-engine",
     default=True,
     show_default=True,
-    section=WHAT,
     help="Also measure the engine without a filter, from file to file, against the ffmpeg program.",
 )
 @common
