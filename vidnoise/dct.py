@@ -44,6 +44,12 @@ def inverse(c: Tensor) -> Tensor:
     return cells.reshape(count, height * BLOCK, width * BLOCK)
 
 
+def cells(image: Tensor) -> Tensor:
+    """The blocks of a picture (C,H,W), H and W multiples of 8, in the same memory: (C,H/8,W/8,8,8)."""
+    count, height, width = image.shape
+    return image.view(count, height // BLOCK, BLOCK, width // BLOCK, BLOCK).transpose(2, 3)
+
+
 def multiplied(c: Tensor, matrix: Tensor) -> Tensor:
     """Coefficients (N,64,h,w), each block's through a matrix (64,64).
 

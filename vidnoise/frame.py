@@ -204,7 +204,7 @@ class Frame:
     def __setstate__(self, state: dict[str, Any]) -> None:
         for name, value in state.items():
             setattr(self, name, value)
-        self.planes = _unsigned(self.planes)
+        self.planes = _signed(self.planes, back=True)
 
     def __repr__(self) -> str:
         return f"Frame(pts={self.pts}, {self.width}x{self.height} {self.format.name}{', cut' if self.cut else ''})"
@@ -247,18 +247,9 @@ def _described(image: object) -> str:
     return f"{image.dtype} {tuple(image.shape)}" if isinstance(image, torch.Tensor) else type(image).__name__
 
 
-def _signed(planes: Planes | None) -> Planes | None:
-    """Planes of 16 bits as signed ones, for PyTorch cannot pickle the others."""
+def _signed(planes: Planes | None, *, back: bool = False) -> Planes | None:
+    """Planes of 16 bits as signed ones, for PyTorch cannot pickle the others; or back from these."""
     import torch
 
-    return planes and tuple(
-        plane.view(torch.int16) if plane.dtype == torch.uint16 else plane for plane in planes
-    )
-
-
-def _unsigned(planes: Planes | None) -> Planes | None:
-    import torch
-
-    return planes and tuple(
-        plane.view(torch.uint16) if plane.dtype == torch.int16 else plane for plane in planes
-    )
+    types = (torch.int16, torch.uint16) if back else (torch.uint16, torch.int16)
+    return planes and tuple(plane.view(types[1]) if plane.dtype == types[0] else plane for plane in planes)

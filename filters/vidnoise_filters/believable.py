@@ -44,7 +44,7 @@ def believable(output: Tensor, noisy: Tensor, variance: Tensor) -> Tensor:
     taken, power = (part.index_select(1, which) for part in (taken, power))
     far = power.sqrt()
     basis, whole = dct.basis(noisy.device), in_blocks(output).contiguous()
-    blocks = _blocks(whole)
+    blocks = dct.cells(whole)
     rows, columns = which // blocks.shape[2], which % blocks.shape[2]
     left = mix(blocks[:, rows, columns].flatten(2) @ basis.T, matrix)
     some, far_out = (ramp(far, *ends) for ends in zip(NOISE, PICTURE, strict=True))
@@ -58,10 +58,3 @@ def believable(output: Tensor, noisy: Tensor, variance: Tensor) -> Tensor:
 def _cells(coefficients: Tensor) -> Tensor:
     """(C,64,h,w) -> (C,hw,64), the same memory where frequencies lie side by side in it."""
     return coefficients.permute(0, 2, 3, 1).flatten(1, 2)
-
-
-def _blocks(image: Tensor) -> Tensor:
-    """(C,H,W) -> (C,H/8,W/8,8,8), the same memory."""
-    count, height, width = image.shape
-    side = dct.BLOCK
-    return image.view(count, height // side, side, width // side, side).transpose(2, 3)

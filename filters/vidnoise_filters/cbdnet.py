@@ -28,7 +28,6 @@ class CBDNet(NetworkFilter):
     """
 
     halo: ClassVar[int] = 80
-    bytes_per_pixel: ClassVar[int] = 500
 
     show: str = option(
         "picture",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vidnoise import dct
 from vidnoise.scaling import means_around
 from vidnoise_filters.level import in_blocks, is_cut_off, noise_grid, noise_level
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
     from vidnoise.frame import Frame
 
-BLOCK = 8
 AT_ZERO = 0.4
 """The mean of the noise alone, clipped at zero, in deviations: 1 / sqrt(2 pi)."""
 FALL = 2.3
@@ -63,9 +63,7 @@ def unclipping(frame: Frame, sigma: float, amount: float) -> Callable[[Tensor, s
     at_black, at_white = (_share(frame.image, at) for at in (0, 1))
 
     def correct(clean: Tensor, lines: slice) -> Tensor:
-        rows = slice(lines.start // BLOCK, lines.stop // BLOCK)
-        count, height, width = clean.shape
-        cells = clean.view(count, height // BLOCK, BLOCK, width // BLOCK, BLOCK).transpose(2, 3)
+        rows, cells = slice(lines.start // dct.BLOCK, lines.stop // dct.BLOCK), dct.cells(clean)
         for share, deviation, turn in ((at_black[:, rows], dark, False), (at_white[:, rows], light, True)):
             _shift(cells, share, deviation, turn)
         return clean
@@ -97,5 +95,5 @@ def _share(image: Tensor, limit: int) -> Tensor:
     step = 2  # a quarter of the samples tells as much
     seen = image[:, ::step, ::step]
     cut = (seen <= 0 if limit == 0 else seen >= 1).to(torch.float32)
-    share = F.avg_pool2d(cut, BLOCK // step, ceil_mode=True)
+    share = F.avg_pool2d(cut, dct.BLOCK // step, ceil_mode=True)
     return means_around(share).mul_(FEW).clamp_(max=1)

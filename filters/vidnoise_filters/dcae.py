@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from vidnoise_filters.network import ToldFilter
 
@@ -15,6 +14,3 @@ class DCAE(ToldFilter):
     Sizes are doubled by repeating pixels before a convolution, which leaves no checkerboards (A. Odena, V. Dumoulin,
     C. Olah, Distill 2016). 83 thousand operations a pixel. (B,3,H,W) in and out, no memory of the past.
     """
-
-    halo: ClassVar[int] = 64
-    bytes_per_pixel: ClassVar[int] = 500

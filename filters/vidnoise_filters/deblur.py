@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from vidnoise.areas import HOP
 from vidnoise.bent_motion import find_paths
 from vidnoise.deconvolution import NOISES, deconvolve, undo
-from vidnoise.filter import RecurrentFilter, RecurrentStage, option
+from vidnoise.filter import option
 from vidnoise.flow import SharedFlow, search, visible, warp
 from vidnoise.motion_blur import chances_if_blurred, directed
 from vidnoise.options import QUALITIES
@@ -17,6 +18,7 @@ from vidnoise.ramps import ramp
 from vidnoise.scaling import means_around
 from vidnoise.strips import at_once
 from vidnoise_filters.gray import as_gray_as
+from vidnoise_filters.network import RecurrentNetworkFilter
 
 if TYPE_CHECKING:
     import torch
@@ -24,9 +26,8 @@ if TYPE_CHECKING:
     from torch.nn import Module
 
     from vidnoise.bent_motion import Paths
-    from vidnoise.device import Device
-    from vidnoise.filter import Stage
-    from vidnoise.frame import Frame, StreamInfo
+    from vidnoise.filter import Step
+    from vidnoise.frame import Frame
 
 UNLIKELY, LIKELY = 0.5, 0.75
 """Chance of any motion: below the first an area stays as it is, above the second it is sharpened whole."""
@@ -57,7 +58,7 @@ class State:
 
 
 @dataclass(frozen=True)
-class Deblur(RecurrentFilter["State"]):
+class Deblur(RecurrentNetworkFilter[State]):
     """Takes the blur of camera shake and of moving things from frames, by a trained network, where there is any.
 
     Which straight motion blurred the frame is read from its spectrum, area by area; from there the bent path that the
@@ -106,22 +107,11 @@ class Deblur(RecurrentFilter["State"]):
         """All qualities."""
         return cls(), cls(quality="fast"), cls(quality="best")
 
-    def open(self, info: StreamInfo, device: Device) -> Stage:
-        """See `Filter.open`.
+    def stepping(self, device: torch.device, dtype: torch.dtype, int8: bool = False) -> Step[State]:
+        """See `RecurrentNetworkFilter.stepping`."""
+        from vidnoise.nets import load_at
 
-        Raises:
-            VidnoiseError: the weights are missing or were changed.
-        """
-        network, dtype = self._network(device.torch, device.dtype, device.int8), device.dtype
-        return RecurrentStage(
-            self, lambda frame, state, ahead: self._step(network, dtype, frame, state, ahead)
-        )
-
-    def step(self, frame: Frame, state: State | None, ahead: Sequence[Frame]) -> tuple[Frame, State]:
-        """See `RecurrentFilter.step`; in float32, on the device of the frame."""
-        import torch
-
-        return self._step(self._network(frame.device, torch.float32), torch.float32, frame, state, ahead)
+        return partial(self._step, load_at(self.quality, self.weights, device, dtype, int8), dtype)
 
     def _step(
         self,
@@ -156,11 +146,6 @@ class Deblur(RecurrentFilter["State"]):
         if state is not None:
             done = done + moved * (averaged(done, state.done, frame.image) - done)
         return frame.with_image(done), State(frame, done)
-
-    def _network(self, device: torch.device, dtype: torch.dtype, int8: bool = False) -> Module | None:
-        from vidnoise.nets import load_at
-
-        return load_at(self.quality, self.weights, device, dtype, int8)
 
 
 def blur_of(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from vidnoise import dct
-from vidnoise.filter import RecurrentFilter, RecurrentStage, option
+from vidnoise.filter import option
 from vidnoise.flow import FINE, QUICK, USUAL, Search, SharedFlow, warp
 from vidnoise.fusion import Look, brightened, coloured, join, lasted, look, mix, opponent, recall
 from vidnoise.options import QUALITIES
@@ -24,6 +25,7 @@ from vidnoise_filters.level import (
     noise_level,
     noise_spectrum,
 )
+from vidnoise_filters.network import RecurrentNetworkFilter
 from vidnoise_filters.portion import Portion, bounded, picture_mask
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from torch.nn import Module
 
     from vidnoise.device import Device
-    from vidnoise.filter import Stage
+    from vidnoise.filter import Stage, Step
     from vidnoise.frame import Frame, StreamInfo
 
 
@@ -49,7 +51,7 @@ Known: TypeAlias = State | fuse.State | steady.State
 
 
 @dataclass(frozen=True)
-class Denoise(RecurrentFilter[Known]):
+class Denoise(RecurrentNetworkFilter[Known]):
     """Averages each frame with its past, as far as the two agree, and cleans the average by a trained network.
 
     The average is `fuse`'s: frequency by frequency, along optical flow, over many frames where nothing moves. It leaves
@@ -133,14 +135,14 @@ class Denoise(RecurrentFilter[Known]):
         """
         if self.mask:
             picture_mask(self.mask, info.height, info.width)
-        network = self._network(device.torch, device.dtype, device.int8)
-        return RecurrentStage(self, lambda frame, state, ahead: self._step(network, frame, state, ahead))
+        return super().open(info, device)
 
-    def step(self, frame: Frame, state: Known | None, ahead: Sequence[Frame]) -> tuple[Frame, Known | None]:
-        """See `RecurrentFilter.step`; in float32, on the device of the frame."""
-        import torch
+    def stepping(self, device: torch.device, dtype: torch.dtype, int8: bool = False) -> Step[Known]:
+        """See `RecurrentNetworkFilter.stepping`."""
+        from vidnoise.nets import load_at
 
-        return self._step(self._network(frame.device, torch.float32), frame, state, ahead)
+        name = "" if self.quality in ("fast", "fastest") else self.weights
+        return partial(self._step, load_at(self.quality, name, device, dtype, int8))
 
     def _step(
         self,
@@ -160,13 +162,6 @@ class Denoise(RecurrentFilter[Known]):
             done, after = self._averaged(network, frame, state, ahead)
         portion = Portion(heard * min(self.strength, 1), self.chroma, self.grain)
         return done.with_image(portion(frame.image, done.image, self._where(frame)), done.confidence), after
-
-    def _network(self, device: torch.device, dtype: torch.dtype, int8: bool = False) -> Module | None:
-        from vidnoise.nets import load_at
-
-        if self.quality in ("fast", "fastest"):
-            return None
-        return load_at(self.quality, self.weights, device, dtype, int8)
 
     def _as_fuse_or_steady(
         self, frame: Frame, state: Known | None, ahead: Sequence[Frame]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from vidnoise_filters.network import ToldFilter
 
@@ -15,6 +14,3 @@ class DWNet(ToldFilter):
     A U-Net whose convolutions are split into one within each channel and one across them (A. Howard et al., "MobileNets",
     2017). (B,3,H,W) in and out, no memory of the past.
     """
-
-    halo: ClassVar[int] = 64
-    bytes_per_pixel: ClassVar[int] = 500

@@ -17,4 +17,3 @@ class FFDNet(ToldFilter):
     """
 
     halo: ClassVar[int] = 32
-    bytes_per_pixel: ClassVar[int] = 500

@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
-from vidnoise.filter import RecurrentFilter, RecurrentStage, option
+from vidnoise.filter import option
 from vidnoise.flow import SharedFlow, warp
 from vidnoise_filters.gray import as_gray_as
 from vidnoise_filters.level import audible
+from vidnoise_filters.network import RecurrentNetworkFilter
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from vidnoise.device import Device
-    from vidnoise.filter import Stage
-    from vidnoise.frame import Frame, StreamInfo
+    from vidnoise.filter import Step
+    from vidnoise.frame import Frame
     from vidnoise.nets import Masked as Network
 
 SURE = 0.8
@@ -44,7 +45,7 @@ class State:
 
 
 @dataclass(frozen=True)
-class Masked(RecurrentFilter[State]):
+class Masked(RecurrentNetworkFilter[State]):
     """Draws a mask of where the noise is, and cleans there: for impulses, and noise that is not everywhere alike.
 
     A light network draws the mask; a U-Net sees it beside the frame, and where the mask says that a pixel is lost it goes
@@ -97,20 +98,14 @@ class Masked(RecurrentFilter[State]):
         """The filter's name."""
         return self.name
 
-    def open(self, info: StreamInfo, device: Device) -> Stage:
-        """See `Filter.open`.
+    def stepping(self, device: torch.device, dtype: torch.dtype, int8: bool = False) -> Step[State]:
+        """See `RecurrentNetworkFilter.stepping`; there are no 8 bits for it."""
+        from vidnoise.nets import Masked as Network
+        from vidnoise.nets import load
 
-        Raises:
-            VidnoiseError: the weights are missing or were changed.
-        """
-        network = self._network(device.torch, device.dtype)
-        return RecurrentStage(self, lambda frame, state, ahead: self._step(network, frame, state, ahead))
-
-    def step(self, frame: Frame, state: State | None, ahead: Sequence[Frame]) -> tuple[Frame, State]:
-        """See `RecurrentFilter.step`; in float32, on the device of the frame."""
-        import torch
-
-        return self._step(self._network(frame.device, torch.float32), frame, state, ahead)
+        network = load(self.weights, device, dtype)
+        assert isinstance(network, Network)
+        return partial(self._step, network)
 
     def _step(
         self, network: Network, frame: Frame, state: State | None, ahead: Sequence[Frame]
@@ -127,14 +122,6 @@ class Masked(RecurrentFilter[State]):
         change = as_gray_as(network.clean(frame.image[None], mask[None])[0], frame.image) - frame.image
         where = (mask / self.threshold).clamp(max=1) if self.threshold else 1.0
         return frame.with_image(frame.image + share * where * change), after
-
-    def _network(self, device: torch.device, dtype: torch.dtype) -> Network:
-        from vidnoise.nets import Masked as Network
-        from vidnoise.nets import load
-
-        network = load(self.weights, device, dtype)
-        assert isinstance(network, Network)
-        return network
 
 
 def _seen(network: Network, frame: Frame, known: Sequence[Seen]) -> Seen:

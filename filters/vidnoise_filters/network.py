@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
-from vidnoise.filter import SpatialFilter, SpatialStage, option
+from vidnoise.filter import RecurrentFilter, RecurrentStage, SpatialFilter, SpatialStage, option
 from vidnoise_filters.clipping import unclip
 from vidnoise_filters.level import audible, in_pixels, noise_blocks
 from vidnoise_filters.portion import bounded
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
     from torch.nn import Module
 
     from vidnoise.device import Device
-    from vidnoise.filter import Stage
+    from vidnoise.filter import Stage, Step
     from vidnoise.frame import Frame, StreamInfo
+
+S = TypeVar("S")
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,29 @@ class NetworkFilter(SpatialFilter):
     def _changed(self, frame: Frame, share: float, output: Tensor, sigma: Tensor) -> Frame:
         whole = unclip(bounded(output, frame.image, sigma), frame, self.told, 1)
         return frame.with_image(frame.image.lerp(whole, share))
+
+
+@dataclass(frozen=True)
+class RecurrentNetworkFilter(RecurrentFilter[S]):
+    """Steps by a network: on the device and in the precision of the stream, or by itself in float32 on the frame's."""
+
+    @abstractmethod
+    def stepping(self, device: torch.device, dtype: torch.dtype, int8: bool = False) -> Step[S]:
+        """`step`, with the network at hand."""
+
+    def open(self, info: StreamInfo, device: Device) -> Stage:
+        """See `Filter.open`.
+
+        Raises:
+            VidnoiseError: the weights are missing or were changed.
+        """
+        return RecurrentStage(self, self.stepping(device.torch, device.dtype, device.int8))
+
+    def step(self, frame: Frame, state: S | None, ahead: Sequence[Frame]) -> tuple[Frame, S | None]:
+        """See `RecurrentFilter.step`."""
+        import torch
+
+        return self.stepping(frame.device, torch.float32)(frame, state, ahead)
 
 
 @dataclass(frozen=True)

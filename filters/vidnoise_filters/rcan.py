@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from vidnoise_filters.network import ToldFilter
 
@@ -15,9 +14,6 @@ class RCAN(ToldFilter):
     Y. Zhang, K. Li, K. Li, L. Wang, B. Zhong, Y. Fu, "Image Super-Resolution Using Very Deep Residual Channel Attention
     Networks", ECCV 2018, small and for noise: 105 thousand operations a pixel. (B,3,H,W) in and out, no memory of the past.
     """
-
-    halo: ClassVar[int] = 64
-    bytes_per_pixel: ClassVar[int] = 500
 
     @property
     def tileable(self) -> bool:

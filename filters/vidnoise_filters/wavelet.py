@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from vidnoise_filters.network import ToldFilter
 
@@ -15,6 +14,3 @@ class Wavelet(ToldFilter):
     Near E. Kang, W. Chang, J. Yoo, J. C. Ye, "Deep Convolutional Framelet Denoising for Low-Dose CT via Wavelet Residual
     Network", IEEE TMI 2018. (B,3,H,W) in and out, no memory of the past.
     """
-
-    halo: ClassVar[int] = 64
-    bytes_per_pixel: ClassVar[int] = 500
