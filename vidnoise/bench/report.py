@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidnoise.device import cpu_name
+from vidnoise.plain import plain
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -82,8 +83,8 @@ def save(path: Path, circumstances: Mapping[str, Any], rows: Sequence[Row]) -> N
 
 def record(circumstances: Mapping[str, Any], rows: Sequence[Row]) -> dict[str, Any]:
     """The run in plain values; what is not a number or infinite becomes None."""
-    plain: dict[str, Any] = _plain({**circumstances, "rows": list(rows)})
-    return plain
+    found: dict[str, Any] = plain({**circumstances, "rows": list(rows)}, 5)
+    return found
 
 
 def table(title: str, columns: Mapping[str, tuple[str, str]], rows: Sequence[Row]) -> Table:
@@ -126,16 +127,6 @@ def _cell(value: Any, form: str) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "-"
     return format(value, form) if form else str(value)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float):
-        return round(value, 5) if math.isfinite(value) else None
-    return value
 
 
 def _versions() -> dict[str, str]:

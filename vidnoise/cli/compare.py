@@ -14,6 +14,7 @@ import click
 from vidnoise.cli.options import Seconds, SectionCommand, debug_option, json_option, section
 from vidnoise.cli.record import emit
 from vidnoise.errors import InputError, OutputError, UsageError
+from vidnoise.plain import plain
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -186,21 +187,18 @@ def _print_all(likeness: Likeness, still: Path | None) -> None:
 
 
 def _record(first: str, second: str, likeness: Likeness, still: Path | None) -> dict[str, Any]:
-    def finite(values: Sequence[float]) -> list[float | None]:
-        return [round(value, 4) if math.isfinite(value) else None for value in values]
-
     return {
         "a": first,
         "b": second,
         "frames": len(likeness.errors),
         "frames_in_one_only": likeness.extra,
         "damage": likeness.damage,
-        "psnr": finite([likeness.psnr])[0],
+        "psnr": plain(likeness.psnr, 4),
         "ssim": round(likeness.ssim, 5),
         "worst_frame": likeness.worst,
         "still": None if still is None else str(still),
-        "psnr_per_frame": finite(likeness.psnrs),
-        "ssim_per_frame": finite(likeness.ssims),
+        "psnr_per_frame": plain(likeness.psnrs, 4),
+        "ssim_per_frame": plain(likeness.ssims, 4),
     }
 
 

@@ -28,8 +28,9 @@ from vidnoise.cli.options import (
     section,
     where,
 )
-from vidnoise.cli.record import ABOUT, emit, plain
+from vidnoise.cli.record import ABOUT, emit
 from vidnoise.options import QUALITIES
+from vidnoise.plain import plain
 
 if TYPE_CHECKING:
     from vidnoise.api import Summary

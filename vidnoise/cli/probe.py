@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vidnoise.cli.options import SectionCommand, debug_option, json_option
-from vidnoise.cli.record import emit, plain
+from vidnoise.cli.record import emit
+from vidnoise.plain import plain
 
 if TYPE_CHECKING:
     from vidnoise.probe import Probe

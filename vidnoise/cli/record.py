@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 from contextvars import ContextVar
 from typing import Any
@@ -15,14 +14,3 @@ ABOUT: ContextVar[dict[str, Any]] = ContextVar("ABOUT")
 def emit(record: dict[str, Any], *, to_stderr: bool = False) -> None:
     """Print it, on the standard output unless told otherwise."""
     print(json.dumps(record, allow_nan=False), file=sys.stderr if to_stderr else sys.stdout, flush=True)
-
-
-def plain(value: Any) -> Any:
-    """Rounded to a thousandth, with null for what is no number: JSON has no other word for it."""
-    if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if isinstance(value, float):
-        return round(value, 3) if math.isfinite(value) else None
-    return value

@@ -201,13 +201,19 @@ def _load_tensorrt(path: Path) -> Run:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """PyTorch's exporters talk at length of what concerns their authors."""
-    log = logging.getLogger("torch.onnx")
+    with errors_alone("torch.onnx"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextlib.contextmanager
+def errors_alone(name: str | None = None) -> Iterator[None]:
+    """Meanwhile a logger, by default that of all, tells nothing but errors."""
+    log = logging.getLogger(name)
     level = log.level
     log.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
+        yield
     finally:
         log.setLevel(level)
 

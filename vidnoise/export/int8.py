@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from ..bench.metrics import PEAK, psnr
 from ..nets.rounded import HALF, steps
-from .formats import load_onnx
+from .formats import errors_alone, load_onnx
 from .graph import CONVOLUTIONS, number, pictorial, strip, tidy
 from .rounding import in_steps, powers
 from .samples import Inputs, samples
@@ -49,7 +49,7 @@ def quantise(subject: Subject, path: Path, data: Path) -> dict[str, Any]:
     whole.unlink()
     return {
         "bytes": sizes,
-        "dB from float32": round(_decibel(sum(errors) / len(errors)), 2),
+        "dB from float32": round(psnr(PEAK**2 * sum(errors) / len(errors)), 2),
         "frames": {"calibrated on": len(given[::2]), "compared on": len(errors)},
         "computed in float": [n.input[1] for n in graph.node if n.name in kept and n.op_type in CONVOLUTIONS],
     }
@@ -58,10 +58,7 @@ def quantise(subject: Subject, path: Path, data: Path) -> dict[str, Any]:
 def _quantise_activations(whole: Path, path: Path, reader: Reader, kept: Sequence[str]) -> None:
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
-    log = logging.getLogger()
-    level = log.level
-    log.setLevel(logging.ERROR)  # it recommends a step that gains nothing here
-    try:
+    with errors_alone():  # it recommends a step that gains nothing here
         quantize_static(
             str(whole),
             str(path),
@@ -78,8 +75,6 @@ def _quantise_activations(whole: Path, path: Path, reader: Reader, kept: Sequenc
                 "QDQDisableWeightAdjustForInt32Bias": True,
             },
         )
-    finally:
-        log.setLevel(level)
 
 
 def _quantise_weights(model: Any, exact: Any, power: dict[str, Tensor]) -> None:
@@ -140,9 +135,3 @@ class Reader:
         if values is None:
             return None
         return {name: value.numpy() for name, value in zip(self._names, values, strict=True)}
-
-
-def _decibel(error: float) -> float:
-    from math import inf, log10
-
-    return -10 * log10(error) if error > 0 else inf

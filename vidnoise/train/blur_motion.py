@@ -17,7 +17,7 @@ from .data import Media, Stills, for_numpy, generator, seeds
 from .deblur import recorded
 from .degrade import eight_bit, uniform, white
 from .recipe import Recipe
-from .tasks import VALIDATION_SEED, Batch, relight
+from .tasks import VALIDATION_SEED, Batch, Task, relight
 
 ROOM = 64
 """Pixels by which a still is larger than what is seen of it."""
@@ -44,7 +44,7 @@ VALIDATED = 96
 """Pictures."""
 
 
-class BlurMotionTask:
+class BlurMotionTask(Task):
     """Shaken stills, and how what is seen in them moved during the exposure."""
 
     def __init__(self, recipe: Recipe, media: Media, valid: Media | None, device: torch.device) -> None:
@@ -72,10 +72,6 @@ class BlurMotionTask:
         wrong = {"sharp": 1 - found[sharp].mean(), "blurred": found[~sharp].mean()}
         surprise = float(_surprise(told, true).detach())
         return {name: float(value.detach()) for name, value in wrong.items()} | {"score": -surprise}
-
-    def picture(self, model: nn.Module) -> Tensor | None:
-        """There is nothing to look at."""
-        return None
 
     @cached_property
     def _validation(self) -> Batch:

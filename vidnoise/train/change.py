@@ -15,7 +15,7 @@ from .data import Clips, Media, Stills, generator, integers
 from .degrade import eight_bit, jpeg, uniform
 from .level import DRAWN, SILENT, VALIDATED, drawn, errors, purer, softened, target, uneven
 from .recipe import Recipe
-from .tasks import VALIDATION_SEED, Batch, relight
+from .tasks import VALIDATION_SEED, Batch, Task, relight
 
 FRAMES = 4
 """Of a clip, which a codec codes."""
@@ -39,7 +39,7 @@ LOW = 0.45
 """The quantile that is learned: what is texture by chance costs more than noise that is left."""
 
 
-class ChangeTask:
+class ChangeTask(Task):
     """Clips with any noise, compressed or not, and what the noise of a frame is by colour and band."""
 
     def __init__(self, recipe: Recipe, media: Media, valid: Media | None, device: torch.device) -> None:
@@ -71,10 +71,6 @@ class ChangeTask:
         noisy, last, clean = self._pictures(self.valid, VALIDATED, source)
         told = torch.cat([_described(*pair, 1, source) for pair in zip(noisy, last, strict=True)])
         return told, target(noisy, clean), (noisy == clean).flatten(1).all(1)
-
-    def picture(self, model: nn.Module) -> Tensor | None:
-        """There is nothing to look at."""
-        return None
 
     def _pictures(self, scenes: "Scenes", count: int, source: Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Noisy pictures, each one's before, and what they were without the noise, all compressed alike."""

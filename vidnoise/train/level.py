@@ -13,7 +13,7 @@ from .coded import code
 from .data import Media, Stills, generator, integers, shrink
 from .degrade import eight_bit, jpeg, uniform
 from .recipe import Recipe
-from .tasks import VALIDATION_SEED, Batch, relight
+from .tasks import VALIDATION_SEED, Batch, Task, relight
 
 FRAMES = 3
 """Of a still, with noise at other places in each, so that a codec has something to predict from; the second counts."""
@@ -33,7 +33,7 @@ LOW = 0.45
 """The quantile that is learned: what is texture by chance costs more than noise that is left."""
 
 
-class LevelTask:
+class LevelTask(Task):
     """Stills with any noise, compressed or not, and what the noise is by colour and band."""
 
     def __init__(self, recipe: Recipe, media: Media, valid: Media | None, device: torch.device) -> None:
@@ -64,10 +64,6 @@ class LevelTask:
         noisy, clean = self._pictures(self.valid, VALIDATED, source)
         told = torch.cat([_described(picture, 1, source) for picture in noisy])
         return told, target(noisy, clean), (noisy == clean).flatten(1).all(1)
-
-    def picture(self, model: nn.Module) -> Tensor | None:
-        """There is nothing to look at."""
-        return None
 
     def _pictures(self, stills: Stills, count: int, source: Generator) -> tuple[Tensor, Tensor]:
         """Noisy pictures, and what they were without the noise, both compressed alike."""

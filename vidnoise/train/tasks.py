@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
@@ -46,7 +47,8 @@ class Task(Protocol):
         """Figures by name; "score" is the one that runs are compared by, higher is better."""
 
     def picture(self, model: nn.Module) -> Tensor | None:
-        """Before, after and what was wanted, side by side, (3,H,W); None without anything to validate on."""
+        """Before, after and what was wanted, side by side, (3,H,W); None where there is nothing to look at."""
+        return None
 
 
 def relight(clean: Tensor, source: Generator, frames: int = 1, monochrome: float = 0.0) -> Tensor:
@@ -299,17 +301,12 @@ def _backdrops(media: Media, device: torch.device) -> Backdrops | None:
         return None  # small stills: no rotation and no synthetic clips
 
 
-def _tensor(pictures: list[Image], device: torch.device) -> Tensor:
-    return (
-        torch.stack([torch.from_numpy(p.copy()).permute(2, 0, 1) for p in pictures]).to(device).float() / 255
-    )
-
-
 def _middle(pictures: list[Image], height: int, width: int, device: torch.device) -> Tensor:
     rows, columns = pictures[0].shape[:2]
     height, width = min(height, rows // 32 * 32), min(width, columns // 32 * 32)
     top, left = (rows - height) // 2, (columns - width) // 2
-    return _tensor([p[top : top + height, left : left + width] for p in pictures], device)
+    cut = np.stack([p[top : top + height, left : left + width] for p in pictures])
+    return torch.from_numpy(cut).permute(0, 3, 1, 2).contiguous().to(device).float() / 255
 
 
 def middles(valid: Media | None, device: torch.device) -> list[Tensor]:
