@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import threading
 import time
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from vidnoise import pipeline
 from vidnoise.chain import Chain, ChainStage
 from vidnoise.device import choose
-from vidnoise.errors import UsageError
+from vidnoise.errors import UsageError, did_you_mean
 from vidnoise.filter import Filter
 from vidnoise.frame import Frame, StreamInfo
 from vidnoise.options import Option, check, check_callback, check_path
@@ -245,11 +244,10 @@ def refuse_unknown(
     for name, value in given.items():
         if name in known:
             continue
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.7)
         if output and name in output.__dataclass_fields__:
             hint = f"write output=vidnoise.io.OutputOptions({name}={value!r})"
         else:
-            hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(sorted(known))}"
+            hint = did_you_mean(name, known, f"it takes {', '.join(sorted(known))}", cutoff=0.7)
         package = function.__module__.rpartition(".")[0]  # whose `__init__` gives it
         raise UsageError(f"{package}.{function.__name__} takes no {name!r}; {hint}")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 import re
 from collections.abc import Iterator, Sequence
@@ -19,6 +18,7 @@ from vidnoise.errors import (
     UsageError,
     VidnoiseError,
     class_and_text,
+    did_you_mean,
     is_out_of_memory,
 )
 from vidnoise.filter import Filter, Stage, hints, option, plainly
@@ -291,8 +291,7 @@ def _refuse(item: object) -> NoReturn:
 
 
 def _unknown_option(name: str, key: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(key, known, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"it has: {', '.join(known) or 'none'}"
+    hint = did_you_mean(key, known, f"it has: {', '.join(known) or 'none'}")
     return f"{name} has no option {key!r}; {hint} (vidnoise filters {name} shows them)"
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import shlex
+from collections.abc import Iterable
 from pathlib import Path
 
 _SWITCHES = ("overwrite", "deinterlace", "assume_progressive")
@@ -55,6 +57,12 @@ class DeviceError(VidnoiseError):
 
 class FilterError(VidnoiseError):
     """A filter failed while processing, or was used after a failure without `reset()`."""
+
+
+def did_you_mean(word: str, known: Iterable[str], otherwise: str, cutoff: float = 0.6) -> str:
+    """What to say of a name that does not exist: the nearest of those that do, or something else where none is near."""
+    near = difflib.get_close_matches(word, known, 1, cutoff)
+    return f"did you mean {near[0]!r}?" if near else otherwise
 
 
 def class_and_text(failure: BaseException) -> str:

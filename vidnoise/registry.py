@@ -6,7 +6,6 @@ name a `Filter` class itself.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import TypeVar
 
-from vidnoise.errors import UsageError, class_and_text
+from vidnoise.errors import UsageError, class_and_text, did_you_mean
 from vidnoise.filter import Filter
 
 GROUP = "vidnoise.filters"
@@ -73,8 +72,7 @@ def find(name: str) -> type[Filter]:
         raise UsageError(
             f"no filter is called {name!r}; filters in text are apart by commas: {name.replace('|', ',')}"
         )
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(sorted(known))}"
+    hint = did_you_mean(name, known, f"there are: {', '.join(sorted(known))}")
     raise UsageError(f"no filter is called {name!r}; {hint} (vidnoise filters lists them)")
 
 

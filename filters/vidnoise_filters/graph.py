@@ -6,13 +6,12 @@ of links in brackets, quotes and backslashes as in "Quoting and escaping".
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from vidnoise.errors import FilterError
+from vidnoise.errors import FilterError, did_you_mean
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -176,9 +175,8 @@ def _context(graph: Any, node: Node) -> Any:
             f"ffmpeg: the filter {node.name} can open files or load code, and is not allowed in a graph"
         )
     if node.name not in filters_available:
-        near = difflib.get_close_matches(node.name, filters_available, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise FilterError(f"ffmpeg: PyAV's FFmpeg has no filter {node.name!r}{hint}")
+        hint = did_you_mean(node.name, filters_available, "")
+        raise FilterError(f"ffmpeg: PyAV's FFmpeg has no filter {node.name!r}{hint and f'; {hint}'}")
     if re.search(r"(?:^|:)\s*/?\w*file\w*\s*=|(?:^|:)\s*/", node.arguments):
         raise FilterError(f"ffmpeg: an option of {node.name} opens a file, which is not allowed in a graph")
     return graph.add(node.name, node.arguments or None)

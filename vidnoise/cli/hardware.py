@@ -6,6 +6,8 @@ import io
 from fractions import Fraction
 from typing import Any
 
+from vidnoise.io.failures import reason
+
 ENCODERS = ("nvenc", "qsv", "amf", "vaapi", "v4l2m2m", "videotoolbox")
 """Families of encoders, as FFmpeg names them."""
 
@@ -27,7 +29,7 @@ def encoders() -> tuple[list[str], dict[str, str]]:
             _encode(name)
             working.append(name)
         except (av.error.FFmpegError, ValueError, OSError) as failure:
-            missing[family] = _why(failure)
+            missing[family] = reason(failure)
     works = {name.rpartition("_")[2] for name in working}
     return working, {family: why for family, why in missing.items() if family not in works}
 
@@ -44,7 +46,7 @@ def decoders() -> tuple[list[str], dict[str, str]]:
             _decode(clip, kind)
             working.append(kind)
         except (av.error.FFmpegError, ValueError, OSError, RuntimeError) as failure:
-            missing[kind] = _why(failure)
+            missing[kind] = reason(failure)
     return working, missing
 
 
@@ -75,7 +77,3 @@ def _decode(clip: bytes, kind: str) -> None:
     with av.open(io.BytesIO(clip), "r", hwaccel=accelerated) as container:
         if next(container.decode(video=0), None) is None:
             raise ValueError("it gave no picture")
-
-
-def _why(failure: BaseException) -> str:
-    return str(getattr(failure, "strerror", "") or failure)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from contextlib import suppress
 from fractions import Fraction
@@ -10,7 +9,7 @@ from functools import lru_cache
 from math import inf
 from typing import Any
 
-from vidnoise.errors import UsageError
+from vidnoise.errors import UsageError, did_you_mean
 from vidnoise.io import scheduling
 from vidnoise.io.encoders import QSCALE, Encoder, quiet
 from vidnoise.io.facts import Mastering
@@ -146,9 +145,8 @@ def _check_extra(encoder: Encoder, name: str, value: str) -> None:
     """Hold an option that was typed as it is against what the encoder takes."""
     known = _options(encoder.name)
     if name not in known:
-        close = difflib.get_close_matches(name, sorted(known), 1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise UsageError(f"the encoder {encoder.name} has no option {name!r}{hint}")
+        hint = did_you_mean(name, sorted(known), "")
+        raise UsageError(f"the encoder {encoder.name} has no option {name!r}{hint and f'; {hint}'}")
     if name in SETTLED:
         instead = "; type --pix-fmt in its place" if name == "pixel_format" else ", leave it out"
         raise UsageError(f"--encoder-opt {name} is settled by the frames{instead}")

@@ -53,6 +53,7 @@ class PictureWriter(Sink):
 
         self.warnings: list[str] = []
         self._reader, self._options = reader, options
+        self._source = reader.source if reader else None
         self._target = Path(target)
         self._pattern = Pattern.parse(target)
         self._suffix = self._target.suffix.lower()
@@ -146,7 +147,7 @@ class PictureWriter(Sink):
         if self._pattern is None:
             if (info.frames or 0) > 1:
                 raise self._too_many()
-            Target(self._target, self._source(), overwrite=self._options.overwrite).discard()
+            Target(self._target, self._source, overwrite=self._options.overwrite).discard()
             return
         there = self._pattern.numbers()
         if isinstance(self._reader, SequenceReader) and _same_files(
@@ -174,9 +175,6 @@ class PictureWriter(Sink):
                 f"colour profile, EXIF and resolution of {known} pictures are not carried to {self._suffix}; "
                 "between .png and .jpg they are"
             )
-
-    def _source(self) -> str | None:
-        return self._reader.source if self._reader else None
 
     def _too_many(self) -> UsageError:
         numbered = self._target.with_name(f"{self._target.stem}%05d{self._target.suffix}")
@@ -211,9 +209,7 @@ class PictureWriter(Sink):
         said = frame.colour.resolved(frame.height, frame.format.family)
         colour = replace(frame.colour, range=2, matrix=(5 if jpeg else frame.colour.matrix))
         fits = said.range == 2 and (not jpeg or said.matrix in (5, 6))
-        shape = (format.family, format.depth, format.chroma_w, format.chroma_h, format.alpha)
-        own = frame.format
-        same = fits and shape == (own.family, own.depth, own.chroma_w, own.chroma_h, own.alpha)
+        same = fits and replace(format, name=frame.format.name) == frame.format
         if same and not frame.touched and frame.planes is not None:
             return frame.planes, format, colour
         if format.family == "rgb":
@@ -234,7 +230,7 @@ class PictureWriter(Sink):
 
         picture = to_av(tuple(plane.cpu() for plane in planes), format, *size)
         data = with_tags(self._encode(picture, colour, size), tags)
-        place = Target(path, self._source(), overwrite=self._options.overwrite)
+        place = Target(path, self._source, overwrite=self._options.overwrite)
         try:
             place.temporary.write_bytes(data)
             place.commit()

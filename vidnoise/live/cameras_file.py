@@ -15,7 +15,6 @@ The keys are the fields of `vidnoise.live.settings.Settings`.
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -23,7 +22,7 @@ from types import NoneType
 from typing import Any, get_type_hints
 
 from vidnoise.chain import Chain
-from vidnoise.errors import UsageError, VidnoiseError
+from vidnoise.errors import UsageError, VidnoiseError, did_you_mean
 from vidnoise.io.protocols import mask
 from vidnoise.live.settings import Box, Settings, Span
 from vidnoise.live.units import box, seconds
@@ -75,9 +74,8 @@ def _camera(where: str, name: str, given: dict[str, Any]) -> Settings:
     fields = set(_HINTS) - {"name"}
     for key in given:
         if key not in fields:
-            near = difflib.get_close_matches(key, fields, 1)
-            raise UsageError(f"{where}: there is no key {key!r}; " + (f"did you mean {near[0]!r}?" if near else
-                             f"there are {', '.join(sorted(fields))}"))  # fmt: skip
+            hint = did_you_mean(key, fields, f"there are {', '.join(sorted(fields))}")
+            raise UsageError(f"{where}: there is no key {key!r}; {hint}")
     for key in ("source", "outputs"):
         if key not in given:
             raise UsageError(f"{where}: {key} is missing")

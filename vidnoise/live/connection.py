@@ -14,6 +14,7 @@ from vidnoise.errors import InputError
 from vidnoise.io import variants
 from vidnoise.io.continuity import Continuity
 from vidnoise.io.decode import Decoder, Losses
+from vidnoise.io.failures import reason
 from vidnoise.io.picture_tags import ends_early
 from vidnoise.io.protocols import Location, locate, mask
 from vidnoise.io.streams import is_cover
@@ -167,6 +168,8 @@ class Connection:
         return self._decoder.losses
 
     def __iter__(self) -> Iterator[Any]:
+        import av
+
         held: av.VideoFrame | None = None
         settled = time.monotonic() + self._settle
         try:
@@ -174,7 +177,7 @@ class Connection:
                 if held is not None and time.monotonic() >= settled:
                     yield held
                     held = None
-                if _is_picture(item) and time.monotonic() < settled:
+                if isinstance(item, av.VideoFrame) and time.monotonic() < settled:
                     held = item
                     continue
                 yield item
@@ -317,12 +320,6 @@ def _is_known(sound: Any) -> bool:
     return bool(sound.sample_rate and sound.layout.nb_channels)
 
 
-def _is_picture(item: Any) -> bool:
-    import av
-
-    return isinstance(item, av.VideoFrame)
-
-
 def _options(place: Location, transport: str, timeout: float) -> dict[str, str]:
     """What FFmpeg is told so that it neither waits nor collects more than it needs."""
     scheme = place.url.partition(":")[0].lower()
@@ -378,7 +375,6 @@ def _why(failure: BaseException, silence: str) -> str:
     if known is None and number == errno.EPROTONOSUPPORT:
         return "the camera does not send this way; try the other --transport, tcp or udp"
     if known is None:
-        reason = str(getattr(failure, "strerror", "") or failure)
-        return "the connection failed: " + mask(reason)
+        return "the connection failed: " + mask(reason(failure))
     log = failure.log[-1] if isinstance(failure, av.error.FFmpegError) and failure.log else None
     return known if log is None else f"{known} ({mask(str(log[2]).strip())})"

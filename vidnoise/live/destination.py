@@ -112,7 +112,8 @@ def resolve(
         return _segments(path, segment, keep)
     if path.endswith(("/", ".m3u8")) or Path(path).is_dir():
         return _hls(path)
-    return _file(path, overwrite)
+    format = _format(path)
+    return Destination("file", path, path, format, dict(IN_TIME[format]), overwrite=overwrite)
 
 
 def filled(place: Destination) -> Destination:
@@ -189,11 +190,6 @@ def _hls(path: str) -> Destination:
         "hls_start_number_source": "epoch",
     }
     return Destination("hls", str(playlist), str(playlist), "hls", options)
-
-
-def _file(path: str, overwrite: bool) -> Destination:
-    format = _format(path)
-    return Destination("file", path, path, format, dict(IN_TIME[format]), overwrite=overwrite)
 
 
 def _format(path: str) -> str:

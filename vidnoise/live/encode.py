@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from vidnoise.errors import OutputError, UsageError
 from vidnoise.io import carry, encoder_options, encoders, scheduling
+from vidnoise.io.colour_tags import tag
 from vidnoise.live import sound
 from vidnoise.live.clock import BASE
 from vidnoise.live.packets import AUDIO, VIDEO, Packet
@@ -93,14 +94,13 @@ class LiveEncoder:
             raise OutputError(
                 f"{self.name} is not for cameras; leave --codec out, or take h264 or hevc"
             ) from failure
-        context, colour = stream.codec_context, self._info.colour
+        context = stream.codec_context
         context.width, context.height, context.pix_fmt = self._width, self._height, PIXELS
         context.sample_aspect_ratio = shape
         context.time_base = BASE
         context.max_b_frames = 0  # pictures go out in the order in which they are shown
         context.options = _options(self.name, settings)
-        context.colorspace, context.color_range = colour.matrix, colour.range
-        context.color_primaries, context.color_trc = colour.primaries, colour.transfer
+        tag(context, self._info.colour)
         return stream
 
     def _add_sound(self, audio: Any, log: logging.LoggerAdapter[Any]) -> sound.ToAac | None:
