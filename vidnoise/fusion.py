@@ -142,8 +142,7 @@ def band_means(power: Tensor) -> Tensor:
     import torch
 
     shares = band_of(power.device)
-    means: Tensor = torch.einsum("bf,cf...->cb...", shares / shares.sum(1, keepdim=True), power)
-    return means
+    return torch.einsum("bf,cf...->cb...", shares / shares.sum(1, keepdim=True), power)
 
 
 @cache

@@ -120,8 +120,7 @@ def thumbnail(image: Tensor) -> Thumbnail:
     red, green, blue = image[:, ::step, ::step].float()
     luma = (red * 0.299).add_(green, alpha=0.587).add_(blue, alpha=0.114)
     small = nnf.interpolate(luma[None, None], (HEIGHT, WIDTH), mode="area")[0, 0]
-    array: Thumbnail = (small * 255).clamp(0, 255).cpu().numpy()
-    return array
+    return (small * 255).clamp(0, 255).cpu().numpy()
 
 
 def _difference(past: Thumbnail, frame: Thumbnail, noise: float) -> float:

@@ -64,8 +64,7 @@ class Canvas:
         """(H,W,3), blue-green-red."""
         import cv2
 
-        small: Picture = cv2.resize(self._pixels, (self.width, self.height), interpolation=cv2.INTER_AREA)
-        return small
+        return cv2.resize(self._pixels, (self.width, self.height), interpolation=cv2.INTER_AREA)
 
 
 def extent(words: str, size: float = 12) -> float:

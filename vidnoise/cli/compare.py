@@ -159,8 +159,7 @@ def _pairs(
 
 
 def _picture(frame: Frame) -> Picture:
-    picture: Picture = frame.image.permute(1, 2, 0).mul(255).clamp(0, 255).contiguous().numpy()
-    return picture
+    return frame.image.permute(1, 2, 0).mul(255).clamp(0, 255).contiguous().numpy()
 
 
 def _print_frame(likeness: Likeness) -> None:

@@ -102,8 +102,7 @@ def luma(frame: VideoFrame) -> NDArray[np.float32]:
     if frame.sw_format is not None:  # only these columns leave the GPU
         from vidnoise.io.planes import planes_of
 
-        columns: NDArray[np.float32] = planes_of(frame)[0][0][:, ::step].float().cpu().numpy()
-        return columns
+        return planes_of(frame)[0][0][:, ::step].float().cpu().numpy()
     kind = frame.format
     if (
         kind.is_rgb

@@ -70,8 +70,7 @@ def as_array(frame: Frame) -> Picture:
     if frame.format.family == "gray":
         # What is drawn on it is none of the filters' business.
         return arrays[0] if frame.touched else arrays[0].copy()
-    merged: Picture = cv2.merge([arrays[1], arrays[0], arrays[2]])
-    return merged
+    return cv2.merge([arrays[1], arrays[0], arrays[2]])
 
 
 def as_bgr(frame: Frame) -> Picture:

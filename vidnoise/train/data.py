@@ -206,8 +206,7 @@ def integers(count: int, high: Tensor | int, source: Generator) -> Tensor:
 
 def seeds(count: int, source: Generator) -> list[int]:
     """As many seeds for generators of other kinds."""
-    drawn: list[int] = torch.randint(2**31, (count,), generator=source, device=source.device).tolist()
-    return drawn
+    return torch.randint(2**31, (count,), generator=source, device=source.device).tolist()
 
 
 def for_numpy(pictures: Tensor) -> NDArray[np.float32]:
