@@ -42,6 +42,11 @@ class Answer:
     out: str
     err: str
 
+    def failed(self, status: int) -> str:
+        """What it said of its failure, which is one of this status."""
+        assert self.status == status, self.err
+        return self.err
+
     @property
     def record(self) -> dict:
         """The only line of standard output, as JSON."""
@@ -207,9 +212,7 @@ def test_what_is_no_number_is_refused_as_one(vidnoise, words):
     ],
 )
 def test_what_is_no_number_is_told_plainly(vidnoise, words, told):
-    answer = vidnoise(*words)
-    assert answer.status == 2
-    assert told in answer.err
+    assert told in vidnoise(*words).failed(2)
 
 
 @pytest.mark.parametrize("command", ["train", "export", "selfdeblur", "bench quality", "bench speed"])
@@ -220,9 +223,7 @@ def test_help_says_number_or_integer_for_what_takes_one(vidnoise, command):
 
 
 def test_without_words_it_shows_the_help_as_an_error(vidnoise):
-    answer = vidnoise()
-    assert answer.status == 2
-    assert "Usage: vidnoise INPUT -o OUTPUT" in answer.err
+    assert "Usage: vidnoise INPUT -o OUTPUT" in vidnoise().failed(2)
 
 
 def test_the_version_is_that_of_the_package(vidnoise):
@@ -244,12 +245,9 @@ def test_a_file_named_like_a_command_needs_the_word_run(vidnoise, clip, tmp_path
 
 def test_a_misspelt_command_is_told_from_a_file_that_is_missing(vidnoise, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    answer = vidnoise("prob", "x.mp4")
-    assert answer.status == 2
-    assert "did you mean 'probe'" in answer.err
-    answer = vidnoise("missing.mp4", "-o", "out.mp4", "-f", "none")
-    assert answer.status == 1
-    assert "missing.mp4 cannot be opened: No such file" in answer.err
+    assert "did you mean 'probe'" in vidnoise("prob", "x.mp4").failed(2)
+    said = vidnoise("missing.mp4", "-o", "out.mp4", "-f", "none").failed(1)
+    assert "missing.mp4 cannot be opened: No such file" in said
 
 
 def test_a_file_with_a_name_near_a_command_is_that_file(vidnoise, clip, tmp_path, monkeypatch):
@@ -321,11 +319,8 @@ def test_verbose_says_what_was_chosen_and_why(vidnoise, clip, tmp_path):
 
 
 def test_tiles_are_as_large_as_asked_for(vidnoise, clip, tmp_path):
-    answer = vidnoise(clip, "-o", tmp_path / "out.mp4", "-f", "median", "--tile", 8)
-    assert (answer.status, "tiles of 8 pixels are too small for median; use --tile 16" in answer.err) == (
-        2,
-        True,
-    )
+    said = vidnoise(clip, "-o", tmp_path / "out.mp4", "-f", "median", "--tile", 8).failed(2)
+    assert "tiles of 8 pixels are too small for median; use --tile 16" in said
 
 
 def test_a_part_may_be_taken_by_the_clock(vidnoise, tmp_path):
@@ -358,18 +353,14 @@ def test_a_warning_is_given_once(vidnoise, tmp_path):
 def test_an_existing_file_is_replaced_only_on_demand(vidnoise, clip, tmp_path):
     out = tmp_path / "out.mp4"
     out.write_text("precious")
-    answer = vidnoise(clip, "-o", out, "-f", "none", *FAST)
-    assert answer.status == 2
-    assert "--overwrite" in answer.err
+    assert "--overwrite" in vidnoise(clip, "-o", out, "-f", "none", *FAST).failed(2)
     assert out.read_text() == "precious"
     assert vidnoise(clip, "-o", out, "-f", "none", "--overwrite", *FAST).status == 0
     assert len(decoded(out)) == 8
 
 
 def test_the_output_is_asked_for_by_name(vidnoise, clip):
-    answer = vidnoise(clip)
-    assert answer.status == 2
-    assert "say where to write: -o clip-clean.mp4" in answer.err
+    assert "say where to write: -o clip-clean.mp4" in vidnoise(clip).failed(2)
 
 
 def test_names_with_spaces_are_told_as_a_shell_takes_them(vidnoise, clip, tmp_path):
@@ -384,9 +375,8 @@ def test_the_latency_of_a_chain_is_printed_and_may_be_bounded(vidnoise, clip, tm
     assert answer.out == "negative,negative looks 4 frames ahead (0.16 s at 25 frames/s)\n"
     record = vidnoise(clip, "-f", "negative", "--print-latency", "--json").record
     assert (record["latency"], record["latency_seconds"]) == (2, 0.08)
-    answer = vidnoise(clip, "-f", "negative", "--max-latency", 1, "-o", tmp_path / "out.mp4")
-    assert answer.status == 2
-    assert "looks 2 frames ahead, and --max-latency allows 1" in answer.err
+    said = vidnoise(clip, "-f", "negative", "--max-latency", 1, "-o", tmp_path / "out.mp4").failed(2)
+    assert "looks 2 frames ahead, and --max-latency allows 1" in said
 
 
 @pytest.mark.parametrize(
@@ -487,15 +477,13 @@ def test_threads_are_limited(vidnoise, clip, tmp_path):
 
 
 def test_too_little_memory_names_tiles(vidnoise, clip, tmp_path, own_filters):
-    answer = vidnoise(clip, "-o", tmp_path / "out.mp4", "-f", "broken:how=memory")
-    assert (answer.status, "--tile 512" in answer.err) == (1, True)
+    assert "--tile 512" in vidnoise(clip, "-o", tmp_path / "out.mp4", "-f", "broken:how=memory").failed(1)
 
 
 def test_opencv_that_cannot_load_names_the_package_that_mends_it(vidnoise, clip, tmp_path, own_filters):
-    answer = vidnoise(clip, "-o", tmp_path / "out.mp4", "-f", "broken:how=opencv")
-    assert answer.status == 1
-    assert "apt-get install libgl1" in answer.err
-    assert "opencv-python-headless" in answer.err
+    said = vidnoise(clip, "-o", tmp_path / "out.mp4", "-f", "broken:how=opencv").failed(1)
+    assert "apt-get install libgl1" in said
+    assert "opencv-python-headless" in said
 
 
 def test_a_password_in_a_url_is_never_printed(vidnoise, tmp_path):
@@ -727,9 +715,7 @@ def test_devices_say_what_would_be_used_and_why(vidnoise):
 def test_a_device_that_is_not_there_is_said_to_be_missing(vidnoise):
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
-    answer = vidnoise("devices", "--device", "cuda")
-    assert answer.status == 1
-    assert "use --device cpu or auto" in answer.err
+    assert "use --device cpu or auto" in vidnoise("devices", "--device", "cuda").failed(1)
 
 
 def test_a_device_that_cannot_be_used_is_told_of(vidnoise, monkeypatch):
@@ -910,8 +896,7 @@ def test_compare_finds_the_same_video_alike_and_the_worst_frame_of_another(vidno
     record = vidnoise("compare", a, b, "--json").record
     assert record["worst_frame"] == 3
     assert [value is None for value in record["psnr_per_frame"]] == [i != 3 for i in range(6)]
-    answer = vidnoise("compare", a, b, "--still", still)
-    assert (answer.status, "--overwrite" in answer.err) == (2, True)
+    assert "--overwrite" in vidnoise("compare", a, b, "--still", still).failed(2)
 
 
 def test_a_file_whose_name_is_taken_for_an_option_is_answered_with_what_to_type(
@@ -919,8 +904,7 @@ def test_a_file_whose_name_is_taken_for_an_option_is_answered_with_what_to_type(
 ):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "-in.mp4").write_bytes(clip.read_bytes())
-    answer = vidnoise("-in.mp4", "-o", "out.mp4", "-f", "none")
-    assert (answer.status, "For the file type ./-in.mp4" in answer.err) == (2, True)
+    assert "For the file type ./-in.mp4" in vidnoise("-in.mp4", "-o", "out.mp4", "-f", "none").failed(2)
     assert vidnoise("./-in.mp4", "-o", "./-out.mp4", "-f", "none").status == 0
     answer = vidnoise(f"--{'a' * 300}", "-o", "out.mp4")
     assert (answer.status, "Traceback" in answer.err) == (2, False)
@@ -972,16 +956,14 @@ def test_compare_never_replaces_what_it_compares_and_checks_the_still_first(vidn
 def test_compare_refuses_pictures_that_are_smaller_than_the_window_of_ssim(vidnoise, tmp_path):
     small = tmp_path / "small.png"
     small.write_bytes(image_bytes("png", np.zeros((8, 8, 3), np.uint8), "rgb24"))
-    answer = vidnoise("compare", small, small)
-    assert (answer.status, "is 8x8; SSIM needs 11x11 or more" in answer.err) == (1, True)
+    assert "is 8x8; SSIM needs 11x11 or more" in vidnoise("compare", small, small).failed(1)
 
 
 def test_compare_refuses_other_sizes_and_counts_frames_without_a_partner(vidnoise, clip, tmp_path):
     small = Clip(frames=8, size=(80, 64)).save(tmp_path / "small.mp4")
-    answer = vidnoise("compare", clip, small)
-    assert answer.status == 1
-    assert "96x64" in answer.err
-    assert "80x64" in answer.err
+    said = vidnoise("compare", clip, small).failed(1)
+    assert "96x64" in said
+    assert "80x64" in said
     short = Clip(frames=5).save(tmp_path / "short.mp4")
     answer = vidnoise("compare", clip, short, "-q")
     assert answer.status == 0
@@ -1053,9 +1035,7 @@ def test_interrupted_training_says_that_it_goes_on(tmp_path):
 
 
 def test_training_by_an_unknown_recipe_names_those_there_are(vidnoise, tmp_path: Path) -> None:
-    answer = vidnoise("train", "spatial-fst", "--data", str(tmp_path))
-    assert answer.status == 2
-    assert "spatial-fast" in answer.err
+    assert "spatial-fast" in vidnoise("train", "spatial-fst", "--data", str(tmp_path)).failed(2)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc alone keeps a heap for each thread")
