@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_train import CPU, photographs, small, source
+from test_train import CPU, photographs, small, source, trained
 
 from vidnoise.errors import UsageError
 from vidnoise.nets.weights import FOLDER, Card, build, read, save, write_card
-from vidnoise.train import Media, Options, Recipe, train
+from vidnoise.train import Media, Recipe
 from vidnoise.train.recipe import parse
 from vidnoise.train.tasks import make_task
 
@@ -44,9 +44,7 @@ def test_the_target_is_the_teachers_result_by_its_share(teacher: Path, share: fl
 
 def test_a_student_comes_nearer_to_its_teacher_which_stays_as_it_was(teacher: Path, tmp_path: Path) -> None:
     before = teacher.read_bytes()
-    result = train(
-        taught(teacher, 1.0), MEDIA, tmp_path / "run", options=Options(device="cpu"), report=lambda _: None
-    )
+    result = trained(taught(teacher, 1.0), tmp_path / "run")
     assert result.steps == 20
     assert teacher.read_bytes() == before
     task = make_task(taught(teacher, 1.0), MEDIA, None, CPU)

@@ -5,7 +5,7 @@ import math
 import os
 import resource
 import wave
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +29,7 @@ from vidnoise.train import (
     Moves,
     Options,
     Recipe,
+    Result,
     animate,
     degrade,
     load_recipe,
@@ -52,6 +53,23 @@ def photographs() -> list[np.ndarray]:
     from skimage import data
 
     return [data.astronaut(), data.coffee(), data.chelsea()]
+
+
+def trained(
+    recipe: Recipe,
+    out: Path,
+    data: Media | None = None,
+    *,
+    valid: Media | None = None,
+    inherit: Sequence[Path] = (),
+    report: Callable[[str], None] = lambda _: None,
+    resume: bool = False,
+    every: float = 60,
+) -> Result:
+    """A run on the CPU, on the photographs where no other data are given."""
+    options = Options(device="cpu", resume=resume, every=every)
+    data = data or Media(photographs(), [])
+    return train(recipe, data, out, valid=valid, inherit=inherit, options=options, report=report)
 
 
 def batch(count: int = 2, size: int = 64) -> torch.Tensor:
@@ -288,7 +306,7 @@ def test_validation_data_that_measures_nothing_is_refused(
     task: str, media: Media, message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match=message):
-        train(small(1, task), Media(photographs(), []), tmp_path, valid=media, options=Options(device="cpu"))
+        trained(small(1, task), tmp_path, valid=media)
 
 
 def test_a_video_file_without_pictures_is_named(tmp_path: Path) -> None:
@@ -360,7 +378,7 @@ def small(steps: int, task: str = "spatial") -> Recipe:
 def test_a_run_learns_and_its_weights_load(tmp_path: Path) -> None:
     media = Media(photographs(), [])
     recipe = replace(load_recipe("tiny"), steps=200, batch=8, size=48)
-    result = train(recipe, media, tmp_path, valid=media, options=Options(device="cpu"), report=lambda _: None)
+    result = trained(recipe, tmp_path, valid=media)
     network, card = read(result.weights)
     assert card.steps == 200
     clean = batch(4)
@@ -406,9 +424,8 @@ def test_a_name_in_place_of_a_recipe_or_a_path_in_place_of_a_list_is_answered_wi
 
 @pytest.mark.parametrize("muon", [0, 2])
 def test_a_stopped_run_resumes_to_the_same_weights(muon: float, tmp_path: Path) -> None:
-    media, quiet = Media(photographs(), []), lambda _: None
     recipe = replace(small(6), muon=muon)
-    whole = train(recipe, media, tmp_path / "a", options=Options(device="cpu"), report=quiet)
+    whole = trained(recipe, tmp_path / "a")
 
     class KilledError(Exception):
         pass
@@ -417,31 +434,24 @@ def test_a_stopped_run_resumes_to_the_same_weights(muon: float, tmp_path: Path) 
         if "step 3" in line:
             raise KilledError
 
-    options = Options(device="cpu", every=0)
     with pytest.raises(KilledError):
-        train(recipe, media, tmp_path / "b", options=options, report=kill)
-    rest = train(recipe, media, tmp_path / "b", options=replace(options, resume=True), report=quiet)
+        trained(recipe, tmp_path / "b", report=kill, every=0)
+    rest = trained(recipe, tmp_path / "b", resume=True, every=0)
     assert rest.weights.read_bytes() == whole.weights.read_bytes()
 
 
 def test_muon_learns_more_in_as_many_steps(tmp_path: Path) -> None:
-    media = Media(photographs(), [])
     losses = []
     for muon in (0, 2):
         folder = tmp_path / str(muon)
-        train(
-            replace(small(40), muon=muon), media, folder, options=Options(device="cpu"), report=lambda _: None
-        )
+        trained(replace(small(40), muon=muon), folder)
         losses.append(json.loads((folder / "log.jsonl").read_text().splitlines()[-1])["loss"])
     assert losses[1] < 0.9 * losses[0]
 
 
 def test_a_card_says_what_the_weights_began_with(tmp_path: Path) -> None:
-    media, options = Media(photographs(), []), Options(device="cpu")
-    first = train(small(1), media, tmp_path / "a", options=options, report=lambda _: None)
-    second = train(
-        small(1), media, tmp_path / "b", inherit=[first.weights], options=options, report=lambda _: None
-    )
+    first = trained(small(1), tmp_path / "a")
+    second = trained(small(1), tmp_path / "b", inherit=[first.weights])
     assert read(first.weights)[1].inherited == ""
     assert read(second.weights)[1].inherited.startswith(first.weights.name)
 
@@ -449,49 +459,43 @@ def test_a_card_says_what_the_weights_began_with(tmp_path: Path) -> None:
 def test_a_run_that_is_refused_leaves_no_folder(tmp_path: Path) -> None:
     media = Media([np.zeros((20, 20, 3), np.uint8)], [])
     with pytest.raises(InputError, match=r"no picture has \d+ pixels a side"):
-        train(small(1), media, tmp_path / "run", options=Options(device="cpu"), report=lambda _: None)
+        trained(small(1), tmp_path / "run", media)
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("room", [1_000, 700_000])
 def test_a_disk_without_room_is_named_and_leaves_what_was_learned_before(room: int, tmp_path: Path) -> None:
-    media, options = Media(photographs(), []), Options(device="cpu")
-    train(small(1), media, tmp_path, options=options, report=lambda _: None)
+    trained(small(1), tmp_path)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    ahead = replace(options, resume=True)
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (room, limit[1]))
     try:
         with pytest.raises(
             OutputError, match=rf"{tmp_path}/checkpoint\.pt cannot be written \(File too large\); .*--resume"
         ):
-            train(small(2), media, tmp_path, options=ahead, report=lambda _: None)
+            trained(small(2), tmp_path, resume=True)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
-    assert train(small(2), media, tmp_path, options=ahead, report=lambda _: None).steps == 2
+    assert trained(small(2), tmp_path, resume=True).steps == 2
 
 
 def test_a_resumed_run_remembers_what_it_began_with(tmp_path: Path) -> None:
-    media, options = Media(photographs(), []), Options(device="cpu")
-    first = train(small(1), media, tmp_path / "a", options=options, report=lambda _: None).weights
-    begun = train(
-        small(1), media, tmp_path / "b", inherit=[first], options=options, report=lambda _: None
-    ).weights
+    first = trained(small(1), tmp_path / "a").weights
+    begun = trained(small(1), tmp_path / "b", inherit=[first]).weights
     inherited = read(begun)[1].inherited
-    train(small(2), media, tmp_path / "b", options=replace(options, resume=True), report=lambda _: None)
+    trained(small(2), tmp_path / "b", resume=True)
     assert read(begun)[1].inherited == inherited != ""
 
 
 def test_weights_of_a_network_that_has_nothing_in_common_are_refused(tmp_path: Path) -> None:
     shipped = WEIGHTS / "dncnn.safetensors"
     with pytest.raises(UsageError, match=r"holds the weights of dncnn, and the recipe trains spatial-fast"):
-        train(small(1), Media(photographs(), []), tmp_path, inherit=[shipped], options=Options(device="cpu"))
+        trained(small(1), tmp_path, inherit=[shipped])
 
 
 def test_a_part_of_a_network_is_passed_on_to_another(tmp_path: Path) -> None:
-    media, options = Media(photographs(), []), Options(device="cpu")
-    first = train(small(1), media, tmp_path, options=options, report=lambda _: None).weights
+    first = trained(small(1), tmp_path).weights
     network = build("temporal", "fast")
     found = load_into(network, "temporal-fast", [first])
     passed, now = read(first)[0].state_dict(), network.state_dict()
@@ -506,24 +510,23 @@ def test_a_file_that_holds_no_whole_weights_cannot_be_inherited_from(
     path = tmp_path / "mine.safetensors"
     path.write_bytes(content or (WEIGHTS / "dncnn.safetensors").read_bytes()[:-100])
     with pytest.raises(InputError, match=r"mine\.safetensors cannot be inherited from"):
-        train(small(1), Media(photographs(), []), tmp_path, inherit=[path], options=Options(device="cpu"))
+        trained(small(1), tmp_path, inherit=[path])
 
 
 @pytest.mark.parametrize("part", [0, 0.5, 0.999, -1])
 def test_a_damaged_checkpoint_is_named_with_what_to_do(part: float, tmp_path: Path) -> None:
-    media, options = Media(photographs(), []), Options(device="cpu")
-    train(small(1), media, tmp_path, options=options, report=lambda _: None)
+    trained(small(1), tmp_path)
     path = tmp_path / "checkpoint.pt"
     content = path.read_bytes()
     path.write_bytes(b"junk" if part < 0 else content[: int(part * len(content))])
     with pytest.raises(InputError, match=r"checkpoint\.pt is damaged.* delete it to begin again"):
-        train(small(1), media, tmp_path, options=replace(options, resume=True), report=lambda _: None)
+        trained(small(1), tmp_path, resume=True)
 
 
 def test_resuming_a_run_that_had_ended_tells_of_no_loss(tmp_path: Path) -> None:
-    media, options, lines = Media(photographs(), []), Options(device="cpu"), []
-    train(small(2), media, tmp_path, options=options, report=lines.append)
-    result = train(small(2), media, tmp_path, options=replace(options, resume=True), report=lines.append)
+    lines: list[str] = []
+    trained(small(2), tmp_path, report=lines.append)
+    result = trained(small(2), tmp_path, report=lines.append, resume=True)
     assert result.steps == 2
     assert "loss 0." in lines[0]
     assert lines[1].endswith("goes on from step 2")
@@ -532,17 +535,15 @@ def test_resuming_a_run_that_had_ended_tells_of_no_loss(tmp_path: Path) -> None:
 
 def test_resuming_where_there_is_no_checkpoint_begins_and_says_so(tmp_path: Path) -> None:
     lines: list[str] = []
-    options = Options(device="cpu", resume=True)
-    result = train(small(1), Media(photographs(), []), tmp_path, options=options, report=lines.append)
+    result = trained(small(1), tmp_path, report=lines.append, resume=True)
     assert "holds no checkpoint: spatial-fast begins at step 0" in lines[0]
     assert result.steps == 1
 
 
 def test_a_folded_dncnn_goes_on_from_its_own_weights(tmp_path: Path) -> None:
-    media, options = Media(photographs(), []), Options(device="cpu")
     recipe = replace(load_recipe("dncnn-folded"), minutes=0, steps=1, batch=1, size=32, rate=0.0)
     shipped = WEIGHTS / "dncnn.safetensors"
-    result = train(recipe, media, tmp_path, inherit=[shipped], options=options, report=lambda _: None)
+    result = trained(recipe, tmp_path, inherit=[shipped])
     noisy = batch(1)
     with torch.inference_mode():
         before, after = (read(path)[0](noisy, noisy) for path in (shipped, result.weights))
@@ -550,18 +551,16 @@ def test_a_folded_dncnn_goes_on_from_its_own_weights(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_of_another_recipe_is_refused(tmp_path: Path) -> None:
-    media, options = Media(photographs(), []), Options(device="cpu")
-    train(small(1), media, tmp_path, options=options, report=lambda _: None)
+    trained(small(1), tmp_path)
     with pytest.raises(UsageError, match="another recipe"):
-        train(replace(small(1), rate=1e-5), media, tmp_path, options=replace(options, resume=True))
+        trained(replace(small(1), rate=1e-5), tmp_path, resume=True)
 
 
 def test_a_bad_step_is_left_out(tmp_path: Path) -> None:
-    media = Media(photographs(), [])
     # Of single pictures, some have a sensor's noise and others a white one, which is endless here.
     recipe = replace(small(6), batch=1, noise=replace(small(6).noise, sigma=math.inf, sensor=0.5))
     lines: list[str] = []
-    result = train(recipe, media, tmp_path, options=Options(device="cpu"), report=lines.append)
+    result = trained(recipe, tmp_path, report=lines.append)
     assert 0 < int(lines[-1].split("skipped ")[1].split()[0]) < 6
     assert math.isfinite(float(lines[-1].split("loss ")[1].split()[0]))
     assert all(p.isfinite().all() for p in read(result.weights)[0].parameters())
@@ -579,19 +578,16 @@ def test_a_bad_step_is_left_out(tmp_path: Path) -> None:
 def test_a_run_that_comes_to_nothing_writes_no_weights(changes: dict[str, object], tmp_path: Path) -> None:
     recipe = replace(small(4), **changes)
     with pytest.raises(UsageError, match="not finite; lower the rate"):
-        train(
-            recipe, Media(photographs(), []), tmp_path, options=Options(device="cpu"), report=lambda _: None
-        )
+        trained(recipe, tmp_path)
     assert not list(tmp_path.glob("*.safetensors"))
     assert not (tmp_path / "checkpoint.pt").exists()
 
 
 def test_weights_from_before_a_run_came_to_nothing_are_kept(tmp_path: Path) -> None:
-    media, options = Media(photographs(), []), Options(device="cpu")
-    good = train(small(2), media, tmp_path, options=options, report=lambda _: None).weights
+    good = trained(small(2), tmp_path).weights
     before = good.read_bytes()
     with pytest.raises(UsageError, match="is as it was before"):
-        train(replace(small(2), rate=math.nan), media, tmp_path, options=options, report=lambda _: None)
+        trained(replace(small(2), rate=math.nan), tmp_path)
     assert good.read_bytes() == before
     assert read(good)[1].steps == 2
 
@@ -601,15 +597,14 @@ def test_training_computes_in_bfloat16_where_the_cpu_does(
     feature: str, precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("vidnoise.device.cpu_features", lambda: {feature})
-    media = Media(photographs(), [])
-    result = train(small(1), media, tmp_path, options=Options(device="cpu"), report=lambda _: None)
+    result = trained(small(1), tmp_path)
     assert read(result.weights)[1].hardware.endswith(precision)
 
 
 def test_video_networks_train_from_stills(tmp_path: Path) -> None:
     media = Media([p for p in photographs() if min(p.shape[:2]) >= 288], [])
     recipe = replace(small(2, "temporal"), batch=2, size=64)
-    result = train(recipe, media, tmp_path, options=Options(device="cpu"), report=lambda _: None)
+    result = trained(recipe, tmp_path, media)
     assert result.steps == 2
     assert result.weights.stat().st_size > 50_000
 
@@ -655,8 +650,7 @@ def test_without_data_to_validate_on_nothing_is_measured(name: str) -> None:
 
 def test_a_run_that_gets_no_better_stops_when_its_patience_is_over(tmp_path: Path) -> None:
     said: list[str] = []
-    media, options = Media(photographs(), []), Options(device="cpu", every=0)
-    result = train(replace(small(50), patience=2), media, tmp_path, options=options, report=said.append)
+    result = trained(replace(small(50), patience=2), tmp_path, report=said.append, every=0)
     assert result.steps == 2
     assert "stopped after 2 steps: no better for 2 validations" in said
 
@@ -667,7 +661,7 @@ def test_a_network_that_hears_noise_learns(name: str, tmp_path: Path) -> None:
     media = Media(pictures, runs().clips if name == "change" else [])
     # The last half sees again what the first has seen.
     recipe = replace(load_recipe(name), minutes=0, steps=40, batch=8, size=96, warmup=5, ema=0.9, again=20)
-    result = train(recipe, media, tmp_path, valid=media, options=Options(device="cpu"), report=lambda _: None)
+    result = trained(recipe, tmp_path, media, valid=media)
     network, card = read(result.weights)
     assert (card.kind, card.tier) == (name, "")
     task = make_task(recipe, media, None, CPU)
@@ -690,9 +684,7 @@ def test_a_network_that_shrinks_noise_learns_from_clips(tmp_path: Path) -> None:
         ema=0.9,
         again=8,
     )
-    result = train(
-        recipe, runs(), tmp_path, valid=runs(), options=Options(device="cpu"), report=lambda _: None
-    )
+    result = trained(recipe, tmp_path, runs(), valid=runs())
     network, _ = read(result.weights)
     task = make_task(recipe, runs(), runs(), CPU)
     with torch.inference_mode():
@@ -715,6 +707,6 @@ def test_samples_come_again_after_as_many_steps_as_the_recipe_says_and_are_made_
     monkeypatch.setattr(
         SpatialTask, "loss", lambda task, m, b: (seen.append(float(b["noisy"].sum())), loss(task, m, b))[1]
     )
-    train(replace(small(6), again=3), Media(photographs(), []), tmp_path, options=Options(device="cpu"))
+    trained(replace(small(6), again=3), tmp_path)
     assert seen[:3] == seen[3:6]
     assert len(set(seen)) == len(set(seeds)) == len(seeds) == 3
