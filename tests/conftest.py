@@ -45,6 +45,12 @@ def a_gpu(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def gpu() -> torch.device:
+    """For tests that are marked `gpu` or `cuda`."""
+    return torch.device("cuda", torch.cuda.current_device())
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     skip_without_gpu(items)
     skip_without_cameras(items)

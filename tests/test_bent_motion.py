@@ -2,24 +2,15 @@
 
 import math
 
-import numpy as np
 import pytest
 import torch
+from pictures import tensor
 from streams import unfocused
+from test_deblur import photographs
 
 from vidnoise.bent_motion import find_paths, transfer
 from vidnoise.deconvolution import NOISES, deconvolve, undo
 from vidnoise.motion_blur import blur_chances
-
-
-def photographs() -> list[np.ndarray]:
-    from skimage import data
-
-    return [data.astronaut()[:384, :480], data.coffee()[:384, :480]]
-
-
-def tensor(picture: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1))).float() / 255
 
 
 def moved(picture: torch.Tensor, path: tuple[float, float, float, float]) -> torch.Tensor:
@@ -59,7 +50,7 @@ def test_a_path_backwards_leaves_the_same() -> None:
 
 @pytest.mark.parametrize("path", [(16, 6, -4, 10), (16, 6, 4, -10), (-5, 14, 6, 2)])
 def test_the_path_is_found_to_the_side_that_it_bends(path: tuple[float, float, float, float]) -> None:
-    for picture in photographs():
+    for picture in photographs()[:2]:
         gray = moved(tensor(picture), path).mean(0)[None]
         paths, better, *_ = find_paths(gray, blur_chances(gray))
         found, true = paths[0, 2:-2, 2:-2].mean((0, 1)), torch.tensor(path, dtype=torch.float32)
@@ -70,7 +61,7 @@ def test_the_path_is_found_to_the_side_that_it_bends(path: tuple[float, float, f
 
 
 def test_lack_of_focus_is_no_motion() -> None:
-    for picture in photographs():
+    for picture in photographs()[:2]:
         gray = moved(tensor(picture), (16, 6, -4, 10)).mean(0)[None]
         assert float(find_paths(gray, blur_chances(gray)).moved[0, 2:-2, 2:-2].mean()) > 0.2
         gray = tensor(unfocused(picture, 12)).mean(0)[None]
@@ -78,7 +69,7 @@ def test_lack_of_focus_is_no_motion() -> None:
 
 
 def test_undoing_a_bent_path_brings_a_picture_nearer_than_undoing_straight_ones() -> None:
-    for picture in photographs():
+    for picture in photographs()[:2]:
         sharp = tensor(picture)
         seen = moved(sharp, (16, 6, -4, 10))
         gray = seen.mean(0)[None]
@@ -92,7 +83,7 @@ def test_undoing_a_bent_path_brings_a_picture_nearer_than_undoing_straight_ones(
 
 
 def test_holding_slopes_few_brings_a_picture_nearer_than_a_wiener_filter() -> None:
-    for picture in photographs():
+    for picture in photographs()[:2]:
         sharp = tensor(picture)
         gray = (seen := moved(sharp, (16, 6, -4, 10))).mean(0)[None]
         chances = blur_chances(gray)
@@ -112,7 +103,7 @@ def test_what_stands_at_one_side_of_an_area_does_not_come_back_at_the_other() ->
 
 
 def test_of_short_motion_no_bend_is_believed() -> None:
-    for picture in photographs():
+    for picture in photographs()[:2]:
         sharp = tensor(picture)
         gray = (seen := moved(sharp, (5, 2, 0, 1))).mean(0)[None]
         chances = blur_chances(gray)

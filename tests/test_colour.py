@@ -256,11 +256,6 @@ def test_idle_memory_is_bounded() -> None:
     buffers._idle.clear()
 
 
-@pytest.fixture
-def gpu() -> torch.device:
-    return torch.device("cuda", torch.cuda.current_device())
-
-
 @pytest.mark.gpu
 @pytest.mark.parametrize("sampling", sorted(SAMPLINGS))
 @pytest.mark.parametrize("depth", [8, 10, 16])

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from pictures import psnr, tensor
 from streams import patterns, process, unfocused
 
 from vidnoise.bench.clips import add_blur
@@ -21,10 +22,6 @@ def photographs() -> list[np.ndarray]:
     return [data.astronaut()[:384, :480], data.coffee()[:384, :480], data.chelsea()[:288, :448]]
 
 
-def tensor(picture: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1))).float() / 255
-
-
 def blurred(picture: np.ndarray, length: float, seed: int = 0) -> torch.Tensor:
     return tensor(add_blur([picture], length, seed)[0])
 
@@ -32,10 +29,6 @@ def blurred(picture: np.ndarray, length: float, seed: int = 0) -> torch.Tensor:
 def deblurred(*images: torch.Tensor, filter: Filter | None = None) -> list[torch.Tensor]:
     frames = [Frame(image=image, pts=i) for i, image in enumerate(images)]
     return [done.image for done in process(Chain.of(filter or Deblur()), frames)]
-
-
-def psnr(a: torch.Tensor, b: torch.Tensor) -> float:
-    return float(-10 * torch.log10((a - b).square().mean()))
 
 
 BOTH = pytest.mark.parametrize("filter", [Deblur(), MPRNet(task="deblur")], ids=str)

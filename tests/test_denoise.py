@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from pictures import coffee, panned, psnr, tensor
 from skimage import data
 from streams import drawing, process
 
@@ -19,23 +20,10 @@ from vidnoise.frame import Frame
 from vidnoise.train.coded import code
 
 
-def coffee(top: int = 60, left: int = 60, height: int = 160, width: int = 224) -> torch.Tensor:
-    whole = torch.from_numpy(data.coffee()).permute(2, 0, 1).float() / 255
-    return whole[:, top : top + height, left : left + width].contiguous()
-
-
-def panned(count: int, dx: int = 3, dy: int = 1) -> list[torch.Tensor]:
-    return [coffee(top=60 + dy * i, left=60 + dx * i) for i in range(count)]
-
-
 def noisy(pictures: Sequence[torch.Tensor], sigma: float) -> list[Frame]:
     generator = torch.Generator().manual_seed(3)
     images = [p + sigma / 255 * torch.randn(p.shape, generator=generator) for p in pictures]
     return [Frame(image=image, pts=40 * i) for i, image in enumerate(images)]
-
-
-def psnr(a: torch.Tensor, b: torch.Tensor) -> float:
-    return float(-10 * torch.log10((a - b).square().mean()))
 
 
 def last(filter: Filter, pictures: Sequence[torch.Tensor], sigma: float) -> float:
@@ -62,7 +50,7 @@ def test_saturated_colours_side_by_side_stay_apart(side: int, sigma: float, leas
 
 def uncovering(count: int, step: int = 8) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
     """A cat's face that moves over a cup, and the pixels (H,W) of each frame that it has just uncovered."""
-    face = torch.from_numpy(data.chelsea()[100:196, 140:236]).permute(2, 0, 1).float() / 255
+    face = tensor(data.chelsea()[100:196, 140:236])
     pictures, uncovered = [], []
     for i in range(count):
         left = 20 + step * i

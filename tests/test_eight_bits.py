@@ -4,7 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from test_train import CPU, photographs, small, source
+from pictures import photographs
+from test_train import CPU, small, source
 from torch import nn
 
 from vidnoise.nets.residual import Block

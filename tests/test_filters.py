@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.lib.stride_tricks import sliding_window_view
-from skimage import data
+from pictures import coffee, psnr
 from streams import CPU, clip, info, process, through
 from torch.overrides import TorchFunctionMode
 from vidnoise_filters.portion import Portion
@@ -19,16 +19,11 @@ from vidnoise.frame import Frame, StreamInfo
 
 
 def cup(height: int = 120, width: int = 160) -> torch.Tensor:
-    whole = torch.from_numpy(data.coffee()).permute(2, 0, 1).float() / 255
-    return whole[:, 60 : 60 + height, 100 : 100 + width].contiguous()
+    return coffee(height, width, left=100)
 
 
 def noise(sigma: float, like: torch.Tensor) -> torch.Tensor:
     return sigma / 255 * torch.randn(like.shape, generator=torch.Generator().manual_seed(1))
-
-
-def psnr(a: torch.Tensor, b: torch.Tensor) -> float:
-    return float(-10 * torch.log10((a - b).square().mean()))
 
 
 def one(filter, image: torch.Tensor) -> torch.Tensor:

@@ -4,16 +4,11 @@ from itertools import pairwise
 
 import pytest
 import torch
-from skimage import data
+from pictures import coffee
 
 from vidnoise import flow as module
 from vidnoise.flow import FINE, QUICK, USUAL, SharedFlow, occlusion, warp
 from vidnoise.frame import Frame
-
-
-def picture(height: int = 256, width: int = 320, top: int = 60, left: int = 60) -> torch.Tensor:
-    whole = torch.from_numpy(data.coffee()).permute(2, 0, 1).float() / 255
-    return whole[:, top : top + height, left : left + width].contiguous()
 
 
 def noise(sigma: float, like: torch.Tensor, seed: int) -> torch.Tensor:
@@ -26,25 +21,25 @@ def shifted(dx: float, dy: float, size: tuple[int, int] = (24, 40)) -> torch.Ten
 
 @pytest.mark.parametrize("cubic", [False, True])
 def test_warping_by_whole_pixels_moves_them(cubic):
-    image = picture(24, 40)
+    image = coffee(24, 40)
     moved = warp(image, shifted(3, -2), cubic=cubic)
     assert torch.allclose(moved[:, 2:, :-3], image[:, :-2, 3:], atol=1e-5)
 
 
 def test_outside_the_picture_the_border_is_repeated():
-    image = picture(24, 40)
+    image = coffee(24, 40)
     moved = warp(image, shifted(100, 0))
     assert torch.allclose(moved, image[:, :, -1:].expand_as(image), atol=1e-5)
 
 
 @pytest.mark.parametrize("cubic", [False, True])
 def test_warping_on_the_cpu_is_what_the_gpu_computes(cubic):
-    image, flow = picture(49, 61), 6 * torch.randn(2, 49, 61, generator=torch.Generator().manual_seed(0))
+    image, flow = coffee(49, 61), 6 * torch.randn(2, 49, 61, generator=torch.Generator().manual_seed(0))
     assert torch.allclose(warp(image, flow, cubic=cubic), module._warp_on_gpu(image, flow, cubic), atol=1e-3)
 
 
 def test_more_than_four_channels_are_warped_alike():
-    image, flow = picture(24, 40), shifted(1.5, 0.25)
+    image, flow = coffee(24, 40), shifted(1.5, 0.25)
     many = warp(image.repeat(3, 1, 1)[:7], flow)
     assert torch.equal(many[3:6], many[:3])
     assert torch.equal(many[6], many[0])
@@ -52,8 +47,8 @@ def test_more_than_four_channels_are_warped_alike():
 
 @pytest.mark.parametrize(("dx", "dy", "sigma"), [(2, 0, 0), (-7, 4, 0), (10, -3, 20)])
 def test_flow_finds_how_a_picture_moved_even_under_noise(dx, dy, sigma):
-    a = Frame(image=picture(), pts=1)
-    b = Frame(image=picture(left=60 - dx, top=60 - dy), pts=2)
+    a = Frame(image=coffee(256, 320), pts=1)
+    b = Frame(image=coffee(256, 320, left=60 - dx, top=60 - dy), pts=2)
     one, other = (f.replace(_image=f.image + noise(sigma, f.image, f.pts)) for f in (a, b))
     flow = SharedFlow().between(one, other)
     assert flow.shape == (2, 256, 320)
@@ -66,7 +61,7 @@ def test_flow_finds_how_a_picture_moved_even_under_noise(dx, dy, sigma):
 
 def test_motion_by_parts_of_a_pixel_is_found_the_better_the_longer_the_search():
     picture_, (y, x) = (
-        picture(192, 256),
+        coffee(192, 256),
         torch.meshgrid(torch.arange(192.0), torch.arange(256.0), indexing="ij"),
     )
     zoom = 0.02 * torch.stack([x - 128, y - 96])
@@ -79,7 +74,7 @@ def test_motion_by_parts_of_a_pixel_is_found_the_better_the_longer_the_search():
 
 
 def test_motion_too_fast_to_be_found_is_found_where_it_was_slower_before():
-    pictures = [picture(192, 256, left=left) for left in (10, 50, 110, 190)]
+    pictures = [coffee(192, 256, left=left) for left in (10, 50, 110, 190)]
     frames = [Frame(image=p + noise(5, p, i), pts=i) for i, p in enumerate(pictures)]
     alone, shared = SharedFlow().between(frames[3], frames[2]), SharedFlow()
     *_, following = [shared.between(later, earlier) for earlier, later in pairwise(frames)]
@@ -92,7 +87,7 @@ def test_a_pair_is_searched_once_however_often_it_is_asked_for(monkeypatch):
     real = SharedFlow._compute
     monkeypatch.setattr(SharedFlow, "_compute", lambda *a: searched.append(1) or real(*a))
     shared = SharedFlow()
-    a, b = (Frame(image=picture(64, 64, left=60 + i), pts=i) for i in range(2))
+    a, b = (Frame(image=coffee(64, 64, left=60 + i), pts=i) for i in range(2))
     first = shared.between(a, b)
     assert torch.equal(first, shared.between(a.with_image(a.image * 0.9), b))
     assert len(searched) == 1
@@ -102,14 +97,14 @@ def test_a_pair_is_searched_once_however_often_it_is_asked_for(monkeypatch):
 
 def test_frames_without_timestamps_are_told_apart():
     shared = SharedFlow()
-    frames = [Frame(image=picture(128, 128, left=60 - 4 * i)) for i in range(3)]
+    frames = [Frame(image=coffee(128, 128, left=60 - 4 * i)) for i in range(3)]
     near, far = shared.between(frames[0], frames[1]), shared.between(frames[0], frames[2])
     assert float(near[0].median()) == pytest.approx(4, abs=0.3)
     assert float(far[0].median()) == pytest.approx(8, abs=0.3)
 
 
 def test_a_guide_finds_motion_that_noise_hides():
-    clean = [picture(), picture(left=55)]
+    clean = [coffee(256, 320), coffee(256, 320, left=55)]
     frames = [Frame(image=c + noise(150, c, i), pts=i) for i, c in enumerate(clean)]
     blind, guided = SharedFlow(), SharedFlow()
     for frame, picture_ in zip(frames, clean, strict=True):
@@ -120,7 +115,7 @@ def test_a_guide_finds_motion_that_noise_hides():
 
 def test_memory_stays_bounded():
     shared = SharedFlow()
-    frames = [Frame(image=picture(32, 32, left=60 + i), pts=i) for i in range(3 * module.KEPT)]
+    frames = [Frame(image=coffee(32, 32, left=60 + i), pts=i) for i in range(3 * module.KEPT)]
     for a, b in pairwise(frames):
         shared.between(a, b)
     assert len(shared._fields) == len(shared._thumbnails) == module.KEPT
@@ -128,7 +123,7 @@ def test_memory_stays_bounded():
 
 def test_after_clearing_timestamps_may_come_again():
     shared = SharedFlow()
-    a, b, c = (Frame(image=picture(128, 128, left=60 - x), pts=p) for x, p in ((0, 0), (4, 1), (-4, 1)))
+    a, b, c = (Frame(image=coffee(128, 128, left=60 - x), pts=p) for x, p in ((0, 0), (4, 1), (-4, 1)))
     assert float(shared.between(a, b)[0].median()) == pytest.approx(4, abs=0.3)
     shared.clear()
     assert float(shared.between(a, c)[0].median()) == pytest.approx(-4, abs=0.3)
@@ -156,21 +151,21 @@ def test_what_a_moving_square_uncovers_is_occluded():
 
 
 def test_frames_that_only_move_hide_nothing_inside():
-    a, b = Frame(image=picture(), pts=0), Frame(image=picture(left=56), pts=1)
+    a, b = Frame(image=coffee(256, 320), pts=0), Frame(image=coffee(256, 320, left=56), pts=1)
     assert float(SharedFlow().occluded(a, b)[:, 32:-32, 32:-32].float().mean()) < 0.05
 
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("cubic", [False, True])
 def test_warping_agrees_on_a_gpu(cubic):
-    image, flow = picture(49, 61), 6 * torch.randn(2, 49, 61, generator=torch.Generator().manual_seed(0))
+    image, flow = coffee(49, 61), 6 * torch.randn(2, 49, 61, generator=torch.Generator().manual_seed(0))
     on_gpu = warp(image.cuda(), flow.cuda(), cubic=cubic)
     assert torch.allclose(warp(image, flow, cubic=cubic), on_gpu.cpu(), atol=1e-3)
 
 
 @pytest.mark.gpu
 def test_flow_of_frames_on_a_gpu_lies_on_the_gpu():
-    frames = [Frame(image=picture(left=60 + 4 * i), pts=i) for i in range(2)]
+    frames = [Frame(image=coffee(256, 320, left=60 + 4 * i), pts=i) for i in range(2)]
     there = [f.to(torch.device("cuda")) for f in frames]
     flow = SharedFlow().between(*there)
     assert flow.is_cuda

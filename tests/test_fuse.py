@@ -4,21 +4,12 @@ from collections.abc import Sequence
 
 import pytest
 import torch
-from skimage import data
+from pictures import coffee, panned
 from streams import clip, process
 
 from vidnoise.chain import Chain
 from vidnoise.filters import Fuse
 from vidnoise.frame import Frame
-
-
-def coffee(top: int = 60, left: int = 60, height: int = 192, width: int = 256) -> torch.Tensor:
-    whole = torch.from_numpy(data.coffee()).permute(2, 0, 1).float() / 255
-    return whole[:, top : top + height, left : left + width].contiguous()
-
-
-def panned(count: int, dx: int = 3, dy: int = 1) -> list[torch.Tensor]:
-    return [coffee(top=60 + dy * i, left=60 + dx * i) for i in range(count)]
 
 
 def noisy(pictures: Sequence[torch.Tensor], sigma: float) -> list[Frame]:
@@ -100,7 +91,7 @@ def test_what_appears_from_nowhere_is_taken_at_once():
 def test_confidence_tells_where_the_past_was_trusted():
     done = process(Fuse(sigma=20), noisy([coffee()] * 5, 20))
     assert float(done[0].confidence.max()) == 0
-    assert done[4].confidence.shape == (1, 192, 256)
+    assert done[4].confidence.shape == (1, 160, 224)
     assert 0.5 < float(done[4].confidence.mean()) <= 1
 
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from skimage import data
+from pictures import coffee, psnr
 from streams import process
 
 from vidnoise.filter import Filter
@@ -17,7 +17,7 @@ FILTERS = pytest.mark.parametrize("filter", [Denoise(sigma=12), Fuse(sigma=12), 
 
 
 def photograph() -> torch.Tensor:
-    return torch.from_numpy(data.coffee()[:256, :320].copy()).permute(2, 0, 1) / 255
+    return coffee(256, 320, top=0, left=0)
 
 
 def last(filter: Filter, gains: list[float] | list[torch.Tensor]) -> float:
@@ -26,7 +26,7 @@ def last(filter: Filter, gains: list[float] | list[torch.Tensor]) -> float:
     generator = torch.Generator().manual_seed(0)
     noisy = [(light + SIGMA * torch.randn(light.shape, generator=generator)).clamp(0, 1) for light in clean]
     done = process(filter, [Frame(image=image, pts=i) for i, image in enumerate(noisy)])[-1].image
-    return float(-10 * torch.log10((done - clean[-1]).square().mean()))
+    return psnr(done, clean[-1])
 
 
 @FILTERS

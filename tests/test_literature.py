@@ -3,10 +3,12 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pictures
 import pytest
 import torch
-from skimage import data
+from pictures import photographs, psnr
 from streams import process
+from test_train import CPU, source, trained
 
 from vidnoise.chain import Chain
 from vidnoise.errors import UsageError, VidnoiseError
@@ -20,23 +22,17 @@ from vidnoise.nets.mprnet import UNSHUFFLE, WIDTH, MPRNet, SupervisedAttention
 from vidnoise.nets.rcan import RCAN
 from vidnoise.nets.wavelet import haar, inverse_haar
 from vidnoise.nets.weights import LITERATURE, read
-from vidnoise.train import Media, Options, load_recipe, train
+from vidnoise.train import Media, load_recipe
 from vidnoise.train.cbdnet import asymmetric
 from vidnoise.train.degrade import salt_and_pepper, white
 from vidnoise.train.tasks import make_task
 
-CPU = torch.device("cpu")
 NUMBER = torch.full((1, 1, 1, 1), 25 / 255)
 AFFORDABLE = sorted(set(LITERATURE) - {"dncnn", "ffdnet"})
 
 
-def source(seed: int = 5) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
 def coffee(height: int = 128, width: int = 160) -> torch.Tensor:
-    whole = torch.from_numpy(data.coffee()).permute(2, 0, 1).float() / 255
-    return whole[None, :, 60 : 60 + height, 60 : 60 + width].contiguous()
+    return pictures.coffee(height, width)[None]
 
 
 def noisy(clean: torch.Tensor, sigma: float) -> torch.Tensor:
@@ -47,16 +43,8 @@ def peppered(clean: torch.Tensor, share: float) -> torch.Tensor:
     return salt_and_pepper(clean, torch.full((1, 1, 1, 1), share), source())
 
 
-def psnr(a: torch.Tensor, b: torch.Tensor) -> float:
-    return float(-10 * torch.log10((a - b).square().mean()))
-
-
 def filtered(filter: str, picture: torch.Tensor) -> torch.Tensor:
     return process(Chain.parse(filter), [Frame(image=picture[0], pts=0)])[0].image[None]
-
-
-def photographs() -> Media:
-    return Media([data.astronaut(), data.coffee(), data.chelsea()], [])
 
 
 def halves(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
@@ -148,7 +136,7 @@ def test_what_the_picture_shuts_out_is_not_handed_on() -> None:
 
 
 def test_each_stage_is_held_against_the_target(monkeypatch) -> None:
-    task = make_task(replace(load_recipe("mprnet"), batch=2, size=48), photographs(), None, CPU)
+    task = make_task(replace(load_recipe("mprnet"), batch=2, size=48), Media(photographs(), []), None, CPU)
     batch = task.batch(source())
     target = batch["target"]
 
@@ -178,7 +166,7 @@ def test_noise_that_is_overlooked_counts_for_more() -> None:
 @pytest.mark.parametrize("kind", LITERATURE)
 def test_a_few_steps_lower_the_loss(kind: str) -> None:
     torch.manual_seed(1)
-    task = make_task(replace(load_recipe(kind), batch=2, size=48), photographs(), None, CPU)
+    task = make_task(replace(load_recipe(kind), batch=2, size=48), Media(photographs(), []), None, CPU)
     batch, optimizer = task.batch(source()), torch.optim.Adam(task.model.parameters(), 1e-3)
     losses = []
     for _ in range(20):
@@ -192,7 +180,7 @@ def test_a_few_steps_lower_the_loss(kind: str) -> None:
 
 def test_a_run_writes_folded_weights(tmp_path: Path) -> None:
     recipe = replace(load_recipe("dncnn"), minutes=0, steps=2, batch=2, size=32, warmup=1)
-    result = train(recipe, photographs(), tmp_path, options=Options(device="cpu"), report=lambda _: None)
+    result = trained(recipe, tmp_path)
     network, card = read(result.weights)
     assert card.parameters == count_parameters(network)
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in network.modules())

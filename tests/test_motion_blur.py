@@ -5,22 +5,14 @@ import math
 import numpy as np
 import pytest
 import torch
+from pictures import psnr, tensor
+from test_deblur import photographs
 
 from vidnoise.areas import blend, inside, split
 from vidnoise.deconvolution import deconvolve
 from vidnoise.kernels import linear_kernel
 from vidnoise.motion_blur import blur_chances, blur_length
 from vidnoise.nets.blur import MOTIONS, motions
-
-
-def photographs() -> list[np.ndarray]:
-    from skimage import data
-
-    return [data.astronaut()[:384, :480], data.coffee()[:384, :480], data.chelsea()[:288, :448]]
-
-
-def tensor(picture: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1))).float() / 255
 
 
 def steady(picture: np.ndarray, length: float, angle: float) -> torch.Tensor:
@@ -73,7 +65,3 @@ def test_what_is_sharp_is_not_changed_by_undoing_no_motion():
 def test_pictures_are_whole_again_after_they_were_split_into_areas():
     gray = torch.rand(2, 100, 171)
     assert torch.allclose(blend(inside(split(gray)), 100, 171), gray, atol=1e-5)
-
-
-def psnr(a: torch.Tensor, b: torch.Tensor) -> float:
-    return float(-10 * torch.log10((a - b).square().mean()))

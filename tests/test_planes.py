@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_colour import assert_same
 
 from vidnoise.colour import PixelFormat
 from vidnoise.device import Device
@@ -86,13 +86,6 @@ def random_frame(name: str, width: int, height: int) -> av.VideoFrame:
         else:
             plane.update(generator.integers(0, 256, plane.buffer_size, dtype=np.uint8))
     return frame
-
-
-def assert_same(ones: Planes, others: Planes) -> None:
-    assert len(ones) == len(others)
-    for one, other in zip(ones, others, strict=True):
-        assert one.dtype == other.dtype
-        assert torch.equal(one.cpu(), other.cpu())
 
 
 @settings(max_examples=80, deadline=None)
@@ -266,13 +259,6 @@ def test_ffmpeg_shares_the_context_that_pytorch_has_begun(monkeypatch: pytest.Mo
     there = torch.device("cuda", 0)
     assert accelerator(Device(there, torch.float16, "")).options == {"primary_ctx": "0", "current_ctx": "1"}
     assert begun == [there]
-
-
-@pytest.fixture
-def gpu() -> torch.device:
-    if not torch.cuda.is_available() and os.environ.get("VIDNOISE_REQUIRE_CUDA") != "1":
-        pytest.skip("no NVIDIA GPU")
-    return torch.device("cuda", torch.cuda.current_device())
 
 
 def random_planes(format: PixelFormat, width: int, height: int, device: torch.device) -> Planes:

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from pictures import photographs, psnr, tensor
 from skimage import data
 from streams import CPU, drawing, process
-from test_train import photographs, psnr, small, source
+from test_train import small, source
 from torch import nn
 
 from vidnoise import device as machine
@@ -98,7 +99,7 @@ def test_the_largest_value_of_all_does_not_set_the_reach() -> None:
 @needs_bytes
 @pytest.mark.parametrize(("sigma", "gray"), [(3, False), (25, False), (100, False), (60, True)])
 def test_denoising_in_bytes_costs_next_to_nothing(sigma: int, gray: bool) -> None:
-    picture = torch.from_numpy(data.astronaut()[40:200, 100:300].copy()).permute(2, 0, 1).float() / 255
+    picture = tensor(data.astronaut()[40:200, 100:300])
     if gray:
         picture = picture.mean(0, keepdim=True).expand(3, -1, -1)
     noise = source()

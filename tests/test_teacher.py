@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_train import CPU, photographs, small, source, trained
+from pictures import photographs
+from test_train import CPU, small, source, trained
 
 from vidnoise.errors import UsageError
 from vidnoise.nets.weights import FOLDER, Card, build, read, save, write_card

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from pictures import photographs, psnr
 
 from vidnoise import dct
 from vidnoise.errors import InputError, OutputError, UsageError
@@ -49,12 +50,6 @@ def source(seed: int = 5) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def photographs() -> list[np.ndarray]:
-    from skimage import data
-
-    return [data.astronaut(), data.coffee(), data.chelsea()]
-
-
 def trained(
     recipe: Recipe,
     out: Path,
@@ -74,10 +69,6 @@ def trained(
 
 def batch(count: int = 2, size: int = 64) -> torch.Tensor:
     return Stills(Media(photographs(), []), size, CPU)(count, source())
-
-
-def psnr(a: torch.Tensor, b: torch.Tensor) -> float:
-    return float(-10 * torch.log10((a - b).square().mean()))
 
 
 def test_white_noise_has_the_level_asked_for() -> None:

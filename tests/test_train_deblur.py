@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pictures import photographs, psnr
 
 from vidnoise.errors import UsageError
 from vidnoise.nets.weights import read
@@ -31,15 +32,8 @@ MPRNET = replace(load_recipe("mprnet-deblur"), minutes=0, steps=2, batch=4, size
 
 
 def media() -> Media:
-    from skimage import data
-
-    stills = [data.astronaut(), data.coffee(), data.chelsea()]
-    wide = data.astronaut()
-    return Media(stills, [[np.ascontiguousarray(wide[100:300, 3 * i : 3 * i + 200]) for i in range(8)]])
-
-
-def psnr(a: torch.Tensor, b: torch.Tensor) -> float:
-    return float(-10 * torch.log10((a - b).square().mean()))
+    stills = photographs()
+    return Media(stills, [[np.ascontiguousarray(stills[0][100:300, 3 * i : 3 * i + 200]) for i in range(8)]])
 
 
 def test_samples_are_blurred_frames_with_neighbours_and_the_sharp_frame() -> None:
