@@ -51,15 +51,10 @@ def save_what_is_left(source: Path, target: Path) -> tuple[int, Any]:
     count = 0
     with open_reader(source, threads=1, assume_progressive=True) as reader:
         options = OutputOptions(codec="mpeg4", threads=1)
-        writer = open_writer(target, reader, reader.info, options)
-        try:
+        with open_writer(target, reader, reader.info, options) as writer:
             for frame in reader:
                 writer.write(frame)
                 count += 1
-            writer.finish()
-        except BaseException:
-            writer.abort()
-            raise
     return count, reader.losses
 
 

@@ -101,11 +101,16 @@ def test_an_output_whose_process_stands_still_is_ended_and_started_again(tmp_pat
     assert told["dropped"] > 0
 
 
+def stand_in(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    """Lets outputs start a shell script where they would start Python."""
+    path = folder / "python"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(path))
+
+
 def test_an_output_whose_process_cannot_be_ended_is_told_of(tmp_path, monkeypatch, caplog):
-    stuck = tmp_path / "stuck"
-    stuck.write_text("#!/bin/sh\ntrap '' ALRM\necho '{\"open\": true}'\nwhile :; do sleep 0.1; done\n")
-    stuck.chmod(0o700)
-    monkeypatch.setattr(sys, "executable", str(stuck))
+    stand_in(tmp_path, monkeypatch, "trap '' ALRM\necho '{\"open\": true}'\nwhile :; do sleep 0.1; done")
     output = opened(tmp_path, status := OutputStatus("a.ts"))
 
     def is_told() -> bool:
@@ -136,10 +141,7 @@ def opened(
 def test_what_waits_for_a_slow_receiver_is_not_old_and_a_recording_gets_all(
     place, whole, tmp_path, monkeypatch, caplog
 ):
-    slow = tmp_path / "slow"
-    slow.write_text("#!/bin/sh\necho '{\"open\": true}'\nexec sleep 60\n")
-    slow.chmod(0o700)
-    monkeypatch.setattr(sys, "executable", str(slow))
+    stand_in(tmp_path, monkeypatch, "echo '{\"open\": true}'\nexec sleep 60")
     output = opened(tmp_path, status := OutputStatus("a"), patience=2.0, place=place)
     wait(lambda: status.connected)
     tick, until = 0, time.monotonic() + 3  # after four its process would be ended
@@ -156,10 +158,7 @@ def test_what_waits_for_a_slow_receiver_is_not_old_and_a_recording_gets_all(
 def test_a_receiver_is_not_called_slow_where_the_camera_paused_between_sound_and_picture(
     tmp_path, monkeypatch, caplog
 ):
-    quick = tmp_path / "quick"
-    quick.write_text("#!/bin/sh\necho '{\"open\": true}'\nexec cat >/dev/null\n")
-    quick.chmod(0o700)
-    monkeypatch.setattr(sys, "executable", str(quick))
+    stand_in(tmp_path, monkeypatch, "echo '{\"open\": true}'\nexec cat >/dev/null")
     output = opened(tmp_path, status := OutputStatus("a"), patience=LIMIT, place="tcp://127.0.0.1:9")
     wait(lambda: status.connected)
     for tick in range(0, 10_000_000, 100_000):
@@ -170,10 +169,7 @@ def test_a_receiver_is_not_called_slow_where_the_camera_paused_between_sound_and
 
 
 def test_a_receiver_that_does_not_answer_is_not_called_slow(tmp_path, monkeypatch, caplog):
-    deaf = tmp_path / "deaf"
-    deaf.write_text("#!/bin/sh\nexec sleep 60\n")
-    deaf.chmod(0o700)
-    monkeypatch.setattr(sys, "executable", str(deaf))
+    stand_in(tmp_path, monkeypatch, "exec sleep 60")
     output = opened(tmp_path, status := OutputStatus("a"), patience=0.5, place="tcp://127.0.0.1:9")
     for tick in range(100):
         output.put(Packet(VIDEO, tick, Fraction(1, 25), 1, True, b""))
@@ -184,10 +180,7 @@ def test_a_receiver_that_does_not_answer_is_not_called_slow(tmp_path, monkeypatc
 
 
 def test_a_recording_that_ends_before_its_file_is_open_is_written(tmp_path, monkeypatch):
-    slow = tmp_path / "slow"
-    slow.write_text(f'#!/bin/sh\nsleep 2\nexec {sys.executable} "$@"\n')
-    slow.chmod(0o700)
-    monkeypatch.setattr(sys, "executable", str(slow))
+    stand_in(tmp_path, monkeypatch, f'sleep 2\nexec {sys.executable} "$@"')
     head, data = coded()
     output = opened(tmp_path, OutputStatus("a.ts"), head, LIMIT)
     output.put(Packet(VIDEO, 0, Fraction(1, 25), 1, True, data))

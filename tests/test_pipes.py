@@ -28,15 +28,11 @@ from vidnoise.io import open_reader, open_writer
 from vidnoise.io.pipes import DownstreamError
 
 try:
-    with open_reader(sys.argv[1]) as reader:
-        writer = open_writer(sys.argv[2], reader, reader.info)
-        try:
-            for frame in reader:
-                writer.write(frame)
-            writer.finish()
-        except DownstreamError:
-            writer.abort()
-            sys.exit(141)
+    with open_reader(sys.argv[1]) as reader, open_writer(sys.argv[2], reader, reader.info) as writer:
+        for frame in reader:
+            writer.write(frame)
+except DownstreamError:
+    sys.exit(141)
 except VidnoiseError as error:
     sys.exit(f"{type(error).__name__}: {error}")
 """
@@ -55,16 +51,14 @@ def copy(given: bytes, *, piped=True, start: float | None = None, **options) -> 
     The input is a pipe, or with `piped=False` a file redirected into it.
     """
     with TemporaryFile() as output:
-        with standard_streams(given, piped, output), open_reader("-", start=start) as reader:
-            writer = open_writer("-", reader, reader.info, OutputOptions(**options))
-            try:
-                for frame in reader:
-                    writer.write(frame)
-                os.write(1, b"this must not end up in the video")
-                writer.finish()
-            except BaseException:
-                writer.abort()
-                raise
+        with (
+            standard_streams(given, piped, output),
+            open_reader("-", start=start) as reader,
+            open_writer("-", reader, reader.info, OutputOptions(**options)) as writer,
+        ):
+            for frame in reader:
+                writer.write(frame)
+            os.write(1, b"this must not end up in the video")
         output.seek(0)
         return Done(output.read(), reader.warnings + writer.warnings)
 

@@ -38,14 +38,9 @@ def pictures(folder: Path, numbers, name="{:05d}.png", **kind) -> str:
 def convert(source, target, change=None, *, rate=None, start=None, duration=None, **options) -> list[str]:
     """Read and write; the warnings."""
     with open_reader(source, rate=rate, start=start, duration=duration) as reader:
-        writer = open_writer(target, reader, reader.info, OutputOptions(**options))
-        try:
+        with open_writer(target, reader, reader.info, OutputOptions(**options)) as writer:
             for frame in reader:
                 writer.write(change(frame) if change else frame)
-            writer.finish()
-        except BaseException:
-            writer.abort()
-            raise
         return reader.warnings + writer.warnings
 
 
@@ -129,10 +124,9 @@ def test_a_damaged_picture_is_skipped_and_counted(tmp_path, number, content):
     (tmp_path / "in" / f"0000{number}.png").write_bytes(content)
     (tmp_path / "out").mkdir()
     with open_reader(source) as reader:
-        writer = open_writer(tmp_path / "out" / "%05d.png", reader, reader.info)
-        for frame in reader:
-            writer.write(frame)
-        writer.finish()
+        with open_writer(tmp_path / "out" / "%05d.png", reader, reader.info) as writer:
+            for frame in reader:
+                writer.write(frame)
         assert str(reader.losses) == "1 damaged packet skipped"
     assert names(tmp_path / "out") == [f"0000{n}.png" for n in range(1, 6) if n != number]
     assert np.array_equal(load(tmp_path / "out" / "00004.png"), picture(4))
