@@ -34,16 +34,20 @@ def known(monkeypatch):
     filters.cache_clear()
 
 
+class Same(SpatialFilter):
+    """Leaves frames as they are."""
+
+    def apply(self, x):
+        return x
+
+
 @dataclass(frozen=True)
-class Text(SpatialFilter):
+class Text(Same):
     """Holds one of each kind of option."""
 
     graph: str = option(help="required text")
     on: bool = option(False, help="a switch")
     level: float | None = option(None, low=0, high=2, help="more of it")
-
-    def apply(self, x):
-        return x
 
 
 def test_a_chain_is_read_from_text():
@@ -108,11 +112,8 @@ def test_a_mistake_is_answered_with_what_to_type(text, message):
 
 @pytest.mark.parametrize("taken", ["mean", "median"])
 def test_a_name_that_is_taken_is_refused_and_keeps_its_filter(taken):
-    class Other(SpatialFilter):
+    class Other(Same):
         name = taken
-
-        def apply(self, x):
-            return x
 
     before = find(taken)
     with pytest.raises(UsageError, match=rf"two filters are called '{taken}'.*{taken.title()} and .*Other"):
@@ -146,9 +147,8 @@ def test_a_filter_of_single_frames_defines_apply_or_process():
 def test_a_filter_that_is_defined_again_takes_its_own_place():
     def define():
         @vn.register
-        class Cell(SpatialFilter):
-            def apply(self, x):
-                return x
+        class Cell(Same):
+            pass
 
         return Cell
 
@@ -274,10 +274,7 @@ def test_an_annotation_that_means_nothing_checks_nothing_and_the_others_still_do
         "level": "float | None",
     }
     fields = [(name, kind, option(None, help="more of it")) for name, kind in kinds.items()]
-    methods = {"apply": lambda self, x: x}
-    Annotated = vn.register(  # noqa: N806
-        make_dataclass("Annotated", fields, bases=(SpatialFilter,), frozen=True, namespace=methods)
-    )
+    Annotated = vn.register(make_dataclass("Annotated", fields, bases=(Same,), frozen=True))  # noqa: N806
     assert Annotated(missing=3, words=[4]).words == [4]
     assert Chain.parse("annotated:missing=3:level=2") == Chain.of(Annotated(missing="3", level=2.0))
     with pytest.raises(UsageError, match=r"level='2' is of type str; it takes a number or None"):
@@ -319,11 +316,8 @@ def test_a_side_or_count_without_a_middle_is_refused(text):
 def test_a_default_of_none_is_taken_from_text_too():
     @vn.register
     @dataclass(frozen=True)
-    class Open(SpatialFilter):
+    class Open(Same):
         level: float = option(None, low=0, high=2, help="more of it")
-
-        def apply(self, x):
-            return x
 
     assert Open() == Open(level=None) == Chain.parse("open:level=auto").filters[0]
     with pytest.raises(UsageError, match="it takes a number"):
@@ -347,11 +341,8 @@ def test_options_of_a_class_that_is_no_dataclass_are_answered_with_what_to_write
 
 def test_a_field_that_is_no_option_is_answered_with_what_to_write():
     @dataclass(frozen=True)
-    class Plain(SpatialFilter):
+    class Plain(Same):
         level: float = 1.0
-
-        def apply(self, x):
-            return x
 
     with pytest.raises(UsageError, match=r"field 'level' .* write level = option\("):
         Plain()
@@ -360,12 +351,9 @@ def test_a_field_that_is_no_option_is_answered_with_what_to_write():
 def test_text_is_read_as_the_first_type_that_can_hold_it():
     @vn.register
     @dataclass(frozen=True)
-    class Wide(SpatialFilter):
+    class Wide(Same):
         level: int | float | bool = option(1, help="more of it")
         word: Literal["a", "b"] = option("a", help="one of two")
-
-        def apply(self, x):
-            return x
 
     for chosen in (Wide(2), Wide(0.5), Wide(True), Wide(1, "b")):
         assert Chain.parse(str(chosen)) == Chain.of(chosen)
@@ -387,13 +375,10 @@ def test_text_is_read_as_choices_and_classes_of_numbers():
 
     @vn.register
     @dataclass(frozen=True)
-    class Exact(SpatialFilter):
+    class Exact(Same):
         times: Literal[1, 2, "all"] | int = option(1, help="how often")
         share: Fraction = option(half, help="how much")  # noqa: RUF009 - a value
         weight: Decimal = option(whole, help="how heavy")  # noqa: RUF009 - a value
-
-        def apply(self, x):
-            return x
 
     assert Chain.parse("exact:times=2,share=1/3,weight=0.1") == Chain.of(
         Exact(2, Fraction(1, 3), Decimal("0.1"))
