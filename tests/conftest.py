@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from command import vidnoise  # noqa: F401 - a fixture
 from pretended_gpu import pretended_gpu
 
 from vidnoise.io import scheduling

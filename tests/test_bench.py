@@ -4,6 +4,7 @@ import json
 import math
 import re
 import time
+from functools import partial
 from itertools import pairwise
 
 import clips as made
@@ -18,7 +19,6 @@ from vidnoise import errors, registry
 from vidnoise.bench import clips, engine, isolated, metrics, ours, pairs, peers, plot, quality, report, speed
 from vidnoise.bench.canvas import Axis
 from vidnoise.chain import Chain
-from vidnoise.cli import main
 from vidnoise.device import choose
 from vidnoise.io import OutputOptions
 
@@ -30,16 +30,10 @@ def noisy(picture, sigma=20, seed=1):
 
 
 @pytest.fixture
-def bench(capfd, monkeypatch):
-    """Runs `vidnoise bench` in this process; gives the exit status, what it printed and what it complained of."""
+def bench(vidnoise, monkeypatch):
+    """Runs `vidnoise bench`."""
     monkeypatch.setenv("COLUMNS", "110")
-
-    def run(*words):
-        with pytest.raises(SystemExit) as ended:
-            main(["bench", *map(str, words)])
-        return ended.value.code or 0, *capfd.readouterr()
-
-    return run
+    return partial(vidnoise, "bench")
 
 
 @pytest.fixture(scope="module")
@@ -272,14 +266,13 @@ def test_bench_pairs_cleans_pictures_among_the_frames_around_them(bench, tmp_pat
         cv2.imwrite(str(tmp_path / "pairs" / f"{name}_real.png"), picture[..., ::-1])
         cv2.imwrite(str(tmp_path / "pairs" / f"{name}_mean.png"), frames[2][..., ::-1])
     words = ("pairs", tmp_path / "pairs", "-f", "median", "--device", "cpu")
-    assert re.search(r"median +2 +22\.\d+ +2[4-9]\.\d+ +100\.0%", bench(*words)[1])
-    record = json.loads(bench(*words, "--within", tmp_path / "sequence", "--json")[1])
+    assert re.search(r"median +2 +22\.\d+ +2[4-9]\.\d+ +100\.0%", bench(*words).out)
+    record = bench(*words, "--within", tmp_path / "sequence", "--json").record
     assert [path.rpartition("/")[2] for path in record["rows"][0]["gains"]] == ["in_real.png"]
-    status, _, err = bench(*words, "--within", tmp_path / "pairs", "--words", "mean", "real")
-    assert (status, "none of the pictures is a frame" in err) == (0, False)
+    answer = bench(*words, "--within", tmp_path / "pairs", "--words", "mean", "real")
+    assert (answer.status, "none of the pictures is a frame" in answer.err) == (0, False)
     cv2.imwrite(str(tmp_path / "pairs" / "out_mean.png"), frames[2][:40])
-    status, _, err = bench(*words)
-    assert (status, "out_mean.png differ in size" in err) == (1, True)
+    assert "out_mean.png differ in size" in bench(*words).failed(1)
 
 
 def test_a_noisy_picture_without_a_partner_is_named(tmp_path):
@@ -357,13 +350,12 @@ def test_clips_that_are_too_short_are_named(data_folder):
 
 
 def test_bench_quality_writes_a_table_json_and_a_picture(bench, data_folder, tmp_path):
-    status, out, err = bench(
+    answer = bench(
         "quality", data_folder, "-f", "none", "-f", "median,bilateral", "-p", "removegrain", "--sigma", "20",
         "--frames", 6, "--device", "cpu", "-o", tmp_path / "result",
     )  # fmt: skip
-    assert status == 0, err
-    assert "median,bilateral" in out
-    assert "PSNR" in out
+    assert "median,bilateral" in answer.done()
+    assert "PSNR" in answer.out
     saved = json.loads((tmp_path / "result" / "quality.json").read_text())
     assert saved["machine"]["cores"] >= 1
     assert saved["machine"]["versions"]["torch"]
@@ -387,12 +379,10 @@ def test_bench_quality_measures_deblurring_on_pairs_among_neighbours_and_on_clip
             cv2.imwrite(str(folder / f"{i}.png"), picture[..., ::-1])
     (tmp_path / "video").symlink_to(data_folder)
     words = ["-f", "median", "-p", "none", "--blur", "5", "--frames", 6, "--device", "cpu"]
-    status, out, err = bench("quality", tmp_path, "--deblur", *words)
-    assert status == 0, err
+    out = bench("quality", tmp_path, "--deblur", *words).done()
     for title in ("pairs, each alone", "pairs among their neighbours", "motion blur, 5 pixels"):
         assert title in out
-    status, _, err = bench("quality", data_folder, "--deblur", *words)
-    assert (status, "deblur" in err) == (1, True)
+    assert "deblur" in bench("quality", data_folder, "--deblur", *words).failed(1)
 
 
 LITTLE = ("--sigma", "20", "--frames", "6", "-f", "none", "-p", "none", "--device", "cpu")
@@ -428,10 +418,7 @@ def test_bench_explains_what_it_does_not_understand(bench, data_folder, tmp_path
         (("speed", "--clip", data_folder / "missing.mp4", *RATES), "missing.mp4"),
         (("speed", "--clip", tmp_path / "empty", *RATES), "holds no frames"),
     ]:
-        status, _, err = bench(*words)
-        assert status in (1, 2), words
-        assert said in err
-        assert "Traceback" not in err
+        assert said in bench(*words).failed(1, 2)
 
 
 def test_all_filters_are_measured_where_none_is_named():
@@ -443,12 +430,12 @@ def test_all_filters_are_measured_where_none_is_named():
 
 
 def test_bench_speed_measures_rates_and_memory(bench, tmp_path):
-    status, out, err = bench(
+    answer = bench(
         "speed", "--size", "480p", "-f", "none", "-f", "median", "-p", "removegrain@pyav", "--seconds", "0.05",
         "--no-engine", "--device", "cpu", "-o", tmp_path, "--json",
     )  # fmt: skip
-    assert status == 0, err
-    record = json.loads(out)
+    assert answer.status == 0, answer.err
+    record = answer.record
     assert record == json.loads((tmp_path / "speed.json").read_text())
     assert [row["method"] for row in record["rows"]] == ["none", "median", "removegrain"]
     for row in record["rows"]:
@@ -470,13 +457,11 @@ def test_bench_speed_measures_filters_with_several_frames_at_once(bench, monkeyp
     monkeypatch.setattr(speed, "isolated", lambda work, job, programs: (work(job), 1.0))
     monkeypatch.setitem(speed.SIZES, "480p", (64, 48))
     words = ["-f", "median", "-p", "none", "--seconds", "0.05", "--no-engine", "--device", "cpu", "--json"]
-    status, out, err = bench("speed", "--size", "480p", "--batch", 1, *words)
-    assert status == 0, err
+    bench("speed", "--size", "480p", "--batch", 1, *words).done()
     assert sizes == {1}
-    status, out, err = bench("speed", "--size", "480p", "--batch", 1, "--batch", 3, *words)
-    assert status == 0, err
+    answer = bench("speed", "--size", "480p", "--batch", 1, "--batch", 3, *words)
     assert max(sizes) == 3
-    rows = json.loads(out)["rows"]
+    rows = answer.record["rows"]
     assert [row["batch"] for row in rows] == [1, 3]
     assert all(row["fps"] > 0 for row in rows)
 
@@ -485,18 +470,9 @@ def test_bench_speed_shows_peers_of_all_places_and_what_fails_in_a_table(bench, 
     monkeypatch.setattr(speed, "isolated", lambda work, job, programs: (work(job), 54321.0))
     monkeypatch.setitem(speed.SIZES, "480p", (64, 48))
     monkeypatch.setenv("COLUMNS", "80")
-    words = (
-        "-p",
-        "hqdn3d@ffmpeg",
-        "-p",
-        "removegrain@pyav",
-        "-p",
-        "nlmeans@opencv",
-        "-f",
-        "model:path=lost.onnx",
-    )
-    status, out, err = bench("speed", "--size", "480p", "--seconds", "0.01", "--no-engine", *words)
-    assert status == 0, err
+    peers = ("-p", "hqdn3d@ffmpeg", "-p", "removegrain@pyav", "-p", "nlmeans@opencv")
+    words = ("--size", "480p", "--seconds", "0.01", "--no-engine", *peers, "-f", "model:path=lost.onnx")
+    out = bench("speed", *words).done()
     for method, place in (("hqdn3d", "ffmpeg"), ("removeg", "PyAV"), ("nlmeans", "OpenCV")):
         assert re.search(rf" {method}\w* +{place} +- +\d.* 54321 ", out)
     assert re.search(r"path='.*lost\.onnx'\s+cannot\s+be\s+read", out)

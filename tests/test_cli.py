@@ -22,6 +22,7 @@ import numpy as np
 import pytest
 import torch
 from clips import Clip, decoded, image_bytes, number_of, picture
+from command import Answer
 from test_files import HDR
 from test_interlace import flagged_file, woven
 
@@ -32,26 +33,6 @@ from vidnoise.filter import SpatialFilter, WindowFilter, option
 
 FAST = ("--preset", "ultrafast")
 LOSSLESS = {"codec": "libx264rgb", "pix_fmt": "rgb24", "options": {"crf": "0"}}
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a command said, and its exit status."""
-
-    status: int
-    out: str
-    err: str
-
-    def failed(self, status: int) -> str:
-        """What it said of its failure, which is one of this status."""
-        assert self.status == status, self.err
-        return self.err
-
-    @property
-    def record(self) -> dict:
-        """The only line of standard output, as JSON."""
-        (line,) = self.out.splitlines()
-        return json.loads(line)
 
 
 @dataclass(frozen=True)
@@ -112,19 +93,6 @@ def own_filters() -> Iterator[None]:
     for filter in (Negative, Broken, Untold):
         registry._registered.pop(filter.name)
     registry.filters.cache_clear()
-
-
-@pytest.fixture
-def vidnoise(capfd):
-    """Runs the command in this process."""
-
-    def run(*words: object) -> Answer:
-        with pytest.raises(SystemExit) as ended:
-            main([str(word) for word in words])
-        out, err = capfd.readouterr()
-        return Answer(int(ended.value.code or 0), out, err)
-
-    return run
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,6 @@ from streams import process
 from torch import Tensor
 
 from vidnoise.chain import Chain
-from vidnoise.cli import main
 from vidnoise.errors import FilterError, InputError
 from vidnoise.export import ENDINGS
 from vidnoise.export.formats import FORMATS
@@ -25,20 +24,6 @@ from vidnoise.nets import Card, Ensemble, SpatialDenoiser, build, save
 from vidnoise.nets.weights import write_card
 
 SIGMA = 25
-
-
-@pytest.fixture
-def vidnoise(capsys):
-    """Run the command; the exit status, standard output and standard error."""
-
-    def run(*words: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main([str(word) for word in words])
-        said = capsys.readouterr()
-        assert "Traceback" not in said.err
-        return int(ended.value.code or 0), said.out, said.err
-
-    return run
 
 
 @pytest.fixture(scope="module")
@@ -86,8 +71,7 @@ def need(format: str) -> None:
 def test_a_network_with_its_level_written_in_comes_back_as_a_filter(vidnoise, tmp_path, weights, format):
     need(format)
     path = tmp_path / f"net{ENDINGS[format]}"
-    status, out, _ = vidnoise("export", weights, "-o", path, "--format", format, "--sigma", SIGMA)
-    assert status == 0
+    out = vidnoise("export", weights, "-o", path, "--format", format, "--sigma", SIGMA).done()
     assert f"{path.name}.json" in out
     done = process(Chain.parse(f"model:path={path}"), [Frame(image=picture(), pts=0)])[0].image
     expected = by_pytorch(picture(), SIGMA, weights)
@@ -110,8 +94,7 @@ def test_the_network_of_denoise_has_all_its_inputs_and_takes_any_size(vidnoise, 
     import onnxruntime
 
     path = tmp_path / "denoise.onnx"
-    status, out, _ = vidnoise("export", "denoise", "-o", path, "--json")
-    assert status == 0
+    out = vidnoise("export", "denoise", "-o", path, "--json").done()
     told = json.loads(out)
     assert told == json.loads((tmp_path / "denoise.onnx.json").read_text())
     session = onnxruntime.InferenceSession(str(path))
@@ -130,8 +113,7 @@ def test_the_network_of_denoise_has_all_its_inputs_and_takes_any_size(vidnoise, 
 
 def test_the_best_quality_asks_the_network_eight_times_in_a_file_too(vidnoise, tmp_path):
     path = tmp_path / "best.pt"
-    status, _, _ = vidnoise("export", "denoise:quality=best", "-o", path)
-    assert status == 0
+    vidnoise("export", "denoise:quality=best", "-o", path).done()
     assert json.loads((tmp_path / "best.pt.json").read_text())["network"].endswith("asked eight times")
     run, plain = FORMATS["torchscript"].load(path), find("denoise")
     inputs = plain.examples(1, 3, 4)
@@ -152,7 +134,7 @@ def test_a_network_that_is_asked_eight_times_takes_any_size_in_a_file(tmp_path, 
 
 def test_without_a_level_a_network_for_pictures_has_it_as_an_input(vidnoise, tmp_path, weights):
     path = tmp_path / "net.pt2"
-    assert vidnoise("export", weights, "-o", path)[0] == 0
+    vidnoise("export", weights, "-o", path).done()
     image, level = picture(48, 64), torch.full((1, 3, 48, 64), SIGMA / 255)
     with torch.no_grad():
         done = torch.export.load(path).module()(image[None], level)[0]
@@ -165,8 +147,7 @@ def test_openvino_computes_what_pytorch_does(vidnoise, tmp_path, weights):
     need("openvino")
     import openvino
 
-    status, out, _ = vidnoise("export", weights, "-o", tmp_path / "net.xml", "--sigma", SIGMA)
-    assert status == 0
+    out = vidnoise("export", weights, "-o", tmp_path / "net.xml", "--sigma", SIGMA).done()
     assert "net.bin" in out
     exact = {"INFERENCE_PRECISION_HINT": "f32"}
     network = openvino.Core().compile_model(str(tmp_path / "net.xml"), "CPU", exact)
@@ -178,7 +159,7 @@ def test_openvino_computes_what_pytorch_does(vidnoise, tmp_path, weights):
 def test_tensorrt_computes_what_pytorch_does(vidnoise, tmp_path, weights):
     need("tensorrt")
     path = tmp_path / "net.engine"
-    assert vidnoise("export", weights, "-o", path, "--sigma", SIGMA)[0] == 0
+    vidnoise("export", weights, "-o", path, "--sigma", SIGMA).done()
     done = FORMATS["tensorrt"].load(path)([picture(80, 96)[None]])[0]
     assert torch.allclose(done, by_pytorch(picture(80, 96), SIGMA, weights), atol=5e-3)
 
@@ -188,7 +169,7 @@ def test_eight_bits_leave_room_where_two_products_are_added_in_sixteen(vidnoise,
     import onnx
 
     path = tmp_path / "eight.onnx"
-    assert vidnoise("export", weights, "-o", path, "--int8", "--calibrate", clip)[0] == 0
+    vidnoise("export", weights, "-o", path, "--int8", "--calibrate", clip).done()
     parts = onnx.load(path).graph.initializer
     whole = [onnx.numpy_helper.to_array(part).astype(int) for part in parts if part.name.endswith(".whole")]
     assert len(whole) > 3
@@ -198,8 +179,7 @@ def test_eight_bits_leave_room_where_two_products_are_added_in_sixteen(vidnoise,
 def test_a_file_that_computes_something_else_is_not_kept(vidnoise, tmp_path, weights, monkeypatch):
     wrong = replace(FORMATS["torchscript"], load=lambda path: lambda inputs: inputs[0] + 1)
     monkeypatch.setitem(FORMATS, "torchscript", wrong)
-    status, _, err = vidnoise("export", weights, "-o", tmp_path / "net.pt")
-    assert status == 1
+    err = vidnoise("export", weights, "-o", tmp_path / "net.pt").failed(1)
     assert "something else than PyTorch" in err
     assert not list(tmp_path.iterdir())
 
@@ -208,8 +188,7 @@ def test_eight_bits_are_smaller_and_close(vidnoise, tmp_path, weights, clip):
     need("onnx")
     path = tmp_path / "eight.onnx"
     eight = ("--int8", "--calibrate", clip)
-    status, out, _ = vidnoise("export", weights, "-o", path, "--sigma", SIGMA, *eight, "--json")
-    assert status == 0
+    out = vidnoise("export", weights, "-o", path, "--sigma", SIGMA, *eight, "--json").done()
     told = json.loads(out)["int8"]
     assert told["computed in float"] == ["network.present.conv.weight"]
     assert told["bytes"]["int8"] == path.stat().st_size < told["bytes"]["float32"] / 3.5
@@ -228,7 +207,7 @@ def test_eight_bits_take_little_from_what_a_network_gains(vidnoise, tmp_path, cl
     import onnxruntime
 
     for path, words in [("whole.onnx", ()), ("eight.onnx", ("--int8", "--calibrate", clip))]:
-        assert vidnoise("export", name, "-o", tmp_path / path, *words)[0] == 0
+        vidnoise("export", name, "-o", tmp_path / path, *words).done()
     assert (tmp_path / "eight.onnx").stat().st_size < (tmp_path / "whole.onnx").stat().st_size / 3.5
     noisy = torch.from_numpy(cv2.imread(str(clip / "3.png"))).permute(2, 0, 1)[None, :, :96].float() / 255
     y, x = np.mgrid[:96, :120]
@@ -253,7 +232,7 @@ def test_eight_bits_take_little_from_what_a_network_gains(vidnoise, tmp_path, cl
 def test_files_say_nothing_of_the_machine_that_wrote_them(vidnoise, tmp_path, weights):
     need("onnx")
     path = tmp_path / "net.onnx"
-    assert vidnoise("export", weights, "-o", path)[0] == 0
+    vidnoise("export", weights, "-o", path).done()
     assert b".py" not in path.read_bytes()
 
 
@@ -300,9 +279,7 @@ def test_what_cannot_be_exported_is_refused_with_what_to_type(vidnoise, tmp_path
         (("denoise", "-o", "a.pt", "--int8", "--calibrate", clip), "a.onnx"),
     ]:
         place = [tmp_path / word if words[i - 1] == "-o" else word for i, word in enumerate(words)]
-        status, _, err = vidnoise("export", *place)
-        assert status in (1, 2), words
-        assert said in err, words
+        assert said in vidnoise("export", *place).failed(1, 2)
     assert [path.name for path in tmp_path.iterdir()] == ["taken.pt"]
 
 
@@ -312,8 +289,7 @@ def test_weights_of_ones_own_need_their_card_beside_them(vidnoise, tmp_path, wei
     alone.write_bytes(weights.read_bytes())
     if card:
         alone.with_suffix(".json").write_text(card)
-    status, _, err = vidnoise("export", alone, "-o", tmp_path / "a.pt")
-    assert status == 1
+    err = vidnoise("export", alone, "-o", tmp_path / "a.pt").failed(1)
     assert "alone.safetensors and its card, alone.json, must lie side by side" in err
     assert "reinstall" not in err
 
@@ -321,23 +297,21 @@ def test_weights_of_ones_own_need_their_card_beside_them(vidnoise, tmp_path, wei
 def test_weights_of_another_kind_are_refused(vidnoise, tmp_path):
     from vidnoise.nets.weights import FOLDER
 
-    status, _, err = vidnoise("export", FOLDER / "level.safetensors", "-o", tmp_path / "a.pt")
-    assert status == 2
+    err = vidnoise("export", FOLDER / "level.safetensors", "-o", tmp_path / "a.pt").failed(2)
     assert "kind 'level'" in err
 
 
 @pytest.mark.parametrize("format", ["onnx", "tensorrt"])
 def test_a_missing_package_is_named_with_what_to_type(vidnoise, tmp_path, monkeypatch, format):
     monkeypatch.setitem(FORMATS, format, replace(FORMATS[format], packages=("not_there",)))
-    status, _, err = vidnoise("export", "denoise", "-o", tmp_path / f"a{ENDINGS[format]}")
-    assert status == 2
+    err = vidnoise("export", "denoise", "-o", tmp_path / f"a{ENDINGS[format]}").failed(2)
     assert "not_there" in err
     assert "pip install 'vidnoise[export]'" in err
 
 
 def test_a_format_may_be_named_for_a_file_with_another_ending(vidnoise, tmp_path, weights):
     path = tmp_path / "net.script"
-    assert vidnoise("export", weights, "-o", path, "--format", "torchscript", "--sigma", SIGMA)[0] == 0
+    vidnoise("export", weights, "-o", path, "--format", "torchscript", "--sigma", SIGMA).done()
     done = process(Model(str(path)), [Frame(image=picture(), pts=0)])[0].image
     assert torch.allclose(done, by_pytorch(picture(), SIGMA, weights), atol=1e-5)
 
@@ -345,7 +319,7 @@ def test_a_format_may_be_named_for_a_file_with_another_ending(vidnoise, tmp_path
 def test_existing_files_are_replaced_when_asked(vidnoise, tmp_path, weights):
     path = tmp_path / "net.pt"
     path.write_text("old")
-    assert vidnoise("export", weights, "-o", path, "--overwrite")[0] == 0
+    vidnoise("export", weights, "-o", path, "--overwrite").done()
     assert {file.name for file in tmp_path.iterdir()} == {"net.pt", "net.pt.json"}
     assert path.stat().st_size > 1000
 

@@ -9,7 +9,6 @@ from streams import unfocused
 
 from vidnoise import selfdeblur
 from vidnoise.blind_kernel import deconvolve, find_kernel, find_path
-from vidnoise.cli import main
 from vidnoise.errors import UsageError
 from vidnoise.kernels import linear_kernel
 
@@ -132,55 +131,44 @@ def test_a_picture_too_large_is_refused():
 # The command
 
 
-def run(capfd, *words):
-    with pytest.raises(SystemExit) as ended:
-        main(["selfdeblur", *map(str, words)])
-    return ended.value.code or 0, *capfd.readouterr()
-
-
-def test_the_command_writes_a_sharper_picture(capfd, tmp_path):
+def test_the_command_writes_a_sharper_picture(vidnoise, tmp_path):
     sharp, seen = blurred(160)
     cv2.imwrite(str(tmp_path / "in.png"), seen.permute(1, 2, 0).mul(255).round().clamp(0, 255).numpy())
     words = tmp_path / "in.png", "-o", tmp_path / "out.png", "--size", 16, "--minutes", 0, "--device", "cpu"
-    status, _, err = run(capfd, *words)
-    assert status == 0, err
+    vidnoise("selfdeblur", *words).done()
     restored = torch.from_numpy(cv2.imread(str(tmp_path / "out.png"))).permute(2, 0, 1) / 255
     assert psnr(restored, sharp) > psnr(seen, sharp) + 2
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in.png", "out.png"]
-    status, out, err = run(capfd, *words)
-    assert (status, out, len(err.splitlines())) == (2, "", 1)
-    assert "--overwrite" in err
-    status, _, err = run(capfd, *words, "--overwrite", "--minutes", 0.002)
-    assert status == 0, err
+    refused = vidnoise("selfdeblur", *words)
+    assert "--overwrite" in refused.failed(2)
+    assert (refused.out, len(refused.err.splitlines())) == ("", 1)
+    vidnoise("selfdeblur", *words, "--overwrite", "--minutes", 0.002).done()
     fitted = torch.from_numpy(cv2.imread(str(tmp_path / "out.png"))).permute(2, 0, 1) / 255
     assert not torch.equal(fitted, restored)
 
 
-def test_what_is_no_single_picture_is_refused(capfd, tmp_path):
+def test_what_is_no_single_picture_is_refused(vidnoise, tmp_path):
     for i in range(2):
         cv2.imwrite(str(tmp_path / f"{i}.png"), np.zeros((64, 64, 3), np.uint8))
     (tmp_path / "text.png").write_text("not a picture")
     for source, said in (("%d.png", "one picture"), ("text.png", "text.png"), ("missing.png", "missing.png")):
-        status, _, err = run(capfd, tmp_path / source, "-o", tmp_path / "out.png", "--device", "cpu")
-        assert status in (1, 2)
+        words = tmp_path / source, "-o", tmp_path / "out.png", "--device", "cpu"
+        err = vidnoise("selfdeblur", *words).failed(1, 2)
         assert said in err
-        assert "Traceback" not in err
         assert "bug" not in err
         assert not (tmp_path / "out.png").exists()
-    status, _, err = run(capfd, tmp_path / "%d.png", "-o", tmp_path / "out%d.png", "--device", "cpu")
-    assert (status, "for video and sequences: vidnoise INPUT -o OUTPUT -f deblur" in err) == (2, True)
+    several = vidnoise("selfdeblur", tmp_path / "%d.png", "-o", tmp_path / "out%d.png", "--device", "cpu")
+    assert "for video and sequences: vidnoise INPUT -o OUTPUT -f deblur" in several.failed(2)
 
 
-def test_what_the_picture_file_cannot_hold_is_said(capfd, tmp_path):
+def test_what_the_picture_file_cannot_hold_is_said(vidnoise, tmp_path):
     _, seen = blurred(64)
     colours = seen.permute(1, 2, 0).mul(65535).round().clamp(0, 65535).numpy().astype(np.uint16)
     cv2.imwrite(str(tmp_path / "in.png"), np.dstack([colours, np.full((64, 64), 40000, np.uint16)]))
     words = tmp_path / "in.png", "--size", 9, "--device", "cpu", "-o"
-    status, _, err = run(capfd, *words, tmp_path / "out.jpg")
-    assert status == 0, err
-    assert "warning: JPEG cannot hold transparency" in err
-    assert "8 of 16 bits" in err
+    answer = vidnoise("selfdeblur", *words, tmp_path / "out.jpg")
+    assert answer.status == 0
+    assert "warning: JPEG cannot hold transparency" in answer.err
+    assert "8 of 16 bits" in answer.err
     for name in ("out.xyz", "out.gif", "out.mp4"):
-        status, _, err = run(capfd, *words, name)
-        assert status == 2
-        assert "give one of .png, .jpg" in err
+        assert "give one of .png, .jpg" in vidnoise("selfdeblur", *words, name).failed(2)
