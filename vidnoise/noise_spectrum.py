@@ -23,10 +23,8 @@ _EVEN = 0.5  # deviation of the spectrum from white noise's 1: from there on in 
 _FEWEST = 256  # blocks, for the network to say anything
 _EVERY = 3  # a third of the blocks is described
 _FLAT = 0.1  # share of the blocks that are taken for flat
-_COARSE, _FINE = (
-    6,
-    8,
-)  # sums of two frequency indexes: flat in those up to the first, measured from the second on
+# Sums of two frequency indexes: flat in those up to the first, measured from the second on.
+_COARSE, _FINE = 6, 8
 _STILL = 0.2  # share of the blocks of a difference in which nothing moved, at least
 _FREER = 1.15  # times the degrees of freedom of the blocks that differ least: what moves there takes some
 _SAME, _DIFFERENT = 1.25, 1.5  # times the power of blocks with less: up to 1.2 in noise, from 1.9 in motion

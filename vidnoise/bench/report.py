@@ -100,10 +100,8 @@ def table(title: str, columns: Mapping[str, tuple[str, str]], rows: Sequence[Row
 
     shown = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for key, (heading, form) in columns.items():
-        whole = key not in (
-            "method",
-            "settings",
-        )  # or figures would lose digits where there is no room for all
+        # Where there is no room for all, figures would lose digits.
+        whole = key not in ("method", "settings")
         shown.add_column(heading, justify="right" if form else "left", no_wrap=whole, overflow="fold")
     failures = []
     for row in rows:

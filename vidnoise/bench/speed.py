@@ -24,6 +24,7 @@ from vidnoise.errors import FilterError, UsageError, VidnoiseError
 if TYPE_CHECKING:
     from vidnoise.bench.peers import Samples
     from vidnoise.chain import Chain
+    from vidnoise.colour import Planes
     from vidnoise.device import Device
     from vidnoise.frame import Frame
 
@@ -206,19 +207,14 @@ def through_chain(chain: Chain, place: Device, samples: Samples, size: tuple[int
     return seconds
 
 
-def _planes(frame: Samples, size: tuple[int, int]) -> Any:
+def _planes(frame: Samples, size: tuple[int, int]) -> Planes:
     import torch
 
     width, height = size
-    luma = height * width
     half = ((height + 1) // 2, (width + 1) // 2)
-    flat = torch.from_numpy(frame.reshape(-1).copy())
-    chroma = half[0] * half[1]
-    return (
-        flat[:luma].reshape(height, width),
-        flat[luma : luma + chroma].reshape(half),
-        flat[luma + chroma : luma + 2 * chroma].reshape(half),
-    )
+    shapes = ((height, width), half, half)
+    parts = torch.split(torch.from_numpy(frame.reshape(-1).copy()), [h * w for h, w in shapes])
+    return tuple(part.view(shape) for part, shape in zip(parts, shapes, strict=True))
 
 
 def _program(graph: str, source: Path, size: tuple[int, int], count: int) -> float:

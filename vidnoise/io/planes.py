@@ -7,6 +7,8 @@ P010 as yuv420p10le, rgb24 as gbrp), so that the rest of the project knows plana
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -259,21 +261,17 @@ def _cuda_context(index: int) -> CudaContext:
     return CudaContext(device_id=index, primary_ctx=False, current_ctx=True)
 
 
-class _ordered:  # noqa: N801 - used as a function
+@contextmanager
+def _ordered(device: torch.device) -> Iterator[None]:
     """Work on torch's current stream that begins after FFmpeg's and is seen by what FFmpeg does next.
 
     FFmpeg works on the default stream, and PyAV synchronises nothing.
     """
+    import torch
 
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
-
-    def __enter__(self) -> None:
-        import torch
-
-        torch.cuda.current_stream(self._device).wait_stream(torch.cuda.default_stream(self._device))
-
-    def __exit__(self, *_: object) -> None:
-        import torch
-
-        torch.cuda.default_stream(self._device).wait_stream(torch.cuda.current_stream(self._device))
+    here, default = torch.cuda.current_stream(device), torch.cuda.default_stream(device)
+    here.wait_stream(default)
+    try:
+        yield
+    finally:
+        default.wait_stream(here)

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from .tiers import GroupsSpec
 
 
-def conv3(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
-    """A 3x3 convolution without bias that keeps the size (or divides it by the stride, rounding up)."""
-    return nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+def conv3(inputs: int, outputs: int) -> nn.Conv2d:
+    """A 3x3 convolution without bias that keeps the size."""
+    return nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
 
 
 class Block(nn.Module):

@@ -13,7 +13,7 @@ from ..nets.level import OF_CHANGE, NoiseChange, describe, describe_change
 from .coded import code
 from .data import Clips, Media, Stills, generator, integers
 from .degrade import eight_bit, jpeg, uniform
-from .level import DRAWN, SILENT, VALIDATED, drawn, errors, purer, softened, target, uneven
+from .level import DRAWN, LOW, SILENT, VALIDATED, drawn, errors, purer, softened, target, uneven
 from .recipe import Recipe
 from .tasks import VALIDATION_SEED, Batch, Task, relight
 
@@ -35,8 +35,6 @@ NONE, SURE = -1.0, 1.7
 """The logarithm below which there is no noise, and how many times such pictures count: they shall stay as they are."""
 PARTS = 4
 """Each picture is described this many times, each time by half of its blocks."""
-LOW = 0.45
-"""The quantile that is learned: what is texture by chance costs more than noise that is left."""
 
 
 class ChangeTask(Task):
