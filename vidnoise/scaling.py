@@ -15,11 +15,7 @@ def area_means(picture: Tensor, k: int) -> Tensor:
 
     if picture.is_cuda:
         return F.avg_pool2d(picture, k)
-    count, height, width = picture.shape
-    small = picture.new_empty(count, height // k, width // k)
-    for source, target in zip(picture, small, strict=True):
-        cv2.resize(source.numpy(), (width // k, height // k), target.numpy(), interpolation=cv2.INTER_AREA)
-    return small
+    return _resized(picture, picture.shape[1] // k, picture.shape[2] // k, cv2.INTER_AREA)
 
 
 def enlarged(picture: Tensor, k: int) -> Tensor:
@@ -29,11 +25,16 @@ def enlarged(picture: Tensor, k: int) -> Tensor:
 
     if picture.is_cuda:
         return F.interpolate(picture[None], scale_factor=float(k), mode="bilinear", align_corners=False)[0]
-    count, height, width = picture.shape
-    large = picture.new_empty(count, k * height, k * width)
-    for source, target in zip(picture, large, strict=True):
-        cv2.resize(source.numpy(), (k * width, k * height), target.numpy(), interpolation=cv2.INTER_LINEAR)
-    return large
+    return _resized(picture, k * picture.shape[1], k * picture.shape[2], cv2.INTER_LINEAR)
+
+
+def _resized(picture: Tensor, height: int, width: int, interpolation: int) -> Tensor:
+    import cv2
+
+    result = picture.new_empty(len(picture), height, width)
+    for source, target in zip(picture, result, strict=True):
+        cv2.resize(source.numpy(), (width, height), target.numpy(), interpolation=interpolation)
+    return result
 
 
 def means_around(picture: Tensor, reach: int = 1) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from functools import wraps
 from numbers import Integral
@@ -269,8 +270,8 @@ class VideoCapture:
         if not skipped:
             self._total = reader.info.frames or 0
             self._lead = _lead(reader)
-        source = _AsOpenCV(reader)
-        self._frames = pipeline.stream(source, stage, self._device, convert=bool(self._chain.filters))
+        filtered = bool(self._chain.filters)
+        self._frames = pipeline.stream(_as_opencv(reader), stage, self._device, convert=filtered)
         return True
 
     def _next(self) -> Frame | None:
@@ -315,18 +316,11 @@ class VideoCapture:
         return float(1000 * (base + _time(self._frame) - self._first))
 
 
-class _AsOpenCV:
-    """A reader whose untagged frames are BT.601 whatever their size, as OpenCV takes them."""
-
-    def __init__(self, reader: Reader) -> None:
-        self._reader = reader
-
-    def __iter__(self) -> Iterator[Frame]:
-        from dataclasses import replace
-
-        for frame in self._reader:
-            untagged = frame.format.family == "yuv" and frame.colour.matrix == UNSPECIFIED
-            yield frame.replace(colour=replace(frame.colour, matrix=BT601)) if untagged else frame
+def _as_opencv(reader: Reader) -> Iterator[Frame]:
+    """What a reader gives, untagged frames as BT.601 whatever their size, as OpenCV takes them."""
+    for frame in reader:
+        untagged = frame.format.family == "yuv" and frame.colour.matrix == UNSPECIFIED
+        yield frame.replace(colour=replace(frame.colour, matrix=BT601)) if untagged else frame
 
 
 def _fourcc(reader: Reader) -> int:
