@@ -198,9 +198,17 @@ def test_sound_that_no_container_holds_goes_out_as_aac(sound, tmp_path):
         assert 420 < np.abs(np.fft.rfft(tone)).argmax() * 8000 / tone.size < 460
 
 
+THROUGH_A_PIPE = (sys.executable, "-m", "vidnoise", "-", "--live")
+
+
+def piped(given: bytes, *words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[bytes]:
+    """What the command says to a stream that comes through a pipe at once."""
+    command = [*THROUGH_A_PIPE, *words]
+    return subprocess.run(command, input=given, capture_output=True, timeout=LIMIT, check=False, cwd=cwd)
+
+
 def test_a_pipe_is_a_camera_until_it_ends(tmp_path):
-    words = ("-", "--live", "-f", "none", "--max-backoff", "0.1s", "-o", f"{tmp_path}/a.ts")
-    command = [sys.executable, "-m", "vidnoise", *words]
+    command = [*THROUGH_A_PIPE, "-f", "none", "--max-backoff", "0.1s", "-o", f"{tmp_path}/a.ts"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as job:
         with av.open(job.stdin, "w", format="mpegts") as container:
             stream = container.add_stream("mpeg4", rate=20)
@@ -215,8 +223,7 @@ def test_a_pipe_is_a_camera_until_it_ends(tmp_path):
 
 
 def test_a_pipe_without_video_says_where_to_look(tmp_path):
-    command = [sys.executable, "-m", "vidnoise", "-", "--live", "-o", f"{tmp_path}/a.ts"]
-    done = subprocess.run(command, input=b"no such camera\n", capture_output=True, timeout=LIMIT, check=False)
+    done = piped(b"no such camera\n", "-o", f"{tmp_path}/a.ts")
     assert done.returncode == 1
     assert b"no video comes through the pipe; look at what writes into it" in done.stderr
     assert not list(tmp_path.iterdir())
@@ -225,7 +232,7 @@ def test_a_pipe_without_video_says_where_to_look(tmp_path):
 def test_jpegs_in_a_pipe_are_dated_as_they_come(tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
     data = cv2.imencode(".jpg", noise)[1].tobytes()  # larger than what a pipe holds
-    command = [sys.executable, "-m", "vidnoise", "-", "--live", *PATIENT, "-o", f"{tmp_path}/a.mkv"]
+    command = [*THROUGH_A_PIPE, *PATIENT, "-o", f"{tmp_path}/a.mkv"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as job:
         for _ in range(60):
             job.stdin.write(data)
@@ -252,7 +259,7 @@ def test_bare_pictures_of_a_codec_in_a_pipe_are_dated_as_they_come(codec, tmp_pa
         times = frames(tmp_path / "a.mkv")[-20:]
         return len(times) == 20 and np.median(np.diff(times)) > 1 / 15
 
-    command = [sys.executable, "-m", "vidnoise", "-", "--live", *PATIENT, "-o", f"{tmp_path}/a.mkv"]
+    command = [*THROUGH_A_PIPE, *PATIENT, "-o", f"{tmp_path}/a.mkv"]
     until = time.monotonic() + LIMIT
     with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as job:
         while not are_apart() and time.monotonic() < until:
@@ -266,13 +273,11 @@ def test_bare_pictures_of_a_codec_in_a_pipe_are_dated_as_they_come(codec, tmp_pa
 
 
 def test_a_part_of_the_picture_alone_is_cleaned(tmp_path):
-    words = ("-", "--live", "-f", "median", "--roi", "0,0,80,96", "--crf", "1", "-o", f"{tmp_path}/a.ts")
+    words = ("-f", "median", "--roi", "0,0,80,96", "--crf", "1", "-o", f"{tmp_path}/a.ts")
     noise = np.random.default_rng(0).integers(60, 200, (144, 160), np.uint8)
     with (
         (tmp_path / "said").open("w") as said,
-        subprocess.Popen(
-            [sys.executable, "-m", "vidnoise", *words], stdin=subprocess.PIPE, stderr=said
-        ) as job,
+        subprocess.Popen([*THROUGH_A_PIPE, *words], stdin=subprocess.PIPE, stderr=said) as job,
     ):
         with av.open(job.stdin, "w", format="mpegts") as container:
             stream = container.add_stream(
@@ -293,9 +298,8 @@ def test_a_part_of_the_picture_alone_is_cleaned(tmp_path):
 
 def test_a_part_beyond_the_picture_is_refused_before_anything_is_replaced(tmp_path):
     (tmp_path / "a.ts").write_text("of yesterday")
-    words = ("-", "--live", "--overwrite", "-o", f"{tmp_path}/a.ts", "--roi", "0,0,161,96")
-    command, given = [sys.executable, "-m", "vidnoise", *words], transport_stream(sound=False)
-    done = subprocess.run(command, input=given, capture_output=True, timeout=LIMIT, check=False)
+    words = ("--overwrite", "-o", f"{tmp_path}/a.ts", "--roi", "0,0,161,96")
+    done = piped(transport_stream(sound=False), *words)
     assert done.returncode == 2
     assert b"--roi 0,0,161,96 reaches beyond the picture, which is 160x96" in done.stderr
     assert (tmp_path / "a.ts").read_text() == "of yesterday"
@@ -303,9 +307,7 @@ def test_a_part_beyond_the_picture_is_refused_before_anything_is_replaced(tmp_pa
 
 def test_names_of_recordings_may_hold_colons(tmp_path):
     words = (*PATIENT, "--segment", "1d", "-o", "%H:%M:%S.mp4", "-o", "a:b.mkv", "-o", "c:d.m3u8")
-    command = [sys.executable, "-m", "vidnoise", "-", "--live", *words]
-    given = transport_stream(sound=False)
-    done = subprocess.run(command, input=given, capture_output=True, timeout=LIMIT, check=False, cwd=tmp_path)
+    done = piped(transport_stream(sound=False), *words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert b"warning" not in done.stderr
     assert {path.suffix for path in tmp_path.iterdir()} == {".mp4", ".mkv", ".m3u8", ".ts"}
@@ -313,11 +315,7 @@ def test_names_of_recordings_may_hold_colons(tmp_path):
 
 def test_a_pipe_that_ends_at_once_keeps_its_pictures_and_sound(tmp_path):
     """The connection is over before the encoder has asked what the sound is."""
-    words = ("-", "--live", *PATIENT, "--retries", "0", "-o", f"{tmp_path}/a.mkv")
-    command = [sys.executable, "-m", "vidnoise", *words]
-    done = subprocess.run(
-        command, input=transport_stream(sound=True), capture_output=True, timeout=LIMIT, check=False
-    )
+    done = piped(transport_stream(sound=True), *PATIENT, "--retries", "0", "-o", f"{tmp_path}/a.mkv")
     assert done.returncode == 0, done.stderr
     assert len(frames(tmp_path / "a.mkv")) == 50
     with av.open(tmp_path / "a.mkv") as made:
@@ -327,8 +325,7 @@ def test_a_pipe_that_ends_at_once_keeps_its_pictures_and_sound(tmp_path):
 def test_samples_that_are_wider_than_high_stay_so(tmp_path):
     given, targets = transport_stream(sound=False, codec="mpeg4", shape=Fraction(12, 11)), ("a.ts", "a.mp4")
     words = (word for name in targets for word in ("-o", f"{tmp_path}/{name}"))
-    command = [sys.executable, "-m", "vidnoise", "-", "--live", *RAW, *words]
-    done = subprocess.run(command, input=given, capture_output=True, timeout=LIMIT, check=False)
+    done = piped(given, *RAW, *words)
     assert done.returncode == 0, done.stderr
     for name in targets:
         with av.open(tmp_path / name) as made:
@@ -336,9 +333,8 @@ def test_samples_that_are_wider_than_high_stay_so(tmp_path):
 
 
 def test_an_encoder_that_looks_ahead_keeps_each_picture_and_their_order(tmp_path):
-    words = ("-", "--live", *PATIENT, "--encoder-opt", "tune=film", "-o", f"{tmp_path}/a.mkv")
-    command, given = [sys.executable, "-m", "vidnoise", *words], transport_stream(sound=False)
-    done = subprocess.run(command, input=given, capture_output=True, timeout=LIMIT, check=False)
+    words = (*PATIENT, "--encoder-opt", "tune=film", "-o", f"{tmp_path}/a.mkv")
+    done = piped(transport_stream(sound=False), *words)
     assert done.returncode == 0, done.stderr
     found = frames(tmp_path / "a.mkv")
     assert np.diff(found) == pytest.approx([1 / 25] * 49, abs=0.002)
@@ -346,16 +342,14 @@ def test_an_encoder_that_looks_ahead_keeps_each_picture_and_their_order(tmp_path
 
 def test_a_pipe_of_interlaced_pictures_keeps_the_last_of_them(tmp_path):
     given = flagged_file(tmp_path / "tff.ts", (woven(t, "top") for t in range(20))).read_bytes()
-    command = [sys.executable, "-m", "vidnoise", "-", "--live", *PATIENT, "-o", f"{tmp_path}/a.mkv"]
-    done = subprocess.run(command, input=given, capture_output=True, timeout=LIMIT, check=False)
+    done = piped(given, *PATIENT, "-o", f"{tmp_path}/a.mkv")
     assert done.returncode == 0, done.stderr
     assert len(frames(tmp_path / "a.mkv")) == 20
 
 
 def test_what_was_left_out_last_is_told_at_the_end(tmp_path):
-    words = ("-", "--live", "-f", "none", "--max-delay", "0.001ms", "--json", "-o", f"{tmp_path}/a.mkv")
-    command, given = [sys.executable, "-m", "vidnoise", *words], transport_stream(sound=False)
-    done = subprocess.run(command, input=given, capture_output=True, timeout=LIMIT, check=False)
+    words = ("-f", "none", "--max-delay", "0.001ms", "--json", "-o", f"{tmp_path}/a.mkv")
+    done = piped(transport_stream(sound=False), *words)
     dropped = json.loads(done.stdout)["dropped"]
     assert dropped > 0
     assert f"{dropped} pictures of the last minute were left out" in done.stderr.decode()
@@ -697,8 +691,7 @@ def test_a_pipe_whose_sound_changes_its_form_goes_on_without_it(tmp_path):
         transport_stream(sound=True, heard=("aac", 48000)),
         transport_stream(sound=True, start=50, heard=("aac", 22050)),
     ]
-    command = [sys.executable, "-m", "vidnoise", "-", "--live", *PATIENT, "-o", f"{tmp_path}/a.ts"]
-    subprocess.run(command, input=b"".join(parts), capture_output=True, timeout=LIMIT, check=True)
+    assert piped(b"".join(parts), *PATIENT, "-o", f"{tmp_path}/a.ts").returncode == 0
     assert len(frames(tmp_path / "a.ts")) > 90
     with av.open(f"{tmp_path}/a.ts") as made:
         assert {form(packet) for packet in made.demux(audio=0) if packet.size} == {"aac at 48000 Hz, mono"}
@@ -712,9 +705,9 @@ def test_a_pipe_whose_sound_changes_its_form_goes_on_without_it(tmp_path):
     ],
 )
 def test_why_a_pipe_is_over_is_told(then, words, tmp_path):
-    command = [sys.executable, "-m", "vidnoise", "-", "--live", *PATIENT, "-o", f"{tmp_path}/a.ts"]
     data = transport_stream(sound=False) + transport_stream(sound=False, codec=then, start=50)
-    done = subprocess.run(command, input=data, capture_output=True, timeout=LIMIT, check=True)
+    done = piped(data, *PATIENT, "-o", f"{tmp_path}/a.ts")
+    assert done.returncode == 0
     assert words in done.stderr
 
 
