@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from vidnoise.chain import Chain
 from vidnoise.device import Device, choose
 from vidnoise.filter import Filter, RecurrentFilter, Stage, WindowFilter, option
 from vidnoise.frame import Frame, StreamInfo
@@ -92,6 +93,11 @@ def process(filter: Filter, frames: Sequence[Frame], device: Device = CPU) -> li
     """All frames through a filter as a stream would: opened, pushed one by one, flushed."""
     size = (frames[0].height, frames[0].width) if frames else (48, 64)
     return through(filter.open(info(*size), device), frames)
+
+
+def one(filter: Filter | str, image: torch.Tensor) -> torch.Tensor:
+    """A picture (3,H,W) through a filter or chain."""
+    return process(Chain.of(filter), [Frame(image=image, pts=0)])[0].image
 
 
 def through(stage: Stage, frames: Iterable[Frame]) -> list[Frame]:

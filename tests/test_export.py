@@ -8,10 +8,9 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from streams import process
+from streams import one
 from torch import Tensor
 
-from vidnoise.chain import Chain
 from vidnoise.errors import FilterError, InputError
 from vidnoise.export import ENDINGS
 from vidnoise.export.formats import FORMATS
@@ -19,7 +18,6 @@ from vidnoise.export.job import export
 from vidnoise.export.samples import samples
 from vidnoise.export.subject import find
 from vidnoise.filters import Model
-from vidnoise.frame import Frame
 from vidnoise.nets import Card, Ensemble, SpatialDenoiser, build, save
 from vidnoise.nets.weights import write_card
 
@@ -73,7 +71,7 @@ def test_a_network_with_its_level_written_in_comes_back_as_a_filter(vidnoise, tm
     path = tmp_path / f"net{ENDINGS[format]}"
     out = vidnoise("export", weights, "-o", path, "--format", format, "--sigma", SIGMA).done()
     assert f"{path.name}.json" in out
-    done = process(Chain.parse(f"model:path={path}"), [Frame(image=picture(), pts=0)])[0].image
+    done = one(f"model:path={path}", picture())
     expected = by_pytorch(picture(), SIGMA, weights)
     assert float((picture() - expected).abs().max()) > 0.01
     assert torch.allclose(done, expected, atol=1e-5)
@@ -140,7 +138,7 @@ def test_without_a_level_a_network_for_pictures_has_it_as_an_input(vidnoise, tmp
         done = torch.export.load(path).module()(image[None], level)[0]
     assert torch.allclose(done, by_pytorch(image, SIGMA, weights), atol=1e-5)
     with pytest.raises(FilterError, match=r"torch\.export.*run code.*ONNX"):  # such archives hold pickles
-        process(Model(str(path)), [Frame(image=picture(), pts=0)])
+        one(Model(str(path)), picture())
 
 
 def test_openvino_computes_what_pytorch_does(vidnoise, tmp_path, weights):
@@ -193,7 +191,7 @@ def test_eight_bits_are_smaller_and_close(vidnoise, tmp_path, weights, clip):
     assert told["computed in float"] == ["network.present.conv.weight"]
     assert told["bytes"]["int8"] == path.stat().st_size < told["bytes"]["float32"] / 3.5
     image = torch.from_numpy(cv2.imread(str(clip / "1.png"))).permute(2, 0, 1).float() / 255
-    rounded = process(Model(str(path)), [Frame(image=image, pts=0)])[0].image
+    rounded = one(Model(str(path)), image)
     error = float((rounded - by_pytorch(image, SIGMA, weights)).square().mean())
     assert 0 < error < 1e-5
     assert abs(-10 * np.log10(error) - told["dB from float32"]) < 3
@@ -312,7 +310,7 @@ def test_a_missing_package_is_named_with_what_to_type(vidnoise, tmp_path, monkey
 def test_a_format_may_be_named_for_a_file_with_another_ending(vidnoise, tmp_path, weights):
     path = tmp_path / "net.script"
     vidnoise("export", weights, "-o", path, "--format", "torchscript", "--sigma", SIGMA).done()
-    done = process(Model(str(path)), [Frame(image=picture(), pts=0)])[0].image
+    done = one(Model(str(path)), picture())
     assert torch.allclose(done, by_pytorch(picture(), SIGMA, weights), atol=1e-5)
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from pictures import coffee, psnr
-from streams import CPU, clip, info, process, through
+from streams import CPU, clip, info, one, process, through
 from torch.overrides import TorchFunctionMode
 from vidnoise_filters.portion import Portion
 
@@ -24,10 +24,6 @@ def cup(height: int = 120, width: int = 160) -> torch.Tensor:
 
 def noise(sigma: float, like: torch.Tensor) -> torch.Tensor:
     return sigma / 255 * torch.randn(like.shape, generator=torch.Generator().manual_seed(1))
-
-
-def one(filter, image: torch.Tensor) -> torch.Tensor:
-    return process(Chain.of(filter), [Frame(image=image, pts=0)])[0].image
 
 
 @pytest.mark.parametrize(

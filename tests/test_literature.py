@@ -7,7 +7,7 @@ import pictures
 import pytest
 import torch
 from pictures import photographs, psnr
-from streams import process
+from streams import one, process
 from test_train import CPU, source, trained
 
 from vidnoise.chain import Chain
@@ -44,7 +44,7 @@ def peppered(clean: torch.Tensor, share: float) -> torch.Tensor:
 
 
 def filtered(filter: str, picture: torch.Tensor) -> torch.Tensor:
-    return process(Chain.parse(filter), [Frame(image=picture[0], pts=0)])[0].image[None]
+    return one(filter, picture[0])[None]
 
 
 def halves(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
@@ -225,7 +225,7 @@ def test_noise_is_removed_where_it_is_told_to_be() -> None:
 def test_the_map_shows_where_noise_is_stronger() -> None:
     clean = coffee()
     before = halves(noisy(clean, 8), noisy(clean, 40))
-    shown = process(CBDNet(show="map"), [Frame(image=before[0], pts=0)])[0].image * 255 / 4
+    shown = one(CBDNet(show="map"), before[0]) * 255 / 4
     middle = clean.shape[-1] // 2
     weak, strong = shown[..., : middle - 16].mean(), shown[..., middle + 16 :].mean()
     assert 4 < float(weak) < 16

@@ -13,7 +13,7 @@ import pytest
 import torch
 from clips import Clip
 from models import Scaled, blur, onnx_file, torchscript
-from streams import CPU, clip, info, process
+from streams import CPU, clip, info, one, process
 from torch import Tensor, nn
 
 import vidnoise as vn
@@ -23,10 +23,6 @@ from vidnoise.errors import FilterError
 from vidnoise.filters import Model
 from vidnoise.frame import Frame
 from vidnoise.nets.weights import FOLDER as WEIGHTS
-
-
-def through(filter: Model, image: Tensor) -> Tensor:
-    return process(Chain.of(filter), [Frame(image=image, pts=0)])[0].image
 
 
 def picture(height: int = 90, width: int = 110) -> Tensor:
@@ -77,9 +73,7 @@ class Harmful:
 def test_torchscript_gives_what_pytorch_gives(tmp_path, size):
     path = torchscript(blur(), tmp_path / "blur.pt")
     image = picture(*size)
-    assert torch.allclose(
-        through(Model(str(path)), image)[:, :-1, :-1], blur()(image)[:, :-1, :-1], atol=1e-6
-    )
+    assert torch.allclose(one(Model(str(path)), image)[:, :-1, :-1], blur()(image)[:, :-1, :-1], atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +83,7 @@ def test_onnx_gives_what_pytorch_gives_whatever_shape_it_declares(tmp_path, shap
     pytest.importorskip("onnxruntime", reason="runs ONNX files")
     path = onnx_file(tmp_path / "blur.onnx", shape=shape)
     image = picture()
-    assert torch.allclose(through(Model(str(path)), image), blur()(image), atol=1e-5)
+    assert torch.allclose(one(Model(str(path)), image), blur()(image), atol=1e-5)
 
 
 def test_a_video_is_cleaned_by_a_model(tmp_path):
@@ -105,7 +99,7 @@ def test_a_video_is_cleaned_by_a_model(tmp_path):
 def test_the_multiple_that_a_network_needs_is_found(tmp_path, levels):
     path = torchscript(Halving(levels), tmp_path / "net.pt")
     image = picture(71, 93)
-    assert torch.allclose(through(Model(str(path)), image), image / 2)
+    assert torch.allclose(one(Model(str(path)), image), image / 2)
 
 
 def test_a_multiple_that_is_no_power_of_two_is_given_as_an_option(tmp_path):
@@ -117,16 +111,16 @@ def test_a_multiple_that_is_no_power_of_two_is_given_as_an_option(tmp_path):
     path = torchscript(Thirds(), tmp_path / "net.pt")
     image = picture(71, 93)
     with pytest.raises(FilterError, match=r"tried multiples of 1, 2, .*multiple=N"):
-        through(Model(str(path)), image)
-    assert torch.allclose(through(Model(str(path), multiple=3), image), image / 2)
+        one(Model(str(path)), image)
+    assert torch.allclose(one(Model(str(path), multiple=3), image), image / 2)
 
 
 def test_colours_come_in_the_order_that_is_asked_for(tmp_path):
     path = torchscript(Scaled(0.0, 0.5, 1.0), tmp_path / "net.pt")
-    red, _, blue = through(Model(str(path)), picture())
+    red, _, blue = one(Model(str(path)), picture())
     assert float(red.max()) == 0
     assert torch.equal(blue, picture()[2])
-    assert float(through(Model(str(path), order="bgr"), picture())[2].max()) == 0
+    assert float(one(Model(str(path), order="bgr"), picture())[2].max()) == 0
 
 
 def test_the_range_is_the_one_that_is_asked_for(tmp_path):
@@ -135,12 +129,12 @@ def test_the_range_is_the_one_that_is_asked_for(tmp_path):
             return x + 25.5
 
     path = torchscript(Brighter(), tmp_path / "net.pt")
-    assert torch.allclose(through(Model(str(path), white=255), picture()), picture() + 0.1, atol=1e-6)
+    assert torch.allclose(one(Model(str(path), white=255), picture()), picture() + 0.1, atol=1e-6)
 
 
 def test_a_gray_model_is_applied_to_each_channel(tmp_path):
     path = torchscript(Scaled(0.5), tmp_path / "gray.pt")
-    assert torch.allclose(through(Model(str(path)), picture()), picture() / 2)
+    assert torch.allclose(one(Model(str(path)), picture()), picture() / 2)
 
 
 @pytest.mark.parametrize(
@@ -150,7 +144,7 @@ def test_a_gray_model_is_applied_to_each_channel(tmp_path):
 def test_a_network_that_gives_something_else_is_refused(tmp_path, module, words):
     path = torchscript(module, tmp_path / "net.pt")
     with pytest.raises(FilterError, match=words):
-        through(Model(str(path)), picture())
+        one(Model(str(path)), picture())
 
 
 @pytest.mark.parametrize("factor", [float("nan"), float("inf")])
@@ -166,10 +160,10 @@ def test_onnx_with_other_inputs_is_refused_with_what_they_are(tmp_path):
     pytest.importorskip("onnxruntime", reason="runs ONNX files")
     flat = onnx_file(tmp_path / "flat.onnx", shape=["n", 7], operator="Relu")
     with pytest.raises(FilterError, match=r"takes picture tensor\(float\) \['n', 7\].*height x width"):
-        through(Model(str(flat)), picture())
+        one(Model(str(flat)), picture())
     small = onnx_file(tmp_path / "small.onnx", shape=[1, 3, 8, 8])
     with pytest.raises(FilterError, match="side of 8 pixels only"):
-        through(Model(str(small)), picture())
+        one(Model(str(small)), picture())
 
 
 def test_what_is_no_network_is_refused_with_what_to_give(tmp_path):
@@ -189,7 +183,7 @@ def test_what_is_no_network_is_refused_with_what_to_give(tmp_path):
         "cut.safetensors": "no whole safetensors file",
     }.items():
         with pytest.raises(FilterError, match=words):
-            through(Model(str(tmp_path / name)), picture())
+            one(Model(str(tmp_path / name)), picture())
 
 
 def test_onnx_with_two_inputs_is_refused_with_both(tmp_path):
@@ -200,7 +194,7 @@ def test_onnx_with_two_inputs_is_refused_with_both(tmp_path):
     with pytest.raises(
         FilterError, match=r"takes 2 inputs \(picture .*, sigma .*\) and gives 1 outputs; .*--sigma"
     ):
-        through(Model(str(path)), picture())
+        one(Model(str(path)), picture())
 
 
 class Told(nn.Module):
@@ -211,7 +205,7 @@ class Told(nn.Module):
 def test_torchscript_with_two_inputs_is_refused_with_both(tmp_path):
     path = torchscript(Told(), tmp_path / "two.pt")
     with pytest.raises(FilterError, match=r"takes 2 inputs \(picture, sigma\); .*--sigma"):
-        through(Model(str(path)), picture())
+        one(Model(str(path)), picture())
 
 
 class Choosy(nn.Module):
@@ -236,7 +230,7 @@ def test_a_network_that_fails_on_larger_frames_than_were_tried_is_told_with_thei
 ):
     path = torchscript(Choosy(fails), tmp_path / "net.pt")
     with pytest.raises(FilterError, match=f"the network {words}"):
-        through(Model(str(path)), picture(100, 200))
+        one(Model(str(path)), picture(100, 200))
 
 
 @pytest.mark.parametrize("name", ["net.pt", "net.pth", "net.onnx"])
@@ -256,7 +250,7 @@ def test_a_damaged_file_gives_a_message_or_still_a_picture(tmp_path, name):
             damaged[random.randrange(len(whole))] = random.randrange(256)
         path.write_bytes(damaged[: random.choice([len(whole), random.randrange(len(whole))])])
         with contextlib.suppress(FilterError):
-            assert through(Model(str(path)), picture(64, 64)).shape == (3, 64, 64)
+            assert one(Model(str(path)), picture(64, 64)).shape == (3, 64, 64)
 
 
 @pytest.mark.parametrize("write", [pickle.dump, torch.save], ids=["pickle", "torch.save"])
@@ -265,7 +259,7 @@ def test_a_pickle_is_refused_and_does_not_run(tmp_path, write):
     with (tmp_path / "net.pth").open("wb") as file:
         write({"weights": torch.zeros(3), "more": Harmful(made)}, file)
     with pytest.raises(FilterError, match=r"Python objects.*could run code.*safetensors"):
-        through(Model(str(tmp_path / "net.pth")), picture())
+        one(Model(str(tmp_path / "net.pth")), picture())
     assert not made.exists()
 
 
@@ -273,7 +267,7 @@ def test_torchscript_that_opens_files_is_refused_and_does_not_run(tmp_path, monk
     monkeypatch.chdir(tmp_path)
     path = torchscript(Writing(), tmp_path / "net.pt")
     with pytest.raises(FilterError, match=r"calls torch\.save"):
-        through(Model(str(path)), picture())
+        one(Model(str(path)), picture())
     assert not (tmp_path / "written").exists()
 
 
@@ -284,7 +278,7 @@ def test_weights_alone_need_spandrel_and_are_refused_where_it_does_not_know_them
     torch.save({"conv.weight": torch.zeros(3, 3, 1, 1)}, tmp_path / "net.pth")
     for name in ("net.safetensors", "net.pth"):
         with pytest.raises(FilterError, match=r"vidnoise\[models\]|no network that spandrel"):
-            through(Model(str(tmp_path / name)), picture())
+            one(Model(str(tmp_path / name)), picture())
 
 
 def test_weights_that_were_trained_here_name_the_command_that_writes_their_network(tmp_path):
@@ -293,7 +287,7 @@ def test_weights_that_were_trained_here_name_the_command_that_writes_their_netwo
     with pytest.raises(
         FilterError, match=r"vidnoise export '.*/my net\.safetensors' -o net\.onnx, with --sigma"
     ):
-        through(Model(str(tmp_path / "my net.safetensors")), picture())
+        one(Model(str(tmp_path / "my net.safetensors")), picture())
 
 
 @pytest.mark.parametrize("name", ["net.pth", "net.safetensors"])
@@ -306,14 +300,14 @@ def test_weights_that_spandrel_knows_are_run(tmp_path, name):
     write = torch.save if name.endswith(".pth") else save_file
     write(network.state_dict(), tmp_path / name)
     expected = network(picture()[None])[0].detach().clamp(0, 1)
-    assert torch.allclose(through(Model(str(tmp_path / name)), picture()), expected, atol=1e-5)
+    assert torch.allclose(one(Model(str(tmp_path / name)), picture()), expected, atol=1e-5)
 
 
 def test_a_file_that_was_written_anew_is_read_anew(tmp_path):
     path = torchscript(Scaled(0.5, 0.5, 0.5), tmp_path / "net.pt")
-    assert torch.allclose(through(Model(str(path)), picture()), picture() / 2)
+    assert torch.allclose(one(Model(str(path)), picture()), picture() / 2)
     torchscript(Scaled(0.25, 0.25, 0.25), path)
-    assert torch.allclose(through(Model(str(path)), picture()), picture() / 4)
+    assert torch.allclose(one(Model(str(path)), picture()), picture() / 4)
 
 
 def test_onnx_with_the_channels_last_is_refused_with_the_order_that_is_needed(tmp_path):
@@ -334,7 +328,7 @@ def test_a_missing_package_is_named_with_what_to_type(tmp_path, monkeypatch):
     (tmp_path / "net.onnx").write_bytes(b"\x08\x07")
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(FilterError, match=r"needs onnxruntime.*pip install 'vidnoise\[models\]'") as raised:
-        through(Model(str(tmp_path / "net.onnx")), picture())
+        one(Model(str(tmp_path / "net.onnx")), picture())
     assert message(raised.value) == str(raised.value)
 
 
