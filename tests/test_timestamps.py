@@ -47,14 +47,7 @@ def check_times(source: Path, target: Path) -> None:
 @pytest.mark.parametrize("times", [PHONE, PAUSES, FILM], ids=["phone", "pauses", "film"])
 @pytest.mark.parametrize(
     ("first", "second"),
-    [
-        ("mp4", "mp4"),
-        ("mp4", "mkv"),
-        ("mkv", "mp4"),
-        ("mkv", "mkv"),
-        ("ts", "ts"),
-        ("mov", "nut"),
-    ],
+    [("mp4", "mp4"), ("mp4", "mkv"), ("mkv", "mp4"), ("mkv", "mkv"), ("ts", "ts"), ("mov", "nut")],
 )
 def test_times_are_kept(
     tmp_path: Path, first: str, second: str, times: Sequence[Fraction], start: Fraction
