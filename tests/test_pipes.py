@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import fcntl
 import io
 import os
 import pty
 import shutil
+import signal
 import subprocess
 import sys
+import termios
+import time
+from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -43,6 +48,7 @@ except VidnoiseError as error:
 class Done:
     out: bytes
     warnings: list[str]
+    losses: str
 
 
 def copy(given: bytes, *, piped=True, start: float | None = None, **options) -> Done:
@@ -60,7 +66,7 @@ def copy(given: bytes, *, piped=True, start: float | None = None, **options) -> 
                 writer.write(frame)
             os.write(1, b"this must not end up in the video")
         output.seek(0)
-        return Done(output.read(), reader.warnings + writer.warnings)
+        return Done(output.read(), reader.warnings + writer.warnings, str(reader.losses))
 
 
 @contextmanager
@@ -225,6 +231,30 @@ def test_a_part_of_a_pipe_can_be_chosen_though_it_cannot_be_rewound():
     assert [samples for _, samples in read(copy(original, start=0.12).out)[2]] == [
         samples for _, samples in read(original)[2][3:]
     ]
+
+
+@pytest.mark.parametrize("missing", [0, 1, 64 * 48])
+def test_y4m_that_ends_in_a_picture_is_told_of_in_a_pipe_too(missing):
+    original = video("yuv4mpegpipe", "yuv420p")
+    done = copy(original[: len(original) - missing])
+    assert len(read(done.out)[2]) == (7 if missing else 8)
+    assert done.losses == ("the input ends too early" if missing else "")
+
+
+def test_ctrl_c_ends_the_wait_for_a_pipe_that_gives_nothing():
+    command = [sys.executable, "-c", COPY, "-", "/dev/null"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
+    ) as process:
+        process.stdin.write(video("yuv4mpegpipe", "yuv420p")[:100])
+        process.stdin.flush()
+        waiting = array("i", [1])
+        while waiting[0] and process.poll() is None:
+            time.sleep(0.05)
+            fcntl.ioctl(process.stdin, termios.FIONREAD, waiting)
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
+    assert process.returncode == -signal.SIGINT
 
 
 def test_what_comes_after_the_pipe_may_end_first():

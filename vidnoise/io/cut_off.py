@@ -37,7 +37,8 @@ def ends_too_early(container: InputContainer, stream: Any, reached: Fraction, re
     """
     name, duration = container.format.name, container.duration
     if name == pipes.FORMATS["y4m"]:
-        return read < container.size  # FFmpeg leaves such a picture out; the size of a pipe is none
+        # FFmpeg leaves such a picture out.
+        return read < (container.file.file.size if container.file else container.size)
     if container.name.startswith("file:") and _lacks_end(name, container.name.removeprefix("file:")):
         return True
     if duration is None or not any(word in name for word in PROMISING):

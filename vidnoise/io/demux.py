@@ -9,7 +9,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from vidnoise.errors import InputError
-from vidnoise.io import variants
+from vidnoise.io import pipes, variants
 from vidnoise.io.continuity import Continuity, may_jump
 from vidnoise.io.cut_off import ends_too_early
 from vidnoise.io.decode import Losses
@@ -132,6 +132,8 @@ class Demuxer:
                         yield packet
             except IndexError:
                 return  # PyAV at the end of a file in which streams have appeared on the way
+            except pipes.Interrupted as stop:
+                raise KeyboardInterrupt from stop
             except av.error.ExitError as failure:
                 raise InputError(f"{self.source}: {reason(failure)}") from failure
             except av.error.FFmpegError:

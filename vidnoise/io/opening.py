@@ -89,15 +89,18 @@ def open_reader(
 def _open(place: Location) -> InputContainer:
     import av
 
+    is_pipe = place.url == pipes.STDIN_URL or (place.kind == "file" and pipes.is_named(place.name))
     try:
         return av.open(
-            place.url,
+            pipes.Source(place.url) if is_pipe else place.url,
             "r",
             format=place.format,
             metadata_errors="replace",
             options=place.options,
             timeout=failures.PATIENCE if place.kind == "network" else None,
         )
+    except pipes.Interrupted as stop:
+        raise KeyboardInterrupt from stop
     except (av.error.FFmpegError, OSError) as failure:
         reason = mask(failures.reason(failure))
         raise InputError(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import sys
 from collections.abc import Callable
 from fractions import Fraction
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 FORMATS = {"nut": "nut", "y4m": "yuv4mpegpipe"}
 """What the standard output can be, and FFmpeg's names for it."""
 
+STDIN_URL = "pipe:0"
+"""FFmpeg's name of the standard input."""
+
 Y4M = frozenset(
     ["gray", "yuv411p", "yuv420p", "yuv422p", "yuv444p", "yuva444p"]
     + [f"gray{depth}le" for depth in (9, 10, 12, 16)]
@@ -37,6 +41,38 @@ NOT_NUT = frozenset(["yuv440p10le", "yuv440p12le"])
 
 class DownstreamError(OutputError):
     """The program that read the standard output has ended: nobody is left to be told."""
+
+
+class Interrupted(Exception):
+    """Ctrl-C while a pipe was read: PyAV hands on an Exception, and takes anything else for the end of the input."""
+
+
+class Source:
+    """A pipe that is read. FFmpeg itself would not tell how much came out of it, nor stop waiting on Ctrl-C.
+
+    Attributes:
+        name: its URL.
+        size: how many bytes have come out of it.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.name, self.size = url, 0
+        path = 0 if url == STDIN_URL else url.removeprefix("file:")
+        self._file = open(path, "rb", buffering=0, closefd=path != 0)  # noqa: SIM115
+
+    def read(self, count: int) -> bytes:
+        """The next bytes, at most `count`; none at the end.
+
+        Raises:
+            Interrupted: on Ctrl-C.
+        """
+        try:
+            while (data := self._file.read(count)) is None:  # whoever shares it does not want to wait
+                select.select([self._file], [], [])
+        except KeyboardInterrupt as stop:
+            raise Interrupted from stop
+        self.size += len(data)
+        return data
 
 
 def check_stdin() -> None:

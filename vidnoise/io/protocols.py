@@ -173,7 +173,7 @@ def _stdin() -> Location:
         raise UsageError(f"{STDIN} is closed; give a file, or pipe a video into -") from failure
     if stat.S_ISREG(mode):
         return Location("fd:", "stdin", STDIN, seekable=True, options={"protocol_whitelist": "fd", "fd": "0"})
-    return Location("pipe:0", "stdin", STDIN, options={"protocol_whitelist": "pipe"})
+    return Location(pipes.STDIN_URL, "stdin", STDIN, options={"protocol_whitelist": "pipe"})
 
 
 def _mask_user(rest: str) -> str:
