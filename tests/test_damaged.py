@@ -139,6 +139,16 @@ def test_a_file_that_lacks_its_end_is_told_of_where_its_header_promises_no_lengt
     assert reader.losses.truncated == (share < 1)
 
 
+def test_wmv_that_lacks_its_index_alone_is_whole(tmp_path: Path) -> None:
+    source = Clip(codec="wmv2", options={"b": "2M"}).save(tmp_path / "in.wmv")
+    data = source.read_bytes()
+    source.write_bytes(data[: data.rindex(bytes.fromhex("90080033B1E5CF1189F400A0C90349CB"))])
+    assert len(source.read_bytes()) < len(data)
+    with open_reader(source) as reader:
+        assert len(list(reader)) == 12
+    assert not reader.losses
+
+
 def test_an_mp4_that_was_cut_off_before_its_index_is_told_so(tmp_path: Path) -> None:
     data = Clip(frames=FRAMES).save(tmp_path / "whole.mp4").read_bytes()
     (tmp_path / "in.mp4").write_bytes(data[: len(data) // 2])

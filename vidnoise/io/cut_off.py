@@ -1,6 +1,6 @@
 """Files that were cut off, as by a lost connection or an empty battery: before their index, or in the pictures.
 
-Ogg: RFC 3533, section 6. GIF89a, section 27. ASF 1.2 (Microsoft), section 3.2.
+Ogg: RFC 3533, section 6. GIF89a, section 27. ASF 1.2 (Microsoft), sections 2.1 and 5.
 """
 
 from __future__ import annotations
@@ -22,8 +22,6 @@ PROMISING = ("mov", "matroska", "avi", "flv", "asf")
 _LONGEST_PAGE = 27 + 255 + 255 * 255
 _LAST_PAGE = 4
 _GIF_END = b";"
-_ASF_PROPERTIES = bytes.fromhex("A1DCAB8C47A9CF118EE400C00C205365")
-_ASF_HEADER = 1 << 20
 
 
 def ends_too_early(container: InputContainer, stream: Any, reached: Fraction, read: int) -> bool:
@@ -76,10 +74,18 @@ def _gif_lacks_end(file: BinaryIO, size: int) -> bool:
 
 
 def _asf_lacks_end(file: BinaryIO, size: int) -> bool:
-    """FFmpeg forgets the duration where much is missing, so that the size is asked for."""
-    head = file.read(_ASF_HEADER)
-    at = head.find(_ASF_PROPERTIES)
-    return at >= 0 and int.from_bytes(head[at + 40 : at + 48], "little") > size
+    """FFmpeg forgets the duration where much is missing, so that the length of the data is asked for.
+
+    The index behind it may be missing; of what was streamed nobody has said how long it is.
+    """
+    head = _object_size(file, 0)
+    return head > size or head + _object_size(file, head) > size
+
+
+def _object_size(file: BinaryIO, at: int) -> int:
+    """What an object of ASF says of its own size: 16 bytes name it, 8 follow."""
+    file.seek(at + 16)
+    return int.from_bytes(file.read(8), "little")
 
 
 ENDS: dict[str, Callable[[BinaryIO, int], bool]] = {
