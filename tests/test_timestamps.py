@@ -131,12 +131,9 @@ def test_a_pause_before_the_last_frames_counts_however_they_are_reordered(
     check_times(source, tmp_path / f"out.{ext}")
 
 
-@pytest.mark.parametrize("frames", [1, 2, 12])
-@pytest.mark.parametrize("ext", ["mp4", "mkv"])
-def test_a_second_video_of_reordered_frames_is_copied_whole(tmp_path: Path, ext: str, frames: int) -> None:
-    """In Matroska the decoding times of its first frames are not known."""
-    one = Clip(frames=frames, options={"bf": "3", "crf": "10"}).save(tmp_path / "one.mp4")
-    with av.open(str(one)) as source, av.open(str(tmp_path / "in.mkv"), "w") as two:
+def twice(one: Path, target: Path) -> Path:
+    """A file that holds the video of another one two times."""
+    with av.open(str(one)) as source, av.open(str(target), "w") as two:
         video = source.streams.video[0]
         tracks = [two.add_stream_from_template(video) for _ in range(2)]
         for packet in source.demux(video):
@@ -145,7 +142,29 @@ def test_a_second_video_of_reordered_frames_is_copied_whole(tmp_path: Path, ext:
                 copy.pts, copy.dts, copy.time_base = packet.pts, packet.dts, packet.time_base
                 copy.is_keyframe, copy.duration, copy.stream = packet.is_keyframe, packet.duration, track
                 two.mux(copy)
-    reader, writer = through(tmp_path / "in.mkv", tmp_path / f"out.{ext}")
+    return target
+
+
+@pytest.mark.parametrize("ext", ["mp4", "mkv"])
+def test_a_second_video_is_copied_from_a_keyframe_on(tmp_path: Path, ext: str) -> None:
+    options = {"g": "20", "sc_threshold": "0", "bf": "2", "crf": "4"}
+    source = twice(Clip(frames=50, options=options).save(tmp_path / "one.mp4"), tmp_path / f"in.{ext}")
+    reader, _ = through(source, tmp_path / "out.mkv", start=0.6)
+    assert len(reader.warnings) == 1
+    assert "has no keyframe where the part begins, so it is copied from its next one on" in reader.warnings[0]
+    with av.open(str(tmp_path / "out.mkv")) as out:
+        seen = [(frame.pts * frame.time_base, clips.number_of(frame)) for frame in out.decode(video=1)]
+    assert seen == [(Fraction(number, 25) - Fraction(3, 5), number) for number in range(20, 50)]
+    reader, _ = through(source, tmp_path / "whole.mkv", start=0.8)
+    assert reader.warnings == []
+
+
+@pytest.mark.parametrize("frames", [1, 2, 12])
+@pytest.mark.parametrize("ext", ["mp4", "mkv"])
+def test_a_second_video_of_reordered_frames_is_copied_whole(tmp_path: Path, ext: str, frames: int) -> None:
+    """In Matroska the decoding times of its first frames are not known."""
+    one = Clip(frames=frames, options={"bf": "3", "crf": "10"}).save(tmp_path / "one.mp4")
+    reader, writer = through(twice(one, tmp_path / "in.mkv"), tmp_path / f"out.{ext}")
     assert not reader.losses
     assert writer.warnings == ["video stream 1 (h264) is copied as it is; of several, the first is cleaned"]
     assert clips.packets(tmp_path / f"out.{ext}", 1) == clips.packets(tmp_path / "in.mkv", 1)

@@ -18,7 +18,7 @@ from vidnoise.io.failures import reason
 from vidnoise.io.part import MICRO, Part, begin_of
 from vidnoise.io.picture_tags import ends_early
 from vidnoise.io.seeking import seek
-from vidnoise.io.streams import is_cover, main_video
+from vidnoise.io.streams import describe, is_cover, main_video
 
 if TYPE_CHECKING:
     import av
@@ -71,6 +71,7 @@ class Demuxer:
         self.reached = Fraction(0)
         self._continuity = Continuity(container.format.name)
         self._marked: deque[Fraction] = deque()
+        self._keyframes: dict[int, float] = {}
         self._read = 0
         self._sink: Sink | None = None
         self._early: deque[av.Packet[Any]] | None = deque()
@@ -184,10 +185,26 @@ class Demuxer:
             return False
         return True
 
+    def _follows_keyframe(self, packet: av.Packet[Any]) -> bool:
+        """Whether a packet of another stream can be decoded: of a copied video, its keyframe lies in the part too."""
+        if not self.part.shift or packet.stream.type != "video":
+            return True
+        time = (packet.pts if packet.pts is not None else packet.dts) or 0
+        begin = self._keyframes.get(packet.stream_index)
+        if packet.is_keyframe and begin in (None, inf):
+            begin = time
+        elif begin is None:
+            begin = inf
+            self.warnings.append(
+                f"{describe(packet.stream)} has no keyframe where the part begins, so it is copied from its next one on"
+            )
+        self._keyframes[packet.stream_index] = begin
+        return time >= begin
+
     def _hand_on(self, packet: av.Packet[Any]) -> None:
         if is_cover(packet.stream):
             self.covers.setdefault(packet.stream_index, bytes(packet))
-        elif not self.part.move(packet):
+        elif not self.part.move(packet) or not self._follows_keyframe(packet):
             return
         if self._early is not None:
             self._early.append(packet)
