@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import random
 from fractions import Fraction
 from pathlib import Path
@@ -18,6 +19,13 @@ from vidnoise.io import OutputOptions, open_reader, open_writer
 from vidnoise.io.decode import Losses
 
 FRAMES = 40
+
+
+class Streamed(io.BytesIO):
+    """A file whose header cannot be mended at the end."""
+
+    def seekable(self) -> bool:
+        return False
 
 
 @pytest.fixture(scope="module")
@@ -121,22 +129,45 @@ def test_a_y4m_that_ends_in_a_picture_is_told_of(tmp_path: Path, missing: int) -
     assert losses.truncated == bool(missing)
 
 
-@pytest.mark.parametrize("share", [0.5, 0.7, 1])
+@pytest.mark.parametrize("share", [0.51, 0.71, 1])
 @pytest.mark.parametrize(
     ("ext", "codec", "pix_fmt"),
-    [("ogv", "libvpx", "yuv420p"), ("gif", "gif", "bgr8"), ("wmv", "wmv2", "yuv420p")],
-)
+    [
+        ("ogv", "libvpx", "yuv420p"), ("gif", "gif", "bgr8"), ("wmv", "wmv2", "yuv420p"), ("nut", "ffv1", "yuv420p"),
+        ("ts", "mpeg2video", "yuv420p"), ("m2ts", "mpeg2video", "yuv420p"), ("dv", "dvvideo", "yuv420p"),
+        ("mxf", "mpeg2video", "yuv420p"),
+    ],
+)  # fmt: skip
 def test_a_file_that_lacks_its_end_is_told_of_where_its_header_promises_no_length(
     tmp_path: Path, ext: str, codec: str, pix_fmt: str, share: float
 ) -> None:
-    clip = Clip(frames=40, codec=codec, pix_fmt=pix_fmt, options={"b": "2M"}, time_base=Fraction(1, 25))
+    size = (720, 576) if ext == "dv" else (96, 64)
+    clip = Clip(
+        frames=40, size=size, codec=codec, pix_fmt=pix_fmt, options={"b": "2M"}, time_base=Fraction(1, 25)
+    )
     source = clip.save(tmp_path / f"in.{ext}")
     data = source.read_bytes()
     source.write_bytes(data[: int(len(data) * share)])
-    with open_reader(source) as reader:
+    with open_reader(source, assume_progressive=True) as reader:
         count = len(list(reader))
     assert (count == 40) == (share == 1)
     assert reader.losses.truncated == (share < 1)
+
+
+@pytest.mark.parametrize("share", [0.51, 0.99, 1])
+@pytest.mark.parametrize("format", ["matroska", "avi"])
+def test_what_was_streamed_promises_no_length_and_is_told_of_all_the_same(
+    tmp_path: Path, format: str, share: float
+) -> None:
+    """A recording that a crash has ended is such a file."""
+    held = Streamed()
+    Clip(frames=40, codec="mpeg4", options={"g": "5", "b": "1M"}, format=format).save(held)
+    source = tmp_path / "in"
+    source.write_bytes(held.getvalue()[: int(len(held.getvalue()) * share)])
+    with open_reader(source) as reader:
+        assert (len(list(reader)) == 40) == (share == 1)
+    assert bool(reader.losses) == (share < 1)
+    assert reader.info.frames is None
 
 
 def test_wmv_that_lacks_its_index_alone_is_whole(tmp_path: Path) -> None:

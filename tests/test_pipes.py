@@ -241,6 +241,16 @@ def test_y4m_that_ends_in_a_picture_is_told_of_in_a_pipe_too(missing):
     assert done.losses == ("the input ends too early" if missing else "")
 
 
+@pytest.mark.parametrize("whole", [True, False])
+def test_nut_that_ends_between_pictures_is_told_of_in_a_pipe(whole):
+    original = video("nut", "yuv420p", sound=True)
+    with av.open(io.BytesIO(original)) as container:
+        *_, last = (packet for packet in container.demux(video=0) if packet.size)
+    done = copy(original[: len(original) if whole else last.pos + last.size])
+    assert len(read(done.out)[2]) == 8
+    assert done.losses == ("" if whole else "the input ends too early")
+
+
 def test_ctrl_c_ends_the_wait_for_a_pipe_that_gives_nothing():
     command = [sys.executable, "-c", COPY, "-", "/dev/null"]
     with subprocess.Popen(

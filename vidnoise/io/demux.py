@@ -121,7 +121,7 @@ class Demuxer:
                     failures = 0
                     if not packet.size or packet.stream.discard == Discard.all:
                         continue
-                    self._read = (packet.pos or 0) + packet.size
+                    self._read = max(self._read, (packet.pos or 0) + packet.size)
                     self._join(packet)
                     if self._is_past_end(packet):
                         return

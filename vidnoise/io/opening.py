@@ -82,7 +82,7 @@ def open_reader(
         part = Part.of(container, begin, length)
         return Reader(Demuxer(container, place.name, part, seekable=place.seekable), how)
     except BaseException:
-        container.close()
+        pipes.close(container)
         raise
 
 

@@ -19,11 +19,16 @@ from typing import TYPE_CHECKING
 from vidnoise.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
+    from av.container import InputContainer
+
     from vidnoise.frame import Frame, StreamInfo
     from vidnoise.io.reader import Reader
 
 FORMATS = {"nut": "nut", "y4m": "yuv4mpegpipe"}
 """What the standard output can be, and FFmpeg's names for it."""
+
+TAIL = 1 << 16
+"""Bytes at the end of an input that are looked at: a page of Ogg is as long."""
 
 STDIN_URL = "pipe:0"
 """FFmpeg's name of the standard input."""
@@ -53,10 +58,11 @@ class Source:
     Attributes:
         name: its URL.
         size: how many bytes have come out of it.
+        tail: the last of them.
     """
 
     def __init__(self, url: str) -> None:
-        self.name, self.size = url, 0
+        self.name, self.size, self.tail = url, 0, b""
         path = 0 if url == STDIN_URL else url.removeprefix("file:")
         self._file = open(path, "rb", buffering=0, closefd=path != 0)  # noqa: SIM115
 
@@ -72,7 +78,19 @@ class Source:
         except KeyboardInterrupt as stop:
             raise Interrupted from stop
         self.size += len(data)
+        self.tail = (self.tail + data)[-TAIL:]
         return data
+
+    def close(self) -> None:
+        """Let go of it, so that whoever writes into it is told; the standard input stays open."""
+        self._file.close()
+
+
+def close(container: InputContainer) -> None:
+    """Close an input, and the pipe that it comes out of."""
+    container.close()
+    if container.file:
+        container.file.file.close()
 
 
 def check_stdin() -> None:

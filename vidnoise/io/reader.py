@@ -18,6 +18,7 @@ from vidnoise.errors import InputError
 from vidnoise.frame import Frame, StreamInfo
 from vidnoise.io import pipes, stills
 from vidnoise.io.colour_tags import colour_of, filled
+from vidnoise.io.cut_off import UNCOUNTED
 from vidnoise.io.decode import Decoder, Tail, decoder_for, hides_alpha, layout_of
 from vidnoise.io.facts import facts_of
 from vidnoise.io.interlace import InterlaceGate
@@ -184,7 +185,7 @@ class Reader:
         """Release the file and end the iteration. Frames already handed out stay valid."""
         self._ended = True
         self._ready.clear()
-        self.container.close()
+        pipes.close(self.container)
 
     def __enter__(self) -> Reader:
         return self
@@ -296,12 +297,12 @@ class Reader:
     def _count(self) -> int | None:
         """How many frames there are to come, as far as the header says."""
         stream, part, rate = self.stream, self.part, mean_rate(self.stream)
-        if part.is_whole and stream.frames:
+        if part.is_whole and 0 < stream.frames < UNCOUNTED:
             return int(stream.frames)
         told, tick = (
             (stream.duration, stream.time_base) if stream.duration else (self.container.duration, MICRO)
         )
-        if not rate or not told:
+        if not rate or not told or stream.frames >= UNCOUNTED:
             return None
         last = self.begin + told * tick
         return max(0, round(float((min(last, part.end or last) - (-part.shift or self.begin)) * rate)))
