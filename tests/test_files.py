@@ -752,6 +752,14 @@ def test_a_timecode_begins_with_the_part(tmp_path: Path, rate: Fraction, code: s
         assert out.streams.video[0].metadata["timecode"] == found
 
 
+@pytest.mark.parametrize(("ext", "holds"), [("mkv", True), ("avi", False), ("ts", False), ("m4v", False)])
+def test_a_timecode_that_the_container_cannot_hold_is_named(tmp_path: Path, ext: str, holds: bool) -> None:
+    source = Clip(frames=3, video_metadata={"timecode": "01:02:03:04"}).save(tmp_path / "in.mov")
+    _, writer = through(source, tmp_path / f"out.{ext}")
+    lost = f".{ext} cannot hold the time code of video stream 0 (h264); .mp4 and .mkv can"
+    assert writer.warnings == ([] if holds else [lost])
+
+
 def test_sound_and_timecode_of_mxf_are_kept(tmp_path: Path) -> None:
     clip = Clip(codec="mpeg2video", time_base=Fraction(1, 25), audio="pcm_s16le", options={"qmax": "2"})
     source = replace(clip, metadata={"timecode": "10:00:00:05"}).save(tmp_path / "in.mxf")

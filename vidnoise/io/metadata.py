@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from vidnoise.io.containers import PROGRAM, QUICKTIME
+from vidnoise.io.containers import OGG, PROGRAM, QUICKTIME
 from vidnoise.io.streams import describe
 
 if TYPE_CHECKING:
@@ -65,16 +65,24 @@ UNTITLED = {"asf", "flv", "mpegts", "mxf", "wtv", *PROGRAM}
 """Those that write no title of it."""
 
 
+TIMED = {"mp4", "mov", "matroska", "webm", "nut", "mxf", *OGG}
+"""Those that write the time code of a video."""
+
+
 def _words_warning(container: str, format: str, stream: Stream) -> list[str]:
-    """One warning where the output cannot say a stream's language or title, else none."""
+    """One warning where the output cannot say a stream's language, title or time code, else none."""
     language = stream.metadata.get("language", "und")
     if format == "mov":
         unknown = MAC_LANGUAGES.get(language, language) not in MAC_KNOWN
     else:
         unknown = format in CODED and re.fullmatch(CODED[format], language) is None
     unspoken = format in UNSPOKEN and language != "und" and stream.type != "video"
-    untitled = format in UNTITLED and "title" in stream_metadata(stream, format, encoded=False)
-    words = ["language"] * (unknown or unspoken) + ["title"] * untitled
+    entries = stream_metadata(stream, format, encoded=False)
+    untitled, untimed = (
+        format in UNTITLED and "title" in entries,
+        format not in TIMED and "timecode" in entries,
+    )
+    words = ["language"] * (unknown or unspoken) + ["title"] * untitled + ["time code"] * untimed
     lost = " and ".join(f"the {word}" for word in words)
     better = ".mkv" if unknown and format != "mov" else ".mp4 and .mkv"
     return [f"{container} cannot hold {lost} of {describe(stream)}; {better} can"] if lost else []
