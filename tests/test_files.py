@@ -1453,6 +1453,7 @@ def test_aborting_leaves_nothing_and_keeps_what_was_there(tmp_path: Path) -> Non
     [
         ("missing/out.mp4", OutputError, r"make it with: mkdir -p .*/missing$"),
         ("Ann's/out.mp4", OutputError, r"""mkdir -p '.*/Ann'"'"'s'$"""),
+        ("in.mp4/out.mp4", OutputError, "in.mp4 is a file, not a folder"),
         ("folder", OutputError, "folder"),
         ("out.xyz", UsageError, ".mp4"),
         ("out", UsageError, r"out: its name has no ending; use \.mp4"),

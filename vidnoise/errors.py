@@ -45,7 +45,9 @@ class OutputError(VidnoiseError):
 
 
 def missing_folder(folder: Path) -> OutputError:
-    """What to say of an output's folder that is not there."""
+    """What to say of an output's folder that is not there, or none."""
+    if folder.exists():
+        return OutputError(f"{folder} is a file, not a folder; give the output another name")
     return OutputError(
         f"the folder {folder} does not exist; make it with: mkdir -p {shlex.quote(str(folder))}"
     )
