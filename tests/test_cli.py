@@ -749,6 +749,14 @@ def test_probe_tells_the_size_of_a_small_picture_and_one_frame_as_one(vidnoise, 
         assert words in text
 
 
+def test_probe_draws_no_bars_for_noise_that_is_none(vidnoise, tmp_path):
+    flat = np.full((64, 96, 3), 128, np.uint8)
+    source = Clip(frames=3, **LOSSLESS, draw=lambda number: flat).save(tmp_path / "flat.mkv")
+    assert "▇" not in vidnoise("probe", source).out
+    source = Clip(frames=3, **LOSSLESS, draw=lambda number: noisy(number, 12)).save(tmp_path / "noisy.mkv")
+    assert "▇" * 30 in vidnoise("probe", source).out
+
+
 def test_probe_says_colour_by_name_and_that_the_rate_varies(vidnoise, tmp_path):
     def tag(stream) -> None:
         context = stream.codec_context

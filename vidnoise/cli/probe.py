@@ -97,10 +97,10 @@ def _curve(found: Probe) -> Any:
     rows = table("brightness", "noise", "")
     last = len(found.brightness) - 1
     chosen = [round(i * last / (LEVELS - 1)) for i in range(LEVELS)]
-    most = max((found.curve[i] for i in chosen if math.isfinite(found.curve[i])), default=0.0)
+    most = max(VISIBLE, *(found.curve[i] for i in chosen if math.isfinite(found.curve[i])))
     for i in chosen:
         noise = found.curve[i]
-        bar = "▇" * round(30 * noise / most) if most > 0 and math.isfinite(noise) else ""
+        bar = "▇" * round(30 * noise / most) if math.isfinite(noise) else ""
         rows.add_row(f"{found.brightness[i]:.0f}", f"{noise:.2f}" if math.isfinite(noise) else "-", bar)
     return rows
 
