@@ -846,6 +846,34 @@ def _ratios(mastering: bytes) -> list[float]:
     return [a / b for a, b in zip(numbers[::2], numbers[1::2], strict=True)]
 
 
+def dolby_vision(source: Path, profile: int, compatible: int) -> Path:
+    """The file with a Dolby Vision record (dvcC) in its only track; the index must stand behind the pictures."""
+    data = bytearray(source.read_bytes())
+    record = (
+        bytes([1, 0]) + (profile << 9 | 6 << 3 | 5).to_bytes(2, "big") + bytes([compatible << 4, *[0] * 19])
+    )
+    box = (8 + len(record)).to_bytes(4, "big") + b"dvcC" + record
+    at = 0
+    for kind in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"hev1"):
+        at = data.index(kind, at) - 4
+        size = int.from_bytes(data[at : at + 4], "big")
+        data[at : at + 4] = (size + len(box)).to_bytes(4, "big")
+        end, at = at + size, at + 8
+    data[end:end] = box
+    source.write_bytes(data)
+    return source
+
+
+@pytest.mark.parametrize(
+    ("profile", "compatible", "words"), [(8, 1, ""), (5, 0, " (its colours are wrong without it)")]
+)
+def test_dolby_vision_is_named_and_what_its_colours_are_without_it(
+    tmp_path: Path, profile: int, compatible: int, words: str
+) -> None:
+    _, writer = through(dolby_vision(hdr_clip(tmp_path), profile, compatible), tmp_path / "out.mp4")
+    assert writer.warnings == [f"Dolby Vision metadata{words} cannot be written here and is left out"]
+
+
 def test_an_encoder_that_cannot_write_hdr_metadata_says_so(tmp_path: Path) -> None:
     _, writer = through(hdr_clip(tmp_path), tmp_path / "out.mkv", OutputOptions(codec="ffv1"))
     assert [w for w in writer.warnings if "mastering-display" in w and "hevc" in w]

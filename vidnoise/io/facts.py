@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 LOCATIONS = ("unspecified", "left", "center", "topleft", "top", "bottomleft", "bottom")
 """FFmpeg's names of chroma locations, by number."""
 
-_CROPPING = "Frame Cropping: "
+_CROPPING, _DOLBY_VISION = "Frame Cropping: ", "DOVI configuration record: "
 
 
 @dataclass(frozen=True)
@@ -78,12 +79,13 @@ class Facts:
 
 
 VIEWS = "the arrangement of 3D views"
+DOLBY_VISION = "Dolby Vision metadata"
 
 LOST = {
     "SPHERICAL": "the projection of 360-degree video",
     "STEREO3D": VIEWS,
-    "DOVI_METADATA": "Dolby Vision metadata",
-    "DOVI_RPU_BUFFER": "Dolby Vision metadata",
+    "DOVI_METADATA": DOLBY_VISION,
+    "DOVI_RPU_BUFFER": DOLBY_VISION,
     "DYNAMIC_HDR_PLUS": "HDR10+ metadata",
     "DYNAMIC_HDR_VIVID": "HDR Vivid metadata",
     "AMBIENT_VIEWING_ENVIRONMENT": "the ambient viewing environment",
@@ -102,7 +104,7 @@ def facts_of(frame: av.VideoFrame | None, line: str) -> Facts:
         light=struct.unpack("2I", light[:8]) if light else None,
         matrix=struct.unpack("9i", matrix[:36]) if matrix else None,
         chroma_location=_location(line),
-        others=(*dict.fromkeys(LOST[name] for name in data if name in LOST), *_cropping(line)),
+        others=(*_lost(data, line), *_cropping(line)),
     )
 
 
@@ -120,7 +122,7 @@ def stream_lines(container: Any) -> dict[int, str]:
     for line in map(str.strip, text.splitlines()):
         if found := re.match(r"Stream #0:(\d+)", line):
             lines[int(found[1])] = line
-        elif lines and line.startswith(_CROPPING):
+        elif lines and line.startswith((_CROPPING, _DOLBY_VISION)):
             lines[max(lines)] += f", {line}"
     return lines
 
@@ -128,6 +130,15 @@ def stream_lines(container: Any) -> dict[int, str]:
 def is_timecode(line: str) -> bool:
     """Whether a stream is a QuickTime time code track."""
     return "(tmcd / " in line
+
+
+def _lost(data: Iterable[str], line: str) -> Iterable[str]:
+    """Side data that cannot be written, in words, each once."""
+    record = line.partition(_DOLBY_VISION)[2]
+    words = [LOST[name] for name in data if name in LOST] + [DOLBY_VISION] * bool(record)
+    alone = "compatibility id: 0" in record  # with none of HDR10, HLG and SDR
+    told = f"{DOLBY_VISION} (its colours are wrong without it)" if alone else DOLBY_VISION
+    return dict.fromkeys(told if word == DOLBY_VISION else word for word in words)
 
 
 def _cropping(line: str) -> list[str]:
