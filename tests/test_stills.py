@@ -148,3 +148,15 @@ def test_of_an_icon_the_largest_picture_is_taken(tmp_path: Path) -> None:
     with open_reader(tmp_path / "in.ico") as reader:
         assert [(frame.width, frame.height) for frame in reader] == [(60, 60)]
         assert any("of which the best is taken (60x60)" in warning for warning in reader.warnings)
+
+
+def test_a_picture_without_a_decoder_is_answered_with_what_makes_a_picture_of_it(tmp_path: Path) -> None:
+    gray = (
+        "ff0a434052dc080012880200c4005de5120000152aa38c1bbc9cebf9f24387c5b48deb0c6db56d6149a2c8383649277048128b34800864e6"
+        "020030b4504902"
+    )
+    (tmp_path / "in.jxl").write_bytes(bytes.fromhex(gray))
+    with pytest.raises(
+        InputError, match=r"no decoder for its video \(jpegxl\).*ffmpeg -i .*in\.jxl .*in\.png$"
+    ):
+        open_reader(tmp_path / "in.jxl")

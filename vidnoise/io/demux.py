@@ -18,7 +18,7 @@ from vidnoise.io.failures import reason
 from vidnoise.io.part import MICRO, Part, begin_of
 from vidnoise.io.picture_tags import ends_early
 from vidnoise.io.seeking import seek
-from vidnoise.io.streams import describe, is_cover, main_video
+from vidnoise.io.streams import describe, is_cover, is_of_pictures, main_video
 
 if TYPE_CHECKING:
     import av
@@ -85,8 +85,7 @@ class Demuxer:
     @property
     def of_pictures(self) -> bool:
         """Whether the input is picture files, which have no video codec that an output could keep."""
-        name = self.container.format.name
-        return name == "image2" or name.endswith("_pipe")
+        return is_of_pictures(self.container)
 
     @property
     def zero(self) -> Fraction:

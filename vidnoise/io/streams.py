@@ -43,11 +43,16 @@ def main_video(container: InputContainer, source: str, lines: dict[int, str]) ->
 def _undecodable(container: InputContainer, source: str, line: str) -> InputError:
     codec = line.partition("Video: ")[2].partition(",")[0]
     picture = shlex.quote(str(Path(source).with_suffix(".png")))
-    target = picture if container.format.name == "image2" else "-c:v ffv1 OUTPUT.mkv"
+    target = picture if is_of_pictures(container) else "-c:v ffv1 OUTPUT.mkv"
     return InputError(
         f"{source}: there is no decoder for its video ({codec}) here; convert it with a program that has one, as in: "
         f"ffmpeg -i {shlex.quote(source)} {target}"
     )
+
+
+def is_of_pictures(container: InputContainer) -> bool:
+    """Whether an input is picture files."""
+    return container.format.name == "image2" or container.format.name.endswith("_pipe")
 
 
 def is_cover(stream: Stream) -> bool:
