@@ -749,6 +749,12 @@ def test_probe_tells_the_size_of_a_small_picture_and_one_frame_as_one(vidnoise, 
         assert words in text
 
 
+def test_probe_says_in_words_what_damage_has_cost(vidnoise, tmp_path):
+    source = Clip(frames=5, codec="rawvideo", options={}).save(tmp_path / "in.y4m")
+    source.write_bytes(source.read_bytes()[:-1])
+    assert "the input ends too early" in vidnoise("probe", source).out
+
+
 def test_probe_draws_no_bars_for_noise_that_is_none(vidnoise, tmp_path):
     flat = np.full((64, 96, 3), 128, np.uint8)
     source = Clip(frames=3, **LOSSLESS, draw=lambda number: flat).save(tmp_path / "flat.mkv")

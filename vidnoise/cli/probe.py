@@ -80,14 +80,19 @@ def _facts(found: Probe) -> list[tuple[str, str]]:
     ]
     lines += [("hdr", ", ".join(found.hdr))] if found.hdr else []
     lines += [("also", _stream(other)) for other in found.others]
-    damage = ", ".join(f"{count} {kind}" for kind, count in found.losses.items())
-    lines += [("damage", damage)] if damage else []
+    lines += [("damage", _damage(found.losses))] if found.losses else []
     lines += [("warning", warning) for warning in found.warnings]
     lines.append(("looked at", f"{_of(found.sampled_frames, 'frame')}, {_places(found)}"))
     r, g, b = found.noise
     lines.append(("noise", f"R {r:.2f}  G {g:.2f}  B {b:.2f} of 255"))
     lines += [("grain", _grain(found.correlation))] if max(found.noise) >= VISIBLE else []
     return [*lines, ("blur", _blur(found.blur))]
+
+
+def _damage(losses: dict[str, Any]) -> str:
+    from vidnoise.io.decode import Losses
+
+    return str(Losses(**losses))
 
 
 def _curve(found: Probe) -> Any:
