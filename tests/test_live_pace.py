@@ -161,6 +161,63 @@ def test_cameras_that_fall_behind_together_go_down_one_at_a_time_and_only_as_far
     assert lowest == 1
 
 
+@pytest.mark.parametrize(("late", "gone"), [(0.1, 1), (0.5, 4), (0.9, 8)])
+def test_the_more_pictures_cameras_leave_out_the_more_of_them_go_down_at_once(late, gone):
+    turns = Turns()
+    paces = [Pace(2, 1.0, turns) for _ in range(8)]
+    for pace in paces:
+        for tick in range(11):  # in a second
+            pace.judge(0.0 if tick == 0 or tick > 10 * late else 0.6, 5)
+            pace.worked(0.1, tick / 10)
+    assert sum(pace.tier for pace in paces) == gone
+
+
+def test_dearer_filters_are_not_tried_while_another_camera_falls_behind():
+    turns = Turns()
+    calm, behind = Pace(2, 1.0, turns), Pace(1, 1.0, turns)
+    run(calm, costs=[0.3, 0.01], length=2)
+    assert calm.tier == 1
+    for second in range(2, 15):
+        run(behind, costs=[0.3], length=1, now=second)
+        run(calm, costs=[0.01, 0.01], length=1, now=second)
+        assert calm.tier == 1
+    run(calm, costs=[0.01, 0.01], length=5, now=15)
+    assert calm.tier == 0
+
+
+def test_a_trial_that_has_failed_keeps_no_camera_from_cheaper_filters():
+    turns = Turns()
+    trying, steady = Pace(2, 1.0, turns), Pace(2, 1.0, turns)
+    run(trying, costs=[0.3, 0.01], length=2)
+    run(trying, costs=[0.01, 0.01], length=6, now=2)
+    assert trying.tier == 0
+    run(steady, costs=[0.3, 0.01], length=1.5, now=8)
+    run(trying, costs=[0.01, 0.01], length=2, now=8)
+    assert (trying.tier, steady.tier) == (1, 0)
+    run(steady, costs=[0.3, 0.01], length=3, now=10)
+    assert steady.tier == 1
+
+
+def test_two_cameras_that_ask_at_one_moment_do_not_both_go_down():
+    class Slow(Pace):
+        @property
+        def left(self):
+            time.sleep(0.05)
+            return super().left
+
+    turns, gone = Turns(), []
+    assert turns.falls(Slow(2, 1.0, turns), 0.0, -1.5)
+    asking = [
+        threading.Thread(target=lambda: gone.append(turns.falls(Slow(2, 1.0, turns), 0.0, 0.0)))
+        for _ in range(4)
+    ]
+    for thread in asking:
+        thread.start()
+    for thread in asking:
+        thread.join()
+    assert sorted(gone) == [False, False, False, True]
+
+
 def test_frames_are_dropped_only_where_passing_them_on_does_not_help():
     pace = Pace(1, 0.5)
     assert [pace.judge(age, 5) for age in (0.1, 0.3, 0.6)] == ["clean", "pass", "drop"]

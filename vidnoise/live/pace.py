@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from typing import Literal
 
 Verdict = Literal["clean", "pass", "drop"]
@@ -18,54 +19,70 @@ TRIAL = 10.0
 
 
 class Turns:
-    """Whose turn it is among the cameras of a process: one at a time changes its tier, or none would know what that did.
+    """Whose turn it is among the cameras of a process: if all changed their tiers at once, none would know what that did.
 
-    Where another camera falls behind while one tries a dearer tier, the trial has failed and not that camera's tier. Where
-    one has gone to a cheaper tier, the others look whether that was enough before one of them follows, and of those that
-    still fall behind it is the one with the most tiers left.
+    One at a time tries a dearer tier, while none falls behind. Where another does during that, the trial has failed and not
+    that camera's tier. Where some have gone to a cheaper tier, the others look whether that was enough before they follow,
+    and of those that still fall behind it is those with the most tiers left. Whoever goes saves at most all of its work, so
+    as many go at once as would do then: of four cameras that each leave out half of their pictures, two.
     """
 
     def __init__(self) -> None:
-        self._who: Pace | None = None
+        self._lock = threading.Lock()  # each camera has a thread of its own
+        self._who: Pace | None = None  # is on trial
         self._until = self._settled = -math.inf
         self._failed = False
-        # When; made anew at each change, as other threads may be reading it.
-        self._behind: dict[Pace, float] = {}
+        self._behind: dict[Pace, float] = {}  # when
+        self._left_out: dict[
+            Pace, float
+        ] = {}  # the shares of those that are looked at together, and how many went
+        self._gone = 0
 
     def settles(self, now: float) -> None:
         """A camera's tier gets ready, which takes time of all cameras: how they do shows a window later."""
-        self._settled = now + WINDOW
+        with self._lock:
+            self._settled = now + WINDOW
 
-    def falls(self, who: Pace, now: float) -> bool:
-        """Whether a camera that falls behind may go to a cheaper tier."""
-        late = {pace: when for pace, when in self._behind.items() if now - when < 2 * WINDOW}
-        self._behind = late | {who: now}
-        if now < self._settled or any(pace.left > who.left for pace in late):
-            return False
-        self._behind = {}
-        self.settles(now)
-        return True
+    def falls(self, who: Pace, left_out: float, now: float) -> bool:
+        """Whether a camera that falls behind, and leaves out this share of its pictures, may go to a cheaper tier."""
+        with self._lock:
+            late = {pace: when for pace, when in self._behind.items() if now - when < 2 * WINDOW}
+            self._behind = late | {who: now}
+            if now >= self._settled:
+                self._left_out, self._gone = {}, 0
+            self._left_out.setdefault(who, left_out)  # later ones are of the time in which tiers get ready
+            most = max(1.0, sum(self._left_out.values()))
+            if self._gone >= most or any(pace.left > who.left for pace in late):
+                return False
+            self._gone += 1
+            self._settled = now + WINDOW
+            if self._who is who:
+                self._who = None
+            return True
 
     def begin(self, who: Pace, now: float) -> bool:
         """Whether a camera may try a dearer tier; no other one may for `TRIAL` seconds."""
-        if now < self._until:
-            return False
-        self._who, self._until, self._failed = who, now + TRIAL, False
-        return True
+        with self._lock:
+            if now < self._until or any(now - when < 2 * WINDOW for when in self._behind.values()):
+                return False
+            self._who, self._until, self._failed = who, now + TRIAL, False
+            return True
 
     def blame(self, who: Pace, now: float) -> bool:
         """Whether another camera is on trial now; it has failed."""
-        if self._who is who or now >= self._until:
-            return False
-        self._failed = True
-        return True
+        with self._lock:
+            if self._who in (None, who) or now >= self._until:
+                return False
+            self._failed = True
+            return True
 
     def failed(self, who: Pace) -> bool:
         """Whether another camera has suffered from this one's trial; said once."""
-        if self._who is not who or not self._failed:
-            return False
-        self._failed = False
-        return True
+        with self._lock:
+            if self._who is not who or not self._failed:
+                return False
+            self._who = None
+            return True
 
 
 class Pace:
@@ -91,7 +108,7 @@ class Pace:
         self._holds = [HOLD] * tiers
         self._began: float | None = None
         self._busy = 0.0
-        self._late = 0
+        self._seen = self._late = 0
         self._caught_up = False
         self._behind_since: float | None = None
         self._calm_since: float | None = None
@@ -99,11 +116,13 @@ class Pace:
 
     def judge(self, age: float, waiting: int) -> Verdict:
         """What to do with a picture that came `age` seconds ago, with `waiting` newer ones behind it."""
-        if age > self._max_delay / 2:
-            self._late += self._caught_up
-            return "drop" if age > self._max_delay and waiting else "pass"
-        self._caught_up = True
-        return "clean"
+        late = age > self._max_delay / 2
+        self._caught_up |= not late
+        self._seen += self._caught_up
+        if not late:
+            return "clean"
+        self._late += self._caught_up
+        return "drop" if age > self._max_delay and waiting else "pass"
 
     def worked(self, seconds: float, now: float) -> None:
         """Note the work on one picture; at the end of a window this may change `tier`."""
@@ -118,14 +137,15 @@ class Pace:
         if now - self._began < WINDOW:
             return
         overloaded = self._late > 0 or self._busy / (now - self._began) > BUSY
-        self._began, self._busy, self._late = now, 0.0, 0
+        left_out = self._late / max(1, self._seen)
+        self._began, self._busy, self._seen, self._late = now, 0.0, 0, 0
         if self._turns.failed(self):
             self._down(now)
         elif not overloaded:
             self._up(now)
         elif not self._turns.blame(self, now):
             self._calm_since = now
-            if self._turns.falls(self, now):
+            if self._turns.falls(self, left_out, now):
                 self._down(now)
 
     @property
@@ -137,7 +157,7 @@ class Pace:
         """Forget the window: a tier gets ready, or is in use now. What the one before left behind is not its fault."""
         self._turns.settles(now)
         self._caught_up, self._behind_since = False, None
-        self._began, self._busy, self._late = None, 0.0, 0
+        self._began, self._busy, self._seen, self._late = None, 0.0, 0, 0
 
     def _lag(self, now: float) -> None:
         """Where passing pictures on takes too long by itself, no filter can be had, however cheap."""
