@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -167,3 +169,25 @@ def test_wrong_usage_of_cameras_is_told_with_status_2(words, told, capsys):
         main(words)
     assert left.value.code == 2
     assert told in capsys.readouterr().err
+
+
+HANGS_UP = """
+import os, signal, sys
+from vidnoise.cli import main
+
+class HangsUp:
+    def find_spec(self, name, *_):
+        if name == "click":  # of all that is imported the first that takes long
+            os.kill(os.getpid(), signal.SIGHUP)
+
+sys.meta_path.insert(0, HangsUp())
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "status"), [(["watch", "nowhere"], 2), (["watch.mp4", "-o", "out.mp4"], -1)]
+)
+def test_a_watch_that_is_told_to_read_its_file_again_while_it_is_imported_goes_on(words, status):
+    done = subprocess.run([sys.executable, "-c", HANGS_UP, *words], capture_output=True, timeout=100)
+    assert done.returncode == status, done.stderr

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -17,6 +18,9 @@ def main(args: Sequence[str] | None = None) -> None:
     0: all is well. 1: nothing was written. 2: the request was wrong. 3: saved, but the input had losses.
     130: interrupted. 141: whatever read the output has ended.
     """
+    if args is None and [word for word in sys.argv[1:] if word != "--debug"][:1] == ["watch"]:
+        # It asks for its file to be read again, which has not been read yet, while what runs the command is imported.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     from vidnoise.cli.errors import guarded
     from vidnoise.cli.heap import one_heap
     from vidnoise.cli.root import root
