@@ -684,6 +684,33 @@ def test_recordings_of_others_in_the_same_folder_are_no_pieces_of_this_one(tmp_p
     assert {str(path) for path in pieces_of("./%F.mp4")} == set(mine[:2])
 
 
+@pytest.mark.parametrize(
+    ("mine", "other"),
+    [
+        ("cam1%H.mp4", "cam15.mp4"),  # cam%H.mp4
+        ("cam%b.mp4", "cameraFeb.mp4"),
+        ("day%j.mp4", "day12.mp4"),
+        ("%F.mp4", "2026-01-02_05.mp4"),  # %F_%H.mp4
+    ],
+)
+def test_pieces_of_a_camera_are_not_those_of_one_whose_name_begins_alike(mine, other, tmp_path):
+    (tmp_path / other).touch()
+    assert pieces_of(f"{tmp_path}/{mine}") == []
+
+
+LETTERS = ["C%d%g%H%I%j%m%M%S%U%u%V%w%W%y%Y%G", "e%k%l%-e%0k", "a%A%b%B%h%p%P%^a%#p", "s%F_%R_%T%%"]
+
+
+@pytest.mark.parametrize("letters", [*LETTERS, "-H%-j%-m", "_d%_j%_Y"])
+@pytest.mark.parametrize("moment", [0, 1_767_225_599, 1_776_300_000])
+def test_a_piece_is_found_whatever_its_name_is_made_of(letters, moment, tmp_path):
+    pattern = f"{tmp_path}/%{letters}.mp4"
+    assert resolve(pattern, segment="1h", keep="1d").keep_seconds
+    piece = Path(time.strftime(pattern, time.localtime(moment)))
+    piece.touch()
+    assert pieces_of(pattern) == [piece]
+
+
 def test_a_piece_that_cannot_be_removed_is_told_of_and_the_others_are_removed(tmp_path, monkeypatch):
     for name in ("01.ts", "02.ts", "03.ts"):
         (tmp_path / name).write_bytes(b"old")

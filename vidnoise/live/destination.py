@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import calendar
 import os
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -43,22 +45,43 @@ IN_TIME = {
 FILES = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska", ".ts": "mpegts"}
 """Endings of files that can be written without an end in sight."""
 
-_TWO = r"[ \d]?\d"
-WRITTEN = {
-    **dict.fromkeys("CdegHIklmMSuUVwWy", _TWO),
-    **dict.fromkeys("aAbBhpP", r"[^\W\d_]+\.?"),
-    **dict.fromkeys("YG", r"\d{4}"),
-    "j": r"\d{1,3}",
-    "s": r"\d+",
-    "F": r"\d{4}-\d\d-\d\d",
-    "R": r"\d\d:\d\d",
-    "T": r"\d\d:\d\d:\d\d",
-    "%": "%",
-}
-"""What `%Y` and the like stand for in a name, by their letter: names beside a recording may look like its own."""
+WIDTHS = {**dict.fromkeys("CdegHIklmMSUVWy", 2), **dict.fromkeys("uw", 1), "j": 3, "Y": 4, "G": 4}
+"""Digits of the numbers that may stand in a name, by their letter: `%H` and the like."""
 
-LETTER = re.compile(r"%[-_0^#]?(.)")
-"""`%Y` and the like in a name."""
+NAMES: Mapping[str, Sequence[str]] = {
+    "a": [*calendar.day_abbr],
+    "A": [*calendar.day_name],
+    "b": [*calendar.month_abbr],
+    "h": [*calendar.month_abbr],
+    "B": [*calendar.month_name],
+    "p": ("AM", "PM"),
+    "P": ("AM", "PM"),
+}
+"""Words that may stand there."""
+
+OTHERS = {"s": r"\d+", "F": r"\d{4}-\d\d-\d\d", "R": r"\d\d:\d\d", "T": r"\d\d:\d\d:\d\d", "%": "%"}
+"""What else may."""
+
+LETTER = re.compile(r"%([-_0^#]?.)")
+"""`%Y`, `%-H` and the like in a name."""
+
+
+def stands_for(letter: str) -> str:
+    """The regular expression of what `Y`, `-H` and the like stand for; empty where none is known.
+
+    It is no wider than it must be: names beside a recording look like its own, as `cam15.mp4` like a piece of `cam1%H.mp4`.
+    """
+    flag, letter = letter[:-1], letter[-1]
+    if letter in NAMES:
+        return f"(?i:{'|'.join(re.escape(name) for name in NAMES[letter] if name)})"
+    if letter not in WIDTHS:
+        return OTHERS.get(letter, "")
+    width = WIDTHS[letter]
+    if flag == "-":
+        return rf"\d{{1,{width}}}"
+    if flag == "_" or (letter in "ekl" and not flag):
+        return rf"[ \d]{{{width - 1}}}\d"
+    return rf"\d{{{width}}}"
 
 
 @dataclass(frozen=True)
@@ -159,7 +182,7 @@ def _segments(path: str, segment: str | None, keep: str | None) -> Destination:
     if segment is None:
         raise UsageError(f"{path} is a name for pieces; say how long each is: --segment 10m")
     format = _format(path)
-    unknown = [letter for letter in LETTER.findall(path) if letter not in WRITTEN] if keep else []
+    unknown = [letter for letter in LETTER.findall(path) if not stands_for(letter)] if keep else []
     if unknown:
         raise UsageError(
             f"{path}: --keep does not find pieces by %{unknown[0]}; write for example %Y-%m-%d_%H-%M-%S"

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from vidnoise.errors import OutputError
-from vidnoise.live.destination import LETTER, WRITTEN, Destination
+from vidnoise.live.destination import LETTER, Destination, stands_for
 from vidnoise.live.mux import Muxer
 from vidnoise.live.packets import VIDEO, Packet
 
@@ -169,12 +169,9 @@ def pieces_of(pattern: str) -> list[Path]:
     fixed = Path(pattern.split("%")[0] + "x").parent
     inner = Path(pattern).relative_to(fixed)
     stem, suffix = os.path.splitext(inner)
-    known = re.compile(
-        "".join(
-            WRITTEN[part] if number % 2 else re.escape(part) for number, part in enumerate(LETTER.split(stem))
-        )
-        + rf"(_\d+)?{re.escape(suffix)}"
-    )
+    parts = LETTER.split(stem)
+    parts[::2], parts[1::2] = map(re.escape, parts[::2]), map(stands_for, parts[1::2])
+    known = re.compile("".join(parts) + rf"(_[1-9]\d*)?{re.escape(suffix)}")  # with the numbers of `free`
     # There may be a hundred thousand.
     names = glob.glob("/".join("*" * len(inner.parts)), root_dir=fixed, include_hidden=True)
     return [fixed / name for name in names if known.fullmatch(name)]
