@@ -204,6 +204,18 @@ def test_one_can_go_to_any_frame(tmp_path, start):
     assert len(all_frames(capture)) == 2
 
 
+@pytest.mark.parametrize("number", [7.6, 2.5, 17.5, 0.9])
+@pytest.mark.parametrize(("name", "scale"), [("FRAMES", 1), ("MSEC", 40)])
+def test_a_place_between_two_frames_is_the_one_that_opencv_goes_to(number, name, scale, tmp_path):
+    path = str(clips.Clip(frames=20).save(tmp_path / "clip.mp4"))
+    theirs, ours = cv2.VideoCapture(path), VideoCapture(path, Chain())
+    for capture in (theirs, ours):
+        assert capture.set(getattr(cv2, f"CAP_PROP_POS_{name}"), number * scale)
+    for prop in (cv2.CAP_PROP_POS_FRAMES, cv2.CAP_PROP_POS_MSEC):
+        assert ours.get(prop) == pytest.approx(theirs.get(prop), abs=0.1)
+    assert np.array_equal(ours.read()[1], theirs.read()[1])
+
+
 def test_a_frame_before_the_first_is_the_first(tmp_path):
     path = str(clips.Clip(frames=3).save(tmp_path / "clip.mp4"))
     for capture in (cv2.VideoCapture(path), VideoCapture(path, Chain())):
@@ -228,7 +240,9 @@ def test_one_can_go_past_the_last_frame_and_back(tmp_path, frame):
 
 def test_a_position_that_is_no_number_is_refused_and_changes_nothing(tmp_path):
     capture = VideoCapture(clips.Clip(frames=2).save(tmp_path / "clip.mp4"), Chain())
-    assert not capture.set(cv2.CAP_PROP_POS_FRAMES, float("nan"))
+    for value in (float("nan"), float("-inf"), 1e308):
+        assert not capture.set(cv2.CAP_PROP_POS_FRAMES, value)
+        assert not capture.set(cv2.CAP_PROP_POS_MSEC, value)
     assert capture.read()[0]
 
 

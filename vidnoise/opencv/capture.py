@@ -211,16 +211,16 @@ class VideoCapture:
         """
         import cv2
 
-        if self._reader is None or not math.isfinite(value):
+        if self._reader is None or not abs(value) < 2**63:
             return False
         if prop == cv2.CAP_PROP_ORIENTATION_AUTO:
             self._upright = bool(value)
             return True
         rate = self._reader.info.rate
         if prop == cv2.CAP_PROP_POS_FRAMES and rate:
-            return self._seek(round(value), rate)
+            return self._seek(int(value), rate)
         if prop == cv2.CAP_PROP_POS_MSEC and rate:
-            return self._seek(round(Fraction(value / 1000) * rate), rate)
+            return self._seek(math.floor(value / 1000 * float(rate) + 0.5), rate)
         return False
 
     def getBackendName(self) -> str:  # noqa: N802 - OpenCV's name
@@ -309,9 +309,11 @@ class VideoCapture:
             frames.close()  # type: ignore[attr-defined]
 
     def _milliseconds(self) -> float:
-        if self._frame is None or self._first is None or self._reader is None:
+        rate = self._reader.info.rate if self._reader else None
+        if self._first is None and rate:  # of the frame before the one that comes next, as OpenCV has it
+            return float(1000 * max(0, self._position - 1) / rate)
+        if self._frame is None or self._first is None:
             return 0.0
-        rate = self._reader.info.rate
         base = self._skipped and self._skipped - self._lead + (Fraction(1, 2) / rate if rate else 0)
         return float(1000 * (base + _time(self._frame) - self._first))
 
