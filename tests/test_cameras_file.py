@@ -90,6 +90,10 @@ def test_a_mistake_is_told_with_its_place(text, words, tmp_path):
         ("segment = 600", "segment takes text, not 600"),
         ("roi = 5", "roi takes x, y, width and height, .* not 5"),
         ("roi = [1, 2]", "roi: \\[1, 2\\] is no rectangle"),
+        ("roi = [0, -8, 16, 16]", "roi: \\[0, -8, 16, 16\\] is no rectangle in a picture"),
+        ("ignore = [[0, 0, 16, 0]]", "ignore: \\[0, 0, 16, 0\\] is no rectangle in a picture"),
+        ('outputs = ""', "the name of the output is empty"),
+        ('outputs = "rtsp://a"', "the output rtsp://a is the camera itself"),
         ("encoder_opts = { g = [5] }", "encoder_opts takes a table of texts"),
         ('precision = "fp99"', "precision is auto or fp32 or .* not 'fp99'"),
     ],
@@ -118,6 +122,12 @@ def test_two_cameras_that_would_write_to_one_file_are_refused(tmp_path):
     cameras = (("a", tmp_path / "real/x.ts"), ("b", tmp_path / "link/x.ts"))
     text = "\n".join(f'[cameras.{name}]\nsource = "rtsp://a"\noutputs = "{path}"' for name, path in cameras)
     with pytest.raises(UsageError, match=r"\[cameras.b\]: the output .*x.ts is that of \[cameras.a\] too"):
+        load(written(tmp_path, text))
+
+
+def test_two_cameras_that_would_read_one_pipe_are_refused(tmp_path):
+    text = "\n".join(f'[cameras.{name}]\nsource = "-"\noutputs = "{name}.ts"' for name in "ab")
+    with pytest.raises(UsageError, match=r"\[cameras.b\]: the pipe \(-\) is the source of \[cameras.a\]"):
         load(written(tmp_path, text))
 
 

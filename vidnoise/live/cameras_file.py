@@ -58,8 +58,13 @@ def _are_tables(cameras: Any, defaults: Any) -> bool:
 
 
 def _keep_apart(path: Path, cameras: dict[str, Settings]) -> None:
-    """Refuse two cameras that would write to the same place."""
+    """Refuse two cameras that would write to the same place, or take from each other what comes through one pipe."""
     known: dict[str, str] = {}
+    piped = [name for name, settings in cameras.items() if settings.source == "-"]
+    if len(piped) > 1:
+        raise UsageError(
+            f"{path}, [cameras.{piped[1]}]: the pipe (-) is the source of [cameras.{piped[0]}] already"
+        )
     for name, settings in cameras.items():
         for place in settings.places():
             other = known.setdefault(place.where, name)

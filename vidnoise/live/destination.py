@@ -123,6 +123,8 @@ def resolve(
     Raises:
         UsageError: no such output, or the options do not fit it.
     """
+    if not text:  # as of a variable that is not set; it would be the current folder
+        raise UsageError("the name of the output is empty; give a URL, a file, or a folder that ends in /")
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.\-]*)://", text)
     if scheme and scheme[1].lower() != "file":
         return _network(text, scheme[1].lower())

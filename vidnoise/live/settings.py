@@ -58,7 +58,7 @@ class Settings:
 
     Raises:
         UsageError: a value is out of range, there is no such encoder or it does not take its options, the source cannot be
-            one, or an output is missing, cannot be one or is given twice.
+            one, or an output is missing, cannot be one, is the source or is given twice.
     """
 
     source: str
@@ -116,6 +116,10 @@ class Settings:
         for place in self.places():
             if place.where in known:
                 raise UsageError(f"the output {place.name} is given twice; each writes to a place of its own")
+            if place.url == self.source:
+                raise UsageError(
+                    f"the output {place.name} is the camera itself; it writes to a place of its own"
+                )
             known.add(place.where)
 
     def places(self) -> list[Destination]:

@@ -47,4 +47,6 @@ def box(value: str | Iterable[int]) -> tuple[int, int, int, int]:
         x, y, width, height = map(int, value.split(",") if isinstance(value, str) else value)
     except (TypeError, ValueError):
         raise UsageError(f"{value!r} is no rectangle; write x,y,width,height, such as 0,0,320,24") from None
+    if min(x, y) < 0 or min(width, height) < 1:
+        raise UsageError(f"{value!r} is no rectangle in a picture: x and y begin at 0, width and height at 1")
     return x, y, width, height
