@@ -299,6 +299,35 @@ def test_what_is_never_shown_at_the_start_is_not_looked_for_at_the_end(
     assert read(source, threads=8, start=0.96) == (list(range(24, 40)), Losses())
 
 
+@pytest.mark.parametrize("threads", [1, 8])
+@pytest.mark.parametrize(
+    ("params", "twice", "lost", "left", "count"),
+    [
+        ("bframes=0:open-gop=0", False, 4, [*range(4), *range(10, 30)], 5),
+        ("bframes=3:open-gop=1", False, 0, [*range(10, 30)], 0),
+        ("bframes=3:open-gop=1", True, 30, [*range(30), *range(10, 30)], 9),
+    ],
+)
+def test_of_hevc_all_that_is_intact_is_shown_and_what_follows_on_a_loss_is_counted(
+    tmp_path: Path, params: str, twice: bool, lost: int, left: list[int], count: int, threads: int
+) -> None:
+    """What refers to a picture that is gone comes out gray, up to the next keyframe."""
+    params = f"{params}:keyint=10:min-keyint=10:scenecut=0:log-level=error"
+    source = Clip(frames=30, codec="libx265", options={"x265-params": params}).save(tmp_path / "whole.ts")
+    target = tmp_path / "lost.ts"
+    with av.open(str(source)) as one, av.open(str(source)) as two, av.open(str(target), "w") as out:
+        stream = out.add_stream_from_template(one.streams.video[0])
+        packets = [[packet for packet in part.demux(video=0) if packet.size] for part in (one, two)]
+        for packet in packets[1]:
+            packet.pts, packet.dts = packet.pts + 30 * 3600, packet.dts + 30 * 3600
+        for number, packet in enumerate(packets[0] + packets[1] * twice):
+            if number != lost:
+                packet.stream = stream
+                out.mux(packet)
+    numbers, losses = read(target, threads)
+    assert (numbers, losses.packets, losses.frames) == (left, count, 0)
+
+
 def test_a_hole_in_a_transport_stream_is_a_loss_and_a_joined_one_is_not(tmp_path: Path) -> None:
     whole = Clip(frames=100, options={"g": "10", "crf": "10"}).save(tmp_path / "whole.ts").read_bytes()
     (tmp_path / "hole.ts").write_bytes(
