@@ -321,6 +321,19 @@ def test_a_camera_that_fails_is_started_anew_whatever_the_reason(caplog):
     assert all("LOST is not set" in said and "; starting anew in 0." in said for said in caplog.messages)
 
 
+def test_a_failure_that_has_no_words_is_told_by_its_name(caplog, monkeypatch):
+    def fails(camera):
+        raise MemoryError
+
+    monkeypatch.setattr(Camera, "run", fails)
+    fleet = Fleet()
+    with caplog.at_level(logging.WARNING):
+        fleet.become({"door": Settings("rtsp://127.0.0.1:9/a", ("udp://127.0.0.1:9",))})
+        wait(lambda: caplog.messages)
+    fleet.close()
+    assert caplog.messages[0].startswith("MemoryError; starting anew in ")
+
+
 def test_cameras_that_hang_are_waited_for_together(tmp_path, monkeypatch):
     monkeypatch.setattr(fleets, "ENDING", 0.3)
     ended = threading.Event()

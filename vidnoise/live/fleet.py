@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Mapping
 
+from vidnoise.errors import VidnoiseError, class_and_text
 from vidnoise.live.backoff import Backoff
 from vidnoise.live.camera import Camera
 from vidnoise.live.pace import Turns
@@ -85,8 +86,10 @@ class Keeper:
         except GivenUp as failure:
             self.status.state, self.status.failure = "ended", str(failure)
             LOG.warning("%s", failure, extra={"camera": self.settings.name})
-        except BaseException as failure:
+        except VidnoiseError as failure:
             return str(failure)
+        except BaseException as failure:
+            return class_and_text(failure)
         finally:
             with self._lock:
                 self._camera = None
