@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+import torch
 from cameras import LIMIT, wait
 from streams import CPU, Running, clip, info
 
 from vidnoise.chain import Chain
+from vidnoise.device import Device
 from vidnoise.errors import FilterError, UsageError
 from vidnoise.filter import SpatialFilter, option
 from vidnoise.live import fleet as fleets
@@ -282,6 +284,23 @@ def test_pictures_go_out_unfiltered_until_the_filters_are_ready():
     assert not early[0].cleaned
     assert early[0].frame.image is shots[0].frame.image
     assert all(shot.cleaned for shot in made.push(shots[1], 0))
+
+
+def test_filters_get_ready_on_the_device_that_they_will_run_on():
+    class Notes:
+        latency, seen = 0, []
+
+        def push(self, *frames):
+            self.seen += [frame.image.device.type for frame in frames]
+            return frames
+
+        def reset(self):
+            pass
+
+    device, chains = Device(torch.device("meta"), torch.float32, ""), [Chain.of(Running()), Chain()]
+    made = Cleaner(chains, lambda chain: Notes(), device, Pace(2, 1.0), Status("test"), LOG, now=lambda: 0.0)
+    ready(made, [Shot(clip(1)[0], 0.0)])
+    assert set(Notes.seen) == {"meta"}
 
 
 def test_filters_that_cannot_be_opened_are_told_of_before_a_picture_comes():

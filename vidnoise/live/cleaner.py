@@ -164,7 +164,7 @@ class Cleaner:
         if wanted.failure is not None:
             raise wanted.failure
         if wanted.stage is None:
-            wanted.prepare(frame)
+            wanted.prepare(frame.to(self._device.torch))
             self._pace.settle(self._now())
             return []
         done = self.reset()
