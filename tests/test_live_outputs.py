@@ -518,6 +518,27 @@ def test_sound_that_changes_its_rate_and_channels_goes_on_as_aac():
     assert all(0 < after - before < 0.25 for before, after in pairwise(times))
 
 
+def test_sound_whose_times_come_too_close_goes_on_as_aac_whose_times_rise():
+    buffer = BytesIO()
+    with av.open(buffer, "w", format="mpegts") as container:
+        stream = container.add_stream("mp2", rate=48000, layout="mono")
+        for _ in range(40):
+            part = av.AudioFrame.from_ndarray(np.zeros((1, 1152), np.int16), "s16", "mono")
+            part.sample_rate = 48000
+            container.mux(stream.encode(part))
+    made = []
+    source = av.open(BytesIO(buffer.getvalue()))
+    with source, av.open(BytesIO(), "w", format="matroska") as container:
+        converter = ToAac(container, source.streams.audio[0])
+        for number, packet in enumerate(packet for packet in source.demux(audio=0) if packet.size):
+            packet.pts = 2160 * (number // 4 * 4) + 10 * (number % 4)  # of four of 24 ms three are lost
+            made += converter.convert(packet)
+        made += converter.flush()
+    times = [float(part.pts * part.time_base) for part in made]
+    assert all(before < after for before, after in pairwise(times))
+    assert 0.8 < times[-1] < 1.2
+
+
 def test_sound_that_was_damaged_on_its_way_is_left_out_and_the_rest_has_no_headers():
     whole, noise = BytesIO(), np.random.default_rng(0)
     with av.open(whole, "w", format="mpegts") as container:

@@ -36,6 +36,7 @@ class ToAac:
         self._stream.bit_rate = RATE * count
         self._first: tuple[tuple[int, str, str], Fraction] | None = None
         self._others: dict[tuple[int, str, str], Any] = {}
+        self._last = -1
 
     def convert(self, packet: Any) -> list[Any]:
         """What is ready after one more packet; a damaged one gives nothing."""
@@ -46,8 +47,18 @@ class ToAac:
             made = [part for frame in heard for part in self._stream.encode(frame)]
         except (av.error.FFmpegError, ValueError):
             return []
-        # The first packet primes the decoder and is dated before zero, which FLV refuses.
-        return [part for part in made if part.pts >= 0]
+        return self._rising(made)
+
+    def _rising(self, made: list[Any]) -> list[Any]:
+        """Without those that containers refuse: the first one, which primes the decoder and is dated before zero, and those
+        dated before the one before them, as where times have come closer to each other than the sound between them lasts.
+        """
+        parts = []
+        for part in made:
+            if part.pts > self._last:
+                parts.append(part)
+                self._last = part.pts
+        return parts
 
     def _as_at_first(self, frame: Any) -> list[Any]:
         """The same at the rate, channels and time base of the first frame; a sender may change them on the way."""
@@ -68,7 +79,7 @@ class ToAac:
 
     def flush(self) -> list[Any]:
         """The rest."""
-        return list(self._stream.encode(None))
+        return self._rising(list(self._stream.encode(None)))
 
 
 def is_adts(context: Any) -> bool:
