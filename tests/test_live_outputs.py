@@ -32,7 +32,7 @@ from vidnoise.io.planes import planes_of
 from vidnoise.live import log
 from vidnoise.live import recording as recordings
 from vidnoise.live.camera import Camera
-from vidnoise.live.destination import resolve
+from vidnoise.live.destination import IN_TIME, resolve
 from vidnoise.live.encode import LiveEncoder
 from vidnoise.live.fleet import Fleet
 from vidnoise.live.mux import Muxer
@@ -493,6 +493,27 @@ def test_sound_that_players_of_hls_do_not_know_is_written_as_aac(tmp_path):
         assert made.streams.audio[0].codec_context.name == "aac"
 
 
+@pytest.mark.parametrize("format", ["mp4", "mov"])
+@pytest.mark.parametrize("codec", ["ac3", "eac3"])
+def test_damaged_sound_ends_no_recording_whose_container_would_look_into_it(codec, format, tmp_path):
+    head, sound = BytesIO(), []
+    with av.open(head, "w", format="nut") as container:
+        stream = container.add_stream(codec, rate=48000, layout="mono")
+        for tick in range(40):
+            silence = av.AudioFrame.from_ndarray(np.zeros((1, 1536), np.float32), "fltp", "mono")
+            silence.sample_rate, silence.pts = 48000, 1536 * tick
+            packets = stream.encode(silence)
+            sound += [bytes(packet) for packet in packets]
+            container.mux(packets)
+    sound[20] = bytes(len(sound[20]))
+    muxer = Muxer(f"{tmp_path}/a", format, IN_TIME[format], head.getvalue(), lambda _: None)
+    for tick, data in enumerate(sound):
+        muxer.write(Packet(0, 1536 * tick, Fraction(1, 48000), 1536, True, data))
+    muxer.close()
+    with av.open(f"{tmp_path}/a") as made:
+        assert sum(frame.samples for frame in made.decode(audio=0)) > 30 * 1536
+
+
 def test_sound_that_changes_its_rate_and_channels_goes_on_as_aac():
     def sent(rate: int, layout: str) -> av.container.InputContainer:
         buffer = BytesIO()
@@ -532,6 +553,10 @@ def test_sound_whose_times_come_too_close_goes_on_as_aac_whose_times_rise():
         converter = ToAac(container, source.streams.audio[0])
         for number, packet in enumerate(packet for packet in source.demux(audio=0) if packet.size):
             packet.pts = 2160 * (number // 4 * 4) + 10 * (number % 4)  # of four of 24 ms three are lost
+            if number == 5:  # two in one: nobody says when the second is heard
+                twice = av.Packet(2 * bytes(packet))
+                twice.pts, twice.time_base = packet.pts, packet.time_base
+                packet = twice
             made += converter.convert(packet)
         made += converter.flush()
     times = [float(part.pts * part.time_base) for part in made]

@@ -138,6 +138,8 @@ def _holds(format: str, stream: Any, options: dict[str, str]) -> bool:
     if format == "flv":
         # On others that its table names, FFmpeg 8 aborts the process.
         return name in ("aac", "mp3", "h264", "hevc", "av1", "vp9")
+    if format == "mov" and name in ("ac3", "eac3"):
+        return False  # FFmpeg reads it as it writes it there, and fails on what was damaged on the way
     if format == "hls":
         return name in ("aac", "mp3", "ac3", "eac3", "h264", "hevc")  # what players of HLS know in its pieces
     return carry.can_hold(format, stream, options=options)

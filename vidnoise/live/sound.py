@@ -43,7 +43,8 @@ class ToAac:
         import av
 
         try:
-            heard = [part for frame in self._decoder.decode(packet) for part in self._as_at_first(frame)]
+            frames = [frame for frame in self._decoder.decode(packet) if frame.pts is not None]
+            heard = [part for frame in frames for part in self._as_at_first(frame)]
             made = [part for frame in heard for part in self._stream.encode(frame)]
         except (av.error.FFmpegError, ValueError):
             return []
