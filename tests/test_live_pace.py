@@ -174,6 +174,18 @@ def test_the_more_pictures_cameras_leave_out_the_more_of_them_go_down_at_once(la
     assert sum(pace.tier for pace in paces) == gone
 
 
+def test_no_camera_goes_down_while_the_filters_of_another_get_ready():
+    turns = Turns()
+    begun, new = Pace(2, 1.0, turns), Pace(2, 1.0, turns)
+    for tick in range(50):  # a tenth of a second each
+        new.settle(tick / 10)
+        begun.judge(0.0 if tick == 0 else 0.6, 5)
+        begun.worked(0.1, tick / 10)
+        assert begun.tier == 0
+    run(begun, costs=[0.3, 0.01], length=3, now=5)
+    assert begun.tier == 1
+
+
 def test_dearer_filters_are_not_tried_while_another_camera_falls_behind():
     turns = Turns()
     calm, behind = Pace(2, 1.0, turns), Pace(1, 1.0, turns)

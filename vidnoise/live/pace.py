@@ -41,18 +41,25 @@ class Turns:
     def settles(self, now: float) -> None:
         """A camera's tier gets ready, which takes time of all cameras: how they do shows a window later."""
         with self._lock:
+            self._look_afresh(now)
             self._settled = now + WINDOW
+
+    def _look_afresh(self, now: float) -> bool:
+        """Forget who has gone once that has shown; whether it has."""
+        settled = now >= self._settled
+        if settled:
+            self._left_out, self._gone = {}, 0
+        return settled
 
     def falls(self, who: Pace, left_out: float, now: float) -> bool:
         """Whether a camera that falls behind, and leaves out this share of its pictures, may go to a cheaper tier."""
         with self._lock:
             late = {pace: when for pace, when in self._behind.items() if now - when < 2 * WINDOW}
             self._behind = late | {who: now}
-            if now >= self._settled:
-                self._left_out, self._gone = {}, 0
+            may = self._look_afresh(now) or self._gone > 0
             self._left_out.setdefault(who, left_out)  # later ones are of the time in which tiers get ready
             most = max(1.0, sum(self._left_out.values()))
-            if self._gone >= most or any(pace.left > who.left for pace in late):
+            if not may or self._gone >= most or any(pace.left > who.left for pace in late):
                 return False
             self._gone += 1
             self._settled = now + WINDOW
