@@ -33,10 +33,9 @@ class Turns:
         self._until = self._settled = -math.inf
         self._failed = False
         self._behind: dict[Pace, float] = {}  # when
-        self._left_out: dict[
-            Pace, float
-        ] = {}  # the shares of those that are looked at together, and how many went
-        self._gone = 0
+        # Those that are looked at together: their shares, how many tiers they had left, and how many went.
+        self._left_out: dict[Pace, float] = {}
+        self._level = self._gone = 0
 
     def settles(self, now: float) -> None:
         """A camera's tier gets ready, which takes time of all cameras: how they do shows a window later."""
@@ -56,10 +55,14 @@ class Turns:
         with self._lock:
             late = {pace: when for pace, when in self._behind.items() if now - when < 2 * WINDOW}
             self._behind = late | {who: now}
-            may = self._look_afresh(now) or self._gone > 0
+            if self._look_afresh(now):
+                self._level = who.left
+            elif not self._gone:
+                return False
+            if who.left < self._level or any(pace.left > who.left for pace in late):
+                return False
             self._left_out.setdefault(who, left_out)  # later ones are of the time in which tiers get ready
-            most = max(1.0, sum(self._left_out.values()))
-            if not may or self._gone >= most or any(pace.left > who.left for pace in late):
+            if self._gone >= max(1.0, sum(self._left_out.values())):
                 return False
             self._gone += 1
             self._settled = now + WINDOW
