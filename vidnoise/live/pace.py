@@ -24,13 +24,13 @@ class Turns:
     One at a time tries a dearer tier, while none falls behind. Where another does during that, the trial has failed and not
     that camera's tier. Where some have gone to a cheaper tier, the others look whether that was enough before they follow,
     and of those that still fall behind it is those with the most tiers left. Whoever goes saves at most all of its work, so
-    as many go at once as would do then: of four cameras that each leave out half of their pictures, two.
+    as many go at once as would do then: of four cameras that leave out half of their pictures, window after window, two.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()  # each camera has a thread of its own
         self._who: Pace | None = None  # is on trial
-        self._until = self._settled = -math.inf
+        self._until = self._ready = -math.inf
         self._failed = False
         self._behind: dict[Pace, float] = {}  # when
         # Those that are looked at together: their shares, how many tiers they had left, and how many went.
@@ -38,34 +38,32 @@ class Turns:
         self._level = self._gone = 0
 
     def settles(self, now: float) -> None:
-        """A camera's tier gets ready, which takes time of all cameras: how they do shows a window later."""
+        """A camera's tier gets ready, which takes time of all cameras: how they do shows later."""
         with self._lock:
-            self._look_afresh(now)
-            self._settled = now + WINDOW
-
-    def _look_afresh(self, now: float) -> bool:
-        """Forget who has gone once that has shown; whether it has."""
-        settled = now >= self._settled
-        if settled:
-            self._left_out, self._gone = {}, 0
-        return settled
+            if now - self._ready >= 2 * WINDOW:
+                self._left_out, self._gone = {}, 0
+            self._ready = now
 
     def falls(self, who: Pace, left_out: float, now: float) -> bool:
         """Whether a camera that falls behind, and leaves out this share of its pictures, may go to a cheaper tier."""
         with self._lock:
             late = {pace: when for pace, when in self._behind.items() if now - when < 2 * WINDOW}
+            lasts, others = who in late, len(late) > (who in late)
             self._behind = late | {who: now}
-            if self._look_afresh(now):
-                self._level = who.left
+            if now - self._ready >= WINDOW * (
+                1 + others
+            ):  # several have more to catch up with before it shows
+                self._left_out, self._gone, self._level = {}, 0, who.left
             elif not self._gone:
                 return False
             if who.left < self._level or any(pace.left > who.left for pace in late):
                 return False
-            self._left_out.setdefault(who, left_out)  # later ones are of the time in which tiers get ready
+            if lasts:  # and is no hiccup; later shares are of the time in which tiers get ready
+                self._left_out.setdefault(who, left_out)
             if self._gone >= max(1.0, sum(self._left_out.values())):
                 return False
             self._gone += 1
-            self._settled = now + WINDOW
+            self._ready = now
             if self._who is who:
                 self._who = None
             return True
