@@ -194,6 +194,19 @@ def test_noise_that_a_codec_copies_is_not_taken_for_averaged() -> None:
     assert after > psnr(coded[-1], clean[0]) + 2.4
 
 
+@pytest.mark.parametrize(("quality", "least"), [("balanced", 2.8), ("fast", 2.5)])
+def test_noise_along_rows_is_known_by_its_direction(quality: str, least: float) -> None:
+    """As it is not, 2.6 and 2.1 dB are gained."""
+    clean = panned(8)
+    frames = noisy(clean, 5)
+    generator = torch.Generator().manual_seed(4)
+    rows = [frame.image + 5 / 255 * torch.randn(1, 160, 1, generator=generator) for frame in frames]
+    after = process(
+        Chain.of(Denoise(quality=quality)), [f.with_image(i) for f, i in zip(frames, rows, strict=True)]
+    )
+    assert psnr(after[-1].image, clean[-1]) > psnr(rows[-1], clean[-1]) + least
+
+
 def test_how_much_noise_is_left_in_blocks_is_not_seen_in_the_picture() -> None:
     """It was told in steps from block to block, and dark areas had seams there."""
     pictures = [0.25 * picture for picture in panned(5)]

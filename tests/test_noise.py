@@ -16,7 +16,7 @@ from torch import Tensor
 
 from vidnoise import dct
 from vidnoise.errors import InputError, UsageError
-from vidnoise.fusion import BANDS
+from vidnoise.fusion import BANDS, band_means
 from vidnoise.noise import NoiseEstimate, NoiseTracker, estimate
 from vidnoise.train.coded import code
 
@@ -192,7 +192,19 @@ def left_fine(noise: Tensor) -> float:
 
 
 def fine(found: NoiseEstimate) -> float:
-    return float(found.spectrum[0, 2].sqrt() * found.sigma.mean())
+    return float(band_means(found.spectrum)[0, 2].sqrt() * found.sigma.mean())
+
+
+@pytest.mark.parametrize("axis", [2, 3])
+def test_noise_along_lines_is_told_from_noise_in_all_directions(axis: int) -> None:
+    """As rows of a sensor have it: what is constant along them is strong, the rest as weak as it is."""
+    views = panned(4)
+    lines = noise(views.mean((1, axis), keepdim=True), 6).expand_as(views)
+    power = estimate(list(views + lines)).spectrum[0].view(8, 8)
+    across, along = (power[1:, 0], power[0, 1:]) if axis == 3 else (power[0, 1:], power[1:, 0])
+    assert across.mean() > 4 * along.mean()
+    even = estimate(list(views)).spectrum[0].view(8, 8)
+    assert 0.7 < even[1:, 0].mean() / even[0, 1:].mean() < 1.4
 
 
 def as_jpeg(image: Tensor, quality: int) -> Tensor:

@@ -21,7 +21,7 @@ from pictures import photographs, psnr
 from vidnoise import dct
 from vidnoise.errors import InputError, OutputError, UsageError
 from vidnoise.flow import warp
-from vidnoise.fusion import coloured, mix, opponent, spectrum
+from vidnoise.fusion import by_frequency, coloured, mix, opponent, spectrum
 from vidnoise.nets.weights import FOLDER as WEIGHTS
 from vidnoise.nets.weights import build, read
 from vidnoise.train import (
@@ -118,7 +118,7 @@ def test_the_spectrum_of_noise_gives_its_power_back() -> None:
     assert (found[:, 2] < 0.5).all()
     assert torch.allclose(spectrum(torch.randn(3, 256, 256) / 10, level, matrix), torch.ones(3, 3), atol=0.1)
     power = dct.forward(mix(noise, matrix)).square().mean((2, 3))
-    back = coloured(level, found, matrix).mean((2, 3))
+    back = coloured(level, by_frequency(found), matrix).mean((2, 3))
     assert torch.allclose(back[:, 1:].mean(1), power[:, 1:].mean(1), rtol=0.01)
     assert (back[:, 0] > 1.5 * back[:, 1]).all()  # noise of cameras has more yet in the means of blocks
 

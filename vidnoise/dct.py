@@ -27,6 +27,13 @@ def sums(device: torch.device) -> Tensor:
     return (frequency[:, None] + frequency).flatten()
 
 
+def ordered() -> Tensor:
+    """The frequencies in order of the sum of their two indexes (64,), on the CPU."""
+    import torch
+
+    return sums(torch.device("cpu")).argsort(stable=True)
+
+
 def forward(x: Tensor) -> Tensor:
     """Blocks side by side: (N,H,W), H and W multiples of 8 -> (N,64,H/8,W/8)."""
     import torch.nn.functional as F

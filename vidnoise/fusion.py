@@ -78,14 +78,14 @@ def coloured(level: Tensor, spectrum: Tensor, matrix: Tensor) -> Tensor:
 
     Args:
         level: (3,h,w), its standard deviation in R, G and B by 8x8 blocks.
-        spectrum: (3,3), the power of each opponent colour in each of the `BANDS`, 1 where it is that of white noise that is
+        spectrum: (3,64), the power of each opponent colour by frequency, 1 where it is that of white noise that is
             independent in R, G and B.
         matrix: (3,3), from RGB to those colours, orthonormal.
 
     Returns:
         (3,64,h,w).
     """
-    whole = mix(level.square(), matrix.square())[..., None] * by_frequency(spectrum)[:, None, None]
+    whole = mix(level.square(), matrix.square())[..., None] * spectrum[:, None, None]
     return whole.permute(0, 3, 1, 2)  # frequencies side by side, as `dct` has them
 
 
@@ -95,9 +95,9 @@ def halved(picture: Tensor, level: Tensor, spectrum: Tensor) -> tuple[Look, Look
     Args:
         picture: (3,H,W) in opponent colours, H and W multiples of 16.
         level: (3,h,w), the variance of the noise by 8x8 blocks.
-        spectrum: (3,3), as `coloured` takes it.
+        spectrum: (3,64), as `coloured` takes it.
     """
-    power = by_frequency(spectrum)[:, :, None, None]
+    power = spectrum[:, :, None, None]
     half = area_means(level[1:], 2)[:, None] / 4
     luma = look(picture[:1], level[:1, None] * power[:1])
     return luma, look(area_means(picture[1:], 2), half * power[1:, _halved(level.device)])
@@ -124,7 +124,7 @@ def by_frequency(spectrum: Tensor) -> Tensor:
 
 
 def spectrum(noise: Tensor, level: Tensor, matrix: Tensor) -> Tensor:
-    """The spectrum (3,3), as `coloured` takes it, of noise that is known (3,H,W), of deviation `level` (3,h,w)."""
+    """The power (3,3), as `by_frequency` takes it, of noise that is known (3,H,W), of deviation `level` (3,h,w)."""
     whole = mix(level.square(), matrix.square()).mean((1, 2))[:, None]
     return band_power(noise, matrix) / whole.clamp(min=1e-12)
 

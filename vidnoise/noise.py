@@ -30,6 +30,7 @@ from vidnoise import dct, noise_spectrum
 from vidnoise.errors import InputError, UsageError
 from vidnoise.followed import followed
 from vidnoise.frame import check_picture
+from vidnoise.fusion import by_frequency
 from vidnoise.patterns import EQUAL, filmed, irregular
 from vidnoise.ramps import ramp
 from vidnoise.strips import at_once
@@ -76,8 +77,8 @@ class NoiseEstimate:
         levels: (K,) brightness knots, ascending from 0 to 1.
         curve: (3,K) standard deviation at each brightness, per channel. The brightness is that of the noisy
             picture's local mean in that channel, so where noise is clipped the curve falls towards the ends.
-        spectrum: (3,3), the power of the noise in three opponent colours (`fusion.opponent`) and three bands of
-            frequencies (`fusion.BANDS`), 1 for white noise that is independent in R, G and B.
+        spectrum: (3,64), the power of the noise in three opponent colours (`fusion.opponent`) by frequency of the cosine
+            transform of 8x8 pixels, row by row, 1 for white noise that is independent in R, G and B.
         lasting: (), the share of its power that goes along with what moves, since a codec copied it: no average over time
             takes it away.
     """
@@ -212,10 +213,9 @@ class NoiseTracker:
         found = _chosen(still, sample.irregular, *compared)
         differing = along and noise_spectrum.along_motion(*along, _sums(sample.coefficients.device))
         if differing:
-            power, sure = differing
             if _hidden(found, compared[0]):
-                found, _ = _raised(found, power, sample.irregular * sure)
-            found = found._replace(lasting=_lasting(found, power))
+                found, _ = _raised(found, differing.power, sample.irregular * differing.sure)
+            found = found._replace(lasting=_lasting(found, differing.power), shape=differing.shape)
         self._history.append(found)
         self._follow(float(sample.brightness.median()))
         stacked = (torch.stack(values) for values in zip(*self._history, strict=True))
@@ -253,9 +253,10 @@ class _Sample(NamedTuple):
 class _Measure(NamedTuple):
     variance: Tensor  # (3,) over the frame
     curve: Tensor  # (3,K) variance over brightness
-    spectrum: Tensor  # (3,3)
+    spectrum: Tensor  # (3,3), by bands
     compared: Tensor  # () 1 where it was told from texture by a frame before, else 0
     lasting: Tensor  # () 0 to 1, share of the power that goes along with what moves
+    shape: Tensor  # (3,64), how it lies within the bands, 1 in the mean
 
 
 def _sample(image: Tensor) -> _Sample:
@@ -270,7 +271,7 @@ def _sample(image: Tensor) -> _Sample:
     grid = image.unfold(1, _BLOCK, step).unfold(2, _BLOCK, step)
     rows, columns = grid.shape[1:3]
     pixels = grid.reshape(3, rows * columns, _BLOCK**2).float()
-    coefficients = dct.multiplied(pixels.mT[:, :, None], dct.basis(pixels.device)[_order()])[:, :, 0].mT
+    coefficients = dct.multiplied(pixels.mT[:, :, None], dct.basis(pixels.device)[dct.ordered()])[:, :, 0].mT
     brightness = coefficients[..., 0] / _BLOCK
     if not brightness.isfinite().all():
         raise UsageError("noise is estimated on finite numbers; this image holds NaN or infinity")
@@ -350,7 +351,8 @@ def _measure(sample: _Sample, along: tuple[Tensor, Tensor] | None = None) -> _Me
     # Where there is hardly any white noise its curve says nothing of the other's.
     growth = (total / mean.clamp_min(1e-12)).clamp_max(_GROWTH)
     whole = curve * growth[:, None] + (total - mean * growth).clamp_min(0)[:, None]
-    found = _Measure(total, whole, spectrum, mean.new_tensor(float(compared)), mean.new_zeros(()))
+    none, even = mean.new_zeros(()), torch.ones_like(coefficients[:, 0])
+    found = _Measure(total, whole, spectrum, mean.new_tensor(float(compared)), none, even)
     return _times(sample.filmed, found)
 
 
@@ -506,15 +508,17 @@ def _along_motion(image: Tensor, earlier: Tensor | None) -> tuple[Tensor, Tensor
     pixels = followed(image.float(), earlier.float())
     brightness = (pixels[0] + pixels[1]).mean(2) / 2
     whole = ((brightness > _DIM) & (brightness < _BRILLIANT)).all(0)
-    basis = dct.basis(image.device)[_order()]
+    basis = dct.basis(image.device)[dct.ordered()]
     here, there = (side[:, whole] @ basis.T for side in pixels)
     return here, there
 
 
 def _assemble(measure: _Measure) -> NoiseEstimate:
     levels = torch.linspace(0, 1, _KNOTS, device=measure.curve.device)
-    variance, curve, spectrum, _, lasting = measure
-    return NoiseEstimate(variance.sqrt(), levels, curve.sqrt(), spectrum, lasting)
+    spectrum = torch.empty_like(measure.shape)
+    spectrum[:, dct.ordered().to(spectrum.device)] = measure.shape
+    spectrum *= by_frequency(measure.spectrum)
+    return NoiseEstimate(measure.variance.sqrt(), levels, measure.curve.sqrt(), spectrum, measure.lasting)
 
 
 def _at(brightness: Tensor, curve: Tensor) -> Tensor:
@@ -566,11 +570,7 @@ def _lookup(x: Tensor, xs: Tensor, ys: Tensor) -> Tensor:
     return ys[right - 1].lerp(ys[right], share)
 
 
-def _order() -> Tensor:
-    return dct.sums(torch.device("cpu")).argsort(stable=True)
-
-
 @lru_cache(maxsize=8)
 def _sums(device: torch.device) -> Tensor:
     """The sum of the two frequency indexes of each coefficient, (64,)."""
-    return dct.sums(device)[_order().to(device)]
+    return dct.sums(device)[dct.ordered().to(device)]

@@ -9,10 +9,12 @@ from __future__ import annotations
 import math
 from functools import cache
 from statistics import NormalDist
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from vidnoise import dct
 from vidnoise.fusion import BANDS, band_of, mix, opponent
 from vidnoise.ramps import ramp
 
@@ -43,6 +45,10 @@ _BARE, _TEXTURED = 3.5, 5.0
 _GRAY = 3.0  # power of the brightness where the three channels have the same noise
 _ALIKE = 1e-4  # difference of channels that rounding may leave
 _RANGE = 0.05, 8.0  # of a band's power over that of white noise
+_SHAPES = 0.3, 8.0  # of a frequency's power over that of its band
+# Logarithm of the fine power in one direction over that in the other: from the first on noise is drawn out along lines.
+_DIRECTED = math.log(1.6), math.log(2.2)
+_NOTHING = (0.1 / 255) ** 2  # power beside which frames hardly differ
 
 
 def of_white(gray: bool, device: torch.device) -> Tensor:
@@ -146,7 +152,21 @@ def evenness(coefficients: Tensor, expected: Tensor, order: Tensor) -> Tensor:
     return ramp((most / least).log().abs(), math.log(_DIFFERENT), math.log(_SAME))
 
 
-def along_motion(here: Tensor, there: Tensor, order: Tensor) -> tuple[Tensor, Tensor] | None:
+class Along(NamedTuple):
+    """What frames differ by along the motion.
+
+    Attributes:
+        power: (3,3), of each opponent colour and band.
+        sure: (3,3), 0 to 1, how surely that is noise.
+        shape: (3,64), how the power lies within each band, 1 in the mean.
+    """
+
+    power: Tensor
+    sure: Tensor
+    shape: Tensor
+
+
+def along_motion(here: Tensor, there: Tensor, order: Tensor) -> Along | None:
     """The noise in what differs between blocks that show the same thing in two frames.
 
     The flattest are compared, as their sum tells: of noise, sum and difference know nothing of each other. Where all blocks
@@ -158,7 +178,7 @@ def along_motion(here: Tensor, there: Tensor, order: Tensor) -> tuple[Tensor, Te
         order: (64,), the sum of the two frequency indexes of each coefficient.
 
     Returns:
-        The power of each opponent colour and band (3,3), and how surely it is noise (3,3), 0 to 1; None of too few blocks.
+        None of too few blocks.
     """
     difference, both = (here - there) * math.sqrt(0.5), (here + there) * math.sqrt(0.5)
     count = int(_PLAINEST * here.shape[1])
@@ -179,7 +199,34 @@ def along_motion(here: Tensor, there: Tensor, order: Tensor) -> tuple[Tensor, Te
     flat[:, 0] = 1
     sure = even * flat
     sure[:, 0] *= sure[:, 1]
-    return least, sure
+    return Along(least, sure, _shape(difference[:, plain], order))
+
+
+def _shape(noise: Tensor, order: Tensor) -> Tensor:
+    """The power of noise (3,N,64) in R, G and B by opponent colour and frequency (3,64), over the mean in its band.
+
+    Noise that is drawn out along lines, as a sensor's rows and tapes have it, has several times as much fine power in one
+    direction as in the other. Of any other, 1 is told: texture whose motion was not quite found has a direction too, but
+    less of one.
+    """
+    each = mix(noise, opponent(noise.device)).square().mean(1)
+    inside = _inside(order)
+    bands = each @ (inside / inside.sum(1, keepdim=True)).T
+    shape = ((each + _NOTHING) / (bands @ inside + _NOTHING)).clamp(*_SHAPES)
+    # A difference tells nothing of the mean of a block: it has as much as the larger of the two next to it.
+    nearest = shape[:, 1:3]
+    shape[:, 0] = nearest.amax(1) / nearest.mean(1)
+    down, right = ((each + _NOTHING) @ _directions(noise.device)).unbind(1)
+    return shape.pow(ramp((down / right).log().abs(), *_DIRECTED)[:, None])
+
+
+@cache
+def _directions(device: torch.device) -> Tensor:
+    """(64,2): 1 where a frequency of the highest band is more one down than to the right, and the other way round."""
+    order = dct.ordered()
+    more = order // dct.BLOCK - order % dct.BLOCK
+    fine = dct.sums(order.device)[order] >= BANDS[-1][0]
+    return torch.stack([fine & (more > 0), fine & (more < 0)], 1).float().to(device)
 
 
 def power(variance: Tensor, spectrum: Tensor) -> Tensor:
@@ -211,8 +258,7 @@ def correlation(spectrum: Tensor) -> float:
     step = torch.cos(torch.arange(8, device=device) * (math.pi / 8))
     shift = ((step[:, None] + step) / 2).flatten()
     shift = shift - shift.mean()
-    whole = spectrum[0] @ band_of(device)
-    return float(((whole * shift).sum() / whole.sum()).clamp(0, 1))
+    return float(((spectrum[0] * shift).sum() / spectrum[0].sum()).clamp(0, 1))
 
 
 def _joined(power: Tensor, white: Tensor, matrix: Tensor) -> tuple[Tensor, Tensor]:
@@ -234,7 +280,7 @@ def _bands(coefficients: Tensor, expected: Tensor, order: Tensor) -> list[tuple[
     Biometrics Bulletin 1946), as noise has that is coarse or drawn out along lines.
     """
     matrix = opponent(coefficients.device)
-    inside = torch.stack([(order >= max(low, 1)) & (order <= high) for low, high in BANDS], 1).float()
+    inside = _inside(order).T
     each = mix(coefficients, matrix).square_()
     power = each @ inside / mix(expected[..., None], matrix.square()).clamp(min=1e-12)
     whole = power.sum((0, 2))
@@ -257,6 +303,11 @@ def _lowest(power: Tensor, share: float) -> Tensor:
     below = power.kthvalue(int(place) + 1, dim=1).values  # half the time of a quantile, which sorts
     above = power.kthvalue(math.ceil(place) + 1, dim=1).values
     return below.lerp(above, place % 1)
+
+
+def _inside(order: Tensor) -> Tensor:
+    """(3,64): 1 where a frequency belongs to a band, but for the mean of a block."""
+    return torch.stack([(order >= max(low, 1)) & (order <= high) for low, high in BANDS]).float()
 
 
 @cache

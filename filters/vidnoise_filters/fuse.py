@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 from vidnoise import dct
 from vidnoise.filter import RecurrentFilter, option
 from vidnoise.flow import QUICK, SharedFlow, warp
-from vidnoise.fusion import Look, brightened, halved, join, lasted, mix, opponent, recall
+from vidnoise.fusion import Look, band_means, brightened, halved, join, lasted, mix, opponent, recall
 from vidnoise.light import lines
 from vidnoise.scaling import area_means, enlarged, means_around
 from vidnoise.shrinkage import WEIGHTS, shrink
@@ -213,7 +213,7 @@ class Fuse(RecurrentFilter[State]):
         spectrum = noise_spectrum(frame, self.sigma).to(level.device)
         share = lasting(frame, self.sigma)
         luma, chroma = halved(mixed, level * (1 - share), spectrum)
-        finest = level[1:] * spectrum[1:, -1, None, None]
+        finest = level[1:] * band_means(spectrum)[1:, -1, None, None]
         return Parts(frame, mixed[1:], luma, chroma, finest, share / (1 - share))
 
     def _level(self, frame: Frame, mixed: Tensor) -> Tensor:

@@ -110,15 +110,16 @@ def in_pixels(blocks: Tensor, height: int, width: int) -> Tensor:
 
 
 def noise_spectrum(frame: Frame, sigma: float) -> Tensor:
-    """How the noise's power lies in colours and frequencies (3,3), see `NoiseEstimate`; arguments as for `noise_grid`.
+    """How the noise's power lies in colours and frequencies (3,64), see `NoiseEstimate`; arguments as for `noise_grid`.
 
     Where sigma is given the noise is white: in a gray picture all of it in the brightness.
     """
+    from vidnoise.fusion import by_frequency
     from vidnoise.noise_spectrum import of_white
 
     if sigma == 0:
         return _estimate(frame).spectrum
-    return of_white(is_gray(frame.image), frame.device)
+    return by_frequency(of_white(is_gray(frame.image), frame.device))
 
 
 def lasting(frame: Frame, sigma: float) -> float:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from vidnoise.filter import SpatialFilter, option
+from vidnoise.fusion import COARSE, band_means
 from vidnoise_filters.level import noise_level, noise_spectrum
 
 if TYPE_CHECKING:
@@ -71,7 +72,9 @@ class NLMeans(SpatialFilter):
         """The deviation of the noise in the brightness, and in the colours, as far as `strength` asks."""
         level = APART * self.strength * noise_level(frame, self.sigma)
         # Of noise that neighbours share, the coarse waves decide which surroundings look alike.
-        power = noise_spectrum(frame, self.sigma).amax(1)
+        spectrum = noise_spectrum(frame, self.sigma).clone()
+        spectrum[:, 0] = spectrum[:, COARSE[1:]].mean(1)
+        power = band_means(spectrum).amax(1)
         return level * float(power[0].sqrt()), level * float(power[1:].mean().sqrt())
 
     def _clean(self, image: Tensor, bright: float, colour: float) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Generator, Tensor, nn
 
 from .. import dct
 from ..flow import search, warp
-from ..fusion import Look, halved, join, mix, opponent, recall, spectrum
+from ..fusion import Look, by_frequency, halved, join, mix, opponent, recall, spectrum
 from ..nets.shrinkage import Shrinkage
 from ..scaling import area_means
 from ..shrinkage import shrunk, sure
@@ -89,7 +89,7 @@ def averaged(noisy: Tensor, sigma: Tensor, clean: Tensor, ahead: bool) -> Batch:
     guides = torch.lerp(clean, noisy, LEFT)
     powers = [area_means(s.square(), dct.BLOCK) for s in sigma]
     told = [spectrum(n - c, p.sqrt(), matrix) for n, c, p in zip(noisy, clean, powers, strict=True)]
-    colour = torch.stack(told).mean(0).clamp(*SPECTRUM)
+    colour = by_frequency(torch.stack(told).mean(0).clamp(*SPECTRUM))
     frames = zip(noisy, powers, strict=True)
     lumas, chromas = zip(
         *(halved(mix(n, matrix), mix(p, matrix.square()), colour) for n, p in frames), strict=True

@@ -11,7 +11,7 @@ from torch import Generator, Tensor, nn
 from .. import dct
 from ..errors import InputError
 from ..flow import search, warp
-from ..fusion import Look, coloured, join, look, mix, opponent, recall, spectrum
+from ..fusion import Look, by_frequency, coloured, join, look, mix, opponent, recall, spectrum
 from ..nets.temporal import TemporalDenoiser, bands_of
 from ..nets.tiers import tier
 from ..nets.weights import LITERATURE, build
@@ -279,7 +279,8 @@ def fuse(noisy: Tensor, sigma: Tensor, clean: Tensor, ahead: bool) -> tuple[Tens
     cleaned = torch.lerp(clean, noisy, LEFT)
     levels = F.avg_pool2d(sigma.square(), dct.BLOCK).sqrt()
     colour = torch.stack([spectrum(n - c, v, matrix) for n, c, v in zip(noisy, clean, levels, strict=True)])
-    variances = [coloured(v, colour.mean(0).clamp(*SPECTRUM), matrix) for v in levels]
+    colour = by_frequency(colour.mean(0).clamp(*SPECTRUM))
+    variances = [coloured(v, colour, matrix) for v in levels]
     past, found = None, []
     for t, frame in enumerate(noisy):
         known = look(mix(frame, matrix), variances[t])
