@@ -10,6 +10,7 @@ from command import vidnoise  # noqa: F401 - a fixture
 from pretended_gpu import pretended_gpu
 
 from vidnoise.io import scheduling
+from vidnoise.io.encoders import quiet
 
 REQUIRE_LIVE = os.environ.get("VIDNOISE_REQUIRE_LIVE") == "1"
 HAS_CUDA = torch.cuda.is_available() or os.environ.get("VIDNOISE_REQUIRE_CUDA") == "1"
@@ -17,6 +18,8 @@ HAS_CUDA = torch.cuda.is_available() or os.environ.get("VIDNOISE_REQUIRE_CUDA") 
 if "PYTEST_XDIST_WORKER" in os.environ:
     torch.set_num_threads(1)
     os.environ["OMP_NUM_THREADS"] = "1"  # for programs that tests start
+
+quiet()  # SVT-AV1 looks once a process how much to log: at the first opening, which may be a test's own
 
 
 @pytest.fixture(autouse=True)

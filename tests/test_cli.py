@@ -899,6 +899,13 @@ def test_what_the_standard_output_cannot_encode_is_replaced(clip, encoding):
     assert (answer.status, "96x64" in answer.out, answer.err) == (0, True, "")
 
 
+def test_writing_av1_prints_nothing_of_the_encoder(clip, tmp_path):
+    environment = {name: value for name, value in os.environ.items() if name != "SVT_LOG"}
+    words = (clip, "-o", tmp_path / "out.mp4", "-f", "none", "--codec", "av1", "--preset", "12")
+    answer = finished(process(*words, env=environment))
+    assert (answer.status, "Svt[" in answer.err) == (0, False)
+
+
 def test_inputs_that_a_shell_made_of_a_pattern_are_answered_with_what_to_type(vidnoise, tmp_path):
     several = vidnoise("a.png", "b.png", "-o", tmp_path / "o.mp4")
     assert (several.status, "frames/%05d.png" in several.err, "for f in *.png" in several.err) == (
