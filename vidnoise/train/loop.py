@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from os import PathLike
+from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,7 +32,7 @@ from ..nets.weights import Card, called, channels_last, save, write_card
 from .data import Media, generator, read_folder
 from .inherit import load_into, origin
 from .optimizer import Optimizer
-from .recipe import Recipe
+from .recipe import Recipe, held
 from .tasks import Batch, Task, make_task
 
 CHECKPOINT = "checkpoint.pt"
@@ -106,7 +106,7 @@ class Clock:
 def rate(recipe: Recipe, step: int, progress: float) -> float:
     """The learning rate: a linear warm-up, then half a cosine down to a hundredth."""
     warm = min((step + 1) / max(recipe.warmup, 1), 1.0)
-    return recipe.rate * warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0))))
+    return float(recipe.rate) * warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0))))
 
 
 def train(
@@ -140,6 +140,7 @@ def train(
     """
     if not isinstance(recipe, Recipe):
         raise UsageError(f"recipe={recipe!r} is no Recipe; write vidnoise.train.load_recipe('dwnet')")
+    held(recipe, "the recipe")
     if isinstance(inherit, (str, PathLike)):
         raise UsageError(f"inherit={inherit!r} is one path; it takes a list of them: [{str(inherit)!r}]")
     media = data if isinstance(data, Media) else read_folder(data)
@@ -154,7 +155,7 @@ def _settings_kept() -> Iterator[None]:
     """PyTorch's random numbers and precision are afterwards what they were before."""
     precision, benchmark = torch.get_float32_matmul_precision(), torch.backends.cudnn.benchmark
     try:
-        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        with torch.random.fork_rng(devices=()):
             yield
     finally:
         torch.set_float32_matmul_precision(precision)
@@ -196,6 +197,7 @@ class Run:
         from lightning.fabric import Fabric
 
         self.recipe, self.out, self.options, self.report = recipe, out, options, report
+        self._told = json.dumps(asdict(recipe), default=_plain)
         loggers = self._loggers()
         self.precision: Literal["bf16-mixed", "32-true"] = (
             "bf16-mixed" if multiplies_bfloat16(choose(options.device).torch) else "32-true"
@@ -203,7 +205,9 @@ class Run:
         self.fabric = Fabric(accelerator=options.device, devices=1, precision=self.precision, loggers=loggers)
         self.fabric.launch()
         self.device = self.fabric.device
-        torch.manual_seed(recipe.seed)
+        torch.default_generator.manual_seed(
+            recipe.seed
+        )  # the CPU's, where weights begin; nothing draws from a GPU's
         torch.set_float32_matmul_precision("high")
         torch.backends.cudnn.benchmark = True
         self.task: Task = make_task(recipe, media, valid, self.device)
@@ -341,7 +345,7 @@ class Run:
 
     def _save(self) -> None:
         state = {
-            "recipe": json.dumps(asdict(self.recipe)),
+            "recipe": self._told,
             "inherited": self.began,
             "model": self.model.state_dict(),
             "average": self.average.model.state_dict(),
@@ -374,7 +378,7 @@ class Run:
             parameters=count_parameters(network),
             kflop=round(kflop_per_pixel(network), 1),
             data=self.options.data,
-            recipe=json.dumps(asdict(self.recipe)),
+            recipe=self._told,
             minutes=round(self.clock.seconds / 60, 2),
             steps=self.step,
             hardware=f"{_hardware(self.device)}, {self.precision}",
@@ -390,7 +394,7 @@ class Run:
             return
         try:
             state = torch.load(io.BytesIO(path.read_bytes()), map_location=self.device, weights_only=True)
-            same = Recipe(**_flat(state["recipe"])) == Recipe(**_flat(json.dumps(asdict(self.recipe))))
+            same = Recipe(**_flat(state["recipe"])) == Recipe(**_flat(self._told))
             if same:
                 self._restore(state)
         except torch.OutOfMemoryError:
@@ -468,6 +472,11 @@ class Graphed:
 
 def _floats(model: nn.Module) -> list[Tensor]:
     return [value for value in model.state_dict().values() if value.is_floating_point()]
+
+
+def _plain(value: Any) -> str | float:
+    # What a recipe may hold and JSON does not know: a path for text, NumPy's numbers.
+    return fspath(value) if isinstance(value, PathLike) else float(value)
 
 
 def _flat(recipe: str) -> dict[str, Any]:

@@ -13,14 +13,14 @@ from .blur import Exposures
 from .degrade import Mixture
 from .losses import LOSSES
 from .motion import Moves
-from .settings import fill, share
+from .settings import fill, hold, share
 
 FOLDER = Path(__file__).parent / "recipes"
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """One training run. `parse` holds a file against the types, ranges and choices of these fields."""
+    """One training run. `held` holds it against the types, ranges and choices of these fields."""
 
     task: str = option(help="the kind of network", choices=(*TIERED, *ALONE))
     tier: str = option("", help="nothing for kinds without tiers", choices=tuple(TIERS))
@@ -81,22 +81,27 @@ def parse(text: str, name: str) -> Recipe:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"the recipe {name} is no valid TOML: {error}") from error
-    recipe = fill(Recipe, values, f"the recipe {name}")
+    return held(fill(Recipe, values, f"the recipe {name}"), f"the recipe {name}")
+
+
+def held(recipe: Recipe, where: str) -> Recipe:
+    """The recipe, if it can be trained; UsageError, which `where` begins, names a wrong setting."""
+    hold(recipe, where)
     if (recipe.minutes == 0) == (recipe.steps == 0):
-        raise UsageError(f"the recipe {name} must set either minutes or steps")
+        raise UsageError(f"{where} must set either minutes or steps")
     if bool(recipe.tier) != (recipe.task in TIERED):
         raise UsageError(
-            f"the recipe {name} has task={recipe.task!r} and tier={recipe.tier!r}; a tier ({', '.join(TIERS)}) is set for "
+            f"{where} has task={recipe.task!r} and tier={recipe.tier!r}; a tier ({', '.join(TIERS)}) is set for "
             f"{', '.join(TIERED)}, and for them alone"
         )
     if bool(recipe.teacher) != (recipe.taught > 0):
         raise UsageError(
-            f"the recipe {name} has teacher={recipe.teacher!r} and taught={recipe.taught:g}; set both, taught above 0 up "
-            f"to 1, or neither"
+            f"{where} has teacher={recipe.teacher!r} and taught={recipe.taught:g}; set both, taught above 0 up to 1, "
+            f"or neither"
         )
     if recipe.blur.shortest > recipe.blur.longest:
         raise UsageError(
-            f"[blur] of the recipe {name} has shortest={recipe.blur.shortest:g} above longest={recipe.blur.longest:g}"
+            f"[blur] of {where} has shortest={recipe.blur.shortest:g} above longest={recipe.blur.longest:g}"
         )
     return recipe
 
