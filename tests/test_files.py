@@ -1295,6 +1295,36 @@ def test_frames_without_a_reader_make_a_file(tmp_path: Path) -> None:
     np.testing.assert_allclose(means, [i * 51 for i in range(5)], atol=3)
 
 
+@pytest.mark.parametrize("name", ["out.mp4", "out%d.png", "out.png"])
+def test_writing_what_is_no_frame_is_refused_with_how_to_make_one(tmp_path: Path, name: str) -> None:
+    writer: Any = open_writer(tmp_path / name, None, StreamInfo(width=64, height=48))
+    with pytest.raises(UsageError, match=r"ndarray is no frame; write vidnoise\.Frame\(image="), writer:
+        writer.write(np.zeros((48, 64, 3), np.uint8))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (
+            ("in.mp4", StreamInfo(64, 48)),
+            r"reader is of type str; write reader=vidnoise\.io\.open_reader\('in\.mp4'\), or None",
+        ),
+        ((None, (64, 48)), r"info is of type tuple; write info=reader\.info"),
+        (
+            (None, StreamInfo(64, 48), {"crf": 18}),
+            r"options is of type dict; write options=vidnoise\.io\.OutputOptions\(crf=18\)",
+        ),
+    ],
+)
+def test_a_writer_is_told_of_an_argument_of_the_wrong_kind(
+    tmp_path: Path, given: tuple[Any, ...], told: str
+) -> None:
+    with pytest.raises(UsageError, match=told):
+        open_writer(tmp_path / "out.mp4", *given)
+    assert not list(tmp_path.iterdir())
+
+
 # The place on disk
 
 

@@ -444,6 +444,15 @@ def test_a_picture_that_is_given_with_nan_or_infinity_is_refused(text, wrong):
         process(Chain.parse(text), [frame])
 
 
+@pytest.mark.parametrize("text", ["none", "median", "denoise"])
+def test_what_is_no_frame_is_refused_with_how_to_make_one(text):
+    stage = Chain.parse(text).open(info(), CPU)
+    with pytest.raises(
+        UsageError, match=r"Tensor is no frame; write vidnoise\.Frame\(image=\.\.\.\) with a tensor"
+    ):
+        stage.push(torch.zeros(3, 48, 64))
+
+
 @pytest.mark.parametrize(
     "opened",
     [lambda: Chain.of("median").open(info(), "cpu"), lambda: open_reader("in.mp4", device="cpu")],

@@ -17,7 +17,7 @@ from vidnoise.device import choose
 from vidnoise.errors import UsageError, did_you_mean
 from vidnoise.filter import Filter
 from vidnoise.frame import Frame, StreamInfo
-from vidnoise.options import Option, check, check_callback, check_path
+from vidnoise.options import Option, check, check_callback, check_kind, check_path
 
 if TYPE_CHECKING:
     from vidnoise.device import Device
@@ -142,10 +142,7 @@ def run(
 def _output_options(output: OutputOptions | None, overwrite: bool) -> OutputOptions:
     from vidnoise.io import OutputOptions
 
-    if not isinstance(output, OutputOptions | None):
-        raise UsageError(
-            f"output={output!r} is no OutputOptions; write output=vidnoise.io.OutputOptions(crf=18)"
-        )
+    check_kind("output", output, OutputOptions | None, "vidnoise.io.OutputOptions(crf=18)")
     options = output or OutputOptions()
     return replace(options, overwrite=overwrite or options.overwrite)
 

@@ -22,7 +22,7 @@ from vidnoise.errors import (
     is_out_of_memory,
 )
 from vidnoise.filter import Filter, Stage, hints, option, plainly
-from vidnoise.frame import Frame, StreamInfo
+from vidnoise.frame import Frame, StreamInfo, check_frame
 from vidnoise.options import convert
 
 if TYPE_CHECKING:
@@ -219,8 +219,10 @@ class ChainStage:
         """The first half of `push`: it may be a frame or more ahead of the second, in another thread.
 
         Raises:
-            UsageError: a picture holds NaN or infinity, which would spoil all that follow.
+            UsageError: something is no frame, or a picture holds NaN or infinity, which would spoil all that follow.
         """
+        for frame in frames:
+            check_frame(frame)
         if not all(map(_is_finite, frames)):
             raise UsageError(
                 "a picture holds NaN or infinity; replace these, as by torch.nan_to_num, before it is filtered"

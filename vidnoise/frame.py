@@ -210,6 +210,18 @@ class Frame:
         return f"Frame(pts={self.pts}, {self.width}x{self.height} {self.format.name}{', cut' if self.cut else ''})"
 
 
+def check_frame(frame: object) -> None:
+    """Hold what a user gives for a frame against what one is.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if not isinstance(frame, Frame):
+        raise UsageError(
+            f"{type(frame).__name__} is no frame; write vidnoise.Frame(image=...) with a tensor of floats (3,H,W)"
+        )
+
+
 def check_image(image: object, shape: tuple[int, ...]) -> None:
     """Hold what a filter gives for a picture, or several, against what it must be; their values are not looked at.
 

@@ -204,6 +204,16 @@ def check_path(name: str, value: object) -> str:
     )
 
 
+def check_kind(name: str, value: object, kind: Any, instead: str) -> None:
+    """Hold an argument against its class; `instead` is what to write for it.
+
+    Raises:
+        UsageError: it is of another class.
+    """
+    if not isinstance(value, kind):
+        raise UsageError(f"{name} is of type {type(value).__name__}; write {name}={instead}")
+
+
 def check_callback(name: str, value: object) -> None:
     """Hold what shall be called against what can be.
 

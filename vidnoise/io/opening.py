@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from vidnoise.device import check_device
 from vidnoise.errors import InputError, UsageError
+from vidnoise.frame import StreamInfo
 from vidnoise.io import failures, pipes
 from vidnoise.io.cut_off import without_index
 from vidnoise.io.demux import Demuxer
@@ -22,13 +23,12 @@ from vidnoise.io.reader import Decoding, Reader
 from vidnoise.io.sequence import open_sequence
 from vidnoise.io.target import Target
 from vidnoise.io.writer import Writer
-from vidnoise.options import MOST_THREADS, Option, check, check_path
+from vidnoise.options import MOST_THREADS, Option, check, check_kind, check_path
 
 if TYPE_CHECKING:
     from av.container import InputContainer
 
     from vidnoise.device import Device
-    from vidnoise.frame import StreamInfo
 
 
 def open_reader(
@@ -178,10 +178,13 @@ def open_writer(
         info: size, time base, rate, format and colour of the frames that will be written.
 
     Raises:
-        UsageError: the file exists, is the input, or the options do not fit.
+        UsageError: the file exists, is the input, or the options do not fit; or an argument is of the wrong kind.
         OutputError: folder, permissions, container or encoder refuse.
     """
     check_path("target", target)
+    check_kind("reader", reader, Reader | None, "vidnoise.io.open_reader('in.mp4'), or None")
+    check_kind("info", info, StreamInfo, "reader.info")
+    check_kind("options", options, OutputOptions | None, "vidnoise.io.OutputOptions(crf=18)")
     options = options or OutputOptions()
     target = target if isinstance(target, str) else Path(target)
     if target == "-":

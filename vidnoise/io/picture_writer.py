@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidnoise.errors import OutputError, UsageError, missing_folder
+from vidnoise.frame import check_frame
 from vidnoise.io.picture_names import ENCODERS, Pattern
 from vidnoise.io.picture_tags import PictureTags, read_tags, takes_tags, turned, with_tags
 from vidnoise.io.rates import USUAL
@@ -75,9 +76,10 @@ class PictureWriter(Sink):
         """Encode and save one frame; returns before it is saved, but never more than a few frames ahead.
 
         Raises:
-            UsageError: the target is one picture and this is the second; or the file exists.
+            UsageError: the target is one picture and this is the second; the file exists; or it is no frame.
             OutputError: the disk refused an earlier frame.
         """
+        check_frame(frame)
         path = self._path(frame)
         self._written += 1
         size = frame.width, frame.height

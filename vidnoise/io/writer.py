@@ -6,6 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from vidnoise.errors import OutputError
+from vidnoise.frame import check_frame
 from vidnoise.io import pipes
 from vidnoise.io.containers import QUICKTIME
 from vidnoise.io.others import Others
@@ -56,7 +57,9 @@ class Writer(Sink):
 
         Raises:
             OutputError: the encoder or the disk refused, or the frame has another size than the output.
+            UsageError: it is no frame.
         """
+        check_frame(frame)
         info = self._output.info
         if (frame.width, frame.height) != (info.width, info.height):
             raise OutputError(
