@@ -379,6 +379,7 @@ def test_text_is_read_as_choices_and_classes_of_numbers():
         times: Literal[1, 2, "all"] | int = option(1, help="how often")
         share: Fraction = option(half, help="how much")  # noqa: RUF009 - a value
         weight: Decimal = option(whole, help="how heavy")  # noqa: RUF009 - a value
+        raw: bytes = option(b"", help="what cannot be made of text alone")
 
     assert Chain.parse("exact:times=2,share=1/3,weight=0.1") == Chain.of(
         Exact(2, Fraction(1, 3), Decimal("0.1"))
@@ -394,6 +395,7 @@ def test_text_is_read_as_choices_and_classes_of_numbers():
         ("times=x", "times='x' is not one of 1, 2, all or a whole number"),
         ("share=1/0", "share='1/0' is not Fraction"),
         ("weight=x", "weight='x' is not Decimal"),
+        ("raw=x", "raw='x' is not bytes"),
     ):
         with pytest.raises(UsageError, match=words):
             Chain.parse(f"exact:{typed}")

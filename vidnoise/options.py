@@ -142,7 +142,7 @@ def convert(what: str, text: str, annotation: Any) -> Any:
         return None
     wanted = [kind for kind in allowed if kind is not NoneType]
     for kind in wanted:
-        with suppress(ValueError, ArithmeticError):
+        with suppress(Exception):  # it may be anyone's class
             return _as(kind, text)
     raise UsageError(f"{what}={text!r} is not {' or '.join(map(_called, wanted))}")
 
