@@ -1,6 +1,7 @@
 """What the engine does for every filter: windows, states, cuts, edges, failures, batches."""
 
 import math
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -279,13 +280,31 @@ def test_a_stage_whose_latency_is_no_number_of_frames_is_named(latency, words):
         Chain.of(Vague()).open(info(), CPU)
 
 
-def test_a_step_that_gives_no_frame_is_named_with_what_it_gives():
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [
+        (
+            lambda frame, state: (frame.image, 5),
+            "step() gives Tensor, int, and must give frame.with_image(...) and a state",
+        ),
+        (lambda frame, state: frame, "step() gives Frame, and must give"),
+        (
+            lambda frame, state: (Frame(image=frame.image, pts=3), state),
+            "a frame of another time or size; give frame.with_image(...)",
+        ),
+        (
+            lambda frame, state: (Frame(image=frame.image[:, 1:], pts=frame.pts), state),
+            "a frame of another time or size",
+        ),
+    ],
+)
+def test_a_step_that_gives_something_else_is_named_with_what_to_give(step, words):
     @dataclass(frozen=True)
     class Bare(Running):
         def step(self, frame, state, ahead):
-            return frame.image, state
+            return step(frame, state)
 
-    with pytest.raises(FilterError, match=r"'bare' .* it gives Tensor, and must give frame\.with_image"):
+    with pytest.raises(FilterError, match=rf"'bare' .*{re.escape(words)}"):
         process(Chain.of(Bare()), numbered(1))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -135,7 +136,7 @@ class FilterStage:
         from vidnoise.tiles import open_tiled
 
         self._filter = filter
-        self._held = 0
+        self._held: deque[tuple[int | None, int, int]] = deque()
         with self._named(), plainly():
             self._stage = open_tiled(filter, info, device)
             self.latency = index(self._stage.latency)
@@ -147,7 +148,7 @@ class FilterStage:
     def push(self, *frames: Frame) -> Sequence[Frame]:
         """See `Stage.push`."""
         with self._named(frames[-1] if frames else None):
-            self._held += len(frames)
+            self._held += map(_place, frames)
             return self._checked(self._stage.push(*frames))
 
     def flush(self) -> Sequence[Frame]:
@@ -155,21 +156,22 @@ class FilterStage:
         with self._named():
             done = self._checked(self._stage.flush())
             if self._held:
-                raise ValueError(f"of the frames that went in, {self._held} did not come out")
+                raise ValueError(f"of the frames that went in, {len(self._held)} did not come out")
             return done
 
     def reset(self) -> None:
         """See `Stage.reset`."""
-        self._held = 0
+        self._held.clear()
         with self._named():
             self._stage.reset()
 
     def _checked(self, frames: Sequence[Frame]) -> Sequence[Frame]:
-        self._held -= len(frames)
-        if self._held < 0:
+        if len(frames) > len(self._held):
             raise ValueError("more frames come out than went in")
         for frame in frames:
             with self._named(frame):
+                if _place(frame) != self._held.popleft():
+                    raise ValueError("it gives a frame of another time or size; give frame.with_image(...)")
                 if not _is_finite(frame):
                     raise ValueError("it gives NaN or infinity")
         return frames
@@ -276,6 +278,11 @@ def make(name: str, options: dict[str, str]) -> Filter:
     if missing:
         raise UsageError(f"{name} needs {missing[0]}=...; vidnoise filters {name} shows its options")
     return filter(**values)
+
+
+def _place(frame: Frame) -> tuple[int | None, int, int]:
+    """What no filter changes of a frame: its time and its size."""
+    return frame.pts, frame.width, frame.height
 
 
 def _is_finite(frame: Frame) -> bool:

@@ -495,10 +495,16 @@ class RecurrentStage(BaseStage, Generic[S]):
         frame = self._pending.popleft()
         if self._state is None and self._pending:
             frame = _heard_with(frame, self._pending[0])
-        restored, self._state = self._step(frame, self._state, tuple(self._pending))
-        if not isinstance(restored, Frame):
-            raise TypeError(f"it gives {type(restored).__name__}, and must give frame.with_image(...)")
-        return restored
+        match self._step(frame, self._state, tuple(self._pending)):
+            case (Frame() as restored, state):
+                self._state = state
+                return restored
+            case given:
+                items = given if isinstance(given, tuple) else [given]
+                raise TypeError(
+                    f"step() gives {', '.join(type(item).__name__ for item in items)}, and must give "
+                    f"frame.with_image(...) and a state"
+                )
 
 
 def _heard_with(first: Frame, second: Frame) -> Frame:
