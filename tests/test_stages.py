@@ -511,3 +511,10 @@ def test_what_a_filter_computed_by_gradients_leaves_it_as_a_plain_picture():
         (done,) = process(Fitting(), clip(1))
     assert not done.image.requires_grad
     assert done.image.numpy().shape == done.image.shape
+
+
+@pytest.mark.parametrize("text", ["none", "median"])
+@pytest.mark.filterwarnings("error")
+def test_a_picture_that_had_gradients_is_filtered_as_a_plain_one(text):
+    (done,) = process(Chain.parse(text), [Frame(image=torch.rand(3, 48, 64, requires_grad=True))])
+    assert not done.image.requires_grad

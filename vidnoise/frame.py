@@ -99,7 +99,7 @@ class Frame:
         self.time_base = time_base
         self.duration = duration
         self.planes = planes
-        self._image = None if image is None else image.float()
+        self._image = None if image is None else image.detach().float()
         self.format = format
         self.colour = colour or Colour()
         self.cut = cut
