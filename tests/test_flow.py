@@ -4,9 +4,10 @@ from itertools import pairwise
 
 import pytest
 import torch
-from pictures import coffee
+from pictures import coffee, photographs, tensor
 
 from vidnoise import flow as module
+from vidnoise.analysis import Analysis
 from vidnoise.flow import FINE, QUICK, USUAL, SharedFlow, occlusion, warp
 from vidnoise.frame import Frame
 
@@ -121,12 +122,16 @@ def test_memory_stays_bounded():
     assert len(shared._fields) == len(shared._thumbnails) == module.KEPT
 
 
-def test_after_clearing_timestamps_may_come_again():
-    shared = SharedFlow()
-    a, b, c = (Frame(image=coffee(128, 128, left=60 - x), pts=p) for x, p in ((0, 0), (4, 1), (-4, 1)))
-    assert float(shared.between(a, b)[0].median()) == pytest.approx(4, abs=0.3)
-    shared.clear()
-    assert float(shared.between(a, c)[0].median()) == pytest.approx(-4, abs=0.3)
+def test_frames_share_the_flow_of_their_scene_and_of_no_other():
+    other = tensor(photographs()[0][:256, :320])
+    frames = [
+        Frame(image=image, pts=i)
+        for i, image in enumerate([coffee(256, 320), coffee(256, 320, left=61), other, other])
+    ]
+    frames[3].cut = True  # as after a gap; the one before it is found
+    a, b, c, d = (frame.flow for frame in Analysis(noise=False, motion=True).push(*frames))
+    assert a is b
+    assert len({a, c, d} - {None}) == 3
 
 
 @pytest.mark.parametrize("size", [(16, 16), (17, 33), (720, 1280)])

@@ -84,6 +84,15 @@ def test_tiles_have_the_noise_of_the_whole_frame_and_each_a_flow_of_its_own_that
     assert [part.flow for part in second] == flows
 
 
+def test_tiles_of_a_stream_that_is_begun_anew_with_the_same_times_give_what_new_ones_give():
+    place, frames = choose("cpu", "fp32", tile=128), clip(3, 160, 200, sigma=20)
+    stage, new = (Chain.of("fuse:sigma=20,ahead=1").open(info(160, 200), place) for _ in range(2))
+    stage.push(*clip(3, 160, 200, sigma=20, motion=9))
+    stage.reset()
+    for again, first in zip(through(stage, frames), through(new, frames), strict=True):
+        assert torch.equal(again.image, first.image)
+
+
 def test_the_confidence_of_tiles_is_joined_as_their_pictures_are():
     class Sure(Box):
         def process(self, frames):

@@ -35,6 +35,8 @@ class Analysis(BaseStage):
 
     def _describe(self, frame: Frame) -> Frame:
         found = self._detector.push(frame.image) if self._detector else False
+        if found:
+            self._flow = SharedFlow()
         cut = found or frame.cut
         sigma = self._tracker.update(frame.image, cut) if self._tracker else None
         return frame.replace(cut=cut, flow=self._flow, sigma=sigma)

@@ -134,7 +134,7 @@ def coarse(here: Tensor, there: Tensor) -> tuple[Tensor, int]:
 
 
 class SharedFlow:
-    """The optical flow of one stream: each ordered pair of frames is searched once, whichever filters ask for it.
+    """The optical flow of one scene: each ordered pair of frames is searched once, whichever filters ask for it.
 
     What is remembered is small: flow as it was found, enlarged for whoever asks. Frames are known by their pts, and by
     themselves where they have none. Filters may call it from several threads.
@@ -153,12 +153,6 @@ class SharedFlow:
         k = shrinking(frame.height, frame.width, how)
         with self._lock:
             self._keep(self._thumbnails, (_key(frame), k), (thumbnail(picture, k), _held(frame)))
-
-    def clear(self) -> None:
-        """Forget all frames: what follows, a new scene or a stream started again, may use their timestamps anew."""
-        with self._lock:
-            self._thumbnails.clear()
-            self._fields.clear()
 
     def between(self, a: Frame, b: Frame, how: Search = USUAL) -> Tensor:
         """The flow (2,H,W) from a to b, on a's device: `warp(b.image, flow)` looks like `a.image`.

@@ -52,7 +52,7 @@ class Frame:
         cut: True on the first frame of a new scene, or after a gap: nothing before it belongs to it.
         sigma: the noise of the source picture, where a filter of the chain asked for it.
         confidence: (1,H,W) in 0..1, how far temporal fusion could trust the past at each pixel, where a filter made it.
-        flow: the stream's shared optical flow, where a filter of the chain asked for it.
+        flow: the scene's shared optical flow, where a filter of the chain asked for it.
         carrier: what the reader attached and the writer passes on (side data such as closed captions).
 
     Raises:

@@ -103,6 +103,7 @@ class TiledStage(BaseStage):
     def restart(self) -> None:
         """Reset every tile."""
         self._frames.clear()
+        self._flows = [SharedFlow() for _ in self._tiles]
         for stage in self._stages:
             stage.reset()
 

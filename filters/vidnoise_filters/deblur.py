@@ -121,9 +121,6 @@ class Deblur(RecurrentNetworkFilter[State]):
         state: State | None,
         ahead: Sequence[Frame],
     ) -> tuple[Frame, State]:
-        if state is None and frame.flow is not None:
-            frame.flow.clear()
-
         found = blur_of(frame, self.strength, dtype)
         if found is None:
             return frame, State(frame, frame.image)

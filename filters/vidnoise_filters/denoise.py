@@ -246,8 +246,6 @@ def _known(
     image = in_blocks(frame.image)
     new = look(mix(image, matrix), variance)
     if state is None:
-        if frame.flow is not None:
-            frame.flow.clear()
         return new, image.new_zeros(1, *image.shape[1:]), None
     shared = frame.flow or SharedFlow()
     flow, gain = shared.between(frame, state.frame, how), shared.brightening(frame, state.frame, noise, how)

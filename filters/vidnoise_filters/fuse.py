@@ -170,8 +170,6 @@ class Fuse(RecurrentFilter[State]):
         """See `RecurrentFilter.step`."""
         seen = state.ahead if state else ()
         shared = frame.flow if frame.flow is not None else SharedFlow()
-        if state is None:
-            shared.clear()
         others = ([state.frame] if state else []) + list(ahead)
         noise = noise_level(frame, self.sigma) / 255
         ((parts, *later), correct), ways = at_once(

@@ -110,8 +110,6 @@ class Masked(RecurrentNetworkFilter[State]):
     def _step(
         self, network: Network, frame: Frame, state: State | None, ahead: Sequence[Frame]
     ) -> tuple[Frame, State]:
-        if state is None and frame.flow is not None:
-            frame.flow.clear()
         past, known = (state.past, state.ahead) if state else ((), ())
         now, *later = (_seen(network, f, known) for f in (frame, *ahead))
         after = State(tuple(deque((*past, now), self.ahead)), tuple(later))
