@@ -72,13 +72,47 @@ def test_nearly_all_cuts_are_found_and_hardly_anything_else(sigma):
     assert len(found & cuts) / len(found) >= 0.95, found - cuts
 
 
-def test_the_first_frame_is_no_cut_nor_the_first_after_a_reset():
+def cuts(frames: list[torch.Tensor]) -> list[int]:
     detector = CutDetector()
-    one, other = pictures()[:2]
-    assert not detector.push(one)
-    assert detector.push(nnf.interpolate(other[None], one.shape[1:])[0])
-    detector.reset()
-    assert not detector.push(one)
+    return [number for number, frame in enumerate(frames) if detector.push(frame)]
+
+
+def part(picture: torch.Tensor, x: int) -> torch.Tensor:
+    return nnf.interpolate(picture[None, :, 50:162, x : x + 200], SIZE, mode="area")[0]
+
+
+def lit(picture: torch.Tensor, light: float) -> torch.Tensor:
+    """By so much light that little but the difference to white is left."""
+    return picture * (1.2 - 1.2 * light) + light
+
+
+def test_the_first_frame_is_no_cut_and_the_way_back_to_what_was_before_is_one():
+    one, other = (part(picture, 0) for picture in pictures()[:2])
+    assert cuts([one] * 4 + [other] * 2 + [one] * 2) == [4, 6]
+
+
+def test_how_still_a_scene_was_says_nothing_of_the_next():
+    still, moving = pictures()[:2]
+    assert cuts([part(still, 0)] * 6 + [part(moving, 36 * i) for i in range(5)]) == [6]
+
+
+@pytest.mark.parametrize("light", [0.6, 0.7, 0.85, 0.9])
+def test_what_moved_on_in_a_flash_is_still_the_scene(light):
+    frames = [part(pictures()[0], 12 * i) for i in range(10)]
+    assert cuts([lit(frame, light) if i in (4, 5) else frame for i, frame in enumerate(frames)]) == []
+
+
+def test_a_cut_into_the_light_is_found_and_one_into_glare_within_four_frames():
+    one, other, third = (part(picture, 0) for picture in pictures()[:3])
+    assert cuts([third] * 4 + [lit(one, 0.7)] * 7) == [4]
+    assert cuts([other] * 4 + [lit(third, 0.85)] * 7) == [8]
+
+
+@pytest.mark.parametrize("size", [SIZE, (36, 64)])
+def test_strong_noise_over_next_to_nothing_is_no_cut(size):
+    generator = torch.Generator().manual_seed(0)
+    faint = [nnf.interpolate(p[None], size)[0] / 20 + 0.3 for p in pictures()[:1]] * 12
+    assert cuts([f + 30 / 255 * torch.randn(f.shape, generator=generator) for f in faint]) == []
 
 
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])

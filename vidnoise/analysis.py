@@ -27,7 +27,7 @@ class Analysis(BaseStage):
     def restart(self) -> None:
         """Forget the scene."""
         if self._detector:
-            self._detector.reset()
+            self._detector = CutDetector()
         if self._tracker:
             self._tracker.reset()
         if self._flow:

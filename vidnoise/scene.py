@@ -80,10 +80,6 @@ class CutDetector:
             if difference <= threshold:
                 break
         cut = difference > threshold
-        if lit and not cut:
-            self._lit += 1
-            self._recent.append(frame)
-            return False
         self._lit = 0
         if cut:
             self._recent.clear()
@@ -103,12 +99,6 @@ class CutDetector:
     def _remember(self, frame: Thumbnail, structure: float) -> None:
         self._recent.append(frame)
         self._structure = structure
-
-    def reset(self) -> None:
-        """Forget the stream: the next frame is a first one."""
-        self._recent.clear()
-        self._usual.clear()
-        self._structure, self._lit = 0.0, 0
 
 
 def thumbnail(image: Tensor) -> Thumbnail:
