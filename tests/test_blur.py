@@ -121,6 +121,21 @@ def test_a_kernel_may_be_a_picture(tmp_path):
     assert psnr(done, sharp) > psnr(seen, sharp) + 3
 
 
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (5, 9), (4, 6), (6, 5), (3, 12)])
+def test_a_kernel_of_any_sides_that_is_a_point_in_its_middle_moves_nothing(tmp_path, height, width):
+    point = np.zeros((height, width), np.uint8)
+    point[height // 2, width // 2] = 255
+    cv2.imwrite(str(tmp_path / "point.png"), point)
+    sharp = photograph()
+    assert psnr(deconvolved(Wiener(kernel=str(tmp_path / "point.png"), noise=0.00001), sharp), sharp) > 60
+
+
+def test_what_is_darker_than_black_is_taken_for_black():
+    sharp = photograph()
+    below, at = (deconvolved(Wiener(length=6), dark) for dark in (sharp - 0.1, (sharp - 0.1).clip(0)))
+    assert np.array_equal(below, at)
+
+
 def test_no_blur_and_no_noise_change_little():
     sharp = photograph()
     assert psnr(deconvolved(Wiener(length=0, noise=0.00001), sharp), sharp) > 60
