@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as nnf
 from numpy.lib.stride_tricks import sliding_window_view
 from pictures import coffee, psnr
 from streams import CPU, clip, info, one, process, through
@@ -121,6 +122,35 @@ def test_non_local_means_takes_its_strength_from_the_estimate():
     assert float((one(NLMeans(), quiet) - quiet).square().mean().sqrt()) < 5 / 255
     assert psnr(one(NLMeans(), loud), cup()) > psnr(loud, cup()) + 5
     assert torch.equal(one(NLMeans(strength=0), loud), loud)
+
+
+def test_non_local_means_cleans_colours_no_more_than_there_is_noise_in_them():
+    gray = 3**0.5 * noise(15, cup()).mean(0, keepdim=True)
+    clean = one(NLMeans(), cup() + gray)
+    assert psnr(clean, cup()) > psnr(cup() + gray, cup()) + 6
+    change = clean - cup() - gray
+    assert float((change - change.mean(0)).square().mean().sqrt()) < 2 / 255
+
+
+def test_non_local_means_cleans_noise_that_neighbours_share_at_little_cost_of_detail():
+    coarse = nnf.interpolate(noise(10, torch.zeros(1, 3, 60, 80)), scale_factor=2.0, mode="bilinear")[0]
+    assert psnr(one(NLMeans(), cup() + coarse), cup()) > psnr(cup() + coarse, cup()) + 2
+
+
+def test_non_local_means_leaves_less_noise_the_stronger_it_is_and_the_more_it_compares():
+    flat = torch.full((3, 64, 64), 0.5)
+    left = [
+        float((one(NLMeans(sigma=15, **options), flat + noise(15, flat)) - flat).std())
+        for options in ({"strength": 0.5}, {"search": 9}, {"patch": 3}, {})
+    ]
+    assert left[0] > 2 * left[3]
+    assert min(left[1:3]) > 1.1 * left[3]
+
+
+def test_non_local_means_cleans_what_is_darker_than_black_and_lighter_than_white():
+    wide = cup() * 1.3 - 0.15
+    noisy = wide + noise(15, wide)
+    assert psnr(one(NLMeans(sigma=15), noisy), wide) > psnr(noisy, wide) + 6.5
 
 
 def test_non_local_means_keeps_the_mean_colour():

@@ -71,10 +71,10 @@ class NLMeans(SpatialFilter):
     def _levels(self, frame: Frame) -> tuple[float, float]:
         """The deviation of the noise in the brightness, and in the colours, as far as `strength` asks."""
         level = APART * self.strength * noise_level(frame, self.sigma)
-        # Of noise that neighbours share, the coarse waves decide which surroundings look alike.
+        # Without what is said of the means of blocks, which is far more where noise is coarse.
         spectrum = noise_spectrum(frame, self.sigma).clone()
         spectrum[:, 0] = spectrum[:, COARSE[1:]].mean(1)
-        power = band_means(spectrum).amax(1)
+        power = band_means(spectrum).mean(1)
         return level * float(power[0].sqrt()), level * float(power[1:].mean().sqrt())
 
     def _clean(self, image: Tensor, bright: float, colour: float) -> Tensor:
