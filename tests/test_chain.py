@@ -122,7 +122,7 @@ def test_a_name_that_is_taken_is_refused_and_keeps_its_filter(taken):
     assert Chain.parse(taken) == Chain.of(before())
 
 
-@pytest.mark.parametrize("name", ["a b", "a|b", "a:b", "a,b", "a=b", "'a'", "-a", "", "none"])
+@pytest.mark.parametrize("name", ["a b", "a|b", "a:b", "a,b", "a=b", "'a'", "-a", "", "none", 5])
 def test_a_name_that_cannot_be_typed_is_refused(name):
     with pytest.raises(UsageError, match=rf"is called {re.escape(repr(name))}, which cannot be typed"):
         vn.register(type("Other", (Mean,), {"name": name}))
@@ -237,6 +237,38 @@ def test_a_plugin_that_gives_no_filter_is_named_and_keeps_none_from_being_regist
     vn.register(Mean)
     with pytest.raises(UsageError, match=message):
         filters()
+    assert find("mean") is Mean
+    assert Chain.parse("denoise").filters[0].name == "denoise"
+    for name in ("plugin_one", "nothing"):
+        with pytest.raises(UsageError, match=message):
+            find(name)
+
+
+def test_a_name_that_a_plugin_shares_with_another_filter_is_refused_when_it_is_asked_for(plugin):
+    plugin("plugin_one", PLUGIN.replace("@vn.register", "__all__ = ['Plugin_One']") + "    name = 'median'\n")
+    with pytest.raises(UsageError, match="two filters are called 'median'"):
+        find("median")
+
+
+def test_an_option_that_takes_the_place_of_the_filters_name_is_refused():
+    with pytest.raises(UsageError, match=r"Named .* has an option 'name', .* rename the option"):
+
+        @vn.register
+        @dataclass(frozen=True)
+        class Named(Mean):
+            name: str = option("x", help="what it is called")
+
+
+def test_what_an_author_checks_of_options_by_himself_is_told_as_a_wrong_option():
+    @vn.register
+    @dataclass(frozen=True)
+    class Even(Mean):
+        def __post_init__(self):
+            if self.before % 2:
+                raise ValueError("before must be even")
+
+    with pytest.raises(UsageError, match="even: ValueError: before must be even"):
+        Chain.parse("even:before=3")
 
 
 def test_what_a_plugin_builds_upon_is_no_filter(plugin):

@@ -308,6 +308,16 @@ def test_a_step_that_gives_something_else_is_named_with_what_to_give(step, words
         process(Chain.of(Bare()), numbered(1))
 
 
+def test_a_filter_that_ends_the_program_is_named():
+    @dataclass(frozen=True)
+    class Leaving(SpatialFilter):
+        def apply(self, x):
+            raise SystemExit("no licence")
+
+    with pytest.raises(FilterError, match=r"filter 'leaving' .* failed: SystemExit: no licence"):
+        process(Chain.of(Leaving()), numbered(1))
+
+
 def test_a_filter_that_fails_to_open_is_named():
     @dataclass(frozen=True)
     class Closed(Mean):

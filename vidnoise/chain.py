@@ -182,7 +182,7 @@ class FilterStage:
             yield
         except VidnoiseError:
             raise
-        except Exception as failure:  # it may be anyone's program
+        except (Exception, SystemExit) as failure:  # it may be anyone's program
             report = "report it to its author, with the traceback (--debug prints it)"
             remedy = TOO_LITTLE_MEMORY if is_out_of_memory(failure) else report
             when = (
@@ -277,7 +277,14 @@ def make(name: str, options: dict[str, str]) -> Filter:
     missing = [f.name for f in fields.values() if f.default is dataclasses.MISSING and f.name not in values]
     if missing:
         raise UsageError(f"{name} needs {missing[0]}=...; vidnoise filters {name} shows its options")
-    return filter(**values)
+    try:
+        return filter(**values)
+    except VidnoiseError:
+        raise
+    except Exception as failure:  # its author's own checks
+        raise UsageError(
+            f"{name}: {class_and_text(failure)}; vidnoise filters {name} shows its options"
+        ) from failure
 
 
 def _place(frame: Frame) -> tuple[int | None, int, int]:

@@ -6,6 +6,7 @@ name a `Filter` class itself.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -31,8 +32,8 @@ def register(filter: type[F]) -> type[F]:
     old one.
 
     Raises:
-        UsageError: it is no class of filters, the name cannot be typed, another filter has it, which keeps it, or a method
-            is missing.
+        UsageError: it is no class of filters, the name cannot be typed or is an option, another filter has it, which
+            keeps it, or a method is missing.
     """
     if not (isinstance(filter, type) and issubclass(filter, Filter)):
         raise UsageError(
@@ -63,9 +64,17 @@ def find(name: str) -> type[Filter]:
     """The filter of that name.
 
     Raises:
-        UsageError: there is none; the message names the nearest.
+        UsageError: there is none, where the message names the nearest, or several; or some plugin is broken, and none of
+            the others gives it.
     """
-    known = filters()
+    try:
+        known = filters()
+    except UsageError:
+        loaded = [filter for point in _plugins() for filter in _loadable(point)]
+        having = {f for f in (*loaded, *_registered.values()) if f.name == name and not f.undefined()}
+        if len(having) != 1:
+            raise
+        return having.pop()
     if name in known:
         return known[name]
     if "|" in name:
@@ -142,7 +151,13 @@ def _add(known: dict[str, type[Filter]], filter: type[Filter], origin: str) -> N
         raise UsageError(
             f"the filter {filter.__module__}.{filter.__qualname__} (from {origin}) must define {missing}()"
         )
-    if not re.fullmatch(r"\w[\w-]*", str(filter.name)) or filter.name == "none":
+    if any(field.name == "name" for field in dataclasses.fields(filter)):
+        raise UsageError(
+            f"the filter {filter.__module__}.{filter.__qualname__} (from {origin}) has an option 'name', which is what "
+            f"filters are called by; rename the option"
+        )
+    typed = isinstance(filter.name, str) and re.fullmatch(r"\w[\w-]*", filter.name)
+    if not typed or filter.name == "none":
         raise UsageError(
             f"the filter {filter.__module__}.{filter.__qualname__} (from {origin}) is called {filter.name!r}, which cannot "
             f"be typed; let its name be letters, digits, - and _, and not 'none'"
