@@ -169,6 +169,19 @@ def test_black_without_noise_stays_black():
     assert float(done[-1].image[:, :40].abs().max()) < 1 / 255
 
 
+def test_it_gives_the_same_in_however_many_strips_threads_share_a_picture():
+    frames, before = clip(3, 1001, 40, sigma=20), torch.get_num_threads()
+    done = []
+    try:
+        for count in (1, 2, 5):
+            torch.set_num_threads(count)
+            done.append(process(Fuse(sigma=20), frames)[-1].image)
+    finally:
+        torch.set_num_threads(before)
+    assert torch.allclose(done[0], done[1], atol=1e-5)
+    assert torch.allclose(done[0], done[2], atol=1e-5)
+
+
 def test_it_gives_the_same_in_inference_mode():
     frames = noisy(panned(3), 20)
     expected = process(Fuse(sigma=20), frames)[-1].image
