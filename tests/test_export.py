@@ -11,7 +11,7 @@ import torch
 from streams import one
 from torch import Tensor
 
-from vidnoise.errors import FilterError, InputError
+from vidnoise.errors import FilterError, InputError, UsageError
 from vidnoise.export import ENDINGS
 from vidnoise.export.formats import FORMATS
 from vidnoise.export.job import export
@@ -85,6 +85,12 @@ def test_as_a_function_it_takes_paths_as_text_whatever_is_switched_on_around_it(
         done = export(find(str(weights)), f"{tmp_path}/net.pt")
     assert done.difference < 1e-4
     assert [file.name for file in done.files] == ["net.pt", "net.pt.json"]
+
+
+def test_a_name_in_place_of_a_network_is_answered_with_what_to_write(tmp_path):
+    told = r"subject is of type str; write subject=vidnoise\.export\.subject\.find\('denoise'\)"
+    with pytest.raises(UsageError, match=told):
+        export("wavelet", tmp_path / "net.onnx")
 
 
 def test_the_network_of_denoise_has_all_its_inputs_and_takes_any_size(vidnoise, tmp_path):

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import resource
 import wave
 from collections.abc import Callable, Sequence
@@ -407,14 +408,34 @@ def test_training_takes_paths_as_text_learns_wherever_gradients_are_off_and_leav
     assert any(not torch.equal(old[name], new[name]) for name in old)
 
 
-def test_a_name_in_place_of_a_recipe_or_a_path_in_place_of_a_list_is_answered_with_what_to_write(
-    tmp_path: Path,
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"recipe": "dwnet"}, "recipe is of type str; write recipe=vidnoise.train.load_recipe('dwnet')"),
+        (
+            {"data": [np.zeros((64, 64, 3), np.uint8)]},
+            "data is of type list; write data='folder', or vidnoise.train.Media(",
+        ),
+        ({"valid": 5}, "valid is of type int; write valid='folder', or"),
+        ({"out": None}, "out is of type NoneType; write out='folder'"),
+        (
+            {"inherit": "a.safetensors"},
+            "inherit is of type str; write inherit=['weights.safetensors'], a list",
+        ),
+        ({"inherit": [5]}, "inherit is of type int; write inherit=['weights.safetensors'], a list"),
+        (
+            {"options": {"device": "cpu"}},
+            "options is of type dict; write options=vidnoise.train.Options(device='cpu')",
+        ),
+        ({"report": 5}, "report=5 cannot be called; give a function, or None"),
+    ],
+)
+def test_an_argument_of_the_wrong_kind_is_answered_with_what_to_write(
+    given: dict[str, Any], told: str, tmp_path: Path
 ) -> None:
-    media = Media(photographs(), [])
-    with pytest.raises(UsageError, match=r"recipe='dwnet' is no Recipe; write vidnoise\.train\.load_recipe"):
-        train("dwnet", media, tmp_path)  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match=r"inherit='a\.safetensors' is one path; it takes a list"):
-        train(small(1), media, tmp_path, inherit="a.safetensors")
+    with pytest.raises(UsageError, match=re.escape(told)):
+        train(**({"recipe": small(1), "data": Media(photographs(), []), "out": tmp_path / "out"} | given))
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

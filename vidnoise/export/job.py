@@ -16,11 +16,13 @@ import torch
 
 from vidnoise.errors import OutputError, UsageError, missing_folder
 from vidnoise.filter import plainly
+from vidnoise.options import check_kind
 
 from .formats import FORMATS, Format, Run, format_of
+from .subject import Subject
 
 if TYPE_CHECKING:
-    from .subject import Port, Subject
+    from .subject import Port
 
 CHECKED = ((1, 9, 12), (3, 10, 8))
 """Pictures, and multiples a side, on which a file is held against PyTorch: not those that it was traced with. None is under
@@ -55,10 +57,11 @@ def export(
         overwrite: whether files that exist may be replaced.
 
     Raises:
-        UsageError: the name does not suit the format, a package is missing, or a file exists.
+        UsageError: the name does not suit the format, a package is missing, a file exists, or it is no subject.
         InputError: there are no frames to calibrate with.
         OutputError: it cannot be written, or what was written does not compute what PyTorch does.
     """
+    check_kind("subject", subject, Subject, "vidnoise.export.subject.find('denoise')")
     path, calibrate = Path(path), None if calibrate is None else Path(calibrate)
     name = format_of(path, format)
     if calibrate and name != "onnx":

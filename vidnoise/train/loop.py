@@ -29,6 +29,7 @@ from ..nets.flops import count_parameters, kflop_per_pixel
 from ..nets.folding import folded
 from ..nets.rounded import observed
 from ..nets.weights import Card, called, channels_last, save, write_card
+from ..options import check_callback, check_kind
 from .data import Media, generator, read_folder
 from .inherit import load_into, origin
 from .optimizer import Optimizer
@@ -117,7 +118,7 @@ def train(
     valid: PathLike[str] | str | Media | None = None,
     inherit: Sequence[PathLike[str] | str] = (),
     options: Options | None = None,
-    report: Callable[[str], None] = print,
+    report: Callable[[str], object] | None = print,
 ) -> Result:
     """Train what a recipe says.
 
@@ -128,7 +129,7 @@ def train(
         valid: pictures and clips to validate on.
         inherit: safetensors to start from; names that the network lacks are ignored, but something must fit.
         options: see `Options`.
-        report: gets a line of text now and then.
+        report: gets a line of text now and then; None keeps them.
 
     Returns:
         The result of the run.
@@ -138,16 +139,22 @@ def train(
         UsageError: the recipe, the checkpoint or the weights to start from do not fit, or the rate is too high; or an
             argument is of the wrong kind.
     """
-    if not isinstance(recipe, Recipe):
-        raise UsageError(f"recipe={recipe!r} is no Recipe; write vidnoise.train.load_recipe('dwnet')")
+    media_or_path = "'folder', or vidnoise.train.Media(pictures, clips)"
+    check_kind("recipe", recipe, Recipe, "vidnoise.train.load_recipe('dwnet')")
     held(recipe, "the recipe")
-    if isinstance(inherit, (str, PathLike)):
-        raise UsageError(f"inherit={inherit!r} is one path; it takes a list of them: [{str(inherit)!r}]")
+    check_kind("data", data, str | PathLike | Media, media_or_path)
+    check_kind("valid", valid, str | PathLike | Media | None, media_or_path)
+    check_kind("out", out, str | PathLike, "'folder'")
+    check_kind("inherit", inherit, list | tuple, "['weights.safetensors'], a list of paths")
+    for path in inherit:
+        check_kind("inherit", path, str | PathLike, "['weights.safetensors'], a list of paths")
+    check_kind("options", options, Options | None, "vidnoise.train.Options(device='cpu')")
+    check_callback("report", report)
     media = data if isinstance(data, Media) else read_folder(data)
     kept = valid if isinstance(valid, Media | None) else read_folder(valid)
     began = [Path(path) for path in inherit]
     with plainly(), torch.enable_grad(), _settings_kept():
-        return Run(recipe, media, Path(out), kept, began, options or Options(), report).go()
+        return Run(recipe, media, Path(out), kept, began, options or Options(), report or str).go()
 
 
 @contextmanager
@@ -192,7 +199,7 @@ class Run:
         valid: Media | None,
         inherit: Sequence[Path],
         options: Options,
-        report: Callable[[str], None],
+        report: Callable[[str], object],
     ) -> None:
         from lightning.fabric import Fabric
 
