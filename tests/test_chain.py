@@ -471,6 +471,8 @@ def test_what_is_no_filter_is_answered_with_what_to_write(given, message):
         pass
     with pytest.raises(UsageError, match=message):
         Mean() | given
+    with pytest.raises(UsageError, match=message):
+        Chain.parse(given)
 
 
 def test_one_option_is_set_on_every_filter_that_has_it():

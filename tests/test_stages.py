@@ -492,6 +492,13 @@ def test_a_chain_or_file_is_opened_on_no_name_of_a_device(opened):
         opened()
 
 
+def test_a_chain_is_opened_for_no_bare_size():
+    with pytest.raises(
+        UsageError, match=r"info is of type tuple; write info=reader\.info, or vidnoise\.StreamInfo"
+    ):
+        Chain.of("median").open((64, 48), CPU)
+
+
 def test_another_default_type_of_pytorch_is_refused_with_what_to_type():
     begun = Chain.parse("median").open(info(), CPU)
     torch.set_default_dtype(torch.float64)

@@ -24,7 +24,7 @@ from vidnoise.errors import (
 )
 from vidnoise.filter import Filter, Stage, hints, option, plainly
 from vidnoise.frame import Frame, StreamInfo, check_frame
-from vidnoise.options import convert
+from vidnoise.options import check_kind, convert
 
 if TYPE_CHECKING:
     from vidnoise.device import Device
@@ -68,6 +68,8 @@ class Chain(Filter):
             UsageError: a name or option that does not exist, a value of the wrong kind or out of range, or nothing where a
                 filter belongs, such as a variable of the shell that is not set.
         """
+        if not isinstance(text, str):
+            _refuse(text)
         if text.strip() == "none":
             return cls()
         if not text.strip(" ,"):
@@ -115,8 +117,9 @@ class Chain(Filter):
 
         Raises:
             FilterError: a filter cannot work on such a stream.
-            UsageError: `device` is none, or what PyTorch makes new tensors of is not float32.
+            UsageError: `info` or `device` is none, or what PyTorch makes new tensors of is not float32.
         """
+        check_kind("info", info, StreamInfo, "reader.info, or vidnoise.StreamInfo(width=640, height=480)")
         check_device(device)
         stages = [FilterStage(filter, info, device) for filter in self.filters]
         if not (self.wants_noise or self.wants_motion):
