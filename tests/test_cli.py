@@ -832,6 +832,33 @@ def test_probe_looks_at_a_few_places_of_a_long_video(vidnoise, tmp_path, monkeyp
     assert starts == sorted(starts)
 
 
+def test_probe_looks_at_one_place_of_a_long_video_that_takes_too_long(vidnoise, tmp_path, monkeypatch):
+    monkeypatch.setattr("vidnoise.probe.WHOLE", 20)
+    monkeypatch.setattr("vidnoise.probe.SECONDS", 0)
+    source = Clip(frames=80, options={"g": "10", "preset": "ultrafast"}).save(tmp_path / "in.mp4")
+    record = vidnoise("probe", source, "--json").record
+    assert (record["sampled_places"], record["sampled_frames"]) == (1, 2)
+
+
+def test_probe_weighs_the_noise_of_scenes_by_their_frames(vidnoise, tmp_path):
+    def draw(number):
+        from skimage import data
+
+        noise = np.random.default_rng(number).normal(0, 25 if number < 3 else 8, (128, 192, 3))
+        still = (data.astronaut() if number < 3 else data.coffee())[100:228, 100:292]
+        return (still + noise).clip(0, 255).astype(np.uint8)
+
+    source = Clip(12, (192, 128), codec="ffv1", pix_fmt="yuv444p", options={}, draw=draw).save(
+        tmp_path / "in.mkv"
+    )
+    record = vidnoise("probe", source, "--json").record
+    loud, quiet = record["scenes"]
+    assert (loud["frames"], quiet["frames"]) == (3, 9)
+    assert loud["sigma"][1] > 2 * quiet["sigma"][1] > 6
+    mean = (3 * loud["sigma"][1] + 9 * quiet["sigma"][1]) / 12
+    assert record["noise"][1] == pytest.approx(mean, abs=0.002)
+
+
 def test_probe_leaves_out_the_places_that_a_damaged_video_has_not(vidnoise, tmp_path, monkeypatch):
     monkeypatch.setattr("vidnoise.probe.RUN", 2)
     monkeypatch.setattr("vidnoise.probe.WHOLE", 20)
