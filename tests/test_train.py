@@ -458,8 +458,9 @@ def test_a_recipe_made_in_python_is_held_against_what_its_settings_take(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_recipe_may_hold_the_numbers_of_numpy(tmp_path: Path) -> None:
+def test_a_recipe_may_hold_the_numbers_of_numpy_and_lists(tmp_path: Path) -> None:
     recipe, options = replace(small(1), steps=np.int64(1), rate=np.float32(1e-3)), Options(device="cpu")
+    recipe = replace(recipe, blur=Exposures(open=[0.5, 1]))  # type: ignore[arg-type]
     result = train(recipe, Media(photographs(), []), tmp_path, options=options, report=lambda _: None)
     assert json.loads(read(result.weights)[1].recipe)["rate"] == pytest.approx(1e-3)
     options = replace(options, resume=True)

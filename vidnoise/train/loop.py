@@ -212,9 +212,8 @@ class Run:
         self.fabric = Fabric(accelerator=options.device, devices=1, precision=self.precision, loggers=loggers)
         self.fabric.launch()
         self.device = self.fabric.device
-        torch.default_generator.manual_seed(
-            recipe.seed
-        )  # the CPU's, where weights begin; nothing draws from a GPU's
+        # The CPU's, where weights begin; nothing draws from a GPU's.
+        torch.default_generator.manual_seed(recipe.seed)
         torch.set_float32_matmul_precision("high")
         torch.backends.cudnn.benchmark = True
         self.task: Task = make_task(recipe, media, valid, self.device)

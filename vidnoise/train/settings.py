@@ -63,7 +63,7 @@ def hold(table: Any, where: str) -> None:
 
 
 def _hold_pair(name: str, value: Any, described: Option, where: str) -> None:
-    if not isinstance(value, tuple) or len(value) != 2:
+    if not isinstance(value, tuple | list) or len(value) != 2:
         raise UsageError(f"{where}: {name}={value!r} is not a pair of numbers; write {name} = [LOW, HIGH]")
     for end in value:
         check(where, name, end, float, described)
