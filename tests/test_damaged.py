@@ -328,6 +328,28 @@ def test_of_hevc_all_that_is_intact_is_shown_and_what_follows_on_a_loss_is_count
     assert (numbers, losses.packets, losses.frames) == (left, count, 0)
 
 
+def test_of_hevc_that_begins_with_a_gradual_refresh_nothing_is_shown_before_it_is_whole(
+    tmp_path: Path,
+) -> None:
+    params = "bframes=0:keyint=99:scenecut=0:repeat-headers=1:log-level=error"
+    whole = Clip(frames=30, codec="libx265", options={"x265-params": params}).save(tmp_path / "whole.ts")
+    refreshed_after_four = bytes.fromhex("000000014E010602114080")  # a recovery point
+    with av.open(str(whole)) as source, av.open(str(tmp_path / "late.ts"), "w") as out:
+        stream = out.add_stream_from_template(source.streams.video[0])
+        headers = bytes(source.streams.video[0].codec_context.extradata or b"")
+        packets = [packet for packet in source.demux(video=0) if packet.size]
+        for packet in packets[10:]:
+            data = (headers + refreshed_after_four) * (packet is packets[10]) + bytes(packet)
+            made = av.Packet(data)
+            made.pts, made.dts, made.time_base = packet.pts, packet.dts, packet.time_base
+            made.stream = stream
+            out.mux(made)
+    for threads in (1, 8):
+        with open_reader(tmp_path / "late.ts", threads=threads) as reader:
+            assert len(list(reader)) == 16
+        assert not reader.losses
+
+
 def test_a_hole_in_a_transport_stream_is_a_loss_and_a_joined_one_is_not(tmp_path: Path) -> None:
     whole = Clip(frames=100, options={"g": "10", "crf": "10"}).save(tmp_path / "whole.ts").read_bytes()
     (tmp_path / "hole.ts").write_bytes(

@@ -63,23 +63,24 @@ class Decoder:
     """
 
     def __init__(self, context: av.VideoCodecContext, losses: Losses, tail: Tail | None = None) -> None:
-        import av
-
         self._context = context
         self.losses = losses
         self.gap = False
         self.suspect = 0
         self._tail = tail
         self._begun = False
-        # Or it leaves out what follows on a loss without a word, and with an open GOP intact pictures as well.
         self._invents = context.codec.name == "hevc"
-        if self._invents:
-            context.flags |= av.codec.context.Flags.output_corrupt
 
     def decode(self, packet: av.Packet[Any] | None) -> list[av.VideoFrame]:
         """The pictures that became ready; None drains the decoder at the end."""
+        import av
+
         if packet is not None and packet.is_corrupt:
             self.suspect = DELAY
+        if self._invents and packet is not None and packet.is_keyframe:
+            # Or it leaves out what follows on a loss without a word, and with an open GOP intact pictures as well. Where a
+            # stream begins with a gradual refresh it is right to, as the first pictures are not whole.
+            self._context.flags |= av.codec.context.Flags.output_corrupt
         frames, failed = decoded(self._context, packet)
         if self._tail is not None and packet is not None:
             self._tail.add(packet, frames, failed)
