@@ -170,6 +170,15 @@ def test_what_was_streamed_promises_no_length_and_is_told_of_all_the_same(
     assert reader.info.frames is None
 
 
+def test_realmedia_that_was_streamed_is_whole_though_it_promises_an_hour(tmp_path: Path) -> None:
+    held = Streamed()
+    Clip(frames=40, size=(176, 144), codec="rv10", time_base=Fraction(1, 25), format="rm").save(held)
+    (tmp_path / "in.rm").write_bytes(held.getvalue())
+    with open_reader(tmp_path / "in.rm") as reader:
+        assert len(list(reader)) == 40
+    assert not reader.losses
+
+
 def test_wmv_that_lacks_its_index_alone_is_whole(tmp_path: Path) -> None:
     source = Clip(codec="wmv2", options={"b": "2M"}).save(tmp_path / "in.wmv")
     data = source.read_bytes()

@@ -23,6 +23,9 @@ PROMISING = ("mov", "matroska", "avi", "flv", "asf", "mxf", "rm")
 UNCOUNTED = 1 << 30
 """Frames in the header of AVI that FFmpeg has streamed."""
 
+_STREAMED = ("rm", 3_600_000_000)
+"""RealMedia that FFmpeg has streamed promises an hour."""
+
 _LAST_PAGE = 4
 _GIF_END = b";"
 _NUT_ELISION = 16
@@ -43,7 +46,7 @@ def ends_too_early(container: InputContainer, stream: Any, reached: Fraction, re
     name, duration = container.format.name, container.duration
     if _lacks_end(container, read):
         return True
-    if duration is None or not any(word in name for word in PROMISING):
+    if duration is None or (name, duration) == _STREAMED or not any(word in name for word in PROMISING):
         return False
     # Matroska's duration counts from zero, that of others from the start.
     promised = duration * MICRO + (0 if "matroska" in name else begin_of(container))
