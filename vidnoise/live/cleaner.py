@@ -50,11 +50,11 @@ class Tier:
     `stage` is None until it is ready; `failure` says why it never will be.
     """
 
-    def __init__(self, chain: Chain, open: Open) -> None:
+    def __init__(self, chain: Chain, open: Open, device: Device) -> None:
         self.chain = chain
         self.stage: Stage | None = None
         self.failure: BaseException | None = None
-        self._open_stage = open
+        self._open_stage, self._device = open, device
         self._opened: Stage | None = None
         self._begun = False
 
@@ -74,7 +74,7 @@ class Tier:
 
     def _warm(self, frame: Frame) -> None:
         try:
-            stage = self._opened or self._open_stage(self.chain)
+            stage, frame = self._opened or self._open_stage(self.chain), frame.to(self._device.torch)
             for _ in range(stage.latency + WARM if self.chain.filters else 0):
                 stage.push(frame)
             stage.reset()
@@ -109,7 +109,7 @@ class Cleaner:
         log: logging.LoggerAdapter[Any],
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._tiers = [Tier(chain, open) for chain in chains]
+        self._tiers = [Tier(chain, open, device) for chain in chains]
         self._tiers[0].open()
         self._device = device
         self._pace = pace
@@ -164,7 +164,7 @@ class Cleaner:
         if wanted.failure is not None:
             raise wanted.failure
         if wanted.stage is None:
-            wanted.prepare(frame.to(self._device.torch))
+            wanted.prepare(frame)
             self._pace.settle(self._now())
             return []
         done = self.reset()
