@@ -251,6 +251,21 @@ def test_nut_that_ends_between_pictures_is_told_of_in_a_pipe(whole):
     assert done.losses == ("" if whole else "the input ends too early")
 
 
+def test_a_file_that_is_redirected_is_not_opened_anew_which_may_be_forbidden():
+    """As where it is another user's, whose shell opened it."""
+    given, me = video("matroska", "yuv420p"), os.geteuid()
+    copy(given, piped=False)  # what has to be imported may be another's, too
+    with TemporaryFile() as output, standard_streams(given, False, output):
+        os.fchmod(0, 0)
+        try:
+            if me == 0:  # whom nothing is forbidden
+                os.seteuid(65534)
+            with open_reader("-") as reader:
+                assert len(list(reader)) == 8
+        finally:
+            os.seteuid(me)
+
+
 def test_ctrl_c_ends_the_wait_for_a_pipe_that_gives_nothing():
     command = [sys.executable, "-c", COPY, "-", "/dev/null"]
     with subprocess.Popen(

@@ -63,11 +63,11 @@ def _lacks_end(container: InputContainer, read: int) -> bool:
     format, source = container.format.name, container.file
     if source:
         return format in ENDS and ENDS[format](source.file.tail, source.file.size, read)
-    path = "/dev/fd/0" if container.name == "fd:" else container.name.removeprefix("file:")
+    path = 0 if container.name == "fd:" else container.name.removeprefix("file:")
     if not os.path.isfile(path):
         return False
     size = os.path.getsize(path)
-    with open(path, "rb") as file:
+    with open(path, "rb", closefd=path != 0) as file:
         if format in BOXES:
             return BOXES[format](file, size)
         file.seek(max(0, size - pipes.TAIL))
