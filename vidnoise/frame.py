@@ -95,11 +95,12 @@ class Frame:
             raise UsageError("a frame needs planes or an image")
         if image is not None:
             check_picture("an image is", image)
+            image = (image.detach() if image.requires_grad else image).float()
         self.pts = pts
         self.time_base = time_base
         self.duration = duration
         self.planes = planes
-        self._image = None if image is None else image.detach().float()
+        self._image = image
         self.format = format
         self.colour = colour or Colour()
         self.cut = cut
