@@ -50,9 +50,8 @@ class Turns:
             late = {pace: when for pace, when in self._behind.items() if now - when < 2 * WINDOW}
             lasts, others = who in late, len(late) > (who in late)
             self._behind = late | {who: now}
-            if now - self._ready >= WINDOW * (
-                1 + others
-            ):  # several have more to catch up with before it shows
+            shows = WINDOW * (1 + others)  # several have more to catch up with before it does
+            if now - self._ready >= shows:
                 self._left_out, self._gone, self._level = {}, 0, who.left
             elif not self._gone:
                 return False
