@@ -78,10 +78,8 @@ def _words_warning(container: str, format: str, stream: Stream) -> list[str]:
         unknown = format in CODED and re.fullmatch(CODED[format], language) is None
     unspoken = format in UNSPOKEN and language != "und" and stream.type != "video"
     entries = stream_metadata(stream, format, encoded=False)
-    untitled, untimed = (
-        format in UNTITLED and "title" in entries,
-        format not in TIMED and "timecode" in entries,
-    )
+    untitled = format in UNTITLED and "title" in entries
+    untimed = format not in TIMED and "timecode" in entries
     words = ["language"] * (unknown or unspoken) + ["title"] * untitled + ["time code"] * untimed
     lost = " and ".join(f"the {word}" for word in words)
     better = ".mkv" if unknown and format != "mov" else ".mp4 and .mkv"
